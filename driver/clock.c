@@ -1,0 +1,49 @@
+#include "clock.h"
+
+/* Enough pairs for a stable median, few enough to stay under 100 µs. */
+#define PAIRS 2001
+/* A shorter base would let the two readings' own jitter into the rate. */
+#define BASE_NS 20000000u
+
+static uint32_t differences[PAIRS];
+
+static void sort(uint32_t *values, int count) { /* insertion: nearly constant input */
+  for (int i = 1; i < count; i++) {
+    uint32_t value = values[i];
+    int hole = i;
+    for (; hole > 0 && values[hole - 1] > value; hole--) values[hole] = values[hole - 1];
+    values[hole] = value;
+  }
+}
+
+static uint32_t smallest_step(const uint32_t *sorted, int count) {
+  uint32_t step = UINT32_MAX;
+  for (int i = 1; i < count; i++) {
+    uint32_t gap = sorted[i] - sorted[i - 1];
+    if (gap > 0 && gap < step) step = gap;
+  }
+  return step == UINT32_MAX ? sorted[0] : step;
+}
+
+void clock_start(struct clock *clock) {
+  for (int i = 0; i < PAIRS; i++) {
+    uint64_t begin = ticks_begin();
+    differences[i] = ticks_clamp(ticks_end() - begin);
+  }
+  sort(differences, PAIRS);
+  clock->overhead_ticks = differences[PAIRS / 2];
+  clock->minimum_ticks = differences[0];
+  clock->step_ticks = smallest_step(differences, PAIRS);
+  clock->start_ns = now_ns();
+  clock->start_ticks = ticks_begin();
+}
+
+void clock_stop(struct clock *clock) {
+  uint64_t elapsed_ns;
+  uint64_t ticks;
+  do {
+    elapsed_ns = now_ns() - clock->start_ns;
+    ticks = ticks_begin() - clock->start_ticks;
+  } while (elapsed_ns < BASE_NS);
+  clock->hz = (double)ticks * 1e9 / (double)elapsed_ns;
+}

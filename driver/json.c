@@ -1,0 +1,120 @@
+#include "json.h"
+
+#include <string.h>
+
+#include "system.h"
+
+/* Hundreds of system call names and stats fit many times over. */
+#define JSON_CAPACITY ((size_t)4 << 20)
+
+static void put(struct json *json, const char *text, size_t length) {
+  if (json->length + length > json->capacity) die(EXIT_TOOL, "result", "does not fit its buffer");
+  memcpy(json->text + json->length, text, length);
+  json->length += length;
+}
+
+static void put_char(struct json *json, char c) { put(json, &c, 1); }
+
+static void put_string(struct json *json, const char *value) {
+  static const char hex[] = "0123456789abcdef";
+  put_char(json, '"');
+  for (const unsigned char *c = (const unsigned char *)value; *c; c++) {
+    if (*c == '"' || *c == '\\') {
+      char escaped[2] = {'\\', (char)*c};
+      put(json, escaped, 2);
+    } else if (*c < 0x20 || *c == 0x7f) { /* the rest passes: paths are mostly UTF-8 */
+      char escaped[6] = {'\\', 'u', '0', '0', hex[*c >> 4], hex[*c & 15]};
+      put(json, escaped, 6);
+    } else {
+      put_char(json, (char)*c);
+    }
+  }
+  put_char(json, '"');
+}
+
+static void put_integer(struct json *json, uint64_t value) {
+  char digits[20];
+  size_t count = 0;
+  do digits[count++] = (char)('0' + value % 10);
+  while (value /= 10);
+  while (count) put_char(json, digits[--count]);
+}
+
+static void item(struct json *json, const char *key) {
+  if (!json->first) put_char(json, ',');
+  json->first = false;
+  if (!key) return;
+  put_string(json, key);
+  put_char(json, ':');
+}
+
+static void enter(struct json *json, const char *key, char bracket) {
+  item(json, key);
+  put_char(json, bracket);
+  json->first = true;
+}
+
+static void leave(struct json *json, char bracket) {
+  put_char(json, bracket);
+  json->first = false;
+}
+
+void json_start(struct json *json) {
+  json->text = take_pages(JSON_CAPACITY);
+  json->capacity = JSON_CAPACITY;
+  json->length = 0;
+  json->first = true;
+  put_char(json, '{');
+}
+
+void json_open(struct json *json, const char *key) { enter(json, key, '{'); }
+void json_close(struct json *json) { leave(json, '}'); }
+void json_open_array(struct json *json, const char *key) { enter(json, key, '['); }
+void json_close_array(struct json *json) { leave(json, ']'); }
+
+void json_string(struct json *json, const char *key, const char *value) {
+  item(json, key);
+  put_string(json, value);
+}
+
+void json_integer(struct json *json, const char *key, uint64_t value) {
+  item(json, key);
+  put_integer(json, value);
+}
+
+void json_double(struct json *json, const char *key, double value) {
+  const double limit = 1e18; /* beyond it the integer part leaves uint64_t */
+  if (!(value > -limit && value < limit)) {
+    json_null(json, key);
+    return;
+  }
+  item(json, key);
+  if (value < 0) put_char(json, '-');
+  double magnitude = value < 0 ? -value : value;
+  uint64_t whole = (uint64_t)magnitude;
+  uint64_t billionths = (uint64_t)((magnitude - (double)whole) * 1e9 + 0.5);
+  if (billionths == 1000000000u) {
+    whole++;
+    billionths = 0;
+  }
+  put_integer(json, whole);
+  if (billionths == 0) return;
+  put_char(json, '.');
+  for (uint64_t unit = 100000000u; billionths; billionths %= unit, unit /= 10)
+    put_char(json, (char)('0' + billionths / unit));
+}
+
+void json_bool(struct json *json, const char *key, bool value) {
+  item(json, key);
+  put(json, value ? "true" : "false", value ? 4 : 5);
+}
+
+void json_null(struct json *json, const char *key) {
+  item(json, key);
+  put(json, "null", 4);
+}
+
+void json_finish(struct json *json, const char *path) {
+  put(json, "}\n", 2);
+  write_file(path, json->text, json->length);
+}

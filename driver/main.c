@@ -1,0 +1,195 @@
+/* main.c: the driver process, from its options to its result.
+ *
+ *   options -> trace -> allocator -> one probe -> result.json (and binary files)
+ *
+ * One process replays one trace against one allocator under one probe, and never
+ * more: each probe disturbs the others, and each process has a layout of its own.
+ * What the allocator does wrong is a result with a status; only what the driver
+ * or its caller does wrong is an exit code.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "replay.h"
+#include "session.h"
+#include "system.h"
+#include "text.h"
+
+#define DRIVER_VERSION 1
+
+const char *const trace_kind_names[TRACE_KINDS] = {
+    "malloc", "calloc", "realloc", "aligned_alloc", "free", "free_foreign", "write",
+};
+
+const char *session_path(const struct session *session, const char *name) {
+  static char path[4096];
+  struct text text = text_in(path, sizeof path);
+  text_add(&text, session->options.out_folder);
+  text_add(&text, "/");
+  text_add(&text, name);
+  if (text.length + 1 == sizeof path) die(EXIT_USAGE, "--out", "path is too long");
+  return path;
+}
+
+/* ---- Endings ----------------------------------------------------------------- */
+
+void session_end_early(struct session *session, const char *status, const char *message) {
+  static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&once); /* never unlocked: the first thread to fail is the one to tell */
+  struct json json;
+  json_start(&json);
+  json_integer(&json, "driver", DRIVER_VERSION);
+  json_string(&json, "status", status);
+  json_string(&json, "message", message);
+  json_finish(&json, session_path(session, "result.json"));
+  _exit(EXIT_MEASURED);
+}
+
+void session_fail(struct worker *worker, uint64_t op, const char *status, const char *what) {
+  static char line[512];
+  const struct trace_op *at = &worker->ops[op];
+  struct text text = text_in(line, sizeof line);
+  text_add(&text, what);
+  text_add(&text, " at operation ");
+  text_add_number(&text, op);
+  text_add(&text, " of thread ");
+  text_add_number(&text, worker->thread);
+  text_add(&text, " (");
+  text_add(&text, trace_kind_names[at->kind]);
+  text_add(&text, ", ");
+  text_add_number(&text, at->size);
+  text_add(&text, " bytes, slot ");
+  text_add_number(&text, at->slot);
+  text_add(&text, ")");
+  session_end_early(worker->session, status, line);
+}
+
+/* ---- Around the probe ---------------------------------------------------------- */
+
+void session_start(struct session *session) {
+  struct refusal refusal;
+  if (!subject_init(&session->subject, &session->options, &refusal))
+    session_end_early(session, refusal.status, refusal.message);
+}
+
+void session_stop(struct session *session) {
+  subject_stats(&session->subject, &session->json);
+  session->subject.table.fini();
+}
+
+static void report_clock(struct json *json, const struct clock *clock) {
+  double ns_per_tick = 1e9 / clock->hz;
+  json_open(json, "clock");
+  json_string(json, "source", CLOCK_SOURCE);
+  json_double(json, "hz", clock->hz);
+  json_double(json, "overhead_ns", clock->overhead_ticks * ns_per_tick);
+  json_double(json, "minimum_ns", clock->minimum_ticks * ns_per_tick);
+  json_double(json, "step_ns", clock->step_ticks * ns_per_tick);
+  json_close(json);
+}
+
+static void report_usage(struct json *json) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  json_open(json, "usage");
+  json_integer(json, "minor_faults", (uint64_t)usage.ru_minflt);
+  json_integer(json, "major_faults", (uint64_t)usage.ru_majflt);
+  json_integer(json, "voluntary_switches", (uint64_t)usage.ru_nvcsw);
+  json_integer(json, "involuntary_switches", (uint64_t)usage.ru_nivcsw);
+  json_close(json);
+}
+
+static void report_trace(struct session *session) {
+  const struct trace_header *header = session->trace.header;
+  uint64_t counts[TRACE_KINDS] = {0};
+  for (uint64_t i = 0; i < header->op_count; i++) counts[session->trace.ops[i].kind]++;
+  json_integer(&session->json, "operations", header->op_count);
+  json_open(&session->json, "operation_counts");
+  for (int kind = 0; kind < TRACE_KINDS; kind++)
+    if (counts[kind]) json_integer(&session->json, trace_kind_names[kind], counts[kind]);
+  json_close(&session->json);
+  json_integer(&session->json, "skipped_operations", session->skipped_ops);
+}
+
+/* ---- Preparations ---------------------------------------------------------------- */
+
+/* Two processes place their objects alike only without ASLR, which is decided
+ * when a program is loaded: so the driver starts itself again, once. */
+static void fix_addresses(char **argv) {
+  int current = personality(0xffffffff);
+  if (current == -1 || (current & ADDR_NO_RANDOMIZE)) return;
+  if (personality((unsigned long)current | ADDR_NO_RANDOMIZE) == -1) {
+    say("ASLR stays on", "personality() is not permitted here");
+    return;
+  }
+  execv("/proc/self/exe", argv);
+  die(EXIT_TOOL, "/proc/self/exe", "cannot be started again");
+}
+
+static void pin(struct session *session) {
+  const struct options *options = &session->options;
+  if (options->cpu_count == 0) return;
+  int error = pin_to_cpu(options->cpus[0]);
+  if (error) say("not pinned", strerror(error));
+}
+
+static void open_trace(struct session *session) {
+  const char *wrong = trace_open(&session->trace, session->options.trace_path);
+  if (wrong) die(EXIT_USAGE, session->options.trace_path, wrong);
+  const struct trace_header *header = session->trace.header;
+  session->cells = take_pages(header->slot_count * sizeof *session->cells);
+  if (header->thread_count > 1)
+    session->epochs = take_pages(header->slot_count * sizeof *session->epochs);
+}
+
+static void load_subject(struct session *session) {
+  struct refusal refusal;
+  uint32_t threads = session->trace.header->thread_count;
+  if (!subject_load(&session->subject, &session->options, threads, &refusal))
+    session_end_early(session, refusal.status, refusal.message);
+}
+
+/* Later stack use must not take faults that would be blamed on the allocator. */
+static void touch_stack(void) {
+  volatile char stack[256 * 1024];
+  for (size_t at = 0; at < sizeof stack; at += PAGE_BYTES) stack[at] = 0;
+}
+
+static void run_probe(struct session *session) {
+  switch (session->options.probe) {
+  case PROBE_THROUGHPUT: probe_throughput(session); break;
+  case PROBE_LATENCY: probe_latency(session); break;
+  case PROBE_SYSCALLS: probe_syscalls(session); break;
+  case PROBE_MEMORY: probe_memory(session); break;
+  case PROBE_VERIFY: probe_verify(session); break;
+  }
+}
+
+int main(int argc, char **argv) {
+  static struct session session;
+  options_parse(&session.options, argc, argv);
+  if (session.options.fixed_addresses) fix_addresses(argv);
+  pin(&session);
+  open_trace(&session);
+  load_subject(&session);
+  touch_stack();
+  json_start(&session.json);
+  json_integer(&session.json, "driver", DRIVER_VERSION);
+  clock_start(&session.clock);
+  run_probe(&session);
+  clock_stop(&session.clock);
+  subject_describe(&session.subject, &session.json);
+  report_clock(&session.json, &session.clock);
+  report_usage(&session.json);
+  report_trace(&session);
+  json_string(&session.json, "status", "ok");
+  json_string(&session.json, "message", "");
+  json_finish(&session.json, session_path(&session, "result.json"));
+  _exit(EXIT_MEASURED);
+}

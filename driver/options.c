@@ -1,0 +1,90 @@
+#include "options.h"
+
+#include <string.h>
+
+#include "system.h"
+
+static const char *const probe_names[] = {"throughput", "latency", "syscalls", "memory", "verify"};
+static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark"};
+
+static uint64_t parse_number(const char *option, const char *text) {
+  uint64_t value = 0;
+  if (!*text) die(EXIT_USAGE, option, "wants a whole number");
+  for (const char *c = text; *c; c++) {
+    if (*c < '0' || *c > '9' || value > UINT64_MAX / 10 - 1)
+      die(EXIT_USAGE, option, "wants a whole number");
+    value = value * 10 + (uint64_t)(*c - '0');
+  }
+  return value;
+}
+
+static uint32_t parse_small(const char *option, const char *text) {
+  uint64_t value = parse_number(option, text);
+  if (value > INT32_MAX) die(EXIT_USAGE, option, "is too large");
+  return (uint32_t)value;
+}
+
+static int parse_choice(const char *option, const char *text, const char *const *names, int count) {
+  for (int i = 0; i < count; i++)
+    if (strcmp(text, names[i]) == 0) return i;
+  die(EXIT_USAGE, option, "has no such choice");
+}
+
+/* "key=value", split in place: argv belongs to the process for its whole life. */
+static void parse_setting(struct options *options, char *text) {
+  char *equals = strchr(text, '=');
+  if (!equals || equals == text) die(EXIT_USAGE, "--set", "wants key=value");
+  if (options->setting_count == MAX_SETTINGS) die(EXIT_USAGE, "--set", "too many settings");
+  *equals = '\0';
+  options->settings[options->setting_count++] = (struct allocphase_setting){text, equals + 1};
+}
+
+static void parse_cpu(struct options *options, const char *text) {
+  if (options->cpu_count == MAX_CPUS) die(EXIT_USAGE, "--cpu", "too many");
+  options->cpus[options->cpu_count++] = (int)parse_small("--cpu", text);
+}
+
+static void set_subject(struct options *options, enum subject_kind kind, const char *path) {
+  options->subject = kind;
+  options->subject_path = path;
+}
+
+static void apply(struct options *options, const char *name, char *value) {
+  if (!strcmp(name, "--trace")) options->trace_path = value;
+  else if (!strcmp(name, "--out")) options->out_folder = value;
+  else if (!strcmp(name, "--probe"))
+    options->probe = (enum probe)parse_choice(name, value, probe_names, 5);
+  else if (!strcmp(name, "--plugin")) set_subject(options, SUBJECT_PLUGIN, value);
+  else if (!strcmp(name, "--preloaded")) set_subject(options, SUBJECT_PRELOAD, value);
+  else if (!strcmp(name, "--set")) parse_setting(options, value);
+  else if (!strcmp(name, "--cpu")) parse_cpu(options, value);
+  else if (!strcmp(name, "--pass-ns")) options->pass_ns = parse_number(name, value);
+  else if (!strcmp(name, "--passes")) options->passes = parse_small(name, value);
+  else if (!strcmp(name, "--raw-ops")) options->raw_ops = parse_number(name, value);
+  else if (!strcmp(name, "--checkpoints")) options->checkpoints = parse_small(name, value);
+  else if (!strcmp(name, "--check-every")) options->check_every = parse_small(name, value);
+  else if (!strcmp(name, "--syscall-backend"))
+    options->backend = (enum syscall_backend)parse_choice(name, value, backend_names, 4);
+  else if (!strcmp(name, "--fixed-addresses"))
+    options->fixed_addresses = parse_small(name, value) != 0;
+  else die(EXIT_USAGE, name, "no such option");
+}
+
+void options_parse(struct options *options, int argc, char **argv) {
+  *options = (struct options){
+      .subject = SUBJECT_LIBC,
+      .pass_ns = 20000000,
+      .passes = 5,
+      .raw_ops = 4000000,
+      .checkpoints = 400,
+      .check_every = 1000,
+  };
+  for (int i = 1; i < argc; i += 2) {
+    if (i + 1 == argc) die(EXIT_USAGE, argv[i], "wants a value");
+    apply(options, argv[i], argv[i + 1]);
+  }
+  if (!options->trace_path) die(EXIT_USAGE, "--trace", "is missing");
+  if (!options->out_folder) die(EXIT_USAGE, "--out", "is missing");
+  if (options->passes == 0 || options->passes > 1000) die(EXIT_USAGE, "--passes", "1 to 1000");
+  if (options->checkpoints == 0) die(EXIT_USAGE, "--checkpoints", "at least 1");
+}

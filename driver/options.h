@@ -1,0 +1,41 @@
+/* options.h: what one driver process is asked to do. Written by
+ * src/allocphase/driver.py; people use the `allocphase` command instead. */
+#ifndef ALLOCPHASE_OPTIONS_H
+#define ALLOCPHASE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocphase.h"
+
+enum probe { PROBE_THROUGHPUT, PROBE_LATENCY, PROBE_SYSCALLS, PROBE_MEMORY, PROBE_VERIFY };
+enum subject_kind { SUBJECT_LIBC, SUBJECT_PRELOAD, SUBJECT_PLUGIN };
+enum syscall_backend { BACKEND_AUTO, BACKEND_DISPATCH, BACKEND_PTRACE, BACKEND_MARK };
+
+#define MAX_SETTINGS 64
+#define MAX_CPUS 64
+
+struct options {
+  const char *trace_path;
+  const char *out_folder; /* result.json and the binary files go there */
+  enum probe probe;
+  enum subject_kind subject;
+  const char *subject_path; /* plug-in to load, or preloaded object to expect */
+  struct allocphase_setting settings[MAX_SETTINGS];
+  size_t setting_count;
+  int cpus[MAX_CPUS]; /* lane i runs on cpus[i % cpu_count] */
+  size_t cpu_count;
+  uint64_t pass_ns;       /* throughput: a pass lasts at least this long */
+  uint32_t passes;        /* throughput: warm passes */
+  uint64_t raw_ops;       /* latency: up to this many operations every sample is kept */
+  uint32_t checkpoints;   /* memory: readings over op time */
+  uint32_t check_every;   /* verify: operations between two calls of check() */
+  enum syscall_backend backend;
+  bool fixed_addresses; /* ASLR off, so that two processes place objects alike */
+};
+
+/* Dies with EXIT_USAGE on anything it does not know. */
+void options_parse(struct options *options, int argc, char **argv);
+
+#endif

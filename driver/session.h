@@ -1,0 +1,83 @@
+/* session.h: one driver process: what it was asked, what it measures, how it ends.
+ *
+ * A cell is one block of the trace as it lives in this process: the slot's
+ * address, and what is needed to touch, grow and check the object. 16 bytes, so
+ * that a cell never straddles two cache lines.
+ */
+#ifndef ALLOCPHASE_SESSION_H
+#define ALLOCPHASE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clock.h"
+#include "json.h"
+#include "options.h"
+#include "subject.h"
+#include "trace.h"
+
+struct cell {
+  void *block;        /* as the allocator returned it */
+  uint32_t size;      /* as it was asked for */
+  uint8_t align_log2; /* of an aligned object, else 0 */
+};
+
+_Static_assert(sizeof(struct cell) == 16, "four cells to a cache line");
+
+struct session {
+  struct options options;
+  struct trace trace;
+  struct subject subject;
+  struct clock clock;
+  struct json json;
+  struct cell *cells;
+  uint32_t *epochs;      /* threaded traces: see handover.h */
+  uint64_t skipped_ops;  /* frees tried from a foreign domain that had no one to refuse them */
+};
+
+/* One thread of the trace at work. */
+struct worker {
+  struct session *session;
+  uint32_t thread;
+  const struct trace_op *ops;
+  uint64_t count;
+  volatile uint64_t at; /* operation in progress, where the probe can afford to say */
+  void *probe;          /* the probe's own state */
+};
+
+/* Each probe replays the trace and adds its object to session->json. */
+void probe_throughput(struct session *session);
+void probe_latency(struct session *session);
+void probe_syscalls(struct session *session);
+void probe_memory(struct session *session);
+void probe_verify(struct session *session);
+
+/* Around the pass of every probe: init, or the end of the process with the reason;
+ * the allocator's statistics and fini. (The syscalls probe has a gate to open
+ * around both, and calls the subject itself.) */
+void session_start(struct session *session);
+void session_stop(struct session *session);
+
+/* Ends the process with a result that has only a status and one line. */
+_Noreturn void session_end_early(struct session *session, const char *status,
+                                 const char *message);
+
+/* The same for what went wrong at one operation:
+ * "<what> at operation <i> of thread <t> (<kind>, <size> bytes, slot <s>)". */
+_Noreturn void session_fail(struct worker *worker, uint64_t op, const char *status,
+                            const char *what);
+
+/* The path of a file in the session's folder; valid until the next call. */
+const char *session_path(const struct session *session, const char *name);
+
+/* The object of a cell: aligned blocks that the driver emulates start later than
+ * the block that holds them. */
+static inline char *cell_object(const struct cell *cell) {
+  uintptr_t mask = ((uintptr_t)1 << cell->align_log2) - 1;
+  return (char *)(((uintptr_t)cell->block + mask) & ~mask);
+}
+
+extern const char *const trace_kind_names[TRACE_KINDS];
+
+#endif

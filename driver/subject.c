@@ -1,0 +1,208 @@
+#include "subject.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "text.h"
+
+static bool refuse(struct refusal *refusal, const char *status, const char *what,
+                   const char *detail) {
+  struct text text = text_in(refusal->message, sizeof refusal->message);
+  refusal->status = status;
+  text_add(&text, what);
+  text_add(&text, detail);
+  return false;
+}
+
+/* ---- Where a function comes from --------------------------------------------- */
+
+typedef void *allocator_function;
+
+static const char *object_of(allocator_function function) {
+  Dl_info info;
+  return dladdr(function, &info) && info.dli_fname ? info.dli_fname : "(unknown)";
+}
+
+static bool same_file(const char *left, const char *right) {
+  struct stat a, b;
+  return stat(left, &a) == 0 && stat(right, &b) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
+}
+
+/* A preload that ld.so ignored, and a library that replaces only half of the
+ * interface, would both be measured under another allocator's name. */
+static bool prove_provider(const struct options *options, struct refusal *refusal) {
+  static const char *const names[] = {"malloc", "free", "calloc", "realloc", "aligned_alloc"};
+  const char *expected = options->subject == SUBJECT_PRELOAD
+                             ? options->subject_path
+                             : object_of(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"));
+  for (int i = 0; i < 5; i++) {
+    const char *actual = object_of(dlsym(RTLD_DEFAULT, names[i]));
+    if (same_file(actual, expected)) continue;
+    struct text text = text_in(refusal->message, sizeof refusal->message);
+    refusal->status = "wrong-allocator";
+    text_add(&text, names[i]);
+    text_add(&text, " is served by ");
+    text_add(&text, actual);
+    text_add(&text, ", not by ");
+    text_add(&text, expected);
+    return false;
+  }
+  return true;
+}
+
+/* ---- The table ----------------------------------------------------------------- */
+
+static int no_init(const struct allocphase_config *config) {
+  (void)config;
+  return 0;
+}
+
+static void no_fini(void) {}
+
+/* Looked up at run time: a direct reference would let the compiler treat malloc
+ * as the malloc it knows, and delete pairs. */
+static void take_process_malloc(struct allocphase_allocator *table) {
+  *table = (struct allocphase_allocator){
+      .abi_version = ALLOCPHASE_ABI_VERSION,
+      .flags = ALLOCPHASE_THREAD_SAFE,
+      .init = no_init,
+      .fini = no_fini,
+  };
+  *(allocator_function *)&table->malloc = dlsym(RTLD_DEFAULT, "malloc");
+  *(allocator_function *)&table->free = dlsym(RTLD_DEFAULT, "free");
+  *(allocator_function *)&table->calloc = dlsym(RTLD_DEFAULT, "calloc");
+  *(allocator_function *)&table->realloc = dlsym(RTLD_DEFAULT, "realloc");
+  *(allocator_function *)&table->aligned_alloc = dlsym(RTLD_DEFAULT, "aligned_alloc");
+  *(allocator_function *)&table->usable_size = dlsym(RTLD_DEFAULT, "malloc_usable_size");
+}
+
+static bool take_plugin(struct allocphase_allocator *table, const char *path,
+                        struct refusal *refusal) {
+  void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!object) return refuse(refusal, "unsupported", "cannot be loaded: ", dlerror());
+  const struct allocphase_allocator *(*plugin)(void);
+  *(allocator_function *)&plugin = dlsym(object, "allocphase_plugin");
+  if (!plugin)
+    return refuse(refusal, "unsupported", path, " exports no allocphase_plugin: not a plug-in");
+  const struct allocphase_allocator *given = plugin();
+  if (!given) return refuse(refusal, "unsupported", path, ": allocphase_plugin returned NULL");
+  if (given->abi_version != ALLOCPHASE_ABI_VERSION)
+    return refuse(refusal, "unsupported", path,
+                  " is built for another ABI version: compile it against this allocphase.h");
+  if (!given->init || !given->fini || !given->malloc || !given->free)
+    return refuse(refusal, "unsupported", path, " lacks init, fini, malloc or free");
+  *table = *given;
+  return true;
+}
+
+/* ---- What the driver adds -------------------------------------------------------- */
+
+static struct allocphase_allocator original; /* the table as the allocator gave it */
+
+static void *emulated_calloc(size_t count, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  void *block = original.malloc(bytes);
+  return block ? memset(block, 0, bytes) : NULL;
+}
+
+static void emulate_what_is_absent(struct subject *subject) {
+  if (!subject->table.calloc) {
+    subject->table.calloc = emulated_calloc;
+    subject->emulated[subject->emulated_count++] = "calloc";
+  }
+  if (!subject->table.realloc) subject->emulated[subject->emulated_count++] = "realloc";
+  if (!subject->table.aligned_alloc)
+    subject->emulated[subject->emulated_count++] = "aligned_alloc";
+}
+
+static pthread_mutex_t big_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct allocphase_allocator unlocked;
+
+#define UNDER_LOCK(type, call)       \
+  pthread_mutex_lock(&big_lock);     \
+  type result = unlocked.call;       \
+  pthread_mutex_unlock(&big_lock);   \
+  return result
+
+static void *locked_malloc(size_t size) { UNDER_LOCK(void *, malloc(size)); }
+static void *locked_calloc(size_t count, size_t size) { UNDER_LOCK(void *, calloc(count, size)); }
+static void *locked_realloc(void *block, size_t size) { UNDER_LOCK(void *, realloc(block, size)); }
+static void *locked_aligned_alloc(size_t alignment, size_t size) {
+  UNDER_LOCK(void *, aligned_alloc(alignment, size));
+}
+static void *locked_malloc_tagged(size_t size, const struct allocphase_tag *tag) {
+  UNDER_LOCK(void *, malloc_tagged(size, tag));
+}
+static int locked_free_tagged(void *block, const struct allocphase_tag *tag) {
+  UNDER_LOCK(int, free_tagged(block, tag));
+}
+static void locked_free(void *block) {
+  pthread_mutex_lock(&big_lock);
+  unlocked.free(block);
+  pthread_mutex_unlock(&big_lock);
+}
+
+static void put_behind_lock(struct subject *subject) {
+  struct allocphase_allocator *table = &subject->table;
+  unlocked = *table;
+  subject->locked = true;
+  table->malloc = locked_malloc;
+  table->free = locked_free;
+  table->calloc = locked_calloc;
+  if (table->realloc) table->realloc = locked_realloc;
+  if (table->aligned_alloc) table->aligned_alloc = locked_aligned_alloc;
+  if (table->malloc_tagged) table->malloc_tagged = locked_malloc_tagged;
+  if (table->free_tagged) table->free_tagged = locked_free_tagged;
+}
+
+/* ---- Interface -------------------------------------------------------------------- */
+
+bool subject_load(struct subject *subject, const struct options *options, uint32_t threads,
+                  struct refusal *refusal) {
+  *subject = (struct subject){0};
+  if (options->subject == SUBJECT_PLUGIN) {
+    if (!take_plugin(&subject->table, options->subject_path, refusal)) return false;
+  } else {
+    if (!prove_provider(options, refusal)) return false;
+    take_process_malloc(&subject->table);
+  }
+  original = subject->table;
+  subject->provider = object_of(*(allocator_function *)&subject->table.malloc);
+  emulate_what_is_absent(subject);
+  if (threads > 1 && !(subject->table.flags & ALLOCPHASE_THREAD_SAFE)) put_behind_lock(subject);
+  return true;
+}
+
+bool subject_init(struct subject *subject, const struct options *options,
+                  struct refusal *refusal) {
+  struct allocphase_config config = {options->settings, options->setting_count};
+  int error = subject->table.init(&config);
+  if (error == 0) return true;
+  return refuse(refusal, error == ENOMEM ? "out-of-memory" : "unsupported",
+                error == EINVAL ? "init refuses a setting: " : "init failed: ", strerror(error));
+}
+
+void subject_describe(const struct subject *subject, struct json *json) {
+  json_string(json, "provider", subject->provider);
+  json_bool(json, "thread_safe", (subject->table.flags & ALLOCPHASE_THREAD_SAFE) != 0);
+  json_bool(json, "locked", subject->locked);
+  json_open_array(json, "emulated");
+  for (int i = 0; i < subject->emulated_count; i++) json_string(json, NULL, subject->emulated[i]);
+  json_close_array(json);
+}
+
+static void add_stat(void *context, const char *name, double value) {
+  json_double(context, name, value);
+}
+
+void subject_stats(const struct subject *subject, struct json *json) {
+  json_open(json, "allocator_stats");
+  if (subject->table.stats) subject->table.stats(add_stat, json);
+  json_close(json);
+}

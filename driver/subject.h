@@ -1,0 +1,44 @@
+/* subject.h: the allocator under test, however it came into the process.
+ *
+ * A plug-in brings its own table. libc and preloaded libraries are the process's
+ * own malloc, and get a table of those functions: the replay loop calls every
+ * allocator in the same way.
+ */
+#ifndef ALLOCPHASE_SUBJECT_H
+#define ALLOCPHASE_SUBJECT_H
+
+#include <stdbool.h>
+
+#include "allocphase.h"
+#include "json.h"
+#include "options.h"
+
+struct subject {
+  /* calloc, and in threaded traces every function, may be the driver's own: see
+   * `emulated` and `locked`. realloc and aligned_alloc stay NULL when absent:
+   * the replay loop emulates them, since it knows the old size and the address. */
+  struct allocphase_allocator table;
+  const char *provider; /* the object that malloc lies in, by dladdr */
+  const char *emulated[4];
+  int emulated_count;
+  bool locked; /* not thread-safe: every call goes through one lock */
+};
+
+/* Why a subject cannot be measured: a status of the result, and one line. */
+struct refusal {
+  const char *status;
+  char message[512];
+};
+
+/* Loads the table and proves where its functions come from. `threads` > 1 puts
+ * an allocator that is not thread-safe behind a lock. Nothing is initialised
+ * yet. Returns false with the reason. */
+bool subject_load(struct subject *subject, const struct options *options, uint32_t threads,
+                  struct refusal *refusal);
+bool subject_init(struct subject *subject, const struct options *options,
+                  struct refusal *refusal);
+void subject_describe(const struct subject *subject, struct json *json);
+/* What the allocator says of itself, as the object "allocator_stats". */
+void subject_stats(const struct subject *subject, struct json *json);
+
+#endif

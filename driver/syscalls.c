@@ -1,0 +1,165 @@
+/* syscalls.c: one cold pass in which every system call of the allocator is seen
+ * and belongs to an operation. Nothing is timed: the observation costs more than
+ * most allocations. Files: syscalls.bin, an array of struct syscall_event. */
+#include "syscalls.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "replay.h"
+#include "syscall_names.h"
+#include "system.h"
+#include "team.h"
+#include "text.h"
+
+#define MARK_FD (-1000)
+
+struct syscall_probe {
+  struct syscall_log *log;
+  enum syscall_backend backend;
+};
+
+static _Thread_local struct syscall_thread *here;
+
+static inline void open_gate(struct worker *worker, const struct trace_op *op) {
+  here->op = (uint32_t)(op - worker->ops);
+  here->gate = GATE_OPEN;
+}
+
+static inline void close_gate(void) { here->gate = GATE_CLOSED; }
+
+#define REPLAY_ENTER(worker, op) open_gate(worker, op)
+#define REPLAY_LEAVE(worker, op) close_gate()
+
+#define REPLAY_NAME replay_alone
+#define REPLAY_THREADED 0
+#include "replay.inc"
+
+#define REPLAY_NAME replay_threaded
+#define REPLAY_THREADED 1
+#define REPLAY_WAIT(worker, word, op) handover_wait(word, (op)->epoch)
+#include "replay.inc"
+
+static const char *join(struct syscall_probe *probe, uint32_t index, uint16_t thread) {
+  here = &probe->log->threads[index];
+  here->thread = thread;
+  here->phase = PHASE_OPERATION;
+  here->tid = (pid_t)syscall(SYS_gettid);
+  return probe->backend == BACKEND_DISPATCH ? dispatch_join(here) : NULL;
+}
+
+static void run_alone(struct worker *worker) { replay_alone(worker, 0, worker->count); }
+
+static void run_threaded(struct worker *worker) {
+  struct syscall_probe *probe = worker->probe;
+  const char *wrong = join(probe, worker->thread, (uint16_t)worker->thread);
+  if (wrong) die(EXIT_TOOL, "a thread cannot be observed", wrong);
+  replay_threaded(worker, 0, worker->count);
+  if (probe->backend == BACKEND_DISPATCH) dispatch_leave();
+}
+
+static void mark(const struct syscall_probe *probe) {
+  if (probe->backend == BACKEND_MARK) syscall(SYS_close, MARK_FD);
+}
+
+static const char *start_backend(struct syscall_probe *probe, uint32_t main_index) {
+  const char *wrong = NULL;
+  if (probe->backend == BACKEND_DISPATCH) wrong = dispatch_start(probe->log);
+  if (!wrong) wrong = join(probe, main_index, 0);
+  if (!wrong && probe->backend == BACKEND_PTRACE) wrong = tracer_start(probe->log);
+  return wrong;
+}
+
+/* The better backend first, unless one is asked for by name. */
+static const char *choose_backend(struct syscall_probe *probe, enum syscall_backend asked,
+                                  uint32_t main_index) {
+  probe->backend = asked == BACKEND_AUTO ? BACKEND_DISPATCH : asked;
+  const char *wrong = start_backend(probe, main_index);
+  if (!wrong || asked != BACKEND_AUTO) return wrong;
+  probe->backend = BACKEND_PTRACE;
+  return start_backend(probe, main_index);
+}
+
+static void report_counts(struct json *json, const struct syscall_log *log, enum phase phase,
+                          const char *key) {
+  json_open(json, key);
+  for (unsigned int n = 0; n < SYSCALL_NUMBERS; n++) {
+    uint64_t count = atomic_load(&log->counts[phase][n]);
+    if (count) json_integer(json, syscall_name(n), count);
+  }
+  json_close(json);
+}
+
+static void report(struct session *session, const struct syscall_probe *probe) {
+  static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark"};
+  struct json *json = &session->json;
+  const struct syscall_log *log = probe->log;
+  uint32_t seen = atomic_load(&log->event_count);
+  uint32_t kept = seen < SYSCALL_EVENTS ? seen : SYSCALL_EVENTS;
+  uint64_t let_through = 0;
+  for (uint32_t i = 0; i < atomic_load(&log->thread_count); i++)
+    let_through += log->threads[i].let_through;
+  json_open(json, "syscalls");
+  json_string(json, "backend", backend_names[probe->backend]);
+  if (probe->backend != BACKEND_MARK) {
+    /* A preloaded malloc was initialised before main, out of any backend's sight. */
+    if (session->options.subject == SUBJECT_PLUGIN) {
+      report_counts(json, log, PHASE_INIT, "init");
+      report_counts(json, log, PHASE_TEARDOWN, "teardown");
+    } else {
+      json_null(json, "init");
+      json_null(json, "teardown");
+    }
+    report_counts(json, log, PHASE_OPERATION, "operation");
+    json_integer(json, "events", kept);
+    json_integer(json, "events_dropped", seen - kept);
+    json_integer(json, "let_through", let_through);
+  }
+  json_close(json);
+  write_file(session_path(session, "syscalls.bin"), log->events, kept * sizeof *log->events);
+}
+
+static void enter_phase(enum phase phase) {
+  here->phase = (uint8_t)phase;
+  here->gate = GATE_OPEN;
+}
+
+void probe_syscalls(struct session *session) {
+  uint32_t threads = session->trace.header->thread_count;
+  uint32_t main_index = threads;
+  struct syscall_probe probe = {0};
+  probe.log = take_lazy_pages(sizeof *probe.log + (threads + 1) * sizeof probe.log->threads[0]);
+  atomic_store(&probe.log->thread_count, threads + 1);
+  const char *wrong = choose_backend(&probe, session->options.backend, main_index);
+  if (wrong) session_end_early(session, "unsupported", wrong);
+
+  struct refusal refusal;
+  enter_phase(PHASE_INIT);
+  bool ready = subject_init(&session->subject, &session->options, &refusal);
+  close_gate();
+  if (!ready) session_end_early(session, refusal.status, refusal.message);
+
+  here->phase = PHASE_OPERATION;
+  mark(&probe);
+  team_run(session, threads == 1 ? run_alone : run_threaded, &probe);
+  mark(&probe);
+  subject_stats(&session->subject, &session->json);
+
+  enter_phase(PHASE_TEARDOWN);
+  session->subject.table.fini();
+  close_gate();
+  if (probe.backend == BACKEND_DISPATCH) dispatch_leave();
+  tracer_stop();
+  report(session, &probe);
+}
+
+const char *syscall_name(unsigned int number) {
+  static char unnamed[24];
+  if (number < sizeof syscall_names / sizeof *syscall_names && syscall_names[number])
+    return syscall_names[number];
+  struct text text = text_in(unnamed, sizeof unnamed);
+  text_add(&text, "syscall_");
+  text_add_number(&text, number);
+  return unnamed;
+}

@@ -1,0 +1,79 @@
+/* syscalls.h: which system calls the allocator makes, and in which operation.
+ *
+ * The probe opens a gate (a byte) just before it calls the allocator and closes
+ * it just after. A backend sees each system call of the thread and, while the
+ * gate is open, enters it into the log:
+ *
+ *   dispatch   Syscall User Dispatch (Linux 5.11, x86-64): the kernel reads the
+ *              gate itself and turns the call into a SIGSYS, whose handler logs
+ *              the call and makes it. About 3 µs a call, nothing otherwise.
+ *   ptrace     a second process stops the thread at each call and reads the gate
+ *              in shared memory. About ten times slower; needs permission.
+ *   mark       logs nothing, but brackets the operations with close(-1000), so
+ *              that an outside tracer can count between two points.
+ *
+ * The log and the gates lie in memory shared with the tracer.
+ */
+#ifndef ALLOCPHASE_SYSCALLS_H
+#define ALLOCPHASE_SYSCALLS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SYSCALL_NUMBERS 1024 /* well above the highest number of any kernel */
+#define SYSCALL_EVENTS (1u << 21)
+#define GATE_CLOSED 0 /* the kernel's SYSCALL_DISPATCH_FILTER_ALLOW */
+#define GATE_OPEN 1   /* the kernel's SYSCALL_DISPATCH_FILTER_BLOCK */
+
+enum phase { PHASE_INIT, PHASE_OPERATION, PHASE_TEARDOWN, PHASES };
+
+struct syscall_event {
+  uint32_t op; /* within its thread */
+  uint16_t thread;
+  uint16_t number;
+};
+
+_Static_assert(sizeof(struct syscall_event) == 8, "samples.py: SYSCALL_EVENT");
+
+/* What a backend must know of one thread. Volatile: the handler and the tracer
+ * read it behind the compiler's back. */
+struct syscall_thread {
+  _Alignas(64) volatile uint8_t gate;
+  volatile uint8_t phase;
+  volatile uint16_t thread;
+  volatile uint32_t op;
+  volatile pid_t tid;
+  volatile uint32_t let_through; /* calls that closed the gate: see dispatch.c */
+};
+
+struct syscall_log {
+  _Atomic uint64_t counts[PHASES][SYSCALL_NUMBERS];
+  _Atomic uint32_t event_count; /* may pass SYSCALL_EVENTS: the rest is only counted */
+  _Atomic uint32_t thread_count;
+  struct syscall_event events[SYSCALL_EVENTS];
+  struct syscall_thread threads[]; /* one a trace thread, then the main thread */
+};
+
+static inline void syscall_log_add(struct syscall_log *log, const struct syscall_thread *thread,
+                                   uint64_t number) {
+  if (number >= SYSCALL_NUMBERS) number = SYSCALL_NUMBERS - 1;
+  atomic_fetch_add_explicit(&log->counts[thread->phase][number], 1, memory_order_relaxed);
+  if (thread->phase != PHASE_OPERATION) return;
+  uint32_t at = atomic_fetch_add_explicit(&log->event_count, 1, memory_order_relaxed);
+  if (at < SYSCALL_EVENTS)
+    log->events[at] = (struct syscall_event){thread->op, thread->thread, (uint16_t)number};
+}
+
+/* Each returns NULL, or why this machine cannot do it. */
+const char *dispatch_start(struct syscall_log *log);                         /* once */
+const char *dispatch_join(struct syscall_thread *thread);                    /* each thread */
+void dispatch_leave(void);                                                   /* before it ends */
+const char *tracer_start(struct syscall_log *log);                           /* once */
+void tracer_stop(void);
+
+/* The kernel's name of a call, or NULL. */
+const char *syscall_name(unsigned int number);
+
+#endif

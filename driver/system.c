@@ -1,0 +1,74 @@
+#include "system.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+void say(const char *what, const char *detail) {
+  const char *texts[] = {"allocphase-driver: ", what, ": ", detail, "\n"};
+  struct iovec parts[5];
+  for (int i = 0; i < 5; i++) {
+    parts[i].iov_base = (void *)texts[i];
+    parts[i].iov_len = strlen(texts[i]);
+  }
+  if (writev(STDERR_FILENO, parts, 5) < 0) return; /* nowhere left to complain */
+}
+
+void die(enum exit_code code, const char *what, const char *detail) {
+  say(what, detail);
+  _exit(code);
+}
+
+static void *take(size_t bytes, int flags) {
+  void *pages = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | flags, -1, 0);
+  if (pages == MAP_FAILED) die(EXIT_TOOL, "no memory for the driver's own tables", strerror(errno));
+  return pages;
+}
+
+void *take_pages(size_t bytes) { return take(bytes, MAP_PRIVATE | MAP_POPULATE); }
+void *take_shared_pages(size_t bytes) { return take(bytes, MAP_SHARED | MAP_POPULATE); }
+void *take_lazy_pages(size_t bytes) { return take(bytes, MAP_SHARED | MAP_NORESERVE); }
+void give_pages(void *pages, size_t bytes) { munmap(pages, bytes ? bytes : 1); }
+
+static void write_all(int fd, const char *path, const char *data, size_t bytes) {
+  while (bytes > 0) {
+    ssize_t written = write(fd, data, bytes);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) die(EXIT_TOOL, path, strerror(errno));
+    data += written;
+    bytes -= (size_t)written;
+  }
+}
+
+void write_parts(const char *path, const struct part *parts, size_t count) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) die(EXIT_TOOL, path, strerror(errno));
+  for (size_t i = 0; i < count; i++) write_all(fd, path, parts[i].data, parts[i].bytes);
+  if (close(fd) != 0) die(EXIT_TOOL, path, strerror(errno));
+}
+
+void write_file(const char *path, const void *data, size_t bytes) {
+  struct part whole = {data, bytes};
+  write_parts(path, &whole, 1);
+}
+
+void futex_wait(uint32_t *word, uint32_t expected) {
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+}
+
+void futex_wake_all(uint32_t *word) {
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+int pin_to_cpu(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET((size_t)cpu, &set);
+  return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : errno;
+}

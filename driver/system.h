@@ -1,0 +1,48 @@
+/* system.h: the driver's own room.
+ *
+ * The driver must not use the allocator that it measures. So it takes memory
+ * from mmap alone, writes with write(2), and formats numbers itself: stdio and
+ * strdup would call the malloc under test when that malloc is preloaded.
+ */
+#ifndef ALLOCPHASE_SYSTEM_H
+#define ALLOCPHASE_SYSTEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit codes of the driver process, read by src/allocphase/driver.py. */
+enum exit_code {
+  EXIT_MEASURED = 0, /* a result was written; its status may still be a failure */
+  EXIT_TOOL = 1,     /* the driver itself could not do its work */
+  EXIT_USAGE = 2     /* bad option or bad trace */
+};
+
+/* One line on stderr, "allocphase-driver: <what>: <detail>", then exit. */
+_Noreturn void die(enum exit_code code, const char *what, const char *detail);
+void say(const char *what, const char *detail);
+
+/* Zeroed memory that is already resident, so that its first use takes no fault.
+ * `shared` memory stays common with a forked process. Dies when there is none. */
+void *take_pages(size_t bytes);
+void *take_shared_pages(size_t bytes);
+/* The same, but made resident by use: for what may stay empty. */
+void *take_lazy_pages(size_t bytes);
+void give_pages(void *pages, size_t bytes);
+
+/* Writes all of `bytes` to a new file; dies with the file's name. */
+void write_file(const char *path, const void *data, size_t bytes);
+/* The same for several parts, one after the other. */
+struct part {
+  const void *data;
+  size_t bytes;
+};
+void write_parts(const char *path, const struct part *parts, size_t count);
+
+/* Sleeps while *word == expected; wakes every sleeper. */
+void futex_wait(uint32_t *word, uint32_t expected);
+void futex_wake_all(uint32_t *word);
+
+/* Runs the calling thread on one CPU. Returns 0 or an errno value. */
+int pin_to_cpu(int cpu);
+
+#endif

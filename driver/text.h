@@ -1,0 +1,33 @@
+/* text.h: builds one line of text in a fixed buffer; what does not fit is cut. */
+#ifndef ALLOCPHASE_TEXT_H
+#define ALLOCPHASE_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+  char *chars;
+  size_t length;
+  size_t capacity;
+};
+
+static inline struct text text_in(char *buffer, size_t capacity) {
+  buffer[0] = '\0';
+  return (struct text){buffer, 0, capacity};
+}
+
+static inline void text_add(struct text *text, const char *part) {
+  while (*part && text->length + 1 < text->capacity) text->chars[text->length++] = *part++;
+  text->chars[text->length] = '\0';
+}
+
+static inline void text_add_number(struct text *text, uint64_t value) {
+  char digits[21];
+  size_t at = sizeof digits - 1;
+  digits[at] = '\0';
+  do digits[--at] = (char)('0' + value % 10);
+  while (value /= 10);
+  text_add(text, digits + at);
+}
+
+#endif

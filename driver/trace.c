@@ -1,0 +1,165 @@
+#include "trace.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "system.h"
+
+/* Limits that keep every product below far from overflow. */
+#define MAX_THREADS 4096u
+#define MAX_TAGS 65536u
+#define MAX_SLOTS 0x40000000u
+#define MIN_ALIGN_LOG2 4
+#define MAX_ALIGN_LOG2 21
+
+/* What the checker knows of a slot while it walks the trace. */
+struct slot_state {
+  uint32_t epoch;
+  bool filled;
+  bool aligned;
+};
+
+static bool section_fits(const struct trace *trace, uint64_t offset, uint64_t count, size_t item) {
+  if (offset % 8 != 0 || offset > trace->file_bytes) return false;
+  return count <= (trace->file_bytes - offset) / item;
+}
+
+static const char *check_header(const struct trace *trace) {
+  const struct trace_header *header = trace->header;
+  if (trace->file_bytes < sizeof *header) return "shorter than a trace header";
+  if (memcmp(header->magic, TRACE_MAGIC, sizeof header->magic) != 0) return "not a trace file";
+  if (header->version != TRACE_VERSION) return "a trace of another version: generate it again";
+  if (header->header_bytes != sizeof *header) return "header has the wrong length";
+  if (header->op_count == 0) return "holds no operation";
+  if (header->thread_count == 0 || header->thread_count > MAX_THREADS) return "bad thread count";
+  if (header->tag_count == 0 || header->tag_count > MAX_TAGS) return "bad tag count";
+  if (header->slot_count == 0 || header->slot_count > MAX_SLOTS) return "bad slot count";
+  if (header->touch > TRACE_TOUCH_ALL) return "unknown kind of touch";
+  if (header->build_ops > header->op_count) return "build_ops lies beyond the last operation";
+  if (!section_fits(trace, header->thread_offset, header->thread_count,
+                    sizeof(struct trace_thread)) ||
+      !section_fits(trace, header->tag_offset, header->tag_count, sizeof(struct trace_tag)) ||
+      !section_fits(trace, header->op_offset, header->op_count, sizeof(struct trace_op)))
+    return "a section lies outside the file: truncated?";
+  return NULL;
+}
+
+static const char *check_threads(const struct trace *trace) {
+  uint64_t next = 0;
+  for (uint32_t t = 0; t < trace->header->thread_count; t++) {
+    const struct trace_thread *thread = &trace->threads[t];
+    if (thread->first_op != next) return "threads do not follow each other";
+    if (thread->op_count > trace->header->op_count - next) return "a thread leaves the operations";
+    if (thread->predecessor != TRACE_NO_THREAD && thread->predecessor >= t)
+      return "a thread's predecessor does not come before it";
+    if (thread->lane >= trace->header->thread_count) return "a thread has no such lane";
+    next += thread->op_count;
+  }
+  return next == trace->header->op_count ? NULL : "operations belong to no thread";
+}
+
+static const char *check_op(const struct trace *trace, const struct trace_op *op) {
+  if (op->slot >= trace->header->slot_count) return "an operation names a slot that is not there";
+  if (op->tag >= trace->header->tag_count) return "an operation names a tag that is not there";
+  if (op->kind >= TRACE_KINDS) return "an operation of unknown kind";
+  bool aligned = op->kind == TRACE_ALIGNED_ALLOC;
+  if (aligned && (op->align_log2 < MIN_ALIGN_LOG2 || op->align_log2 > MAX_ALIGN_LOG2))
+    return "an alignment outside 16 bytes to 2 MiB";
+  if (!aligned && op->align_log2 != 0) return "an alignment on an operation that has none";
+  return NULL;
+}
+
+static const char *step(struct slot_state *slot, const struct trace_op *op) {
+  if (op->epoch != slot->epoch) return "a slot's operations are not numbered in order";
+  slot->epoch++;
+  bool creates = op->kind == TRACE_MALLOC || op->kind == TRACE_CALLOC ||
+                 op->kind == TRACE_ALIGNED_ALLOC;
+  if (creates && slot->filled) return "an allocation into a slot that is in use";
+  if (!creates && !slot->filled) return "an operation on an empty slot";
+  if (op->kind == TRACE_REALLOC && slot->aligned) return "a realloc of an aligned object";
+  if (creates) slot->aligned = op->kind == TRACE_ALIGNED_ALLOC;
+  slot->filled = op->kind != TRACE_FREE;
+  return NULL;
+}
+
+/* One thread: the order of the file is the order of the replay. */
+static const char *check_sequence(const struct trace *trace, struct slot_state *slots) {
+  for (uint64_t i = 0; i < trace->header->op_count; i++) {
+    const struct trace_op *op = &trace->ops[i];
+    const char *wrong = check_op(trace, op);
+    if (!wrong) wrong = step(&slots[op->slot], op);
+    if (wrong) return wrong;
+  }
+  return NULL;
+}
+
+/* Several threads: each thread runs until it needs a slot that another one has
+ * not yet handed over. A round in which nobody moves is a deadlock. */
+static const char *check_threaded(const struct trace *trace, struct slot_state *slots) {
+  uint32_t threads = trace->header->thread_count;
+  uint64_t *done = take_lazy_pages(threads * sizeof *done);
+  uint64_t total = 0;
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (uint32_t t = 0; t < threads; t++) {
+      const struct trace_thread *thread = &trace->threads[t];
+      uint32_t before = thread->predecessor;
+      if (before != TRACE_NO_THREAD && done[before] < trace->threads[before].op_count) continue;
+      const struct trace_op *ops = trace->ops + thread->first_op;
+      while (done[t] < thread->op_count) {
+        const struct trace_op *op = &ops[done[t]];
+        const char *wrong = check_op(trace, op);
+        if (wrong) return wrong;
+        if ((op->flags & TRACE_WAIT) && op->epoch > slots[op->slot].epoch) break;
+        if ((wrong = step(&slots[op->slot], op))) return wrong;
+        done[t]++;
+        total++;
+        moved = true;
+      }
+    }
+  }
+  give_pages(done, threads * sizeof *done);
+  return total == trace->header->op_count ? NULL : "cannot end: a thread waits for a slot for ever";
+}
+
+static const char *check_ops(const struct trace *trace) {
+  size_t bytes = (size_t)trace->header->slot_count * sizeof(struct slot_state);
+  struct slot_state *slots = take_lazy_pages(bytes);
+  const char *wrong = trace->header->thread_count == 1 ? check_sequence(trace, slots)
+                                                       : check_threaded(trace, slots);
+  for (uint32_t s = 0; !wrong && s < trace->header->slot_count; s++)
+    if (slots[s].filled) wrong = "an object is never freed";
+  give_pages(slots, bytes);
+  return wrong;
+}
+
+static const char *map_file(struct trace *trace, const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return "cannot be opened";
+  struct stat status;
+  bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+  void *file = MAP_FAILED;
+  if (regular && status.st_size > 0)
+    file = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+  close(fd);
+  if (file == MAP_FAILED) return "is no regular file, or empty";
+  trace->header = file;
+  trace->file_bytes = (size_t)status.st_size;
+  return NULL;
+}
+
+const char *trace_open(struct trace *trace, const char *path) {
+  const char *wrong = map_file(trace, path);
+  if (!wrong) wrong = check_header(trace);
+  if (wrong) return wrong;
+  const char *base = (const char *)trace->header;
+  trace->threads = (const struct trace_thread *)(base + trace->header->thread_offset);
+  trace->tags = (const struct trace_tag *)(base + trace->header->tag_offset);
+  trace->ops = (const struct trace_op *)(base + trace->header->op_offset);
+  wrong = check_threads(trace);
+  return wrong ? wrong : check_ops(trace);
+}

@@ -1,0 +1,118 @@
+/* trace.h: a trace file, as it lies on disk and is mapped into the driver.
+ *
+ * A trace is what a program asks of its allocator, without pointers: each
+ * operation names a slot (an object's identity), and the driver keeps the
+ * address. src/allocphase/trace.py writes the same layout with numpy; a test
+ * compares the two byte by byte.
+ *
+ *   offset 0   struct trace_header      192 bytes
+ *              struct trace_thread[thread_count]
+ *              struct trace_tag[tag_count]         tag 0 is "untagged"
+ *              (zero padding to a multiple of 64)
+ *              struct trace_op[op_count]           thread after thread
+ *
+ * Little-endian; nothing follows the last operation.
+ *
+ * Invariants, checked by trace_open() before anything is replayed:
+ *   - in trace order, an allocation finds its slot empty; a realloc, a write and
+ *     a free find it filled; at the end every slot is empty, so that a pass can
+ *     be repeated;
+ *   - a slot's operations carry their rank in `epoch`: 0, 1, 2, ...;
+ *   - an aligned object is not reallocated.
+ */
+#ifndef ALLOCPHASE_TRACE_H
+#define ALLOCPHASE_TRACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRACE_MAGIC "ALCPTRC\n"
+#define TRACE_VERSION 1u
+
+enum trace_kind {
+  TRACE_MALLOC = 0,
+  TRACE_CALLOC = 1,
+  TRACE_REALLOC = 2,
+  TRACE_ALIGNED_ALLOC = 3,
+  TRACE_FREE = 4,
+  TRACE_FREE_FOREIGN = 5, /* a free tried from another domain: must be refused */
+  TRACE_WRITE = 6         /* `size` times write the first word of the object */
+};
+#define TRACE_KINDS 7
+
+/* What the program does to a new object (and to the new part of a grown one). */
+enum trace_touch {
+  TRACE_TOUCH_NONE = 0,
+  TRACE_TOUCH_FIRST = 1, /* its first byte */
+  TRACE_TOUCH_PAGES = 2, /* one byte in each 4 KiB, the first and the last byte */
+  TRACE_TOUCH_ALL = 3    /* every byte */
+};
+
+/* Hand-over between threads, set by the writer of a threaded trace. */
+#define TRACE_WAIT 0x01u /* the slot's previous operation is another thread's */
+#define TRACE_POST 0x02u /* the slot's next operation is another thread's */
+
+struct trace_op {
+  uint32_t slot;
+  uint32_t size;      /* bytes asked for; TRACE_WRITE: repetitions; frees: 0 */
+  uint32_t epoch;     /* how many operations on this slot came before */
+  uint16_t tag;       /* index into the tag table */
+  uint8_t kind : 4;   /* enum trace_kind */
+  uint8_t flags : 4;  /* TRACE_WAIT, TRACE_POST */
+  uint8_t align_log2; /* TRACE_ALIGNED_ALLOC: 4 to 21; else 0 */
+};
+
+struct trace_thread {
+  uint64_t first_op;
+  uint64_t op_count;
+  uint32_t predecessor; /* starts when that thread has ended; none: TRACE_NO_THREAD */
+  uint32_t lane;        /* threads of one lane follow each other on one CPU */
+};
+
+#define TRACE_NO_THREAD 0xffffffffu
+
+struct trace_tag {
+  uint32_t class_id;
+  uint32_t domain;
+  double hint_hz;
+};
+
+struct trace_header {
+  char magic[8];
+  uint32_t version;
+  uint32_t header_bytes;
+  uint8_t digest[32]; /* SHA-256 of the file with this field zeroed */
+  uint64_t op_count;
+  uint64_t build_ops; /* leading operations timed apart from the rest; 0: none */
+  uint64_t peak_live_bytes;
+  uint64_t peak_live_op; /* first operation after which the peak stands */
+  uint32_t thread_count;
+  uint32_t slot_count;
+  uint32_t tag_count;
+  uint32_t touch; /* enum trace_touch */
+  uint64_t thread_offset;
+  uint64_t tag_offset;
+  uint64_t op_offset;
+  uint8_t reserved[72];
+};
+
+_Static_assert(sizeof(struct trace_op) == 16, "trace.py: OP");
+_Static_assert(sizeof(struct trace_thread) == 24, "trace.py: THREAD");
+_Static_assert(sizeof(struct trace_tag) == 16, "trace.py: TAG");
+_Static_assert(sizeof(struct trace_header) == 192, "trace.py: HEADER");
+_Static_assert(offsetof(struct trace_op, align_log2) == 15, "trace.py: OP");
+
+/* A mapped and validated trace. */
+struct trace {
+  const struct trace_header *header;
+  const struct trace_thread *threads;
+  const struct trace_tag *tags;
+  const struct trace_op *ops;
+  size_t file_bytes;
+};
+
+/* Maps `path` and checks all of it. Returns NULL, or one line that says what is
+ * wrong with the file. */
+const char *trace_open(struct trace *trace, const char *path);
+
+#endif

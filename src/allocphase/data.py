@@ -1,0 +1,35 @@
+"""Where the collections lie: allocators/, scenarios/, reports/, claims/ and the built driver.
+
+A plain install has them all inside the package. An editable install has its Python and TOML
+files in the checkout and what CMake built in site-packages; `allocphase.__path__` then lists
+both, so a look-up asks each root in turn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import allocphase
+from allocphase.errors import AllocphaseError
+
+__all__ = ["find", "folders"]
+
+
+def folders(name: str) -> list[Path]:
+    """Every existing folder `name` (such as "scenarios") of the package, in order of look-up."""
+    roots = (Path(root) / name for root in allocphase.__path__)
+    return [root for root in roots if root.is_dir()]
+
+
+def find(relative: str) -> Path:
+    """The installed file `relative`, such as "driver/allocphase.h".
+
+    Raises AllocphaseError when no root has it: the installation is incomplete.
+    """
+    for root in allocphase.__path__:
+        path = Path(root) / relative
+        if path.exists():
+            return path
+    raise AllocphaseError(
+        f"{relative} is not in the installed package: install it again with `pip install .`"
+    )

@@ -91,6 +91,18 @@ static void report_counts(struct json *json, const struct syscall_log *log, enum
   json_close(json);
 }
 
+/* What the numbers in syscalls.bin mean on this machine. */
+static void report_numbers(struct json *json, const struct syscall_log *log) {
+  json_open(json, "numbers");
+  for (unsigned int n = 0; n < SYSCALL_NUMBERS; n++) {
+    char number[24];
+    struct text text = text_in(number, sizeof number);
+    text_add_number(&text, n);
+    if (atomic_load(&log->counts[PHASE_OPERATION][n])) json_string(json, number, syscall_name(n));
+  }
+  json_close(json);
+}
+
 static void report(struct session *session, const struct syscall_probe *probe) {
   static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark"};
   struct json *json = &session->json;
@@ -112,6 +124,7 @@ static void report(struct session *session, const struct syscall_probe *probe) {
       json_null(json, "teardown");
     }
     report_counts(json, log, PHASE_OPERATION, "operation");
+    report_numbers(json, log);
     json_integer(json, "events", kept);
     json_integer(json, "events_dropped", seen - kept);
     json_integer(json, "let_through", let_through);

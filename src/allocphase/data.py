@@ -7,18 +7,28 @@ both, so a look-up asks each root in turn.
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import allocphase
 from allocphase.errors import AllocphaseError
 
-__all__ = ["find", "folders"]
+__all__ = ["collection_folders", "find", "folders"]
 
 
 def folders(name: str) -> list[Path]:
     """Every existing folder `name` (such as "scenarios") of the package, in order of look-up."""
     roots = (Path(root) / name for root in allocphase.__path__)
     return [root for root in roots if root.is_dir()]
+
+
+def collection_folders(name: str) -> list[Path]:
+    """The package's own folders, then those that other packages register.
+
+    An entry point of the group `allocphase.<name>` is a folder, or a function that returns one.
+    """
+    values = [entry.load() for entry in entry_points(group=f"allocphase.{name}")]
+    return folders(name) + [Path(value() if callable(value) else value) for value in values]
 
 
 def find(relative: str) -> Path:

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-__all__ = ["AllocphaseError", "UsageError"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["AllocphaseError", "NothingMeasuredError", "UsageError", "unknown"]
 
 
 class AllocphaseError(Exception):
@@ -21,3 +24,17 @@ class UsageError(AllocphaseError):
     """
 
     exit_code = 2
+
+
+class NothingMeasuredError(AllocphaseError):
+    """No cell has a result, or the baseline is missing: exit code 5."""
+
+    exit_code = 5
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> str:
+    """One line about a name that does not exist, with the nearest one that does."""
+    names = sorted(known)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+    return f"{what} {given!r} does not exist: {advice}"

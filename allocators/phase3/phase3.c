@@ -1,0 +1,560 @@
+/* phase3: size-class pages in one reserve. No header, no search, no system call.
+ *
+ * At init a large *region* of addresses is reserved, which costs nothing until it
+ * is touched. It is divided into *pages* of 64 KiB; a *descriptor* stands for each
+ * in an array at the region's beginning, so that an address yields its page's
+ * descriptor by a subtraction and a shift:
+ *
+ *     region | descriptors | page 0 | page 1 | ... | page top |  never used ...  |
+ *
+ * Consecutive pages with one purpose are a *run*. There are three kinds:
+ *
+ *   class page   one page, objects of one *size class*. Its free objects are linked
+ *                through their own first word; the list is last-in first-out, so
+ *                that the memory handed out is the memory used most recently.
+ *   large        one block above LARGEST_SMALL, from the run's first byte on.
+ *   free         kept in a *bin* by the logarithm of its length, and merged with
+ *                free neighbours. What ends at `top` is merged into the unused rest.
+ *
+ * The class pages that have room form a *ring* for each class, around a sentinel.
+ * malloc takes from the ring's first page, free gives back to the page that the
+ * address names. Both touch one descriptor and one object, whatever is live:
+ *
+ *     malloc   page = first page of the class; object = page->free, unlinked
+ *     free     page = descriptor of the address; object linked to page->free
+ *
+ * All else is rare: a list is empty, a page fills up, a full page gets room, a page
+ * becomes empty. free tells the last two, and large blocks, from the common case by
+ * one comparison of the live objects with the page's *alarm*.
+ *
+ * Objects join the free list a few at a time (*carving*), so that a page's memory
+ * is not touched before it is needed. When a region is full, one more is reserved:
+ * the only system call in operation. Memory never goes back before fini.
+ */
+#include "os.h"
+
+#include "../blocks.h"
+#include "allocphase.h"
+#include "settings.h"
+
+static size_t reserve_bytes = 17179869184; /* 16 GiB of addresses, not of memory */
+
+static const struct setting settings[] = {
+    {"reserve_bytes", .whole = &reserve_bytes, .least = 1 << 20, .most = 1ull << 44},
+};
+
+#define PAGE_SHIFT 16u
+#define PAGE_BYTES ((size_t)1 << PAGE_SHIFT)
+#define LARGEST_SMALL ((size_t)16384) /* at least three objects in a page */
+#define CLASSES 36u                   /* class_of(LARGEST_SMALL) + 1 */
+#define LARGEST_DIRECT ((size_t)1024) /* class found in a table; above, computed */
+#define CARVE_BYTES ((size_t)4096)
+#define COLOUR_STEP ((size_t)320)
+#define COLOURS_BYTES ((size_t)4096) /* the sets of a first cache repeat at this distance */
+#define BINS 32u                     /* a run has less than 2^32 pages */
+#define MOST_REGIONS 64u
+#define NEVER UINT32_MAX
+
+enum page_kind { UNUSED, FREE_RUN, CLASS_PAGE, LARGE }; /* zeroed memory is UNUSED */
+
+struct object {
+  struct object *next;
+};
+
+/* Invariants:
+ *   - a run's first and last descriptor carry its kind and its length in `pages`;
+ *   - no two neighbouring runs are free, none ends at top, kind[top] is UNUSED;
+ *   - class page: live + length of the free list = carved <= capacity;
+ *   - a ring's first page: alarm = NEVER, since it stays when it is empty;
+ *   - other pages of a ring: alarm = 0 and live > 0;
+ *   - a full page: in no ring, live = capacity, alarm = live - 1. */
+struct page {
+  struct object *free;
+  uint32_t live;
+  uint32_t alarm; /* free takes the slow path when live falls to this */
+  uint32_t carved;
+  uint32_t capacity;
+  struct page *next; /* in a ring or in a bin */
+  struct page *previous;
+  char *start;  /* of the first object, or of the large block */
+  size_t bytes; /* of an object, or of the large block */
+  uint32_t pages;
+  uint8_t kind;
+  uint8_t class;
+  uint8_t region;
+  bool zeroed; /* large: this memory was never used before */
+};
+
+_Static_assert(sizeof(struct page) == 64, "one cache line");
+_Static_assert(MOST_REGIONS <= UINT8_MAX, "struct page: region");
+
+struct region {
+  char *base;         /* of page 0, aligned to PAGE_BYTES */
+  size_t bytes;       /* of all pages */
+  struct page *pages; /* pages[-1] and the one behind the last exist, UNUSED */
+  size_t top;         /* pages at and above it belong to no run */
+  size_t highest_top;
+  void *mapping;
+  size_t mapping_bytes;
+};
+
+static struct region regions[MOST_REGIONS];
+static size_t region_count;
+static struct page rings[CLASSES];                           /* sentinels, without objects */
+static struct page *direct[LARGEST_DIRECT / CLASS_STEP + 1]; /* first page, by size */
+static struct page *bins[BINS];
+static uint32_t filled_bins; /* bit i: bins[i] is not empty */
+
+/* ---- Regions: from addresses to descriptors and back ------------------------------- */
+
+/* Where the process may not have `wanted` addresses, half of it, and so on, down to
+ * what `least` pages need. */
+static bool region_add(size_t wanted, size_t least) {
+  if (region_count == MOST_REGIONS) return false;
+  struct region *region = &regions[region_count];
+  size_t pages = wanted >> PAGE_SHIFT;
+  do {
+    if (pages < least) pages = least;
+    size_t table_bytes = (pages + 2) * sizeof(struct page);
+    region->bytes = pages << PAGE_SHIFT;
+    region->mapping_bytes = table_bytes + PAGE_BYTES + region->bytes;
+    region->mapping = os_reserve(region->mapping_bytes);
+  } while (region->mapping == NULL && pages > least && (pages /= 2));
+  if (region->mapping == NULL) return false;
+  region->pages = (struct page *)region->mapping + 1;
+  region->base = align_pointer((char *)(region->pages + pages + 1), PAGE_BYTES);
+  region->top = region->highest_top = 0;
+  region_count++;
+  return true;
+}
+
+static struct page *page_in_later_region(const void *block) {
+  for (struct region *region = regions + 1; region < regions + region_count; region++) {
+    size_t offset = (uintptr_t)block - (uintptr_t)region->base;
+    if (offset < region->bytes) return &region->pages[offset >> PAGE_SHIFT];
+  }
+  return NULL;
+}
+
+/* NULL lies in no region. */
+static inline struct page *page_of(const void *block) {
+  size_t offset = (uintptr_t)block - (uintptr_t)regions->base;
+  if (offset < regions->bytes) return &regions->pages[offset >> PAGE_SHIFT];
+  return page_in_later_region(block);
+}
+
+static char *page_address(const struct page *page) {
+  const struct region *region = &regions[page->region];
+  return region->base + ((size_t)(page - region->pages) << PAGE_SHIFT);
+}
+
+static size_t pages_above_top(const struct region *region) {
+  return (region->bytes >> PAGE_SHIFT) - region->top;
+}
+
+static void region_set_top(struct region *region, size_t top) {
+  region->top = top;
+  region->pages[top].kind = UNUSED;
+  if (top > region->highest_top) region->highest_top = top;
+}
+
+/* ---- Bins: the free runs --------------------------------------------------------------- */
+
+static void run_mark(struct page *run, size_t pages, enum page_kind kind) {
+  run->pages = run[pages - 1].pages = (uint32_t)pages;
+  run->kind = run[pages - 1].kind = (uint8_t)kind;
+}
+
+static void bin_insert(struct page *run) {
+  unsigned bin = log2_floor(run->pages);
+  run->previous = NULL;
+  run->next = bins[bin];
+  if (run->next != NULL) run->next->previous = run;
+  bins[bin] = run;
+  filled_bins |= 1u << bin;
+}
+
+static void bin_remove(struct page *run) {
+  unsigned bin = log2_floor(run->pages);
+  if (run->next != NULL) run->next->previous = run->previous;
+  if (run->previous != NULL) run->previous->next = run->next;
+  else bins[bin] = run->next;
+  if (bins[bin] == NULL) filled_bins &= ~(1u << bin);
+}
+
+/* The first that is long enough in its own bin, else one of the next larger bin. */
+static struct page *bin_find(size_t pages) {
+  unsigned bin = log2_floor(pages);
+  for (struct page *run = bins[bin]; run != NULL; run = run->next)
+    if (run->pages >= pages) return run;
+  uint32_t larger = filled_bins & (~1u << bin);
+  return larger == 0 ? NULL : bins[__builtin_ctz(larger)];
+}
+
+/* ---- Runs ------------------------------------------------------------------------------- */
+
+static struct page *run_cut_from_top(size_t pages) {
+  struct region *region = regions;
+  while (region < regions + region_count && pages_above_top(region) < pages) region++;
+  if (region == regions + region_count && !region_add(reserve_bytes, pages)) return NULL;
+  struct page *run = &region->pages[region->top];
+  run->pages = (uint32_t)pages;
+  run->region = (uint8_t)(region - regions);
+  run->zeroed = region->top == region->highest_top;
+  region_set_top(region, region->top + pages);
+  return run;
+}
+
+static void run_free(struct page *run) {
+  struct region *region = &regions[run->region];
+  size_t pages = run->pages;
+  struct page *behind = run + pages;
+  if (behind->kind == FREE_RUN) {
+    bin_remove(behind);
+    pages += behind->pages;
+  }
+  if (run[-1].kind == FREE_RUN) {
+    pages += run[-1].pages;
+    run -= run[-1].pages;
+    bin_remove(run);
+  }
+  run_mark(run, pages, FREE_RUN);
+  size_t first = (size_t)(run - region->pages);
+  if (first + pages == region->top) region_set_top(region, first);
+  else bin_insert(run);
+}
+
+/* Makes two runs of one; both are the caller's. */
+static struct page *run_split(struct page *run, size_t pages) {
+  struct page *rest = run + pages;
+  rest->region = run->region;
+  rest->zeroed = run->zeroed;
+  run_mark(rest, run->pages - pages, LARGE);
+  run_mark(run, pages, LARGE);
+  return rest;
+}
+
+static void run_trim(struct page *run, size_t pages) {
+  if (pages < run->pages) run_free(run_split(run, pages));
+  run_mark(run, pages, LARGE);
+}
+
+static struct page *run_new(size_t pages) {
+  if (pages > UINT32_MAX) return NULL;
+  struct page *run = bin_find(pages);
+  if (run == NULL) return run_cut_from_top(pages);
+  bin_remove(run);
+  run->zeroed = false;
+  run_trim(run, pages);
+  return run;
+}
+
+/* ---- Class pages and their rings ----------------------------------------------------------- */
+
+/* The first page of a ring may have changed: tells it, and the table. */
+static void ring_publish(unsigned class) {
+  struct page *first = rings[class].next;
+  first->alarm = NEVER;
+  size_t most = class_bytes(class) / CLASS_STEP;
+  size_t least = class == 0 ? 0 : class_bytes(class - 1) / CLASS_STEP + 1;
+  for (size_t i = least; i <= most && i <= LARGEST_DIRECT / CLASS_STEP; i++) direct[i] = first;
+}
+
+/* At the ring's end: a page with little room must not become the first at once. */
+static void ring_append(struct page *page) {
+  struct page *ring = &rings[page->class];
+  page->next = ring;
+  page->previous = ring->previous;
+  page->previous->next = page;
+  ring->previous = page;
+  page->alarm = 0;
+  ring_publish(page->class);
+}
+
+static void ring_remove(struct page *page) {
+  page->previous->next = page->next;
+  page->next->previous = page->previous;
+  ring_publish(page->class);
+}
+
+static inline void *object_take(struct page *page) {
+  struct object *object = page->free;
+  page->free = object->next;
+  page->live++;
+  return object;
+}
+
+static inline void object_give(struct page *page, void *block) {
+  struct object *object = block;
+  object->next = page->free;
+  page->free = object;
+}
+
+/* Objects do not begin at the same offset in the pages of all classes (*colouring*):
+ * else the first objects of each, the busiest, would fight for the same cache sets.
+ * The offset is as aligned as the class. */
+static struct page *class_page_new(unsigned class) {
+  struct page *page = run_new(1);
+  if (page == NULL) return NULL;
+  size_t bytes = class_bytes(class);
+  size_t colour = class * COLOUR_STEP % COLOURS_BYTES & -(bytes & -bytes);
+  page->start = page_address(page) + colour;
+  page->bytes = bytes;
+  page->free = NULL;
+  page->live = page->carved = 0;
+  page->capacity = (uint32_t)((PAGE_BYTES - colour) / bytes);
+  page->kind = CLASS_PAGE;
+  page->class = (uint8_t)class;
+  ring_append(page);
+  return page;
+}
+
+/* Links the next objects of a page whose list is empty, in address order. */
+static bool carve(struct page *page) {
+  uint32_t count = page->bytes < CARVE_BYTES ? (uint32_t)(CARVE_BYTES / page->bytes) : 1;
+  if (count > page->capacity - page->carved) count = page->capacity - page->carved;
+  page->carved += count;
+  char *end = page->start + page->carved * page->bytes;
+  for (; count > 0; count--) object_give(page, end -= page->bytes);
+  return page->free != NULL;
+}
+
+/* The ring's first page has an empty list: carve, or pass on to another page. */
+static void *malloc_from_ring(unsigned class) {
+  for (;;) {
+    struct page *page = rings[class].next;
+    if (page == &rings[class] && (page = class_page_new(class)) == NULL) return NULL;
+    if (page->free != NULL || carve(page)) return object_take(page);
+    ring_remove(page);
+    page->alarm = page->live - 1;
+  }
+}
+
+/* ---- Large blocks --------------------------------------------------------------------------- */
+
+static size_t pages_for(size_t size) {
+  return size == 0 ? 1 : (size + PAGE_BYTES - 1) >> PAGE_SHIFT;
+}
+
+static void *large_new(size_t alignment, size_t size) {
+  size_t slack = alignment > PAGE_BYTES ? (alignment >> PAGE_SHIFT) - 1 : 0;
+  struct page *run = run_new(pages_for(size) + slack);
+  if (run == NULL) return NULL;
+  char *start = page_address(run), *aligned = align_pointer(start, alignment);
+  if (aligned != start) {
+    struct page *before = run;
+    run = run_split(before, (size_t)(aligned - start) >> PAGE_SHIFT);
+    run_free(before);
+  }
+  run_trim(run, pages_for(size));
+  run->start = aligned;
+  run->bytes = round_up(size, BLOCK_ALIGNMENT);
+  run->live = 1;
+  run->alarm = 0;
+  return aligned;
+}
+
+/* In place: gives back pages, or takes them from behind the run if they are free. */
+static bool large_resize(struct page *run, size_t size) {
+  struct region *region = &regions[run->region];
+  struct page *behind = run + run->pages;
+  size_t pages = pages_for(size), more = pages < run->pages ? 0 : pages - run->pages;
+  if (more > 0 && behind == &region->pages[region->top] && more <= pages_above_top(region)) {
+    region_set_top(region, region->top + more);
+    run->pages += (uint32_t)more;
+  } else if (more > 0) {
+    if (behind->kind != FREE_RUN || behind->pages < more) return false;
+    bin_remove(behind);
+    run->pages += behind->pages;
+  }
+  run_trim(run, pages);
+  run->bytes = round_up(size, BLOCK_ALIGNMENT);
+  return true;
+}
+
+/* ---- malloc and free ------------------------------------------------------------------------- */
+
+__attribute__((noinline)) static void *malloc_slow(size_t size) {
+  if (size <= LARGEST_SMALL) return malloc_from_ring(class_of(size));
+  return size <= BLOCK_LIMIT ? large_new(BLOCK_ALIGNMENT, size) : NULL;
+}
+
+static void *phase3_malloc(size_t size) {
+  if (size > LARGEST_DIRECT) return malloc_slow(size);
+  struct page *page = direct[(size + CLASS_STEP - 1) / CLASS_STEP];
+  return page->free != NULL ? object_take(page) : malloc_slow(size);
+}
+
+/* The alarm: a large block, or a page that was full, or one that is empty now. */
+__attribute__((noinline)) static void free_slow(struct page *page, void *block) {
+  if (page->kind == LARGE) {
+    run_free(page);
+    return;
+  }
+  object_give(page, block);
+  if (page->live > 0) {
+    ring_append(page);
+  } else {
+    ring_remove(page);
+    run_free(page);
+  }
+}
+
+static void phase3_free(void *block) {
+  struct page *page = page_of(block);
+  if (page == NULL) return;
+  if (--page->live == page->alarm) free_slow(page, block);
+  else object_give(page, block);
+}
+
+/* ---- What follows from them ------------------------------------------------------------------- */
+
+static size_t phase3_usable_size(const void *block) { return page_of(block)->bytes; }
+
+static void *phase3_calloc(size_t count, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  void *block = phase3_malloc(bytes);
+  if (block == NULL || (bytes > LARGEST_SMALL && page_of(block)->zeroed)) return block;
+  return memset(block, 0, bytes);
+}
+
+static void *phase3_realloc(void *block, size_t size) {
+  if (block != NULL && size > LARGEST_SMALL && size <= BLOCK_LIMIT) {
+    struct page *page = page_of(block);
+    if (page->kind == LARGE && large_resize(page, size)) return block;
+  }
+  return realloc_by_copying(block, size, phase3_malloc, phase3_free, phase3_usable_size);
+}
+
+/* A class is as aligned as the sizes that are multiples of the alignment (blocks.h). */
+static void *phase3_aligned_alloc(size_t alignment, size_t size) {
+  if (!request_is_valid(alignment, size)) return NULL;
+  size_t bytes = round_up(size < alignment ? alignment : size, alignment);
+  return bytes <= LARGEST_SMALL ? phase3_malloc(bytes) : large_new(alignment, size);
+}
+
+/* ---- init and fini ------------------------------------------------------------------------------ */
+
+static int phase3_init(const struct allocphase_config *config) {
+  int error = settings_read(config, settings, sizeof settings / sizeof *settings);
+  if (error != 0) return error;
+  for (unsigned class = 0; class < CLASSES; class++) {
+    rings[class].next = rings[class].previous = &rings[class];
+    ring_publish(class);
+  }
+  return region_add(reserve_bytes, 1) ? 0 : ENOMEM;
+}
+
+static void phase3_fini(void) {
+  while (region_count > 0) {
+    region_count--;
+    os_unmap(regions[region_count].mapping, regions[region_count].mapping_bytes);
+  }
+}
+
+/* ---- Introspection -------------------------------------------------------------------------------- */
+
+static const char *class_page_check(const struct page *page) {
+  size_t listed = 0;
+  for (const struct object *object = page->free; object != NULL; object = object->next) {
+    size_t offset = (uintptr_t)object - (uintptr_t)page->start;
+    if (offset % page->bytes != 0 || offset / page->bytes >= page->carved)
+      return "a free list leaves its page";
+    if (++listed > page->carved) return "a free list is longer than its page";
+  }
+  if (page->carved > page->capacity) return "a page is carved beyond its end";
+  if (page->live + listed != page->carved) return "a page's objects do not add up";
+  bool is_full = page->alarm != NEVER && page->alarm != 0;
+  if (is_full && (page->live != page->capacity || page->alarm != page->live - 1))
+    return "a page out of its ring is not full";
+  return page->alarm == 0 && page->live == 0 ? "an empty page was not dissolved" : NULL;
+}
+
+static const char *region_check(const struct region *region, size_t *free_runs, size_t *ringed) {
+  const struct page *top = region->pages + region->top, *run = region->pages;
+  if (top->kind != UNUSED) return "the page at top is used";
+  for (; run < top; run += run->pages) {
+    const struct page *last = run + run->pages - 1;
+    if (run->pages == 0 || last >= top) return "a run ends beyond top";
+    if (last->kind != run->kind || last->pages != run->pages) return "a run's ends differ";
+    if (run->kind == UNUSED) return "a run below top is unused";
+    if (run->kind == FREE_RUN && last[1].kind == FREE_RUN) return "two free runs are neighbours";
+    if (run->kind == FREE_RUN && last + 1 == top) return "a free run ends at top";
+    const char *fault = run->kind == CLASS_PAGE ? class_page_check(run) : NULL;
+    if (fault != NULL) return fault;
+    *free_runs += run->kind == FREE_RUN;
+    *ringed += run->kind == CLASS_PAGE && (run->alarm == 0 || run->alarm == NEVER);
+  }
+  return NULL;
+}
+
+static const char *ring_check(unsigned class, size_t *ringed) {
+  for (const struct page *page = rings[class].next; page != &rings[class]; page = page->next) {
+    if (page->kind != CLASS_PAGE || page->class != class) return "a ring has a foreign page";
+    if (page->next->previous != page) return "a ring's links differ";
+    if ((page->alarm == NEVER) != (page == rings[class].next)) return "a ring's alarms are wrong";
+    if ((*ringed)-- == 0) return "the rings have more pages than the regions";
+  }
+  return NULL;
+}
+
+static const char *bin_check(unsigned bin, size_t *free_runs) {
+  for (const struct page *run = bins[bin]; run != NULL; run = run->next) {
+    if (run->kind != FREE_RUN || log2_floor(run->pages) != bin) return "a run is in a wrong bin";
+    if ((*free_runs)-- == 0) return "the bins have more runs than the regions";
+  }
+  return ((filled_bins >> bin & 1u) != 0) != (bins[bin] != NULL) ? "a bin's bit is wrong" : NULL;
+}
+
+static const char *phase3_check(void) {
+  const char *fault = NULL;
+  size_t free_runs = 0, ringed = 0;
+  for (size_t i = 0; i < region_count && fault == NULL; i++)
+    fault = region_check(&regions[i], &free_runs, &ringed);
+  for (unsigned class = 0; class < CLASSES && fault == NULL; class++)
+    fault = ring_check(class, &ringed);
+  for (unsigned bin = 0; bin < BINS && fault == NULL; bin++) fault = bin_check(bin, &free_runs);
+  if (fault == NULL && (free_runs != 0 || ringed != 0)) return "a run is in no bin or ring";
+  return fault;
+}
+
+static void phase3_stats(allocphase_stat_sink *sink, void *context) {
+  size_t reserved = 0, cut = 0, highest = 0, runs[LARGE + 1] = {0}, live_bytes = 0;
+  for (const struct region *region = regions; region < regions + region_count; region++) {
+    reserved += region->bytes;
+    cut += region->top;
+    highest += region->highest_top;
+    const struct page *top = region->pages + region->top;
+    for (const struct page *run = region->pages; run < top; run += run->pages) {
+      runs[run->kind]++;
+      if (run->kind != FREE_RUN) live_bytes += run->live * run->bytes;
+    }
+  }
+  sink(context, "regions", (double)region_count);
+  sink(context, "reserve_bytes", (double)reserved);
+  sink(context, "cut_bytes", (double)(cut * PAGE_BYTES));
+  sink(context, "peak_cut_bytes", (double)(highest * PAGE_BYTES));
+  sink(context, "live_bytes", (double)live_bytes);
+  sink(context, "class_pages", (double)runs[CLASS_PAGE]);
+  sink(context, "large_blocks", (double)runs[LARGE]);
+  sink(context, "free_runs", (double)runs[FREE_RUN]);
+}
+
+static const struct allocphase_allocator table = {
+    .abi_version = ALLOCPHASE_ABI_VERSION,
+    .init = phase3_init,
+    .fini = phase3_fini,
+    .malloc = phase3_malloc,
+    .free = phase3_free,
+    .calloc = phase3_calloc,
+    .realloc = phase3_realloc,
+    .aligned_alloc = phase3_aligned_alloc,
+    .usable_size = phase3_usable_size,
+    .stats = phase3_stats,
+    .check = phase3_check,
+};
+
+__attribute__((visibility("default"))) const struct allocphase_allocator *allocphase_plugin(void) {
+  return &table;
+}

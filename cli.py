@@ -1,0 +1,251 @@
+"""The `allocphase` command: parse, call, print.
+
+stdout is data, stderr is progress. Every error is one line and carries its exit code. Heavy
+modules are imported by the command that needs them, so that --help stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from allocphase import __version__
+from allocphase.errors import AllocphaseError, NothingMeasuredError
+
+if TYPE_CHECKING:
+    from allocphase.allocator import Allocator
+    from allocphase.frames import Run
+    from allocphase.scenario import Scenario
+
+PROBES = ("throughput", "latency", "syscalls", "memory", "verify")
+BACKENDS = ("auto", "dispatch", "ptrace")
+
+
+class Command(click.Group):
+    """The group that turns an AllocphaseError into one line and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AllocphaseError as error:
+            click.echo(f"allocphase: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", "-V")
+def main() -> None:
+    """Compare memory allocators: the latency of every call, the system calls behind it, and the
+    memory it costs.
+
+    \b
+    Start with:
+      allocphase run --report          every allocator here, the default scenarios
+      allocphase list                  what there is to choose from
+      allocphase doctor                what this machine can measure
+    """
+
+
+@main.command()
+@click.option("-a", "--allocator", "allocators", multiple=True, metavar="NAME[=FILE][?KEY=VALUE]",
+              help="An allocator; repeat for more. Without it: all that are installed.")
+@click.option("-s", "--scenario", "scenarios", multiple=True, metavar="NAME|GLOB|FILE.toml|all",
+              help="A scenario; repeat for more. Without it: the default set.")
+@click.option("-p", "--probe", "probes", multiple=True, type=click.Choice(PROBES),
+              help="What to measure; repeat for more. Without it: everything.")
+@click.option("-r", "--rounds", default=5, show_default=True, type=click.IntRange(1, 1000),
+              help="Processes of each timed cell.")
+@click.option("--seed", default=None, type=click.IntRange(0, 2**32 - 1),
+              help="Of the order of processes. Without it: drawn, and recorded.")
+@click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1, 86400),
+              help="Seconds after which a process is killed.")
+@click.option("--syscall-backend", default="auto", show_default=True, type=click.Choice(BACKENDS),
+              help="How system calls are seen.")
+@click.option("--out", default=Path("out"), show_default=True, type=click.Path(path_type=Path),
+              help="Folder that the run directory goes into.")
+@click.option("--label", default="run", show_default=True, help="Part of the directory's name.")
+@click.option("--json", "json_path", metavar="PATH|-", help="Write the cells as JSON; - is stdout.")
+@click.option("--report", "with_report", is_flag=True, help="Render the report afterwards.")
+def run(
+    allocators: Sequence[str],
+    scenarios: Sequence[str],
+    probes: Sequence[str],
+    rounds: int,
+    seed: int | None,
+    timeout: float,
+    syscall_backend: str,
+    out: Path,
+    label: str,
+    json_path: str | None,
+    with_report: bool,
+) -> None:
+    """Measure allocators on scenarios; each cell in fresh processes, in random order.
+
+    \b
+    Example:
+      allocphase run -a phase2 -a phase21 -s phase-report --probe syscalls --json -
+      allocphase run -a libc -a mine=./libmine.so -s 'random*' --report
+    """
+    from allocphase import frames
+    from allocphase.driver import DriverExecutor, Probe
+    from allocphase.progress_line import progress_line
+    from allocphase.runner import Request, draw_seed
+    from allocphase.runner import run as run_plan
+
+    request = Request(
+        allocators=_chosen_allocators(allocators),
+        scenarios=_chosen_scenarios(scenarios),
+        probes=[Probe(name) for name in probes or PROBES],
+        rounds=rounds,
+        seed=draw_seed() if seed is None else seed,
+        timeout_s=timeout,
+        syscall_backend=syscall_backend,
+        out=out,
+        label=label,
+        command=["allocphase", *sys.argv[1:]],
+    )
+    with progress_line(sys.stderr) as progress:
+        folder = run_plan(request, DriverExecutor(), progress=progress)
+    finished = frames.load(folder)
+    _write_results(finished)
+    if json_path:
+        _write_json(finished, json_path)
+    if json_path != "-":
+        _print_summary(finished)
+    if with_report:
+        _render(finished)
+    click.echo(f"run directory: {folder}", err=True)
+    if not any(cell["metrics"] and cell["status"] == "ok" for cell in finished.cell_list):
+        raise NothingMeasuredError("no cell was measured: see the statuses above")
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def report(directory: Path) -> None:
+    """Render a run: report.html and every figure as PNG, into its own directory.
+
+    \b
+    Example:
+      allocphase report out/20261123-101500-bench
+    """
+    from allocphase import frames
+
+    _render(frames.load(directory))
+
+
+@main.command(name="list")
+@click.argument("what", type=click.Choice(["allocators", "scenarios", "all"]), default="all")
+@click.option("-v", "--verbose", is_flag=True, help="Say what each is, and where it comes from.")
+def list_command(what: str, verbose: bool) -> None:
+    """List allocators and scenarios.
+
+    \b
+    Example:
+      allocphase list scenarios -v
+    """
+    from allocphase import listing
+
+    if what in ("allocators", "all"):
+        click.echo(listing.allocators(verbose=verbose))
+    if what in ("scenarios", "all"):
+        click.echo(listing.scenarios(verbose=verbose))
+
+
+@main.command()
+def doctor() -> None:
+    """Say what this machine can measure, what would disturb it, and what is missing.
+
+    \b
+    Example:
+      allocphase doctor
+    """
+    from allocphase import doctor as examination
+
+    for finding in examination.findings():
+        click.echo(finding.line())
+
+
+@main.command()
+def abi() -> None:
+    """Print the path of the C header that a plug-in is built against.
+
+    \b
+    Example:
+      cc -shared -fPIC -I"$(dirname "$(allocphase abi)")" -o mine.so mine.c
+    """
+    from allocphase import data
+
+    click.echo(data.find("driver/allocphase.h"))
+
+
+def _chosen_allocators(specs: Sequence[str]) -> list[Allocator]:
+    """What was named, or all that is installed; what is missing is said and left out."""
+    from allocphase import allocator
+    from allocphase.errors import UsageError
+
+    if specs:
+        named = [found for spec in specs for found in allocator.resolve(spec)]
+        for found in named:
+            if found.missing:
+                raise UsageError(f"allocator {found.name}: {found.missing}")
+        _refuse_twins("allocator", [found.name for found in named])
+        return named
+    everything = allocator.collection().values()
+    for found in everything:
+        if found.missing:
+            click.echo(f"{found.name}: {found.missing}", err=True)
+    return [found for found in everything if not found.missing]
+
+
+def _chosen_scenarios(specs: Sequence[str]) -> list[Scenario]:
+    from allocphase import scenario
+
+    found = [chosen for spec in specs or ["default"] for chosen in scenario.resolve(spec)]
+    _refuse_twins("scenario", [chosen.name for chosen in found])
+    return found
+
+
+def _refuse_twins(what: str, names: Sequence[str]) -> None:
+    from allocphase.errors import UsageError
+
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{what} {name!r} is named twice: give the second NAME= of its own")
+
+
+def _write_results(finished: Run) -> None:
+    finished.cells.to_csv(finished.path / "results.csv", index=False)
+
+
+def _write_json(finished: Run, target: str) -> None:
+    from allocphase.export import cells_document
+
+    text = json.dumps(cells_document(finished), indent=2, ensure_ascii=False, allow_nan=False)
+    if target == "-":
+        click.echo(text)
+        return
+    try:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise AllocphaseError(f"{target}: {error.strerror}") from error
+
+
+def _print_summary(finished: Run) -> None:
+    from allocphase.report.table import print_summary
+
+    print_summary(finished)
+
+
+def _render(finished: Run) -> None:
+    from allocphase.report import render
+
+    click.echo(f"report: {render(finished)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""What a trace is: the numpy twins of the structs in driver/trace.h, and what holds them.
+
+Every dtype is little-endian and packed as the C struct is; a test compiles the header and
+compares each offset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from allocphase.errors import UsageError
+
+__all__ = [
+    "FLAGS_SHIFT",
+    "HEADER",
+    "MAGIC",
+    "NO_THREAD",
+    "OP",
+    "POST",
+    "TAG",
+    "THREAD",
+    "UNTAGGED",
+    "VERSION",
+    "WAIT",
+    "Draft",
+    "Ints",
+    "Kind",
+    "Ops",
+    "Records",
+    "Touch",
+    "Trace",
+    "TraceError",
+    "kind_of",
+    "operations",
+]
+
+Records: TypeAlias = npt.NDArray[np.void]
+Ops: TypeAlias = npt.NDArray[np.void]
+Ints: TypeAlias = npt.NDArray[np.integer[Any]]
+
+MAGIC = b"ALCPTRC\n"
+VERSION = 1
+NO_THREAD = 0xFFFFFFFF
+
+WAIT = 0x1
+POST = 0x2
+KIND_MASK = np.uint8(0x0F)
+FLAGS_SHIFT = 4
+
+OP = np.dtype(
+    [
+        ("slot", "<u4"),
+        ("size", "<u4"),
+        ("epoch", "<u4"),
+        ("tag", "<u2"),
+        ("kind_flags", "u1"),  # two 4-bit fields of the C struct: kind | flags << 4
+        ("align_log2", "u1"),
+    ]
+)
+
+THREAD = np.dtype(
+    [("first_op", "<u8"), ("op_count", "<u8"), ("predecessor", "<u4"), ("lane", "<u4")]
+)
+
+TAG = np.dtype([("class_id", "<u4"), ("domain", "<u4"), ("hint_hz", "<f8")])
+
+HEADER = np.dtype(
+    [
+        ("magic", "S8"),
+        ("version", "<u4"),
+        ("header_bytes", "<u4"),
+        ("digest", "u1", (32,)),
+        ("op_count", "<u8"),
+        ("build_ops", "<u8"),
+        ("peak_live_bytes", "<u8"),
+        ("peak_live_op", "<u8"),
+        ("thread_count", "<u4"),
+        ("slot_count", "<u4"),
+        ("tag_count", "<u4"),
+        ("touch", "<u4"),
+        ("thread_offset", "<u8"),
+        ("tag_offset", "<u8"),
+        ("op_offset", "<u8"),
+        ("reserved", "u1", (72,)),
+    ]
+)
+
+UNTAGGED = np.zeros(1, dtype=TAG)
+UNTAGGED.flags.writeable = False
+
+
+class Kind(IntEnum):
+    """What an operation does; the values of `enum trace_kind`."""
+
+    MALLOC = 0
+    CALLOC = 1
+    REALLOC = 2
+    ALIGNED_ALLOC = 3
+    FREE = 4
+    FREE_FOREIGN = 5
+    WRITE = 6
+
+
+class Touch(IntEnum):
+    """What the program does to a new object; the values of `enum trace_touch`."""
+
+    NONE = 0
+    FIRST = 1
+    PAGES = 2
+    ALL = 3
+
+
+def kind_of(ops: Ops) -> npt.NDArray[np.uint8]:
+    """The kind of each op, shape (n,)."""
+    kinds: npt.NDArray[np.uint8] = np.bitwise_and(ops["kind_flags"], KIND_MASK)
+    return kinds
+
+
+def operations(
+    kind: Ints | int,
+    slot: Ints,
+    *,
+    size: Ints | int = 0,
+    tag: Ints | int = 0,
+    align_log2: Ints | int = 0,
+) -> Ops:
+    """Ops in the order of `slot`, shape (n,); scalars hold for all of them.
+
+    Epochs and flags are zero: `trace.complete` sets them. Sizes are in bytes.
+    """
+    ops = np.zeros(len(slot), dtype=OP)
+    ops["slot"] = slot
+    ops["size"] = size
+    ops["tag"] = tag
+    ops["kind_flags"] = kind
+    ops["align_log2"] = align_log2
+    return ops
+
+
+class TraceError(UsageError):
+    """A trace breaks an invariant of driver/trace.h; the message says which, and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a generator makes: `ops` in one global order, a possible run of the program.
+
+    `thread[i]` performs `ops[i]` (None: all by thread 0); `lane[t]` is thread t's lane (None: each
+    its own), and threads of one lane run one after the other. `build_ops` leading ops are timed
+    apart. `tags` starts with the untagged tag.
+    """
+
+    ops: Ops
+    thread: npt.NDArray[np.uint32] | None = None
+    lane: tuple[int, ...] | None = None
+    build_ops: int = 0
+    tags: Records | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A complete trace. `ops` has shape (op_count,), thread after thread, dtype OP.
+
+    `peak_live_bytes` stands after op `peak_live_op` (a position in `ops`); with several threads
+    it is the peak of the generator's global order. `digest` is the SHA-256 of the file, in hex.
+    """
+
+    ops: Ops
+    threads: Records
+    tags: Records
+    touch: Touch
+    build_ops: int
+    slot_count: int
+    peak_live_bytes: int
+    peak_live_op: int
+    digest: str
+
+    @property
+    def op_counts(self) -> dict[str, int]:
+        """How many ops of each kind, by the kind's name in lower case; absent kinds too."""
+        counts = np.bincount(kind_of(self.ops), minlength=len(Kind))
+        return {kind.name.lower(): int(counts[kind]) for kind in Kind}

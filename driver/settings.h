@@ -39,10 +39,10 @@ static inline int setting_read_whole(const struct setting *setting, const char *
   return 0;
 }
 
-/* No spaces, no hexadecimal, no "nan": those characters are not among these. */
+/* No spaces, no hexadecimal, no "nan": strtod would take them. */
 static inline int setting_read_real(const struct setting *setting, const char *text) {
-  size_t length = strspn(text, "0123456789.eE+-");
-  if (length == 0 || text[length] != '\0') return EINVAL;
+  if (text[0] < '0' || text[0] > '9' || text[strspn(text, "0123456789.eE+-")] != '\0')
+    return EINVAL;
   char *end = NULL;
   double value = strtod(text, &end);
   if (*end != '\0' || !(value >= setting->least && value <= setting->most)) return EINVAL;

@@ -18,6 +18,7 @@
 struct syscall_probe {
   struct syscall_log *log;
   enum syscall_backend backend;
+  uint64_t pass_ns; /* what the observed pass took: tells what observing costs */
 };
 
 static _Thread_local struct syscall_thread *here;
@@ -114,6 +115,7 @@ static void report(struct session *session, const struct syscall_probe *probe) {
     let_through += log->threads[i].let_through;
   json_open(json, "syscalls");
   json_string(json, "backend", backend_names[probe->backend]);
+  json_integer(json, "pass_ns", probe->pass_ns);
   if (probe->backend != BACKEND_MARK) {
     /* A preloaded malloc was initialised before main, out of any backend's sight. */
     if (session->options.subject == SUBJECT_PLUGIN) {
@@ -155,7 +157,7 @@ void probe_syscalls(struct session *session) {
 
   here->phase = PHASE_OPERATION;
   mark(&probe);
-  team_run(session, threads == 1 ? run_alone : run_threaded, &probe);
+  probe.pass_ns = team_run(session, threads == 1 ? run_alone : run_threaded, &probe);
   mark(&probe);
   subject_stats(&session->subject, &session->json);
 

@@ -189,11 +189,13 @@ def _grouped(slot: npt.NDArray[np.uint32]) -> tuple[Indices, Flags]:
 
 
 def _allocates(kind: npt.NDArray[np.uint8]) -> Flags:
-    return (kind <= Kind.ALIGNED_ALLOC) & (kind != Kind.REALLOC)
+    allocates: Flags = np.logical_and(kind <= Kind.ALIGNED_ALLOC, kind != Kind.REALLOC)
+    return allocates
 
 
 def _sizes(kind: npt.NDArray[np.uint8]) -> Flags:
-    return kind <= Kind.ALIGNED_ALLOC
+    sizes: Flags = kind <= Kind.ALIGNED_ALLOC
+    return sizes
 
 
 def _starts(keys: npt.NDArray[np.uint64]) -> Flags:

@@ -6,12 +6,10 @@ that a reader of a result needs, and nothing in it is ignored.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,11 @@ import numpy as np
 
 from allocphase import data
 from allocphase.completion import complete
-from allocphase.errors import UsageError
+from allocphase.errors import UsageError, unknown
 from allocphase.families import FAMILIES, Family, ParameterError, Value
 from allocphase.layout import Touch, Trace
 
 __all__ = ["Scenario", "collection", "generate", "load", "resolve"]
-
-ENTRY_POINTS = "allocphase.scenarios"
 
 _KEYS: dict[str, type] = {
     "title": str,
@@ -85,10 +81,10 @@ def load(path: Path) -> Scenario:
     _check_keys(path, values)
     family = FAMILIES.get(values["family"])
     if family is None:
-        raise UsageError(_unknown(f"{path}: family", values["family"], FAMILIES))
+        raise UsageError(unknown(f"{path}: family", values["family"], FAMILIES))
     touches = {touch.name.lower(): touch for touch in Touch}
     if values["touch"] not in touches:
-        raise UsageError(_unknown(f"{path}: touch", values["touch"], touches))
+        raise UsageError(unknown(f"{path}: touch", values["touch"], touches))
     if values["seed"] < 0:
         raise UsageError(f"{path}: seed: must be at least 0, not {values['seed']}")
     return Scenario(
@@ -141,7 +137,7 @@ def generate(scenario: Scenario) -> Trace:
 def _check_keys(path: Path, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if key not in _KEYS:
-            raise UsageError(_unknown(f"{path}: key", key, _KEYS))
+            raise UsageError(unknown(f"{path}: key", key, _KEYS))
         if type(value) is not _KEYS[key]:
             kind = {str: "a string", int: "an integer", bool: "true or false", dict: "a table"}
             raise UsageError(f"{path}: {key}: must be {kind[_KEYS[key]]}, not {value!r}")
@@ -157,7 +153,7 @@ def _read(family: Family, values: Mapping[str, object], *, where: str) -> dict[s
         return family.read(values)
     except ParameterError as error:
         if error.key not in family.fields():
-            raise UsageError(_unknown(f"{where}: parameter", error.key, family.fields())) from None
+            raise UsageError(unknown(f"{where}: parameter", error.key, family.fields())) from None
         raise UsageError(f"{where}: {error}") from None
 
 
@@ -172,35 +168,19 @@ def _named(names: str) -> tuple[Scenario, ...]:
     pattern = "*" if names == "all" else names
     found = tuple(load(path) for name, path in files.items() if fnmatchcase(name, pattern))
     if not found:
-        raise UsageError(_unknown("scenario", names, files))
+        raise UsageError(unknown("scenario", names, files))
     return found
 
 
 def _files() -> dict[str, Path]:
     """Scenario files by name, sorted; of the package's own roots the first that has one wins."""
-    files: dict[str, Path] = {}
-    for folder in data.folders("scenarios"):
+    own, files = data.folders("scenarios"), dict[str, Path]()
+    for folder in data.collection_folders("scenarios"):
         for path in folder.glob("*.toml"):
-            files.setdefault(path.stem, path)
-    for folder in _third_party():
-        for path in folder.glob("*.toml"):
-            if path.stem in files:
+            if path.stem in files and folder not in own:
                 raise UsageError(f"{path}: a scenario of this name is in {files[path.stem]} too")
-            files[path.stem] = path
+            files.setdefault(path.stem, path)
     return dict(sorted(files.items()))
-
-
-def _third_party() -> list[Path]:
-    """Each entry point is a folder, or a function that returns one."""
-    values = [entry.load() for entry in entry_points(group=ENTRY_POINTS)]
-    return [Path(value() if callable(value) else value) for value in values]
-
-
-def _unknown(what: str, given: str, known: Iterable[str]) -> str:
-    """One line about a name that does not exist, with the nearest that does."""
-    near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
-    advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-    return f"{what} {given!r} does not exist: {advice}"
 
 
 def _text(value: Value) -> str:

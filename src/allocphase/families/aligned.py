@@ -14,7 +14,7 @@ from allocphase.layout import Draft, Kind, kind_of
 __all__ = ["ALIGNED"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     live: int = parameter("objects live at once", minimum=1)
     replacements: int = parameter("objects replaced", minimum=1)

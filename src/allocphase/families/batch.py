@@ -13,7 +13,7 @@ from allocphase.layout import Draft, Kind, operations
 __all__ = ["BATCH"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     allocations: int = parameter("objects allocated before the first is freed", minimum=1)
     size_min: int = parameter("smallest size in bytes", minimum=0, maximum=sizes.MAX_SIZE)

@@ -13,7 +13,7 @@ from allocphase.layout import Draft, Kind, Ops, operations
 __all__ = ["BLOCKS"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     sizes: tuple[int, ...] = parameter("sizes in bytes", minimum=0, maximum=sizes.MAX_SIZE)
     counts: tuple[int, ...] = parameter("objects in a round, for each size", minimum=1)

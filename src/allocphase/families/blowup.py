@@ -16,7 +16,7 @@ __all__ = ["BLOWUP"]
 TOKEN_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     threads: int = parameter("threads that follow each other", default=4, minimum=2, maximum=32)
     live_bytes: int = parameter("bytes that each has live at its peak", minimum=1)

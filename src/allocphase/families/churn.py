@@ -14,7 +14,7 @@ from allocphase.layout import Draft, Kind, operations
 __all__ = ["CHURN"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     live: int = parameter("objects live on average; there are twice as many slots", minimum=1)
     operations: int = parameter("ops between the build and the last frees", minimum=1)

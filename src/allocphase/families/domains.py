@@ -18,7 +18,7 @@ __all__ = ["DOMAINS"]
 CLASSES = (FREQUENCY, CONSCIOUSNESS, REALITY)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     domains: int = parameter("isolation domains", minimum=2, maximum=20_000)
     live: int = parameter("objects live at once, of all domains", minimum=1)
@@ -50,9 +50,7 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     )
 
 
-def _with_foreign(
-    ops: Ops, frees: Ints, parameters: Parameters, rng: np.random.Generator
-) -> Ops:
+def _with_foreign(ops: Ops, frees: Ints, parameters: Parameters, rng: np.random.Generator) -> Ops:
     """The tag table is sorted by domain only within a class; a foreign tag is one of the same
     class, some domains further on.
     """

@@ -24,13 +24,11 @@ WORD_BYTES = 8
 DATA_LOG2, RETAINED_LOG2 = 5, 7
 ALLOCATE, DROP, SWAP = 0, 1, 2
 
-EVENT = np.dtype(
-    [(name, "<i8") for name in ("step", "thread", "does", "place", "other", "words")]
-)
+EVENT = np.dtype([(name, "<i8") for name in ("step", "thread", "does", "place", "other", "words")])
 Events = npt.NDArray[np.void]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     threads: int = parameter("workers at the same time", default=2, minimum=1, maximum=64)
     rounds: int = parameter("how often all workers end and new ones start", minimum=1, maximum=32)
@@ -161,7 +159,8 @@ def _held_before(events: Events, number: Indices) -> Indices:
     holds = np.full(nothing + 1, -1)
     allocates = events["does"] == ALLOCATE
     holds[first[allocates]] = number[allocates]
-    return holds[_roots(parent)[before[first]]]
+    held: Indices = holds[_roots(parent)[before[first]]]
+    return held
 
 
 def _roots(parent: Indices) -> Indices:

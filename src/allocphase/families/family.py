@@ -80,7 +80,8 @@ def _converted(key: str, value: object, wanted: Any) -> Value:
         if not isinstance(items, list | tuple) or not items:
             raise ParameterError(key, f"must be a list of {_plural(item)}, not {value!r}")
         return tuple(_scalar(key, entry, item) for entry in items)
-    return _scalar(key, value, wanted)
+    found: Value = _scalar(key, value, wanted)
+    return found
 
 
 def _scalar(key: str, value: object, wanted: type) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ __all__ = ["FLEET", "expected_live"]
 Indices = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     allocations: int = parameter("allocations after the build", minimum=1)
     live: int = parameter("objects live in the steady state, of all sizes", minimum=1)
@@ -48,13 +49,16 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
 def expected_live(parameters: Parameters) -> Indices:
     """Objects of each size in the steady state, shape (sizes,): rates times lives, scaled."""
     weight = np.array(parameters.rates) * np.array(parameters.lives)
-    return np.maximum(np.rint(parameters.live * weight / weight.sum()), 1).astype(np.int64)
+    total = math.fsum(weight.tolist())  # np.sum's order depends on the processor
+    live: Indices = np.rint(parameters.live * weight / total).astype(np.int64)
+    return np.maximum(live, 1)
 
 
 def _mean_ticks(parameters: Parameters, live: Indices) -> Indices:
     """Little's law: lifetime of a size = its live objects / its allocation rate."""
     rates = np.array(parameters.rates, dtype=np.int64)
-    return live * TICKS * rates.sum() // rates
+    lifetimes: Indices = live * TICKS * rates.sum() // rates
+    return lifetimes
 
 
 FLEET = Family(name="fleet", parameters=Parameters, draft=draft)

@@ -14,7 +14,7 @@ from allocphase.layout import Draft, Ints, Kind, operations
 __all__ = ["GROWTH"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     growing: int = parameter("objects that grow at the same time", minimum=1)
     operations: int = parameter("ops before the last frees", minimum=1)

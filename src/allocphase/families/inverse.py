@@ -15,7 +15,7 @@ from allocphase.layout import Draft
 __all__ = ["INVERSE"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     threads: int = parameter("threads, each with its own places", default=2, minimum=1, maximum=64)
     places: int = parameter("places of each thread, empty to begin with", minimum=1)

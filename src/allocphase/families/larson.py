@@ -16,7 +16,7 @@ __all__ = ["LARSON"]
 WARM_UP = 4  # replacements for each slot before the workers start, as in the program
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     threads: int = parameter("workers at the same time", default=2, minimum=1, maximum=64)
     slots: int = parameter("objects of each worker", minimum=1)

@@ -24,7 +24,7 @@ POINTER_BYTES, BATCH_BYTES = 8, 32
 FREES, FOREIGN_FREES, REPLACES, FOREIGN_ALLOCATIONS = range(4)  # the sections of a loop
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     threads: int = parameter("threads", default=2, minimum=1, maximum=64)
     loops: int = parameter("loops of each thread", minimum=1)
@@ -65,9 +65,7 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     }
     order = np.lexsort((columns["section"], columns["thread"], columns["loop"]))
     thread_of = columns["thread"][order].astype(np.uint32)
-    return Draft(
-        ops=columns["ops"][order], thread=thread_of if parameters.threads > 1 else None
-    )
+    return Draft(ops=columns["ops"][order], thread=thread_of if parameters.threads > 1 else None)
 
 
 def _own(

@@ -21,7 +21,7 @@ TIERS = np.array([262_144, 393_216, 245_760, 81_920, 15_360, 1_536, 64])
 SMALLEST_LOG2 = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     threads: int = parameter("threads, each with its own slots", default=2, minimum=1, maximum=64)
     slots: int = parameter("slots of all threads", minimum=1)
@@ -34,7 +34,9 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     each = max(parameters.slots // parameters.threads, 1)
     toggles = max(parameters.operations // parameters.threads, 1)
     parts = [
-        _thread(rng, first=thread * each, slots=each, toggles=toggles, log2=parameters.size_max_log2)
+        _thread(
+            rng, first=thread * each, slots=each, toggles=toggles, log2=parameters.size_max_log2
+        )
         for thread in range(parameters.threads)
     ]
     ops, thread_of = weave(parts, range(parameters.threads))
@@ -56,7 +58,8 @@ def _pick(rng: np.random.Generator, *, slots: int, count: int) -> Ints:
     starts[-1] = slots
     tier = np.searchsorted(np.cumsum(TIERS), rng.integers(0, MILLION, size=count), side="right")
     low = np.minimum(starts[tier], slots - 1)
-    return rng.integers(low, np.maximum(starts[tier + 1], low + 1))
+    picked: Ints = rng.integers(low, np.maximum(starts[tier + 1], low + 1))
+    return picked
 
 
 def _sizes(rng: np.random.Generator, *, count: int, max_log2: int) -> sizes.Sizes:

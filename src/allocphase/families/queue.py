@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from allocphase.families import sizes
 from allocphase.families.family import Family, parameter
@@ -12,10 +13,12 @@ from allocphase.layout import Draft, Kind, operations
 
 __all__ = ["QUEUE"]
 
+Indices = npt.NDArray[np.int64]
+
 POINTER_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     pairs: int = parameter("producers, and as many consumers", default=1, minimum=1, maximum=32)
     batches: int = parameter("batches produced by all", minimum=1)
@@ -45,7 +48,7 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     return Draft(ops=ops, thread=np.repeat(thread.astype(np.uint32), width))
 
 
-def _schedule(count: int, ring: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _schedule(count: int, ring: int) -> tuple[Indices, npt.NDArray[np.bool_]]:
     """Which batch each step handles, and whether it produces it: ring ahead of the consumer."""
     later = np.arange(ring, count)
     steady = np.stack([later - ring, later], axis=1).ravel()
@@ -56,12 +59,12 @@ def _schedule(count: int, ring: int) -> tuple[np.ndarray, np.ndarray]:  # type: 
     return batch, produces
 
 
-def _freed_order(width: int) -> np.ndarray:  # type: ignore[type-arg]
+def _freed_order(width: int) -> Indices:
     """The last object, the others in order, and the array (member 0) at last."""
     return np.concatenate([[width - 1], np.arange(1, width - 1), [0]])
 
 
-def _sizes(parameters: Parameters, rng: np.random.Generator) -> np.ndarray:  # type: ignore[type-arg]
+def _sizes(parameters: Parameters, rng: np.random.Generator) -> Indices:
     shape = (parameters.batches, parameters.batch_objects)
     picked = rng.integers(0, len(parameters.sizes), size=shape)
     array_bytes = (parameters.batch_objects + 1) * POINTER_BYTES

@@ -14,7 +14,7 @@ from allocphase.layout import Draft, Ints, Kind, Ops, operations
 __all__ = ["REPLACE", "replacements"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     live: int = parameter("places, each with at most one object", minimum=1)
     replacements: int = parameter("objects put into a random place", minimum=1)

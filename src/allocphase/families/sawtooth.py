@@ -13,7 +13,7 @@ from allocphase.layout import Draft, Kind, Ops, operations
 __all__ = ["SAWTOOTH"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     teeth: int = parameter("how often memory builds up and drops", minimum=1)
     objects: int = parameter("objects allocated in each tooth", minimum=1)
@@ -30,9 +30,7 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     return Draft(ops=np.concatenate([*parts, operations(Kind.FREE, kept)]))
 
 
-def _tooth(
-    parameters: Parameters, rng: np.random.Generator, *, index: int, survivors: int
-) -> Ops:
+def _tooth(parameters: Parameters, rng: np.random.Generator, *, index: int, survivors: int) -> Ops:
     slots = np.arange(parameters.objects)
     lasting = np.sort(rng.permutation(parameters.objects)[:survivors])
     dropped = np.delete(slots, lasting)

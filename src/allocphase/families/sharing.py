@@ -13,7 +13,7 @@ from allocphase.layout import Draft, Kind, Ops, operations
 __all__ = ["SHARING"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     threads: int = parameter("workers", default=2, minimum=1, maximum=64)
     iterations: int = parameter("objects that each worker allocates, one at a time", minimum=1)

@@ -51,9 +51,7 @@ def inverse_square(rng: np.random.Generator, low: int, high: int, *, count: int)
     return (low * high * steps // (high * steps - (high - low) * drawn)).astype(np.uint32)
 
 
-def falling(
-    rng: np.random.Generator, low: int, high: int, *, count: int, shape: str
-) -> Sizes:
+def falling(rng: np.random.Generator, low: int, high: int, *, count: int, shape: str) -> Sizes:
     """`count` sizes from low to high in one of rpmalloc-benchmark's shapes.
 
     With a, b, c uniform in [0, 1): `even` is a, `linear` is a |b - c|, `exponential` is a b c
@@ -62,4 +60,5 @@ def falling(
     steps = 10_000
     a, b, c = rng.integers(0, steps, size=(3, count), dtype=np.int64)
     share = {"even": a * steps * steps, "linear": a * abs(b - c) * steps, "exponential": a * b * c}
-    return (low + (high - low) * share[shape] // steps**3).astype(np.uint32)
+    scaled: Sizes = (low + (high - low) * share[shape] // steps**3).astype(np.uint32)
+    return scaled

@@ -20,7 +20,7 @@ __all__ = ["CONSCIOUSNESS", "FREQUENCY", "REALITY", "TAGGED", "hints", "tag_tabl
 CONSCIOUSNESS, FREQUENCY, REALITY = 1, 2, 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     states: int = parameter("consciousness states", minimum=0)
     frequencies: int = parameter("objects with a frequency, in no domain", minimum=0)

@@ -13,7 +13,7 @@ from allocphase.layout import Draft, Kind, operations
 __all__ = ["WINDOW"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     allocations: int = parameter("allocations in the whole trace", minimum=1)
     live: int = parameter("objects live at once", minimum=1)

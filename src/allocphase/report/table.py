@@ -1,12 +1,117 @@
-"""The summary on the terminal: a row a cell, at 80 columns."""
+"""The summary on the terminal: a block a scenario, a row an allocator, at 80 columns."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
 from allocphase.frames import Run
+from allocphase.report.doubts import doubts
+from allocphase.report.ratios import Ratio, default_baseline, ratios, times_by_round
+from allocphase.report.values import format_rate, format_share, by_time, operations_of, quantile_ns
+from allocphase.units import MISSING, format_bytes, format_count, format_ns, format_ratio
 
-__all__ = ["print_summary"]
+__all__ = ["WIDTH", "print_summary"]
+
+WIDTH = 80
+_COLUMNS = ("time/op", "ratio", "p99", "p99.9", "sys/op", "faults", "peak RSS", "frag")
+# A name of this length leaves the figures the rest of the 80 columns; longer ones are folded.
+_NAME_WIDTH = 12
+
+Cell = Mapping[str, Any]
 
 
-def print_summary(run: Run) -> None:
-    for cell in run.cell_list:
-        print(cell["scenario"], cell["allocator"], cell["status"], cell["message"], cell["metrics"].get("time_per_op_ns"))
+def print_summary(run: Run, stream: IO[str] | None = None) -> None:
+    """Prints every cell of the run to `stream` (stdout). Colour only on a terminal."""
+    console = Console(file=stream or sys.stdout, width=WIDTH, highlight=False, markup=False)
+    times = times_by_round(run)
+    baseline = default_baseline(run.allocators)
+    for scenario in run.scenarios:
+        cells = [cell for cell in run.cell_list if cell["scenario"] == scenario]
+        found = ratios(times, scenario=scenario, baseline=baseline)
+        console.print(_block(run, scenario, cells, found))
+    console.print(_legend(baseline))
+
+
+def _block(
+    run: Run, scenario: str, cells: Sequence[Cell], found: Mapping[str, Ratio | None]
+) -> RenderableType:
+    parts: list[RenderableType] = [_title(run, scenario, cells)]
+    measured = [cell for cell in by_time(cells) if cell["metrics"].get("time_per_op_ns") or _ok(cell)]
+    if measured:
+        parts.append(_table(measured, found))
+    parts += [_failure(cell) for cell in cells if not _ok(cell)]
+    parts += [_note(f"! {', '.join(d.allocators)}: {d.text}", "dim") for d in doubts(cells)]
+    return Group(*parts, Text())
+
+
+def _ok(cell: Cell) -> bool:
+    return bool(cell["status"] == "ok")
+
+
+def _title(run: Run, scenario: str, cells: Sequence[Cell]) -> Text:
+    floor_ns = next((cell["metrics"].get("floor_ns") for cell in cells), None)
+    title = Text(scenario, style="bold")
+    title.append(f"  {format_count(operations_of(run, scenario))} operations", style="dim")
+    return title.append(f", floor {format_ns(floor_ns)} an op", style="dim") if floor_ns else title
+
+
+def _table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("", width=_NAME_WIDTH, overflow="fold")
+    for name in _COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell in cells:
+        table.add_row(*_row(cell, found.get(cell["allocator"])))
+    return table
+
+
+def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
+    metrics = cell["metrics"]
+    fragmentation = metrics.get("fragmentation")
+    return [
+        Text(cell["allocator"], style="" if _ok(cell) else "red"),
+        Text(format_ns(metrics.get("time_per_op_ns")), style="bold"),
+        _ratio(ratio),
+        Text(format_ns(quantile_ns(metrics, "malloc", "p99"))),
+        Text(format_ns(quantile_ns(metrics, "malloc", "p99_9"))),
+        Text(format_rate(metrics.get("syscalls_per_op"))),
+        Text(format_count(metrics.get("page_faults"))),
+        Text(format_bytes(metrics.get("peak_rss_bytes"))),
+        Text(format_share(fragmentation)),
+    ]
+
+
+def _ratio(ratio: Ratio | None) -> Text:
+    if ratio is None:
+        return Text(MISSING)
+    text = format_ratio(ratio.interval.estimate)
+    if ratio.interval.lower == ratio.interval.upper == 1.0:
+        return Text(text)  # the baseline itself
+    if not ratio.decided:
+        return Text(f"~{text}", style="dim")
+    return Text(text, style="green" if ratio.interval.estimate < 1 else "yellow")
+
+
+def _failure(cell: Cell) -> RenderableType:
+    return _note(f"{cell['allocator']}: {cell['status']}: {cell['message']}".rstrip(": "), "red")
+
+
+def _note(text: str, style: str) -> RenderableType:
+    return Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, 2), expand=False)
+
+
+def _legend(baseline: str | None) -> Text:
+    return Text(
+        "time/op: median over processes; ratio: to "
+        f"{baseline}, paired by round, ~ where its interval holds 1 or is unbounded; p99, p99.9: "
+        "of malloc's latency; sys/op: system calls an operation; frag: peak RSS over peak live "
+        "bytes, less 1. Floor: the same trace on the null allocator, never subtracted.",
+        style="dim",
+    )

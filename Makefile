@@ -1,0 +1,43 @@
+# Two commands are all a newcomer needs:  make bench  ·  make test
+#
+# Everything Python goes into .venv; nothing else is touched, but that `make test`,
+# run as root on a machine with apt-get, installs the packages in tests/system.sh.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* allocators/*.h allocators/*/*.c)
+
+.PHONY: bench test lint benchmark system clean
+
+bench: $(VENV)/installed
+	$(BIN)/allocphase run --label bench --report
+
+test: system $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(VENV)/installed-test
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds
+
+system:
+	@sh tests/system.sh
+
+$(VENV)/pip:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/pip $(NATIVE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/pip $(NATIVE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) build out .pytest_cache .mypy_cache .ruff_cache

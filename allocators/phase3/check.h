@@ -1,0 +1,93 @@
+/* check.h: phase3 looks at itself. A part of phase3.c, which includes it where its
+ * structures are known; it walks every run, ring and bin, and counts them.
+ */
+#ifndef ALLOCPHASE_PHASE3_CHECK_H
+#define ALLOCPHASE_PHASE3_CHECK_H
+
+static const char *class_page_check(const struct page *page) {
+  size_t listed = 0;
+  for (const struct object *object = page->free; object != NULL; object = object->next) {
+    size_t offset = (uintptr_t)object - (uintptr_t)page->start;
+    if (offset % page->bytes != 0 || offset / page->bytes >= page->carved)
+      return "a free list leaves its page";
+    if (++listed > page->carved) return "a free list is longer than its page";
+  }
+  if (page->carved > page->capacity) return "a page is carved beyond its end";
+  if (page->live + listed != page->carved) return "a page's objects do not add up";
+  bool is_full = page->alarm != NEVER && page->alarm != 0;
+  if (is_full && (page->live != page->capacity || page->alarm != page->live - 1))
+    return "a page out of its ring is not full";
+  return page->alarm == 0 && page->live == 0 ? "an empty page was not dissolved" : NULL;
+}
+
+static const char *region_check(const struct region *region, size_t *free_runs, size_t *ringed) {
+  const struct page *top = region->pages + region->top, *run = region->pages;
+  if (top->kind != UNUSED) return "the page at top is used";
+  for (; run < top; run += run->pages) {
+    const struct page *last = run + run->pages - 1;
+    if (run->pages == 0 || last >= top) return "a run ends beyond top";
+    if (last->kind != run->kind || last->pages != run->pages) return "a run's ends differ";
+    if (run->kind == UNUSED) return "a run below top is unused";
+    if (run->kind == FREE_RUN && last[1].kind == FREE_RUN) return "two free runs are neighbours";
+    if (run->kind == FREE_RUN && last + 1 == top) return "a free run ends at top";
+    const char *fault = run->kind == CLASS_PAGE ? class_page_check(run) : NULL;
+    if (fault != NULL) return fault;
+    *free_runs += run->kind == FREE_RUN;
+    *ringed += run->kind == CLASS_PAGE && (run->alarm == 0 || run->alarm == NEVER);
+  }
+  return NULL;
+}
+
+static const char *ring_check(unsigned class, size_t *ringed) {
+  for (const struct page *page = rings[class].next; page != &rings[class]; page = page->next) {
+    if (page->kind != CLASS_PAGE || page->class != class) return "a ring has a foreign page";
+    if (page->next->previous != page) return "a ring's links differ";
+    if ((page->alarm == NEVER) != (page == rings[class].next)) return "a ring's alarms are wrong";
+    if ((*ringed)-- == 0) return "the rings have more pages than the regions";
+  }
+  return NULL;
+}
+
+static const char *bin_check(unsigned bin, size_t *free_runs) {
+  for (const struct page *run = bins[bin]; run != NULL; run = run->next) {
+    if (run->kind != FREE_RUN || log2_floor(run->pages) != bin) return "a run is in a wrong bin";
+    if ((*free_runs)-- == 0) return "the bins have more runs than the regions";
+  }
+  return ((filled_bins >> bin & 1u) != 0) != (bins[bin] != NULL) ? "a bin's bit is wrong" : NULL;
+}
+
+static const char *phase3_check(void) {
+  const char *fault = NULL;
+  size_t free_runs = 0, ringed = 0;
+  for (size_t i = 0; i < region_count && fault == NULL; i++)
+    fault = region_check(&regions[i], &free_runs, &ringed);
+  for (unsigned class = 0; class < CLASSES && fault == NULL; class++)
+    fault = ring_check(class, &ringed);
+  for (unsigned bin = 0; bin < BINS && fault == NULL; bin++) fault = bin_check(bin, &free_runs);
+  if (fault == NULL && (free_runs != 0 || ringed != 0)) return "a run is in no bin or ring";
+  return fault;
+}
+
+static void phase3_stats(allocphase_stat_sink *sink, void *context) {
+  size_t reserved = 0, cut = 0, highest = 0, runs[LARGE + 1] = {0}, live_bytes = 0;
+  for (const struct region *region = regions; region < regions + region_count; region++) {
+    reserved += region->bytes;
+    cut += region->top;
+    highest += region->highest_top;
+    const struct page *top = region->pages + region->top;
+    for (const struct page *run = region->pages; run < top; run += run->pages) {
+      runs[run->kind]++;
+      if (run->kind != FREE_RUN) live_bytes += run->live * run->bytes;
+    }
+  }
+  sink(context, "regions", (double)region_count);
+  sink(context, "reserve_bytes", (double)reserved);
+  sink(context, "cut_bytes", (double)(cut * PAGE_BYTES));
+  sink(context, "peak_cut_bytes", (double)(highest * PAGE_BYTES));
+  sink(context, "live_bytes", (double)live_bytes);
+  sink(context, "class_pages", (double)runs[CLASS_PAGE]);
+  sink(context, "large_blocks", (double)runs[LARGE]);
+  sink(context, "free_runs", (double)runs[FREE_RUN]);
+}
+
+#endif

@@ -1,0 +1,138 @@
+"""What this machine can measure, what would disturb it, what is missing and how to get it.
+
+Nothing is guessed: each ability is tried, with the driver itself and a small trace.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from allocphase import allocator, scenario, trace
+from allocphase.driver import DriverExecutor, Job, Outcome, Probe
+from allocphase.machine import environment, timed_cpus
+from allocphase.units import format_bytes, format_ns
+
+__all__ = ["Finding", "findings"]
+
+Level = Literal["ok", "note", "missing"]
+BUSY_LOAD = 0.3
+TRIAL_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the examination."""
+
+    level: Level
+    subject: str
+    text: str
+
+    def line(self) -> str:
+        """As printed: the level first, so that a reader can scan for what is not ok."""
+        return f"{self.level:<8}{self.subject:<20}{self.text}"
+
+
+def findings() -> Iterator[Finding]:
+    """Every finding; the trials take about a second."""
+    facts = environment()
+    yield Finding("ok", "machine", f"{facts['cpu']}, {facts['cpus']} CPUs, {_memory(facts)}")
+    yield from _disturbances(facts)
+    yield from _abilities()
+    yield from _tools()
+    yield from _allocators()
+
+
+def _memory(facts: dict[str, object]) -> str:
+    return format_bytes(float(str(facts["memory_bytes"])))
+
+
+def _disturbances(facts: dict[str, object]) -> Iterator[Finding]:
+    if facts["virtual"]:
+        text = "page faults and system calls cost several times what they do on bare metal"
+        yield Finding("note", "virtual machine", text)
+    governor = facts["governor"]
+    if governor not in (None, "performance"):
+        text = f"{governor}: clock rates vary; `cpupower frequency-set -g performance` fixes them"
+        yield Finding("note", "frequency governor", text)
+    load = float(str(facts["load_average"]))
+    if load > BUSY_LOAD * len(timed_cpus()):
+        yield Finding("note", "load", f"{load:.2f}: other processes run; expect wider intervals")
+    if facts["aslr"] == "0":
+        text = "off: every process has one and the same layout, whose luck cannot average out"
+        yield Finding("note", "ASLR", text)
+    huge = facts["transparent_huge_pages"]
+    level: Level = "note" if huge == "always" else "ok"
+    yield Finding(level, "huge pages", f"{huge}: part of every RSS figure, recorded with the run")
+    if facts["tuning"]:
+        yield Finding("note", "tuning", f"set in your environment: {facts['tuning']}")
+
+
+def _abilities() -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory(prefix="allocphase-doctor-") as scratch:
+        path = Path(scratch) / "trial.trace"
+        trace.write(scenario.generate(scenario.resolve("phase-report")[0]), path)
+        yield _clock(_trial(path, Probe.LATENCY))
+        yield _backend("dispatch", _trial(path, Probe.SYSCALLS, backend="dispatch"))
+        yield _backend("ptrace", _trial(path, Probe.SYSCALLS, backend="ptrace"))
+        yield _rss(_trial(path, Probe.MEMORY))
+
+
+def _trial(path: Path, probe: Probe, *, backend: str = "auto") -> Outcome:
+    options = {"syscall-backend": backend} if probe is Probe.SYSCALLS else {}
+    return DriverExecutor().run(
+        Job(
+            id=0,
+            round=0,
+            allocator=allocator.resolve("libc")[0],
+            scenario="phase-report",
+            trace=path,
+            probe=probe,
+            cpus=tuple(timed_cpus()),
+            timeout_s=TRIAL_TIMEOUT_S,
+            options=options,
+        )
+    )
+
+
+def _clock(outcome: Outcome) -> Finding:
+    if outcome.status != "ok":
+        return Finding("missing", "clock", outcome.message)
+    clock = outcome.result["clock"]
+    cost, step = format_ns(clock["overhead_ns"]), format_ns(clock["step_ns"])
+    text = f"{clock['source']}: a reading costs {cost}, steps of {step}; shorter calls are a floor"
+    return Finding("ok", "clock", text)
+
+
+def _backend(name: str, outcome: Outcome) -> Finding:
+    if outcome.status == "ok":
+        return Finding("ok", f"syscalls: {name}", "works")
+    return Finding("missing", f"syscalls: {name}", outcome.message)
+
+
+def _rss(outcome: Outcome) -> Finding:
+    if outcome.status != "ok":
+        return Finding("missing", "memory", outcome.message)
+    source = outcome.result["memory"]["rss_source"]
+    if source == "smaps_rollup":
+        return Finding("ok", "memory", "exact, from smaps_rollup")
+    return Finding("note", "memory", "from statm, which runs late: this kernel has no smaps_rollup")
+
+
+def _tools() -> Iterator[Finding]:
+    compiler = os.environ.get("CC", "cc")
+    if shutil.which(compiler):
+        yield Finding("ok", "C compiler", f"{compiler}: NAME=path.c works")
+    else:
+        yield Finding("missing", "C compiler", "for NAME=path.c: apt-get install gcc")
+
+
+def _allocators() -> Iterator[Finding]:
+    for found in allocator.collection().values():
+        level: Level = "missing" if found.missing else "ok"
+        yield Finding(level, found.name, found.missing or found.title)

@@ -1,0 +1,72 @@
+"""Time per op as a ratio to a baseline, paired within the round.
+
+Within a round each cell is one fresh process; what a round's processes share cancels in their
+ratio. The figure is the median of the rounds' ratios with an exact order-statistic interval,
+each at the confidence of the cells' own intervals and each for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from allocphase.frames import Run
+from allocphase.metrics import CONFIDENCE
+from allocphase.stats import Interval, log_ratios, median_interval
+
+__all__ = ["Ratio", "default_baseline", "ratio", "ratios", "times_by_round"]
+
+Times = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Time over the baseline's: more is slower. `rounds`: how many pairs it rests on."""
+
+    interval: Interval
+    rounds: int
+
+    @property
+    def decided(self) -> bool:
+        """Whether the whole interval lies on one side of 1."""
+        return self.interval.lower > 1.0 or self.interval.upper < 1.0
+
+
+def default_baseline(allocators: Sequence[str]) -> str | None:
+    """libc where it ran: everybody has it. Otherwise the first of the plan."""
+    return "libc" if "libc" in allocators else next(iter(allocators), None)
+
+
+def times_by_round(run: Run) -> dict[tuple[str, str], Times]:
+    """ns per op of each (allocator, scenario), shape (rounds,); NaN where a round has none."""
+    rounds = 1 + max((record.round for record in run.records), default=-1)
+    frame = run.processes
+    times: dict[tuple[str, str], Times] = {}
+    if frame.empty:
+        return times
+    good = frame[(frame["probe"] == "throughput") & (frame["status"] == "ok")]
+    columns = ("allocator", "scenario", "round", "time_per_op_ns")
+    for allocator, scenario, index, time_ns in zip(*(good[c] for c in columns), strict=True):
+        row = times.setdefault((allocator, scenario), np.full(rounds, np.nan))
+        row[index] = time_ns if 0 < time_ns < np.inf else np.nan
+    return times
+
+
+def ratio(base: Times | None, candidate: Times | None) -> Ratio | None:
+    """None where no round has both."""
+    if base is None or candidate is None:
+        return None
+    logs = log_ratios(base, candidate)
+    rounds = int(np.isfinite(logs).sum())
+    return Ratio(median_interval(logs, confidence=CONFIDENCE).exp(), rounds) if rounds else None
+
+
+def ratios(
+    times: Mapping[tuple[str, str], Times], *, scenario: str, baseline: str | None
+) -> dict[str, Ratio | None]:
+    """By allocator, those of one scenario that have times."""
+    base = times.get((baseline or "", scenario))
+    return {a: ratio(base, values) for (a, s), values in times.items() if s == scenario}

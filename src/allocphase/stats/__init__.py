@@ -1,0 +1,60 @@
+"""Statistics: pure functions from arrays of numbers to intervals, tests and verdicts.
+
+Place in the pipeline: after the result store, before gate, claims and report; knows neither
+processes nor files. Values are in base units and positive, NaN is a missing one, a ratio is
+candidate over base and more is worse.
+
+The process is the only sampling unit: one process gives one number. Order statistics and signs
+are used throughout, since run times are skewed and lumpy; every level and coverage is exact.
+
+  quantile, interval, proportion    describe one sample
+  signtest, paired, twin            compare arms after a fixed number of rounds
+  boundary, sequential              compare arms while rounds come in
+  rivals, growth                    other tools' rules; exponents of a sweep
+"""
+
+from __future__ import annotations
+
+from allocphase.stats.boundary import Chances
+from allocphase.stats.growth import Growth, growth
+from allocphase.stats.interval import Interval, median_interval, quantile_interval
+from allocphase.stats.paired import Comparison, Row, compare, compare_rows, log_ratios
+from allocphase.stats.proportion import proportion_interval
+from allocphase.stats.quantile import quantiles
+from allocphase.stats.rivals import mann_whitney, pytest_benchmark
+from allocphase.stats.sequential import SequentialOutcome, SequentialSign
+from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, smallest_effect
+from allocphase.stats.twin import JudgedRow, Session, ThreeArms, judge_session, spread
+from allocphase.stats.verdict import Decision, Verdict, judge_interval
+
+__all__ = [
+    "Chances",
+    "Comparison",
+    "Decision",
+    "Growth",
+    "Interval",
+    "JudgedRow",
+    "Row",
+    "SequentialOutcome",
+    "SequentialSign",
+    "Session",
+    "ThreeArms",
+    "Verdict",
+    "compare",
+    "compare_rows",
+    "detectable_exceedance",
+    "growth",
+    "holm",
+    "judge_interval",
+    "judge_session",
+    "log_ratios",
+    "mann_whitney",
+    "median_interval",
+    "proportion_interval",
+    "pytest_benchmark",
+    "quantile_interval",
+    "quantiles",
+    "sign_test",
+    "smallest_effect",
+    "spread",
+]

@@ -1,0 +1,37 @@
+"""What the functions of this package accept: one-dimensional arrays of finite float64.
+
+A missing value is NaN: it is dropped, and who drops it counts it. An infinite value is an
+error of the caller, since no measurement gives one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["TIE", "FloatArray", "check_probability", "present"]
+
+# Log ratios this near are equal: below any effect, above the rounding of a logarithm, so that a
+# ratio of exactly 1 + theta counts as a tie and not by its last bit.
+TIE = 1e-12
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def present(values: npt.ArrayLike) -> FloatArray:
+    """The values that are not NaN, in their order, as a new float64 array of shape (n,).
+
+    Raises ValueError for an array of other than one dimension, or an infinite value.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise ValueError(f"one dimension is wanted, not {array.ndim}")
+    if np.isinf(array).any():
+        raise ValueError("an infinite value is no measurement")
+    return array[~np.isnan(array)]
+
+
+def check_probability(name: str, value: float) -> None:
+    """Raises ValueError unless 0 < value < 1."""
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"{name} lies between 0 and 1, not at {value}")

@@ -1,0 +1,65 @@
+"""Fixtures for all tests: what a test needs from outside, traces, test plug-ins, the driver."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from allocphase.allocator import Allocator, resolve
+from tests.support.driving import Driver
+from tests.support.plugins import Plugins
+
+Needs = Callable[..., None]
+
+
+def _needs(present: object, what: str, *, install: str) -> None:
+    """Goes on when `present` is true. Otherwise skips, or fails where nothing may be skipped."""
+    if present:
+        return
+    reason = f"needs {what}: {install}"
+    if os.environ.get("ALLOCPHASE_STRICT") == "1":
+        pytest.fail(f"{reason} (ALLOCPHASE_STRICT=1: this may not be skipped)", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def needs() -> Needs:
+    """needs(shutil.which("strace"), "strace", install="apt-get install strace")."""
+    return _needs
+
+
+@pytest.fixture(scope="session")
+def strace(needs: Needs) -> str:
+    """The program strace."""
+    path = shutil.which("strace")
+    needs(path, "strace", install="apt-get install strace")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def installed(needs: Needs) -> Callable[[str], Allocator]:
+    """installed("jemalloc"): an allocator of the collection, there to be measured."""
+
+    def find(name: str) -> Allocator:
+        found = resolve(name)[0]
+        needs(found.missing is None, f"the allocator {name}", install=str(found.missing))
+        return found
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> Plugins:
+    """The objects of tests/c, each compiled once for the session."""
+    needs(shutil.which("cc"), "a C compiler", install="apt-get install gcc")
+    return Plugins(tmp_path_factory.mktemp("plugins"))
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Driver:
+    """The driver of the installed package."""
+    return Driver(tmp_path)

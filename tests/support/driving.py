@@ -1,0 +1,87 @@
+"""Starts the driver: as the runner does, or bare with options of the test's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allocphase import data
+from allocphase.allocator import Allocator
+from allocphase.driver import DriverExecutor, Job, Outcome, Probe
+
+__all__ = ["Driver", "calls_by_op"]
+
+TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """The driver with a folder for its files."""
+
+    folder: Path
+
+    def run(
+        self,
+        probe: Probe,
+        trace: Path,
+        allocator: Allocator,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        **options: str | int,
+    ) -> Outcome:
+        """Whatever became of the process. `options` are the driver's, _ for -."""
+        return DriverExecutor().run(
+            Job(
+                id=0,
+                round=0,
+                allocator=allocator,
+                scenario="test",
+                trace=trace,
+                probe=probe,
+                cpus=(min(os.sched_getaffinity(0)),),
+                timeout_s=timeout_s,
+                options={key.replace("_", "-"): str(value) for key, value in options.items()},
+            )
+        )
+
+    def measure(
+        self, probe: Probe, trace: Path, allocator: Allocator, **options: str | int
+    ) -> Outcome:
+        """The outcome of a process that must end well."""
+        outcome = self.run(probe, trace, allocator, **options)
+        assert outcome.status == "ok", outcome.message
+        return outcome
+
+    def bare(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        before: Sequence[str] = (),
+        variables: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """The binary itself with these arguments and --out; `before` goes in front of it."""
+        binary = data.find("driver/allocphase-driver")
+        command = [*before, str(binary), "--out", str(self.folder), *map(str, arguments)]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT_S,
+            env={**os.environ, **(variables or {})},
+        )
+
+
+def calls_by_op(outcome: Outcome) -> dict[int, Counter[str]]:
+    """What each operation of a syscalls probe called, by name; silent operations are absent."""
+    names: dict[str, str] = outcome.result["syscalls"]["numbers"]
+    found: dict[int, Counter[str]] = {}
+    events: Any = outcome.arrays["syscalls"]
+    for op, number in zip(events["op"].tolist(), events["number"].tolist(), strict=True):
+        found.setdefault(op, Counter())[names[str(number)]] += 1
+    return found

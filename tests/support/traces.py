@@ -1,0 +1,55 @@
+"""Small traces, written operation by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from allocphase import trace
+from allocphase.layout import TAG, Draft, Kind, Records, Touch, operations
+
+__all__ = ["Op", "batch", "free", "malloc", "tags", "write_trace"]
+
+# kind, slot, size in bytes, log2 of the alignment, tag
+Op = tuple[Kind, int, int, int, int]
+
+
+def malloc(slot: int, size: int = 64, *, tag: int = 0) -> Op:
+    return (Kind.MALLOC, slot, size, 0, tag)
+
+
+def free(slot: int, *, tag: int = 0) -> Op:
+    return (Kind.FREE, slot, 0, 0, tag)
+
+
+def batch(count: int, size: int = 64) -> list[Op]:
+    """`count` allocations, then as many frees."""
+    return [malloc(slot, size) for slot in range(count)] + [free(slot) for slot in range(count)]
+
+
+def tags(*rows: tuple[int, int, float]) -> Records:
+    """A tag table: (class_id, domain, hint_hz) each, behind the untagged tag."""
+    return np.array([(0, 0, 0.0), *rows], dtype=TAG)
+
+
+def write_trace(
+    path: Path,
+    ops: Iterable[Op],
+    *,
+    touch: Touch = Touch.NONE,
+    build_ops: int = 0,
+    tag_table: Records | None = None,
+    thread: Sequence[int] | None = None,
+) -> Path:
+    """Writes the trace and returns its path."""
+    kind, slot, size, align_log2, tag = (np.array(column) for column in zip(*ops, strict=True))
+    draft = Draft(
+        operations(kind, slot, size=size, tag=tag, align_log2=align_log2),
+        thread=None if thread is None else np.array(thread, dtype=np.uint32),
+        build_ops=build_ops,
+        tags=tag_table,
+    )
+    trace.write(trace.complete(draft, touch=touch), path)
+    return path

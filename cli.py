@@ -52,22 +52,65 @@ def main() -> None:
 
 
 @main.command()
-@click.option("-a", "--allocator", "allocators", multiple=True, metavar="NAME[=FILE][?KEY=VALUE]",
-              help="An allocator; repeat for more. Without it: all that are installed.")
-@click.option("-s", "--scenario", "scenarios", multiple=True, metavar="NAME|GLOB|FILE.toml|all",
-              help="A scenario; repeat for more. Without it: the default set.")
-@click.option("-p", "--probe", "probes", multiple=True, type=click.Choice(PROBES),
-              help="What to measure; repeat for more. Without it: everything.")
-@click.option("-r", "--rounds", default=5, show_default=True, type=click.IntRange(1, 1000),
-              help="Processes of each timed cell.")
-@click.option("--seed", default=None, type=click.IntRange(0, 2**32 - 1),
-              help="Of the order of processes. Without it: drawn, and recorded.")
-@click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1, 86400),
-              help="Seconds after which a process is killed.")
-@click.option("--syscall-backend", default="auto", show_default=True, type=click.Choice(BACKENDS),
-              help="How system calls are seen.")
-@click.option("--out", default=Path("out"), show_default=True, type=click.Path(path_type=Path),
-              help="Folder that the run directory goes into.")
+@click.option(
+    "-a",
+    "--allocator",
+    "allocators",
+    multiple=True,
+    metavar="NAME[=FILE][?KEY=VALUE]",
+    help="An allocator; repeat for more. Without it: all that are installed.",
+)
+@click.option(
+    "-s",
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="NAME|GLOB|FILE.toml|all",
+    help="A scenario; repeat for more. Without it: the default set.",
+)
+@click.option(
+    "-p",
+    "--probe",
+    "probes",
+    multiple=True,
+    type=click.Choice(PROBES),
+    help="What to measure; repeat for more. Without it: everything.",
+)
+@click.option(
+    "-r",
+    "--rounds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Processes of each timed cell.",
+)
+@click.option(
+    "--seed",
+    default=None,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Of the order of processes. Without it: drawn, and recorded.",
+)
+@click.option(
+    "--timeout",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 86400),
+    help="Seconds after which a process is killed.",
+)
+@click.option(
+    "--syscall-backend",
+    default="auto",
+    show_default=True,
+    type=click.Choice(BACKENDS),
+    help="How system calls are seen.",
+)
+@click.option(
+    "--out",
+    default=Path("out"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder that the run directory goes into.",
+)
 @click.option("--label", default="run", show_default=True, help="Part of the directory's name.")
 @click.option("--json", "json_path", metavar="PATH|-", help="Write the cells as JSON; - is stdout.")
 @click.option("--report", "with_report", is_flag=True, help="Render the report afterwards.")

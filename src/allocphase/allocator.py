@@ -85,7 +85,9 @@ def resolve(spec: str) -> tuple[Allocator, ...]:
     if not name:
         raise UsageError(f"allocator {spec!r}: NAME=path wants a name before the =")
     found = _from_file(name, Path(file)) if equals else _from_collection(name)
-    return tuple(found.with_settings(point) if point else found for point in _points(spec, settings))
+    return tuple(
+        found.with_settings(point) if point else found for point in _points(spec, settings)
+    )
 
 
 def _points(spec: str, settings: str) -> list[dict[str, str]]:

@@ -26,6 +26,7 @@ from allocphase.progress import thread_problem
 __all__ = ["complete", "live_peak", "table_problem"]
 
 MAX_OPS = 0xFFFFFFFF
+MAX_TAGS = 1 << 16
 
 
 def complete(draft: Draft, *, touch: Touch) -> Trace:
@@ -67,6 +68,8 @@ def table_problem(op_count: int, tags: Records, *, build_ops: int) -> str | None
         return f"has {op_count} operations, not 1 to 2^32 - 1"
     if not 0 <= build_ops <= op_count:
         return f"has {build_ops} build operations of {op_count}"
+    if len(tags) > MAX_TAGS:
+        return f"has {len(tags)} tags, more than {MAX_TAGS}"
     if len(tags) == 0 or tags[0] != UNTAGGED[0]:
         return "has a tag table that does not start with the untagged tag"
     return None

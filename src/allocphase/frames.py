@@ -105,7 +105,7 @@ class Run:
             {
                 "thread": ops["thread"],
                 "op": ops["op"],
-                "kind": pd.Categorical.from_codes(ops["kind"].astype(np.int8), list(KIND_NAMES)),
+                "kind": _categorical(ops["kind"], KIND_NAMES),
                 "size": ops["size"],
             }
         )
@@ -238,6 +238,11 @@ def _add_faults(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None)
         frame[name] = np.bincount(rows, weights=events[name], minlength=len(frame)).astype(np.int64)
 
 
-def _causes(frame: pd.DataFrame) -> pd.Categorical:
+def _causes(frame: pd.DataFrame) -> pd.Series[Any]:
     codes = np.where(frame["syscalls"] > 0, 0, np.where(frame["call_faults"] > 0, 1, 2))
-    return pd.Categorical.from_codes(codes.astype(np.int8), list(CAUSES))
+    return _categorical(codes, CAUSES)
+
+
+def _categorical(codes: npt.NDArray[Any], names: Sequence[str]) -> pd.Series[Any]:
+    dtype = pd.CategoricalDtype(list(names))
+    return pd.Series(pd.Categorical.from_codes(codes.astype(np.int64), dtype=dtype))

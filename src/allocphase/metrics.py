@@ -125,9 +125,7 @@ def _pooled_calls(cell: _Cell, records: Sequence[ProcessRecord]) -> dict[str, We
     return {name: _concatenate(pairs) for name, pairs in parts.items()}
 
 
-def _calls_of_kind(
-    arrays: Arrays, kinds: npt.NDArray[np.uint8], kind: int
-) -> Weighted | None:
+def _calls_of_kind(arrays: Arrays, kinds: npt.NDArray[np.uint8], kind: int) -> Weighted | None:
     if "call_ticks" in arrays:
         ticks = arrays["call_ticks"][kinds == kind]
         if ticks.size == 0:
@@ -193,7 +191,9 @@ def _memory(cell: _Cell) -> Metrics:
     memory = [record.result["memory"] for record in records]
     names = ("peak_live_bytes", "peak_mapped_bytes", "peak_rss_bytes", "rss_after_free_bytes")
     metrics: Metrics = {name: int(np.median([m[name] for m in memory])) for name in names}
-    faults = {key: int(np.median([m[f"{key}_faults"] for m in memory])) for key in ("call", "touch")}
+    faults = {
+        key: int(np.median([m[f"{key}_faults"] for m in memory])) for key in ("call", "touch")
+    }
     live = metrics["peak_live_bytes"]
     metrics["page_faults"] = sum(faults.values())
     metrics["page_faults_in_calls"] = faults["call"]
@@ -213,4 +213,3 @@ def _stats(cell: _Cell) -> Metrics:
             if stats:
                 return {"allocator_stats": stats}
     return {}
-

@@ -95,7 +95,9 @@ def compile_plugin(source: Path) -> Path:
         try:
             result = subprocess.run(arguments, capture_output=True, text=True, check=False)
         except FileNotFoundError:
-            raise UsageError(f"{source}: no C compiler {compiler!r}: install one, or set CC") from None
+            raise UsageError(
+                f"{source}: no C compiler {compiler!r}: install one, or set CC"
+            ) from None
         if result.returncode != 0:
             first = next((line for line in result.stderr.splitlines() if "error" in line), "")
             raise UsageError(f"{source}: does not compile: {first or result.stderr.strip()}")

@@ -18,6 +18,8 @@ __all__ = ["stuck", "thread_problem"]
 
 Indices = npt.NDArray[np.int64]
 
+MAX_THREADS = 4096
+
 
 @dataclass(slots=True)
 class _Runner:
@@ -103,6 +105,8 @@ def thread_problem(threads: Records) -> str | None:
 
     Within a lane each thread follows the one before; the lane's first follows none.
     """
+    if len(threads) > MAX_THREADS:
+        return f"has {len(threads)} threads, more than {MAX_THREADS}"
     last_in_lane: dict[int, int] = {}
     for index in range(len(threads)):
         lane, predecessor = int(threads["lane"][index]), int(threads["predecessor"][index])

@@ -136,7 +136,8 @@ def ops_arrays(trace_ops: Any, thread_counts: Any) -> Arrays:
     thread = np.repeat(np.arange(len(thread_counts), dtype=np.uint16), thread_counts)
     starts = np.repeat(np.cumsum(thread_counts) - thread_counts, thread_counts)
     rank = (np.arange(len(trace_ops)) - starts).astype(np.uint32)
-    return {"kind": kind_of(trace_ops), "size": np.asarray(trace_ops["size"]), "thread": thread, "op": rank}
+    size = np.asarray(trace_ops["size"])
+    return {"kind": kind_of(trace_ops), "size": size, "thread": thread, "op": rank}
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -114,9 +114,7 @@ def _generate(
         path = traces / f"{index}.trace"
         digest = trace.write(made, path)
         writer.write_operations(index, ops_arrays(made.ops, made.threads["op_count"]))
-        workloads.append(
-            Workload(name=chosen.name, trace=path, threads=len(made.threads))
-        )
+        workloads.append(Workload(name=chosen.name, trace=path, threads=len(made.threads)))
         entries.append(
             {
                 "name": chosen.name,

@@ -63,9 +63,12 @@ class Scenario:
         """
         family = FAMILIES[self.family]
         parameters = _read(family, {**self.parameters, **changes}, where=f"scenario {self.name}")
-        settings = "&".join(f"{key}={_text(parameters[key])}" for key in changes)
-        joint = "&" if "?" in self.name else "?"
-        name = f"{self.name}{joint}{settings}" if settings else self.name
+        base, _, before = self.name.partition("?")
+        changed = [setting.partition("=")[0] for setting in before.split("&") if setting]
+        settings = [
+            f"{key}={_text(parameters[key])}" for key in dict.fromkeys([*changed, *changes])
+        ]
+        name = "?".join([base, "&".join(settings)] if settings else [base])
         return replace(self, name=name, parameters=parameters)
 
 

@@ -21,7 +21,9 @@ def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) 
 
 def _emulated(records: Sequence[ProcessRecord]) -> list[str]:
     names = sorted({name for r in records for name in r.result.get("emulated", [])})
-    return [f"{', '.join(names)}: absent, emulated by the driver from malloc and free"] * bool(names)
+    if not names:
+        return []
+    return [f"{', '.join(names)}: absent, emulated by the driver from malloc and free"]
 
 
 def _locked(records: Sequence[ProcessRecord]) -> list[str]:
@@ -60,4 +62,6 @@ def _lost(records: Sequence[ProcessRecord]) -> list[str]:
         + r.result.get("memory", {}).get("fault_events_dropped", 0)
         for r in records
     )
-    return [f"{dropped} events beyond the log's capacity were counted, not attributed"] * bool(dropped)
+    if not dropped:
+        return []
+    return [f"{dropped} events beyond the log's capacity were counted, not attributed"]

@@ -14,7 +14,7 @@ from rich.text import Text
 from allocphase.frames import Run
 from allocphase.report.doubts import doubts
 from allocphase.report.ratios import Ratio, default_baseline, ratios, times_by_round
-from allocphase.report.values import format_rate, format_share, by_time, operations_of, quantile_ns
+from allocphase.report.values import by_time, format_rate, format_share, operations_of, quantile_ns
 from allocphase.units import MISSING, format_bytes, format_count, format_ns, format_ratio
 
 __all__ = ["WIDTH", "print_summary"]

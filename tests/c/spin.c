@@ -1,0 +1,48 @@
+/* spin: malloc takes at least `malloc_ns`, free at least `free_ns`, and the malloc
+ * of a size above 1,000 bytes ten times as long. */
+#include "arena.h"
+
+#include <time.h>
+
+static long malloc_ns, free_ns;
+static char block[4096]; /* blocks overlap: nothing but time matters */
+
+static long now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_RAW, &now);
+  return now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void spin(long duration_ns) {
+  if (duration_ns == 0) return;
+  for (long end_ns = now_ns() + duration_ns; now_ns() < end_ns;) continue;
+}
+
+static int spin_init(const struct allocphase_config *config) {
+  malloc_ns = number_of(config, "malloc_ns");
+  free_ns = number_of(config, "free_ns");
+  return 0;
+}
+
+static void spin_fini(void) {}
+
+static void *spin_malloc(size_t size) {
+  spin(size > 1000 ? 10 * malloc_ns : malloc_ns);
+  return block;
+}
+
+static void spin_free(void *old) {
+  (void)old;
+  spin(free_ns);
+}
+
+static const struct allocphase_allocator table = {
+    .abi_version = ALLOCPHASE_ABI_VERSION,
+    .flags = ALLOCPHASE_THREAD_SAFE,
+    .init = spin_init,
+    .fini = spin_fini,
+    .malloc = spin_malloc,
+    .free = spin_free,
+};
+
+EXPORT const struct allocphase_allocator *allocphase_plugin(void) { return &table; }

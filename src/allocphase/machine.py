@@ -1,4 +1,4 @@
-"""What machine this is: the fingerprint kept with every run, and what would disturb a measurement."""
+"""The machine: the fingerprint kept with every run, and the CPUs to time on."""
 
 from __future__ import annotations
 

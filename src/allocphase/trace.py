@@ -162,6 +162,10 @@ def _hand_over_problem(trace: Trace, history: History) -> str | None:
     broken = np.flatnonzero(history.ops["kind_flags"] >> FLAGS_SHIFT != flags)
     if len(broken):
         return f"op {history.order[broken[0]]} has wrong WAIT or POST flags"
+    backward = ~history.first & (flags & WAIT == 0)
+    backward[1:] &= history.order[1:] < history.order[:-1]
+    if backward.any():
+        return f"op {history.order[np.argmax(backward)]} comes before its slot's op before"
     waits = np.flatnonzero(flags & WAIT)
     by_place = np.argsort(history.order[waits])
     waits = waits[by_place]

@@ -1,0 +1,270 @@
+"""The syscalls probe on the real driver: what is counted, and which operation made it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from allocphase import scenario, trace
+from allocphase.allocator import Allocator
+from allocphase.driver import Probe
+from tests.support.driving import Driver, calls_by_op
+from tests.support.plugins import Plugins, plugin
+from tests.support.traces import batch, write_trace
+
+BACKENDS = ("dispatch", "ptrace")
+OURS = ("phase2", "phase21")
+PRELOADS = ("jemalloc", "tcmalloc", "mimalloc", "scudo")
+# Some give memory back after a time, and an observed process takes longer: never, here.
+UNHURRIED = {"MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1", "MIMALLOC_RESET_DELAY": "100000"}
+
+Installed = Callable[[str], Allocator]
+
+
+@pytest.fixture(scope="module", params=["phase-report", "random-churn?operations=3000"])
+def workload(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("traces") / "workload.trace"
+    trace.write(scenario.generate(scenario.resolve(request.param)[0]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def phase_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("traces") / "phase-report.trace"
+    trace.write(scenario.generate(scenario.resolve("phase-report")[0]), path)
+    return path
+
+
+# ---- The phase report's claims -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_phase2_makes_one_mmap_for_each_malloc_and_one_munmap_for_each_free(
+    driver: Driver, installed: Installed, phase_report: Path, backend: str
+) -> None:
+    outcome = driver.measure(
+        Probe.SYSCALLS, phase_report, installed("phase2"), syscall_backend=backend
+    )
+    assert outcome.result["syscalls"]["operation"] == {"mmap": 1000, "munmap": 1000}
+    calls = calls_by_op(outcome)
+    assert [calls[op] for op in range(1000)] == [Counter(mmap=1)] * 1000
+    assert [calls[op] for op in range(1000, 2000)] == [Counter(munmap=1)] * 1000
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_phase21_makes_one_mmap_in_init_and_no_call_in_operation(
+    driver: Driver, installed: Installed, phase_report: Path, backend: str
+) -> None:
+    outcome = driver.measure(
+        Probe.SYSCALLS, phase_report, installed("phase21"), syscall_backend=backend
+    )
+    assert outcome.result["syscalls"]["init"] == {"mmap": 1}
+    assert outcome.result["syscalls"]["operation"] == {}
+    assert calls_by_op(outcome) == {}
+
+
+# ---- Backends against each other and against strace -----------------------------------------
+
+
+@pytest.mark.parametrize("name", ["libc", *PRELOADS, *OURS])
+def test_both_backends_see_the_same_calls_in_the_same_operations(
+    driver: Driver,
+    installed: Installed,
+    workload: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    for key, value in UNHURRIED.items():
+        monkeypatch.setenv(key, value)
+    dispatch, ptrace = (
+        driver.measure(
+            Probe.SYSCALLS, workload, installed(name), syscall_backend=backend, fixed_addresses=1
+        )
+        for backend in BACKENDS
+    )
+    assert dispatch.result["syscalls"]["backend"] == "dispatch"
+    assert ptrace.result["syscalls"]["backend"] == "ptrace"
+    for phase in ("init", "operation", "teardown"):
+        assert dispatch.result["syscalls"][phase] == ptrace.result["syscalls"][phase]
+    assert calls_by_op(dispatch) == calls_by_op(ptrace)
+    assert dispatch.arrays["syscalls"].tolist() == ptrace.arrays["syscalls"].tolist()
+
+
+@pytest.mark.parametrize("name", ["libc", *PRELOADS, *OURS])
+def test_strace_counts_what_the_probe_counts_in_operation(
+    driver: Driver,
+    installed: Installed,
+    workload: Path,
+    strace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    for key, value in UNHURRIED.items():
+        monkeypatch.setenv(key, value)
+    found = installed(name)
+    outcome = driver.measure(
+        Probe.SYSCALLS, workload, found, syscall_backend="dispatch", fixed_addresses=1
+    )
+    log = tmp_path / "strace.log"
+    before = [strace, "-f", "-o", str(log)]
+    arguments: list[str | Path] = ["--trace", workload, "--probe", "syscalls"]
+    arguments += ["--syscall-backend", "mark", "--fixed-addresses", "1"]
+    if found.kind == "preload":
+        before += ["-E", f"LD_PRELOAD={found.path}"]
+        arguments += ["--preloaded", str(found.path)]
+    elif found.kind == "plugin":
+        arguments += ["--plugin", str(found.path)]
+    for key, value in found.config.items():
+        arguments += ["--set", f"{key}={value}"]
+    done = driver.bare(arguments, before=before, variables=dict(found.environment))
+    assert done.returncode == 0, done.stderr
+    assert between_marks(log) == outcome.result["syscalls"]["operation"]
+
+
+def between_marks(log: Path) -> dict[str, int]:
+    """Calls by name between the two close(-1000) of the driver."""
+    calls = [m[1] for m in re.finditer(r"^\d+ +(\w+\([^,)\n]*)", log.read_text(), re.MULTILINE)]
+    first, last = (i for i, call in enumerate(calls) if call == "close(-1000")
+    return dict(Counter(call.partition("(")[0] for call in calls[first + 1 : last]))
+
+
+# ---- A plug-in whose calls are known ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_call_is_counted_in_its_phase_and_belongs_to_its_operation(
+    driver: Driver, plugins: Plugins, tmp_path: Path, backend: str
+) -> None:
+    path = write_trace(tmp_path / "t", batch(10))
+    subject = plugin(plugins("calls"), mmaps="3", getpids="2", init_getppids="4", fini_getuids="5")
+    outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
+    counts = outcome.result["syscalls"]
+    assert counts["init"] == {"getppid": 4, "mmap": 1}
+    assert counts["operation"] == {"mmap": 30, "getpid": 20}
+    assert counts["teardown"] == {"getuid": 5, "munmap": 1}
+    expected = {op: Counter(mmap=3) for op in range(10)}
+    expected |= {op: Counter(getpid=2) for op in range(10, 20)}
+    assert calls_by_op(outcome) == expected
+    assert (counts["events"], counts["events_dropped"], counts["let_through"]) == (50, 0, 0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_calls_of_several_threads_are_told_apart(
+    driver: Driver, plugins: Plugins, tmp_path: Path, backend: str
+) -> None:
+    ops = batch(30)
+    path = write_trace(tmp_path / "t", ops, thread=[slot % 3 for _, slot, *_ in ops])
+    subject = plugin(plugins("calls"), mmaps="1", getpids="2")
+    outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
+    assert outcome.result["locked"]
+    operation = dict(outcome.result["syscalls"]["operation"])
+    operation.pop("futex", None)  # waiting for the lock, when two threads meet there
+    assert operation == {"mmap": 30, "getpid": 60}
+    events = outcome.arrays["syscalls"]
+    numbers = outcome.result["syscalls"]["numbers"]
+    seen = Counter(
+        (thread, op, numbers[str(number)])
+        for op, thread, number in events.tolist()
+        if numbers[str(number)] != "futex"
+    )
+    maps = {(thread, op, "mmap"): 1 for thread in range(3) for op in range(10)}
+    pids = {(thread, op, "getpid"): 2 for thread in range(3) for op in range(10, 20)}
+    assert seen == maps | pids
+
+
+def test_more_calls_than_the_log_holds_are_counted_and_the_rest_is_said_to_be_lost(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    per_free = 150_000
+    path = write_trace(tmp_path / "t", batch(15))
+    subject = plugin(plugins("calls"), getpids=str(per_free))
+    outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend="dispatch")
+    counts = outcome.result["syscalls"]
+    assert counts["operation"] == {"getpid": 15 * per_free}
+    assert counts["events"] == len(outcome.arrays["syscalls"])
+    assert counts["events"] + counts["events_dropped"] == 15 * per_free
+    assert counts["events_dropped"] > 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("does", "extra"),
+    [("mask", "rt_sigprocmask"), ("handler", "rt_sigaction"), ("dispatch", "prctl")],
+)
+def test_an_allocator_that_meddles_with_signals_cannot_end_the_count(
+    driver: Driver, plugins: Plugins, tmp_path: Path, does: str, extra: str, backend: str
+) -> None:
+    path = write_trace(tmp_path / "t", batch(8))
+    subject = plugin(plugins("meddler"), does=does)
+    outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
+    expected = {op: Counter({extra: 1, "getpid": 1}) for op in range(8)}
+    expected |= {op: Counter(getppid=1) for op in range(8, 16)}
+    assert calls_by_op(outcome) == expected
+
+
+@pytest.mark.parametrize("does", ["thread", "fork"])
+def test_dispatch_lets_clone_through_says_so_and_counts_on_in_the_next_operation(
+    driver: Driver, plugins: Plugins, tmp_path: Path, does: str
+) -> None:
+    path = write_trace(tmp_path / "t", batch(8))
+    subject = plugin(plugins("meddler"), does=does)
+    outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend="dispatch")
+    assert outcome.result["syscalls"]["let_through"] == 8
+    calls = calls_by_op(outcome)
+    assert [calls[op]["clone"] + calls[op]["clone3"] for op in range(8)] == [1] * 8
+    assert [calls[op] for op in range(8, 16)] == [Counter(getppid=1)] * 8
+
+
+@pytest.mark.parametrize("does", ["thread", "fork"])
+def test_ptrace_counts_past_a_clone_and_leaves_out_what_the_child_does(
+    driver: Driver, plugins: Plugins, tmp_path: Path, does: str
+) -> None:
+    path = write_trace(tmp_path / "t", batch(8))
+    subject = plugin(plugins("meddler"), does=does)
+    outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend="ptrace")
+    calls = calls_by_op(outcome)
+    assert [calls[op]["clone"] + calls[op]["clone3"] for op in range(8)] == [1] * 8
+    assert [calls[op]["getpid"] for op in range(8)] == [1] * 8
+    assert [calls[op] for op in range(8, 16)] == [Counter(getppid=1)] * 8
+    assert "getuid" not in outcome.result["syscalls"]["operation"]
+
+
+# ---- What stands beside the counts --------------------------------------------------------------
+
+
+def test_what_a_table_lacks_is_emulated_and_said(
+    driver: Driver, plugins: Plugins, installed: Installed, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(4))
+    lean = driver.measure(Probe.SYSCALLS, path, plugin(plugins("calls")))
+    assert lean.result["emulated"] == ["calloc", "realloc", "aligned_alloc"]
+    full = driver.measure(Probe.SYSCALLS, path, installed("libc"))
+    assert full.result["emulated"] == []
+
+
+def test_the_statistics_of_an_allocator_arrive_as_it_gave_them(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(4))
+    outcome = driver.measure(Probe.SYSCALLS, path, plugin(plugins("calls")))
+    assert outcome.result["allocator_stats"] == {
+        "used_bytes": 12345678,
+        "share": -0.125,
+        "endless": None,
+        'a "quoted"\tname': 0,
+    }
+    assert "getgid" not in str(outcome.result["syscalls"])
+
+
+def test_init_and_teardown_of_the_process_s_own_malloc_are_unknown_not_zero(
+    driver: Driver, installed: Installed, phase_report: Path
+) -> None:
+    outcome = driver.measure(Probe.SYSCALLS, phase_report, installed("libc"))
+    assert outcome.result["syscalls"]["init"] is None
+    assert outcome.result["syscalls"]["teardown"] is None
+    assert set(outcome.result["syscalls"]["operation"]) == {"brk"}

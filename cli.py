@@ -69,6 +69,11 @@ def main() -> None:
     help="A scenario; repeat for more. Without it: the default set.",
 )
 @click.option(
+    "--sweep",
+    metavar="PARAMETER=VALUE,VALUE",
+    help="Run each scenario at several values of a parameter, and fit how time grows.",
+)
+@click.option(
     "-p",
     "--probe",
     "probes",
@@ -117,6 +122,7 @@ def main() -> None:
 def run(
     allocators: Sequence[str],
     scenarios: Sequence[str],
+    sweep: str | None,
     probes: Sequence[str],
     rounds: int,
     seed: int | None,
@@ -142,7 +148,7 @@ def run(
 
     request = Request(
         allocators=_chosen_allocators(allocators),
-        scenarios=_chosen_scenarios(scenarios),
+        scenarios=_chosen_scenarios(scenarios, sweep),
         probes=[Probe(name) for name in probes or PROBES],
         rounds=rounds,
         seed=draw_seed() if seed is None else seed,
@@ -245,10 +251,14 @@ def _chosen_allocators(specs: Sequence[str]) -> list[Allocator]:
     return [found for found in everything if not found.missing]
 
 
-def _chosen_scenarios(specs: Sequence[str]) -> list[Scenario]:
+def _chosen_scenarios(specs: Sequence[str], sweep: str | None) -> list[Scenario]:
     from allocphase import scenario
+    from allocphase.sweep import parse_sweep
 
     found = [chosen for spec in specs or ["default"] for chosen in scenario.resolve(spec)]
+    if sweep is not None:
+        key, values = parse_sweep(sweep)
+        found = [chosen.with_parameters({key: value}) for chosen in found for value in values]
     _refuse_twins("scenario", [chosen.name for chosen in found])
     return found
 

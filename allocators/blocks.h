@@ -19,7 +19,7 @@
  * undefined. Half of that, for a size and an alignment, leaves room for sums. */
 #define BLOCK_LIMIT ((size_t)PTRDIFF_MAX / 2)
 
-/* ---- Arithmetic ---------------------------------------------------------------- */
+/* ---- Arithmetic -------------------------------------------------------------------- */
 
 static inline bool is_power_of_two(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
@@ -61,7 +61,7 @@ static inline size_t class_bytes(unsigned class) {
   return (quarter + 5u) << (doubling - 2);
 }
 
-/* ---- Functions that follow from others ------------------------------------------- */
+/* ---- Functions that follow from others --------------------------------------------- */
 
 typedef void *malloc_function(size_t size);
 typedef void free_function(void *block);

@@ -30,8 +30,10 @@ static int parse_choice(const char *option, const char *text, const char *const 
   die(EXIT_USAGE, option, "has no such choice");
 }
 
-/* "key=value", split in place: argv belongs to the process for its whole life. */
-static void parse_setting(struct options *options, char *text) {
+/* "key=value", split in a copy: argv is handed on when the driver starts itself again. */
+static void parse_setting(struct options *options, const char *argument) {
+  char *text = take_pages(strlen(argument) + 1);
+  memcpy(text, argument, strlen(argument));
   char *equals = strchr(text, '=');
   if (!equals || equals == text) die(EXIT_USAGE, "--set", "wants key=value");
   if (options->setting_count == MAX_SETTINGS) die(EXIT_USAGE, "--set", "too many settings");
@@ -49,7 +51,7 @@ static void set_subject(struct options *options, enum subject_kind kind, const c
   options->subject_path = path;
 }
 
-static void apply(struct options *options, const char *name, char *value) {
+static void apply(struct options *options, const char *name, const char *value) {
   if (!strcmp(name, "--trace")) options->trace_path = value;
   else if (!strcmp(name, "--out")) options->out_folder = value;
   else if (!strcmp(name, "--probe"))

@@ -50,18 +50,25 @@ static const char *join(struct syscall_probe *probe, uint32_t index, uint16_t th
   return probe->backend == BACKEND_DISPATCH ? dispatch_join(here) : NULL;
 }
 
-static void run_alone(struct worker *worker) { replay_alone(worker, 0, worker->count); }
+/* Right around the loop: what the driver needs to start a pass is not the allocator's. */
+static void mark(const struct syscall_probe *probe) {
+  if (probe->backend == BACKEND_MARK) syscall(SYS_close, MARK_FD);
+}
+
+static void run_alone(struct worker *worker) {
+  mark(worker->probe);
+  replay_alone(worker, 0, worker->count);
+  mark(worker->probe);
+}
 
 static void run_threaded(struct worker *worker) {
   struct syscall_probe *probe = worker->probe;
   const char *wrong = join(probe, worker->thread, (uint16_t)worker->thread);
   if (wrong) die(EXIT_TOOL, "a thread cannot be observed", wrong);
+  mark(probe);
   replay_threaded(worker, 0, worker->count);
+  mark(probe);
   if (probe->backend == BACKEND_DISPATCH) dispatch_leave();
-}
-
-static void mark(const struct syscall_probe *probe) {
-  if (probe->backend == BACKEND_MARK) syscall(SYS_close, MARK_FD);
 }
 
 static const char *start_backend(struct syscall_probe *probe, uint32_t main_index) {
@@ -156,9 +163,7 @@ void probe_syscalls(struct session *session) {
   if (!ready) session_end_early(session, refusal.status, refusal.message);
 
   here->phase = PHASE_OPERATION;
-  mark(&probe);
   probe.pass_ns = team_run(session, threads == 1 ? run_alone : run_threaded, &probe);
-  mark(&probe);
   subject_stats(&session->subject, &session->json);
 
   enter_phase(PHASE_TEARDOWN);

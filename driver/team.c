@@ -8,6 +8,9 @@
 #include "handover.h"
 #include "system.h"
 
+/* Stacks are mapped memory too: no more of it than an allocator may need. */
+#define STACK_BYTES ((size_t)1 << 20)
+
 struct team {
   struct session *session;
   worker_body *body;
@@ -29,6 +32,7 @@ static void start_thread(struct worker *worker) {
   pthread_t thread;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, STACK_BYTES);
   int error = pthread_create(&thread, &attributes, worker_main, worker);
   if (error) die(EXIT_TOOL, "cannot start a thread", strerror(error));
   pthread_attr_destroy(&attributes);

@@ -114,7 +114,7 @@ static struct usage {
 static size_t allocations, harmonic_hits, refusals;
 static struct tally classes_seen, frequencies_seen;
 
-/* ---- Routing ------------------------------------------------------------------------ */
+/* ---- Routing ----------------------------------------------------------------------- */
 
 static double distance(double a, double b) { return a < b ? b - a : a - b; }
 
@@ -137,7 +137,7 @@ static enum pool_kind route(const struct allocphase_tag *tag) {
   return tag->class_id == state_class ? STATE : STANDARD;
 }
 
-/* ---- Pools: from addresses to owners ------------------------------------------------- */
+/* ---- Pools: from addresses to owners ----------------------------------------------- */
 
 static bool is_in_reserve(const void *block) {
   return (uintptr_t)block - (uintptr_t)mapping < mapping_bytes;
@@ -179,7 +179,7 @@ static size_t whole_bytes(const struct pool *pool, const struct header *header) 
   return pool->fixed_bytes != 0 ? pool->fixed_bytes : class_bytes(header->class);
 }
 
-/* ---- Pools: taking and giving blocks ---------------------------------------------------- */
+/* ---- Pools: taking and giving blocks ----------------------------------------------- */
 
 static struct header *pool_cut(struct pool *pool, unsigned class, size_t bytes) {
   if (bytes > pool->bytes - pool->cut) return NULL;
@@ -228,7 +228,7 @@ static void pool_free(void *block) {
   pool->free[gone->header.class] = gone;
 }
 
-/* ---- malloc and free --------------------------------------------------------------------- */
+/* ---- malloc and free --------------------------------------------------------------- */
 
 static void *map_block(size_t domain, size_t alignment, size_t size) {
   void *block = mapped_new(&mappings, alignment, size);
@@ -282,7 +282,7 @@ static void ariax_free(void *block) {
   ariax_free_tagged(block, &(struct allocphase_tag){.domain = 0});
 }
 
-/* ---- What follows from them ----------------------------------------------------------------- */
+/* ---- What follows from them -------------------------------------------------------- */
 
 static size_t ariax_usable_size(const void *block) {
   if (!is_in_reserve(block)) return mapped_usable_size(block);
@@ -315,7 +315,7 @@ static void *ariax_aligned_alloc(size_t alignment, size_t size) {
   return allocate(0, STANDARD, alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
 }
 
-/* ---- init and fini ---------------------------------------------------------------------------- */
+/* ---- init and fini ----------------------------------------------------------------- */
 
 /* The pools of domain 0, one behind the other; returns the end of the last. */
 static char *place_pools_of_program(char *start) {
@@ -344,7 +344,8 @@ static int ariax_init(const struct allocphase_config *config) {
   mapping = os_reserve(mapping_bytes);
   if (mapping == NULL) return ENOMEM;
   pools = (struct pool *)mapping;
-  first_domain_pool = place_pools_of_program(align_pointer((char *)(pools + pool_count), UNIT_BYTES));
+  char *first_pool = align_pointer((char *)(pools + pool_count), UNIT_BYTES);
+  first_domain_pool = place_pools_of_program(first_pool);
   return 0;
 }
 

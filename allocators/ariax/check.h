@@ -65,7 +65,7 @@ static const char *ariax_check(void) {
   return fault;
 }
 
-/* ---- Statistics ------------------------------------------------------------------------ */
+/* ---- Statistics -------------------------------------------------------------------- */
 
 static void usage_stats(allocphase_stat_sink *sink, void *context, size_t *misses) {
   char name[64];
@@ -82,15 +82,24 @@ static void usage_stats(allocphase_stat_sink *sink, void *context, size_t *misse
   }
 }
 
+/* With as many digits as tell the frequency from every other: 3.14159. */
+static void frequency_name(char *name, size_t capacity, double hz) {
+  static const char group[] = "frequency_hz.";
+  for (int digits = 6; digits <= 17; digits++) {
+    snprintf(name, capacity, "%s%.*g", group, digits, hz);
+    if (strtod(name + sizeof group - 1, NULL) == hz) return;
+  }
+}
+
 static void tally_stats(const struct tally *tally, allocphase_stat_sink *sink, void *context) {
   char name[64];
   for (size_t i = 0; i < TALLY_PLACES; i++) {
-    uint32_t key = tally->places[i].key;
-    if (!tally->places[i].used) continue;
+    uint64_t key = tally->places[i].key;
+    if (tally->places[i].count == 0) continue;
     if (tally == &frequencies_seen)
-      snprintf(name, sizeof name, "frequency_hz.%.7g", tally_hz_of(key));
+      frequency_name(name, sizeof name, tally_hz_of(key));
     else
-      snprintf(name, sizeof name, "class_allocations.%u", (unsigned)key);
+      snprintf(name, sizeof name, "class_allocations.%llu", (unsigned long long)key);
     sink(context, name, (double)tally->places[i].count);
   }
 }
@@ -103,7 +112,8 @@ static void ariax_stats(allocphase_stat_sink *sink, void *context) {
   tally_stats(&classes_seen, sink, context);
   tally_stats(&frequencies_seen, sink, context);
   sink(context, "frequencies", (double)frequencies_seen.keys);
-  sink(context, "untracked_allocations", (double)(classes_seen.untracked + frequencies_seen.untracked));
+  sink(context, "untracked_classes", (double)classes_seen.untracked);
+  sink(context, "untracked_frequencies", (double)frequencies_seen.untracked);
   sink(context, "harmonic_hits", (double)harmonic_hits);
   sink(context, "domains_used", (double)domains_used);
   sink(context, "refusals", (double)refusals);

@@ -11,49 +11,45 @@
 #include <stdint.h>
 #include <string.h>
 
-#define TALLY_PLACES 2048u /* a power of two */
+#define TALLY_BITS 11u
+#define TALLY_PLACES (1u << TALLY_BITS)
 #define TALLY_MOST_KEYS (TALLY_PLACES / 4 * 3)
 
 struct tally {
   struct {
-    uint32_t key;
-    uint32_t used;
-    uint64_t count;
+    uint64_t key;
+    uint64_t count; /* 0: the place is free */
   } places[TALLY_PLACES];
   size_t keys;
   uint64_t untracked;
 };
 
-/* A frequency is told from others by its seven significant digits. */
-static inline uint32_t tally_key_of(double hz) {
-  float rounded = (float)hz;
-  uint32_t key;
-  memcpy(&key, &rounded, sizeof key);
+/* Frequencies are told apart by all their bits. */
+static inline uint64_t tally_key_of(double hz) {
+  uint64_t key;
+  memcpy(&key, &hz, sizeof key);
   return key;
 }
 
-static inline double tally_hz_of(uint32_t key) {
-  float hz;
+static inline double tally_hz_of(uint64_t key) {
+  double hz;
   memcpy(&hz, &key, sizeof hz);
-  return (double)hz;
+  return hz;
 }
 
-static inline void tally_add(struct tally *tally, uint32_t key) {
-  uint32_t place = key * 2654435769u >> 21; /* 11 bits of Fibonacci hashing */
-  while (tally->places[place].used && tally->places[place].key != key)
+static inline void tally_add(struct tally *tally, uint64_t key) {
+  size_t place = key * 11400714819323198485u >> (64 - TALLY_BITS); /* Fibonacci hashing */
+  while (tally->places[place].count != 0 && tally->places[place].key != key)
     place = (place + 1) % TALLY_PLACES;
-  if (!tally->places[place].used) {
+  if (tally->places[place].count == 0) {
     if (tally->keys == TALLY_MOST_KEYS) {
       tally->untracked++;
       return;
     }
     tally->keys++;
     tally->places[place].key = key;
-    tally->places[place].used = 1;
   }
   tally->places[place].count++;
 }
-
-_Static_assert(TALLY_PLACES == 1u << 11, "the hash has 11 bits");
 
 #endif

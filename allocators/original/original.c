@@ -103,7 +103,7 @@ static int original_init(const struct allocphase_config *config) {
   return region_add(SMALLEST_BLOCK) ? 0 : ENOMEM;
 }
 
-/* ---- Splitting and coalescing ------------------------------------------------------- */
+/* ---- Splitting and coalescing ------------------------------------------------------ */
 
 /* Makes two blocks of one, the first with `bytes`; leaves it whole when the rest is
  * too small for a header and a block. */
@@ -125,7 +125,7 @@ static void coalesce_all(void) {
     }
 }
 
-/* ---- malloc and free ------------------------------------------------------------------ */
+/* ---- malloc and free --------------------------------------------------------------- */
 
 /* Where an aligned block would begin in a free one: at its own start, or so far
  * behind it that the part before can stay a free block. */
@@ -175,7 +175,7 @@ static void original_free(void *block) {
   coalesce_all();
 }
 
-/* ---- What follows from them --------------------------------------------------------------- */
+/* ---- What follows from them -------------------------------------------------------- */
 
 static size_t original_usable_size(const void *block) { return size_of(header_of(block)); }
 
@@ -191,7 +191,7 @@ static void *original_aligned_alloc(size_t alignment, size_t size) {
   return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
 }
 
-/* ---- Introspection -------------------------------------------------------------------------- */
+/* ---- Introspection ----------------------------------------------------------------- */
 
 static void original_stats(allocphase_stat_sink *sink, void *context) {
   size_t mapped = 0, free_bytes = 0, blocks = 0;

@@ -63,7 +63,7 @@ static size_t region_count;
 static size_t serving; /* the region that served last */
 static struct mapped_list large;
 
-/* ---- Bits ------------------------------------------------------------------------------ */
+/* ---- Bits -------------------------------------------------------------------------- */
 
 /* The first bit in [from, end) that differs from `skip` (all zeros or all ones), or
  * `end`. */
@@ -95,7 +95,7 @@ static void flip_bits(uint64_t *words, size_t from, size_t end) {
   words[final] ^= mask & (~0ull >> (WORD_BITS - 1 - (end - 1) % WORD_BITS));
 }
 
-/* ---- Regions ----------------------------------------------------------------------------- */
+/* ---- Regions ----------------------------------------------------------------------- */
 
 static int region_add(size_t bytes) {
   if (region_count == MOST_REGIONS) return ENOMEM;
@@ -144,7 +144,7 @@ static struct region *region_of(const void *block) {
   return NULL;
 }
 
-/* ---- The search ----------------------------------------------------------------------------- */
+/* ---- The search -------------------------------------------------------------------- */
 
 /* The first run of `count` free granules in [from, end), or NONE. */
 static size_t find_run(const struct region *region, size_t count, size_t from, size_t end) {
@@ -189,7 +189,7 @@ static size_t find_anywhere(size_t count) {
   return region_find(&regions[serving], count);
 }
 
-/* ---- malloc and free -------------------------------------------------------------------------- */
+/* ---- malloc and free --------------------------------------------------------------- */
 
 static void *allocate(size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
@@ -234,7 +234,7 @@ static void phase1_free(void *block) {
   if (region->used_granules == 0) region->hint = 0;
 }
 
-/* ---- What follows from them ----------------------------------------------------------------------- */
+/* ---- What follows from them -------------------------------------------------------- */
 
 static size_t phase1_usable_size(const void *block) {
   const struct region *region = region_of(block);
@@ -259,7 +259,7 @@ static void *phase1_aligned_alloc(size_t alignment, size_t size) {
   return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
 }
 
-/* ---- Introspection ---------------------------------------------------------------------------------- */
+/* ---- Introspection ----------------------------------------------------------------- */
 
 static void phase1_stats(allocphase_stat_sink *sink, void *context) {
   size_t used = 0, window = 0;

@@ -67,7 +67,7 @@ static int phase2_init(const struct allocphase_config *config) {
 
 static void phase2_fini(void) { mapped_free_all(&slabs); }
 
-/* ---- Caches -------------------------------------------------------------------------- */
+/* ---- Caches ------------------------------------------------------------------------ */
 
 static void cache_insert(struct slab *slab) {
   struct slab **head = &caches[slab->class];
@@ -85,7 +85,7 @@ static void cache_remove(struct slab *slab) {
   slab->cached = false;
 }
 
-/* ---- Slabs --------------------------------------------------------------------------- */
+/* ---- Slabs ------------------------------------------------------------------------- */
 
 /* The only system call of malloc. The memory comes zeroed. */
 static struct slab *slab_map(size_t object_bytes, size_t capacity, size_t slack) {
@@ -117,7 +117,7 @@ static struct slab *slab_of_class(unsigned class) {
   return slab;
 }
 
-/* ---- malloc and free ---------------------------------------------------------------------- */
+/* ---- malloc and free --------------------------------------------------------------- */
 
 static struct object *object_before(const void *block) {
   return (struct object *)(uintptr_t)block - 1;
@@ -169,7 +169,7 @@ static void phase2_free(void *block) {
   if (!slab->cached) cache_insert(slab);
 }
 
-/* ---- What follows from them ---------------------------------------------------------------- */
+/* ---- What follows from them -------------------------------------------------------- */
 
 static size_t phase2_usable_size(const void *block) {
   return object_before(block)->slab->object_bytes;
@@ -192,7 +192,7 @@ static void *phase2_aligned_alloc(size_t alignment, size_t size) {
   return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
 }
 
-/* ---- Introspection ----------------------------------------------------------------------------- */
+/* ---- Introspection ----------------------------------------------------------------- */
 
 static void phase2_stats(allocphase_stat_sink *sink, void *context) {
   sink(context, "slabs", (double)slabs.count);

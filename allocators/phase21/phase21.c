@@ -54,7 +54,7 @@ static size_t slot_end(size_t index) { return (size_t)slots[index].offset + slot
 
 static size_t cut_bytes(void) { return slot_count == 0 ? 0 : slot_end(slot_count - 1); }
 
-/* ---- init and fini ------------------------------------------------------------------ */
+/* ---- init and fini ----------------------------------------------------------------- */
 
 static int phase21_init(const struct allocphase_config *config) {
   int error = settings_read(config, settings, sizeof settings / sizeof *settings);
@@ -72,7 +72,7 @@ static void phase21_fini(void) {
   os_unmap(pool, mapping_bytes);
 }
 
-/* ---- The two searches ----------------------------------------------------------------- */
+/* ---- The two searches -------------------------------------------------------------- */
 
 static struct slot *first_fit(size_t alignment, size_t bytes) {
   for (struct slot *slot = slots; slot != slots + slot_count; slot++)
@@ -88,7 +88,7 @@ static struct slot *slot_at(size_t offset) {
   return slot;
 }
 
-/* ---- malloc and free --------------------------------------------------------------------- */
+/* ---- malloc and free --------------------------------------------------------------- */
 
 /* Behind the last slot; the gap that an alignment leaves belongs to no slot. */
 static struct slot *cut_slot(size_t alignment, size_t bytes) {
@@ -132,7 +132,7 @@ static void phase21_free(void *block) {
   while (slot_count > 0 && slots[slot_count - 1].used == 0) slot_count--;
 }
 
-/* ---- What follows from them ------------------------------------------------------------------ */
+/* ---- What follows from them -------------------------------------------------------- */
 
 static size_t phase21_usable_size(const void *block) {
   if (!is_in_pool(block)) return mapped_usable_size(block);
@@ -155,7 +155,7 @@ static void *phase21_aligned_alloc(size_t alignment, size_t size) {
   return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
 }
 
-/* ---- Introspection --------------------------------------------------------------------------- */
+/* ---- Introspection ----------------------------------------------------------------- */
 
 static void phase21_stats(allocphase_stat_sink *sink, void *context) {
   sink(context, "pool_bytes", (double)pool_bytes);

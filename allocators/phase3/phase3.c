@@ -158,7 +158,7 @@ static void region_set_top(struct region *region, size_t top) {
   if (top > region->highest_top) region->highest_top = top;
 }
 
-/* ---- Bins: the free runs --------------------------------------------------------------- */
+/* ---- Bins: the free runs ----------------------------------------------------------- */
 
 static void run_mark(struct page *run, size_t pages, enum page_kind kind) {
   run->pages = run[pages - 1].pages = (uint32_t)pages;
@@ -191,7 +191,7 @@ static struct page *bin_find(size_t pages) {
   return larger == 0 ? NULL : bins[__builtin_ctz(larger)];
 }
 
-/* ---- Runs ------------------------------------------------------------------------------- */
+/* ---- Runs -------------------------------------------------------------------------- */
 
 static struct page *run_cut_from_top(size_t pages) {
   struct region *region = regions;
@@ -249,7 +249,7 @@ static struct page *run_new(size_t pages) {
   return run;
 }
 
-/* ---- Class pages and their rings ----------------------------------------------------------- */
+/* ---- Class pages and their rings --------------------------------------------------- */
 
 /* The first page of a ring may have changed: tells it, and the table. */
 static void ring_publish(unsigned class) {
@@ -330,7 +330,7 @@ static void *malloc_from_ring(unsigned class) {
   }
 }
 
-/* ---- Large blocks --------------------------------------------------------------------------- */
+/* ---- Large blocks ------------------------------------------------------------------ */
 
 static size_t pages_for(size_t size) {
   return size == 0 ? 1 : (size + PAGE_BYTES - 1) >> PAGE_SHIFT;
@@ -372,7 +372,7 @@ static bool large_resize(struct page *run, size_t size) {
   return true;
 }
 
-/* ---- malloc and free ------------------------------------------------------------------------- */
+/* ---- malloc and free --------------------------------------------------------------- */
 
 __attribute__((noinline)) static void *malloc_slow(size_t size) {
   if (size <= LARGEST_SMALL) return malloc_from_ring(class_of(size));
@@ -407,7 +407,7 @@ static void phase3_free(void *block) {
   else object_give(page, block);
 }
 
-/* ---- What follows from them ------------------------------------------------------------------- */
+/* ---- What follows from them -------------------------------------------------------- */
 
 static size_t phase3_usable_size(const void *block) { return page_of(block)->bytes; }
 
@@ -434,7 +434,7 @@ static void *phase3_aligned_alloc(size_t alignment, size_t size) {
   return bytes <= LARGEST_SMALL ? phase3_malloc(bytes) : large_new(alignment, size);
 }
 
-/* ---- init and fini ------------------------------------------------------------------------------ */
+/* ---- init and fini ----------------------------------------------------------------- */
 
 static int phase3_init(const struct allocphase_config *config) {
   int error = settings_read(config, settings, sizeof settings / sizeof *settings);

@@ -1,4 +1,4 @@
-"""Compare memory allocators: latency of every call, the system calls behind it, a verdict for CI."""
+"""Compare memory allocators: every call's latency, the system calls behind it, a CI verdict."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ signal by name and the end of its stderr.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -136,10 +137,8 @@ def _run_contained(
         stderr=stderr,
         start_new_session=True,
     )
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it may have ended already
         resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
-    except ProcessLookupError:
-        pass  # it has ended already
     try:
         return process.wait(timeout_s)
     except subprocess.TimeoutExpired:
@@ -149,10 +148,8 @@ def _run_contained(
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # the usual case: nobody is left
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # the usual case: nobody is left
     process.wait()
 
 

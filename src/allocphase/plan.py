@@ -15,7 +15,7 @@ from pathlib import Path
 from allocphase.allocator import Allocator
 from allocphase.driver import Job, Probe, padding
 
-__all__ = ["FLOOR", "TIMED", "Plan", "Workload", "jobs"]
+__all__ = ["FLOOR", "TIMED", "Plan", "Workload", "process_count", "round_jobs"]
 
 TIMED = (Probe.THROUGHPUT, Probe.LATENCY)
 # The null allocator: what the replay and the clock cost by themselves.
@@ -24,7 +24,7 @@ FLOOR = "null"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A scenario's trace on disk. `raw`: whether every latency sample is kept."""
+    """A scenario's trace on disk."""
 
     name: str
     trace: Path
@@ -46,35 +46,52 @@ class Plan:
     driver_options: dict[str, str] = field(default_factory=dict)
 
 
-def jobs(plan: Plan) -> list[Job]:
-    """Every process of the plan, in the order in which to run them; ids count from 0."""
-    rng = random.Random(plan.seed)  # noqa: S311 (an order, not a secret)
-    ordered: list[Job] = []
-    for round_index in range(plan.rounds):
-        cells = [
-            (allocator, workload, probe)
-            for allocator in plan.allocators
-            for workload in plan.workloads
-            for probe in plan.probes
-            if _takes_part(allocator, probe, round_index)
-        ]
-        rng.shuffle(cells)
-        for allocator, workload, probe in cells:
-            ordered.append(
-                Job(
-                    id=len(ordered),
-                    round=round_index,
-                    allocator=allocator,
-                    scenario=workload.name,
-                    trace=workload.trace,
-                    probe=probe,
-                    cpus=tuple(plan.cpus),
-                    timeout_s=plan.timeout_s,
-                    padding_bytes=padding(rng),
-                    options=_options(plan, probe),
-                )
-            )
-    return ordered
+def round_jobs(plan: Plan, round_index: int) -> list[Job]:
+    """The processes of one round, in the order in which to run them.
+
+    The order depends on the seed and the round alone, so that a round can be planned without the
+    others: by a gate that does not know how many there will be, or by a run that is resumed.
+    """
+    rng = random.Random(f"{plan.seed}/{round_index}")  # noqa: S311 (an order, not a secret)
+    cells = _cells(plan, round_index)
+    rng.shuffle(cells)
+    first_id = _processes_before(plan, round_index)
+    return [
+        Job(
+            id=first_id + position,
+            round=round_index,
+            allocator=allocator,
+            scenario=workload.name,
+            trace=workload.trace,
+            probe=probe,
+            cpus=tuple(plan.cpus),
+            timeout_s=plan.timeout_s,
+            padding_bytes=padding(rng),
+            options=_options(plan, probe),
+        )
+        for position, (allocator, workload, probe) in enumerate(cells)
+    ]
+
+
+def process_count(plan: Plan) -> int:
+    """How many processes the plan's rounds have in all."""
+    return _processes_before(plan, plan.rounds)
+
+
+def _processes_before(plan: Plan, round_index: int) -> int:
+    if round_index == 0:
+        return 0
+    return len(_cells(plan, 0)) + (round_index - 1) * len(_cells(plan, 1))
+
+
+def _cells(plan: Plan, round_index: int) -> list[tuple[Allocator, Workload, Probe]]:
+    return [
+        (allocator, workload, probe)
+        for allocator in plan.allocators
+        for workload in plan.workloads
+        for probe in plan.probes
+        if _takes_part(allocator, probe, round_index)
+    ]
 
 
 def _takes_part(allocator: Allocator, probe: Probe, round_index: int) -> bool:

@@ -1,28 +1,29 @@
-"""Runs a plan: one process after the other, each on disk before the next one starts."""
+"""Runs a plan: one process after the other, each on disk before the next one starts.
+
+A session is one run directory being filled, a round at a time: `run` takes all the rounds of the
+plan, a gate takes rounds until it has decided.
+"""
 
 from __future__ import annotations
 
 import datetime
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from allocphase import scenario, trace
-from allocphase.allocator import Allocator
+from allocphase.allocator import Allocator, resolve
 from allocphase.driver import Executor, Job, Outcome, Probe
 from allocphase.errors import AllocphaseError
-from allocphase.layout import Kind, kind_of
-from allocphase.machine import environment, timed_cpus
-from allocphase.plan import FLOOR, TIMED, Plan, Workload, jobs
+from allocphase.machine import timed_cpus
+from allocphase.manifest import describe_run, describe_scenario
+from allocphase.plan import FLOOR, TIMED, Plan, Workload, process_count, round_jobs
 from allocphase.result import ProcessRecord, RunWriter, ops_arrays
-from allocphase.scenario import Scenario
+from allocphase.scenario import Scenario, generate
+from allocphase.trace import write
 
-__all__ = ["Progress", "Request", "draw_seed", "run"]
+__all__ = ["Progress", "Request", "Session", "draw_seed", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,34 +46,65 @@ class Request:
 Progress = Callable[[Job, int, int], None]
 
 
-def run(request: Request, executor: Executor, *, progress: Progress) -> Path:
-    """Measures everything that was asked for; returns the run directory.
+class Session:
+    """A run directory being filled. `path` is the directory, `plan` what is run into it.
 
     Raises UsageError for scenarios that make no valid trace, AllocphaseError when out/ cannot be
     written or the driver itself fails. What finished before that stays in the run directory.
     """
-    started = datetime.datetime.now(tz=datetime.UTC)
-    folder = _new_folder(request, started)
-    writer = RunWriter(folder)
-    workloads, entries = _generate(request.scenarios, writer)
-    plan = Plan(
-        allocators=_with_floor(request),
-        workloads=workloads,
-        probes=request.probes,
-        rounds=request.rounds,
-        seed=request.seed,
-        timeout_s=request.timeout_s,
-        cpus=timed_cpus(),
-        syscall_backend=request.syscall_backend,
-    )
-    ordered = jobs(plan)
-    writer.write_manifest(_manifest(request, plan, started, entries, ordered))
-    for done, job in enumerate(ordered):
-        progress(job, done, len(ordered))
-        outcome = executor.run(job)
-        writer.add(_record(job, outcome), outcome.arrays)
-    _remove_traces(folder)
-    return folder
+
+    def __init__(self, request: Request, executor: Executor, *, progress: Progress) -> None:
+        started = datetime.datetime.now(tz=datetime.UTC)
+        self.path = _new_folder(request, started)
+        self._executor = executor
+        self._progress = progress
+        self._writer = RunWriter(self.path)
+        self._done = 0
+        workloads, entries = _write_traces(request.scenarios, self._writer)
+        self.plan = Plan(
+            allocators=_with_floor(request),
+            workloads=workloads,
+            probes=request.probes,
+            rounds=request.rounds,
+            seed=request.seed,
+            timeout_s=request.timeout_s,
+            cpus=timed_cpus(),
+            syscall_backend=request.syscall_backend,
+        )
+        self._total = process_count(self.plan)
+        facts = {"label": request.label, "command": list(request.command)}
+        self._writer.write_manifest(describe_run(self.plan, started, entries, **facts))
+
+    def run_round(self, round_index: int) -> list[ProcessRecord]:
+        """Runs one round to its end; returns its records, which are in the journal by then."""
+        records: list[ProcessRecord] = []
+        for job in round_jobs(self.plan, round_index):
+            self._progress(job, self._done, self._total)
+            outcome = self._executor.run(job)
+            records.append(_record(job, outcome))
+            self._writer.add(records[-1], outcome.arrays)
+            self._done += 1
+        return records
+
+    def close(self) -> None:
+        """Removes the traces: run.json can make them again, and they are the bulk of a run."""
+        for path in (self.path / "traces").iterdir():
+            path.unlink()
+        (self.path / "traces").rmdir()
+
+
+def run(request: Request, executor: Executor, *, progress: Progress) -> Path:
+    """Measures everything that was asked for; returns the run directory. Raises as Session."""
+    session = Session(request, executor, progress=progress)
+    for round_index in range(request.rounds):
+        session.run_round(round_index)
+    session.close()
+    return session.path
+
+
+def draw_seed() -> int:
+    """A seed for the order of processes; it is recorded, so any order can be had again."""
+    return secrets.randbelow(2**32)
 
 
 def _with_floor(request: Request) -> tuple[Allocator, ...]:
@@ -80,8 +112,6 @@ def _with_floor(request: Request) -> tuple[Allocator, ...]:
     chosen = tuple(request.allocators)
     if any(not a.correct for a in chosen) or not set(TIMED) & set(request.probes):
         return chosen
-    from allocphase.allocator import resolve
-
     return (*resolve(FLOOR), *chosen)
 
 
@@ -102,84 +132,21 @@ def _new_folder(request: Request, started: datetime.datetime) -> Path:
     raise AllocphaseError(f"{request.out}: a hundred runs named {stem}-{label} already")
 
 
-def _generate(
+def _write_traces(
     scenarios: Sequence[Scenario], writer: RunWriter
-) -> tuple[list[Workload], list[dict[str, Any]]]:
+) -> tuple[list[Workload], list[dict[str, object]]]:
     traces = writer.path / "traces"
     traces.mkdir()
     workloads: list[Workload] = []
-    entries: list[dict[str, Any]] = []
+    entries: list[dict[str, object]] = []
     for index, chosen in enumerate(scenarios):
-        made = scenario.generate(chosen)
+        made = generate(chosen)
         path = traces / f"{index}.trace"
-        digest = trace.write(made, path)
+        digest = write(made, path)
         writer.write_operations(index, ops_arrays(made.ops, made.threads["op_count"]))
         workloads.append(Workload(name=chosen.name, trace=path, threads=len(made.threads)))
-        entries.append(
-            {
-                "name": chosen.name,
-                "title": chosen.title,
-                "stands_for": chosen.stands_for,
-                "source": chosen.source,
-                "does_not_show": chosen.does_not_show,
-                "family": chosen.family,
-                "seed": chosen.seed,
-                "touch": chosen.touch.name.lower(),
-                "parameters": dict(chosen.parameters),
-                "digest": digest,
-                "operations": len(made.ops),
-                "operation_counts": made.op_counts,
-                "threads": len(made.threads),
-                "build_operations": made.build_ops,
-                "peak_live_bytes": made.peak_live_bytes,
-                "requested_bytes": _requested_bytes(made.ops),
-            }
-        )
+        entries.append(describe_scenario(chosen, made, digest=digest))
     return workloads, entries
-
-
-def _requested_bytes(ops: Any) -> int:
-    allocates = kind_of(ops) <= Kind.ALIGNED_ALLOC
-    return int(np.sum(ops["size"], where=allocates, dtype=np.int64))
-
-
-def _manifest(
-    request: Request,
-    plan: Plan,
-    started: datetime.datetime,
-    scenarios: list[dict[str, Any]],
-    ordered: Sequence[Job],
-) -> Mapping[str, Any]:
-    return {
-        "label": request.label,
-        "started": started.isoformat(timespec="seconds"),
-        "command": list(request.command),
-        "environment": environment(),
-        "plan": {
-            "probes": [probe.value for probe in plan.probes],
-            "rounds": plan.rounds,
-            "seed": plan.seed,
-            "timeout_s": plan.timeout_s,
-            "cpus": list(plan.cpus),
-            "syscall_backend": plan.syscall_backend,
-            "processes": len(ordered),
-        },
-        "allocators": [_allocator_entry(allocator) for allocator in plan.allocators],
-        "scenarios": scenarios,
-    }
-
-
-def _allocator_entry(allocator: Allocator) -> dict[str, Any]:
-    return {
-        "name": allocator.name,
-        "title": allocator.title,
-        "summary": allocator.summary,
-        "kind": allocator.kind,
-        "path": str(allocator.path) if allocator.path else None,
-        "sha256": allocator.sha256(),
-        "config": dict(allocator.config),
-        "floor": not allocator.correct,
-    }
 
 
 def _record(job: Job, outcome: Outcome) -> ProcessRecord:
@@ -194,15 +161,3 @@ def _record(job: Job, outcome: Outcome) -> ProcessRecord:
         wall_s=round(outcome.wall_s, 6),
         result=outcome.result,
     )
-
-
-def _remove_traces(folder: Path) -> None:
-    """They can be generated again from run.json, and are the bulk of a run's bytes."""
-    for path in (folder / "traces").iterdir():
-        path.unlink()
-    (folder / "traces").rmdir()
-
-
-def draw_seed() -> int:
-    """A seed for the order of processes; it is recorded, so any order can be had again."""
-    return secrets.randbelow(2**32)

@@ -23,8 +23,9 @@
 
 enum kind { MALLOC, CALLOC, REALLOC, ALIGNED_ALLOC, FREE, FREE_FOREIGN, KINDS };
 
-static const char *const kind_names[KINDS] = {"malloc",        "calloc", "realloc",
-                                              "aligned_alloc", "free",   "free from another domain"};
+static const char *const kind_names[KINDS] = {
+    "malloc", "calloc", "realloc", "aligned_alloc", "free", "free from another domain",
+};
 
 struct op {
   uint8_t kind;
@@ -61,7 +62,7 @@ static void fault(const char *what) {
   exit(1);
 }
 
-/* ---- Patterns ------------------------------------------------------------------------- */
+/* ---- Patterns ---------------------------------------------------------------------- */
 
 /* All of a small block; of a large one both ends and a byte in each page. */
 static size_t next_sample(size_t at, size_t size) {
@@ -92,7 +93,7 @@ static void verify_zeroed(const unsigned char *block, size_t size) {
     fault("the block is not zeroed");
 }
 
-/* ---- Placement ------------------------------------------------------------------------- */
+/* ---- Placement --------------------------------------------------------------------- */
 
 static void verify_apart(const struct object *object) {
   uintptr_t start = (uintptr_t)object->block, end = start + object->extent;
@@ -128,7 +129,7 @@ static void drop(struct object *object) {
   object->size = 0;
 }
 
-/* ---- Operations -------------------------------------------------------------------------- */
+/* ---- Operations -------------------------------------------------------------------- */
 
 static int is_tagged(const struct allocphase_tag *tag) {
   return allocator->malloc_tagged != NULL && (tag->class_id || tag->domain || tag->hint_hz != 0);
@@ -194,7 +195,7 @@ static void run(const struct op *op) {
   else do_allocate(object, op);
 }
 
-/* ---- The program --------------------------------------------------------------------------- */
+/* ---- The program ------------------------------------------------------------------- */
 
 static void check(void) {
   const char *broken = allocator->check == NULL ? NULL : allocator->check();

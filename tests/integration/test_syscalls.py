@@ -180,14 +180,14 @@ def test_calls_of_several_threads_are_told_apart(
 def test_more_calls_than_the_log_holds_are_counted_and_the_rest_is_said_to_be_lost(
     driver: Driver, plugins: Plugins, tmp_path: Path
 ) -> None:
-    per_free = 150_000
-    path = write_trace(tmp_path / "t", batch(15))
+    per_free = 1 << 17
+    path = write_trace(tmp_path / "t", batch(17))
     subject = plugin(plugins("calls"), getpids=str(per_free))
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend="dispatch")
     counts = outcome.result["syscalls"]
-    assert counts["operation"] == {"getpid": 15 * per_free}
+    assert counts["operation"] == {"getpid": 17 * per_free}
     assert counts["events"] == len(outcome.arrays["syscalls"])
-    assert counts["events"] + counts["events_dropped"] == 15 * per_free
+    assert counts["events"] + counts["events_dropped"] == 17 * per_free
     assert counts["events_dropped"] > 0
 
 
@@ -267,4 +267,4 @@ def test_init_and_teardown_of_the_process_s_own_malloc_are_unknown_not_zero(
     outcome = driver.measure(Probe.SYSCALLS, phase_report, installed("libc"))
     assert outcome.result["syscalls"]["init"] is None
     assert outcome.result["syscalls"]["teardown"] is None
-    assert set(outcome.result["syscalls"]["operation"]) == {"brk"}
+    assert outcome.result["syscalls"]["operation"]["brk"] > 0

@@ -1,4 +1,4 @@
-"""Trace files: the layout is the C header's, what is invalid is refused, what is read was written."""
+"""Trace files: laid out as the C header says, read as written, and refused when invalid."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from allocphase import trace
-from allocphase.errors import UsageError
-from allocphase.layout import NO_THREAD, POST, WAIT, Ops, kind_of
-from allocphase.trace import HEADER, OP, TAG, THREAD, Draft, Kind, Touch, Trace, TraceError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from allocphase import trace
+from allocphase.errors import UsageError
+from allocphase.image import sealed
+from allocphase.layout import NO_THREAD, POST, WAIT, Ops, kind_of
+from allocphase.trace import HEADER, OP, TAG, THREAD, Draft, Kind, Touch, Trace, TraceError
 
 DRIVER = Path(__file__).parents[2] / "driver"
 
@@ -135,9 +137,9 @@ def test_c_reads_back_each_op_that_was_written(tmp_path: Path) -> None:
 
 def test_a_trace_is_read_as_it_was_written(tmp_path: Path) -> None:
     made = handed_over()
-    digest = trace.write(made, tmp_path / "x.trace")
+    written = trace.write(made, tmp_path / "x.trace")
     found = trace.read(tmp_path / "x.trace")
-    assert digest == found.digest == made.digest
+    assert written == found.digest == made.digest
     assert (found.ops == made.ops).all()
     assert (found.threads == made.threads).all()
     assert (found.tags == made.tags).all()
@@ -151,11 +153,11 @@ def test_the_ops_of_a_file_are_mapped_not_copied(tmp_path: Path) -> None:
 
 
 def test_the_digest_is_that_of_the_file_with_its_own_field_zeroed(tmp_path: Path) -> None:
-    digest = trace.write(handed_over(), tmp_path / "x.trace")
+    written = trace.write(handed_over(), tmp_path / "x.trace")
     data = bytearray((tmp_path / "x.trace").read_bytes())
-    assert data[16:48].hex() == digest
+    assert data[16:48].hex() == written
     data[16:48] = bytes(32)
-    assert hashlib.sha256(data).hexdigest() == digest
+    assert hashlib.sha256(data).hexdigest() == written
 
 
 def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +265,7 @@ def test_the_peak_is_the_one_that_a_walk_finds(rows: list[tuple[int, int, int]])
 
 # ---- What is invalid is refused -------------------------------------------------
 
-BROKEN = {
+BROKEN: dict[str, list[tuple[int, int, int]]] = {
     "allocates a slot that is filled": [(M, 0, 8), (M, 0, 8), (F, 0, 0)],
     "uses a slot that is empty": [(M, 0, 8), (F, 0, 0), (F, 0, 0)],
     "leaves it filled": [(M, 0, 8)],
@@ -430,8 +432,7 @@ def by_hand(*rows: tuple[int, int, int, int], predecessor: tuple[int, ...] = ())
     threads["lane"] = 0 if predecessor else np.arange(len(threads))
     tags = np.zeros(1, dtype=TAG)
     slots = len({row[2] for row in rows})
-    made = Trace(ops, threads, tags, Touch.NONE, 0, slots, 0, 0, digest="")
-    return Trace(**{n: getattr(made, n) for n in Trace.__slots__} | {"digest": trace.digest(made)})
+    return sealed(Trace(ops, threads, tags, Touch.NONE, 0, slots, 0, 0, digest=""))
 
 
 def test_a_hand_over_that_works_is_valid() -> None:
@@ -460,7 +461,9 @@ def threaded(draw: st.DrawFn) -> Draft:
     """Random valid traces of up to four threads, in two lanes or one for each."""
     rows = draw(programs())
     count = draw(st.integers(2, 4))
-    thread = np.array(draw(st.lists(st.integers(0, count - 1), min_size=len(rows), max_size=len(rows))))
+    thread = np.array(
+        draw(st.lists(st.integers(0, count - 1), min_size=len(rows), max_size=len(rows)))
+    )
     if draw(st.booleans()):
         return Draft(ops=ops_of(*rows), thread=thread, lane=tuple(range(count)))
     lane = tuple(index % 2 for index in range(count))
@@ -500,7 +503,7 @@ def test_the_threads_end_as_a_step_by_step_run_says(
     if ends_step_by_step(dealt):
         trace.validate(by_hand(*dealt))
     else:
-        with pytest.raises(TraceError, match="never go on|comes before"):
+        with pytest.raises(TraceError, match=r"never go on|comes before"):
             trace.validate(by_hand(*dealt))
 
 

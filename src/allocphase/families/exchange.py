@@ -16,7 +16,7 @@ from allocphase.families.family import Family, parameter
 from allocphase.history import previous
 from allocphase.layout import Draft, Kind, operations
 
-__all__ = ["EXCHANGE"]
+__all__ = ["ALLOCATE", "DROP", "EVENT", "EXCHANGE", "SWAP", "held_before"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -135,7 +135,7 @@ def _events(
 def _draft(events: Events, *, lane: tuple[int, ...]) -> Draft:
     allocates, drops = events["does"] == ALLOCATE, events["does"] == DROP
     number = np.cumsum(allocates) - 1
-    held = _held_before(events, number)
+    held = held_before(events, number)
     kept = allocates | (drops & (held >= 0))
     slot = np.where(allocates, number, held)[kept]
     kinds = np.where(allocates[kept], Kind.MALLOC, Kind.FREE)
@@ -143,7 +143,7 @@ def _draft(events: Events, *, lane: tuple[int, ...]) -> Draft:
     return Draft(ops=ops, thread=events["thread"][kept].astype(np.uint32), lane=lane)
 
 
-def _held_before(events: Events, number: Indices) -> Indices:
+def held_before(events: Events, number: Indices) -> Indices:
     """The object in each event's place just before it, or -1."""
     swaps = events["does"] == SWAP
     first = np.cumsum(1 + swaps) - (1 + swaps)  # a swap touches two places, the rest one

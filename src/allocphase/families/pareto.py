@@ -15,8 +15,8 @@ from allocphase.layout import Draft, Ints, Kind, Ops, operations
 __all__ = ["PARETO"]
 
 MILLION = 1_000_000
-# 80% of the picks fall on 20% of the slots, six times nested: the terms of (0.8 + 0.2)^6, in
-# millionths, are the picks that each tier gets, and, in reverse, the slots that it has.
+# The 80/20 rule nested six times: the terms of (0.8 + 0.2)^6, in millionths, are the picks that
+# each tier gets and, in reverse, the slots that it has.
 TIERS = np.array([262_144, 393_216, 245_760, 81_920, 15_360, 1_536, 64])
 SMALLEST_LOG2 = 3
 

@@ -25,7 +25,7 @@ class Parameters:
     states: int = parameter("consciousness states", minimum=0)
     frequencies: int = parameter("objects with a frequency, in no domain", minimum=0)
     harmonics: int = parameter("of these, how many are harmonics of base_hz", minimum=0)
-    isolated: int = parameter("objects spread over the domains and the classes", minimum=0)
+    isolated: int = parameter("reality interfaces, spread over the domains", minimum=0)
     domains: int = parameter("isolation domains", minimum=1, maximum=20_000)
     base_hz: float = parameter("the frequency whose multiples are harmonics", minimum=0.001)
     size_min: int = parameter("smallest size in bytes", minimum=0, maximum=sizes.MAX_SIZE)
@@ -46,14 +46,13 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
             np.zeros(parameters.states),
             hints(parameters.base_hz, np.arange(1, harmonics + 1) * 4),
             hints(parameters.base_hz, _quarters_between(rng, between)),
-            np.where(isolated % 3 == 0, parameters.base_hz * (1 + isolated), 0.0),
+            np.zeros(parameters.isolated),
         ]
     )
-    counts = [parameters.states, parameters.frequencies]
-    class_id = np.repeat([CONSCIOUSNESS, FREQUENCY], counts)
-    classes = np.array([FREQUENCY, CONSCIOUSNESS, REALITY])[isolated % 3]
-    domain = np.append(np.zeros(sum(counts), int), 1 + isolated % parameters.domains)
-    tags, tag = tag_table(np.append(class_id, classes), domain, hint_hz)
+    counts = [parameters.states, parameters.frequencies, parameters.isolated]
+    class_id = np.repeat([CONSCIOUSNESS, FREQUENCY, REALITY], counts)
+    domain = np.append(np.zeros(sum(counts[:2]), int), 1 + isolated % parameters.domains)
+    tags, tag = tag_table(class_id, domain, hint_hz)
     count = len(tag)
     tag = rng.permutation(tag)
     size = sizes.even(rng, parameters.size_min, parameters.size_max, count=count)

@@ -5,4 +5,22 @@ Reads run directories only; nothing here starts a process.
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from pathlib import Path
+
+from allocphase.frames import Run
+
+__all__ = ["render"]
+
+
+def render(run: Run) -> Path:
+    """Writes report.html, report.md and figures/ into the run directory; returns report.html."""
+    from allocphase.report.figures import draw, figures_of
+    from allocphase.report.markdown import markdown
+    from allocphase.report.page import page
+
+    folder = run.path / "figures"
+    drawn = [(spec, draw(spec, folder)) for spec in figures_of(run)]
+    path = run.path / "report.html"
+    path.write_text(page(run, drawn), encoding="utf-8")
+    (run.path / "report.md").write_text(markdown(run), encoding="utf-8")
+    return path

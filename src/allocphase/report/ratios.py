@@ -34,6 +34,11 @@ class Ratio:
         """Whether the whole interval lies on one side of 1."""
         return self.interval.lower > 1.0 or self.interval.upper < 1.0
 
+    @property
+    def exact(self) -> bool:
+        """Whether it is the baseline's ratio to itself: 1 in every round."""
+        return self.interval.lower == self.interval.upper == 1.0
+
 
 def default_baseline(allocators: Sequence[str]) -> str | None:
     """libc where it ran: everybody has it. Otherwise the first of the plan."""
@@ -56,12 +61,16 @@ def times_by_round(run: Run) -> dict[tuple[str, str], Times]:
 
 
 def ratio(base: Times | None, candidate: Times | None) -> Ratio | None:
-    """None where no round has both."""
+    """None where no round has both; the baseline itself (the same array) has exactly 1."""
     if base is None or candidate is None:
         return None
     logs = log_ratios(base, candidate)
     rounds = int(np.isfinite(logs).sum())
-    return Ratio(median_interval(logs, confidence=CONFIDENCE).exp(), rounds) if rounds else None
+    if rounds == 0:
+        return None
+    if base is candidate:  # also where the rounds are too few for an interval
+        return Ratio(Interval(1.0, 1.0, 1.0, 1.0), rounds)
+    return Ratio(median_interval(logs, confidence=CONFIDENCE).exp(), rounds)
 
 
 def ratios(

@@ -14,8 +14,9 @@ from rich.text import Text
 from allocphase.frames import Run
 from allocphase.report.doubts import doubts
 from allocphase.report.ratios import Ratio, default_baseline, ratios, times_by_round
+from allocphase.report.rows import ratio_text
 from allocphase.report.values import by_time, format_rate, format_share, operations_of, quantile_ns
-from allocphase.units import MISSING, format_bytes, format_count, format_ns, format_ratio
+from allocphase.units import format_bytes, format_count, format_ns
 
 __all__ = ["WIDTH", "print_summary"]
 
@@ -43,7 +44,9 @@ def _block(
     run: Run, scenario: str, cells: Sequence[Cell], found: Mapping[str, Ratio | None]
 ) -> RenderableType:
     parts: list[RenderableType] = [_title(run, scenario, cells)]
-    measured = [cell for cell in by_time(cells) if cell["metrics"].get("time_per_op_ns") or _ok(cell)]
+    measured = [
+        cell for cell in by_time(cells) if cell["metrics"].get("time_per_op_ns") or _ok(cell)
+    ]
     if measured:
         parts.append(_table(measured, found))
     parts += [_failure(cell) for cell in cells if not _ok(cell)]
@@ -89,14 +92,10 @@ def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
 
 
 def _ratio(ratio: Ratio | None) -> Text:
-    if ratio is None:
-        return Text(MISSING)
-    text = format_ratio(ratio.interval.estimate)
-    if ratio.interval.lower == ratio.interval.upper == 1.0:
-        return Text(text)  # the baseline itself
-    if not ratio.decided:
-        return Text(f"~{text}", style="dim")
-    return Text(text, style="green" if ratio.interval.estimate < 1 else "yellow")
+    style = ""
+    if ratio is not None and ratio.decided:
+        style = "green" if ratio.interval.estimate < 1 else "yellow"
+    return Text(ratio_text(ratio), style=style)
 
 
 def _failure(cell: Cell) -> RenderableType:

@@ -35,9 +35,7 @@ def styled() -> Iterator[None]:
 
 @cache
 def _style() -> mpl.RcParams:
-    return mpl.rc_params_from_file(
-        find("reports/allocphase.mplstyle"), use_default_template=False
-    )
+    return mpl.rc_params_from_file(find("reports/allocphase.mplstyle"), use_default_template=False)
 
 
 def canvas(*, width: float, height: float) -> Figure:
@@ -97,8 +95,17 @@ def key(figure: Figure, entries: Sequence[tuple[str, Look, str]]) -> None:
 
     handles = [
         Line2D(
-            [], [], color=look.colour, marker=look.marker, label=name, markersize=5,
-            linestyle=(0, look.dash) if kind == "line" and look.dash else "-" if kind == "line" else "",
+            [],
+            [],
+            color=look.colour,
+            marker=look.marker,
+            label=name,
+            markersize=5,
+            linestyle=(0, look.dash)
+            if kind == "line" and look.dash
+            else "-"
+            if kind == "line"
+            else "",
         )
         for name, look, kind in entries
     ]

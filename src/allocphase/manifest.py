@@ -1,0 +1,85 @@
+"""What run.json says: enough to judge the run without this machine, and to run the same again."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from allocphase.allocator import Allocator
+from allocphase.layout import Kind, Ops, Trace, kind_of
+from allocphase.machine import environment
+from allocphase.plan import Plan, process_count
+from allocphase.scenario import Scenario
+
+__all__ = ["describe_run", "describe_scenario"]
+
+
+def describe_run(
+    plan: Plan,
+    started: datetime.datetime,
+    scenarios: Sequence[dict[str, object]],
+    *,
+    label: str,
+    command: Sequence[str],
+) -> dict[str, object]:
+    """The manifest of a run that is about to start; `scenarios` by `describe_scenario`."""
+    return {
+        "label": label,
+        "started": started.isoformat(timespec="seconds"),
+        "command": list(command),
+        "environment": environment(),
+        "plan": {
+            "probes": [probe.value for probe in plan.probes],
+            "rounds": plan.rounds,
+            "seed": plan.seed,
+            "timeout_s": plan.timeout_s,
+            "cpus": list(plan.cpus),
+            "syscall_backend": plan.syscall_backend,
+            "processes": process_count(plan),
+        },
+        "allocators": [_describe_allocator(allocator) for allocator in plan.allocators],
+        "scenarios": list(scenarios),
+    }
+
+
+def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> dict[str, object]:
+    """What the scenario is, and what its trace came to; sizes in bytes."""
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "stands_for": scenario.stands_for,
+        "source": scenario.source,
+        "does_not_show": scenario.does_not_show,
+        "family": scenario.family,
+        "seed": scenario.seed,
+        "touch": scenario.touch.name.lower(),
+        "parameters": dict(scenario.parameters),
+        "digest": digest,
+        "operations": len(trace.ops),
+        "operation_counts": trace.op_counts,
+        "threads": len(trace.threads),
+        "build_operations": trace.build_ops,
+        "peak_live_bytes": trace.peak_live_bytes,
+        "requested_bytes": _requested_bytes(trace.ops),
+    }
+
+
+def _requested_bytes(ops: Ops) -> int:
+    allocates = kind_of(ops) <= Kind.ALIGNED_ALLOC
+    return int(np.sum(ops["size"], where=allocates, dtype=np.int64))
+
+
+def _describe_allocator(allocator: Allocator) -> dict[str, Any]:
+    return {
+        "name": allocator.name,
+        "title": allocator.title,
+        "summary": allocator.summary,
+        "kind": allocator.kind,
+        "path": str(allocator.path) if allocator.path else None,
+        "sha256": allocator.sha256(),
+        "config": dict(allocator.config),
+        "floor": not allocator.correct,
+    }

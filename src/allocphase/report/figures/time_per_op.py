@@ -1,0 +1,103 @@
+"""Time per op by allocator and scenario, with its interval, the floor and the baseline marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from allocphase.frames import Run
+from allocphase.report.figures.canvas import MUTED, TEXT, grid, in_ns
+from allocphase.report.palette import Look, looks
+from allocphase.report.ratios import default_baseline
+from allocphase.units import format_ns
+
+__all__ = ["time_per_op"]
+
+Cell = Mapping[str, Any]
+
+
+def time_per_op(run: Run) -> Figure:
+    """A panel a scenario, a row an allocator; dots, since a log axis has no zero for bars."""
+    chosen = looks(run.allocators)
+    height = 0.26 * len(run.allocators) + 0.75
+    figure, panels = grid(len(run.scenarios), columns=3, panel=(3.5, height), head=0.35)
+    for axes, scenario in zip(panels, run.scenarios, strict=True):
+        cells = [cell for cell in run.cell_list if cell["scenario"] == scenario]
+        _panel(axes, cells, chosen)
+        axes.set_title(scenario)
+    figure.suptitle(
+        "Time per op (log scale). Dashed: the floor, the same trace on the null allocator.  "
+        f"Dotted: {default_baseline(run.allocators)}.",
+        x=0.005,
+        ha="left",
+        fontsize=9,
+        color=MUTED,
+    )
+    return figure
+
+
+def _panel(axes: Axes, cells: Sequence[Cell], chosen: Mapping[str, Look]) -> None:
+    names = [cell["allocator"] for cell in cells]
+    in_ns(axes, "x")
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    for row, cell in enumerate(cells):
+        _row(axes, row, cell, chosen[cell["allocator"]])
+    _mark(axes, cells[0]["metrics"].get("floor_ns"), "--")
+    baseline = default_baseline(names)
+    _mark(axes, _time(next(cell for cell in cells if cell["allocator"] == baseline)), ":")
+    _room_for_labels(axes, [t for t in map(_time, cells) if t])
+
+
+def _time(cell: Cell) -> float | None:
+    value = cell["metrics"].get("time_per_op_ns")
+    return float(value) if value else None
+
+
+def _row(axes: Axes, row: int, cell: Cell, look: Look) -> None:
+    time_ns = _time(cell)
+    if time_ns is None:
+        text = cell["status"] if cell["status"] != "ok" else "not measured"
+        axes.text(
+            0.02,
+            row,
+            text,
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=8,
+            style="italic",
+            color=MUTED,
+        )
+        return
+    low, high = cell["metrics"].get("time_per_op_ns_interval") or (time_ns, time_ns)
+    axes.plot([low, high], [row, row], color=look.colour, linewidth=3, alpha=0.45)
+    axes.plot([time_ns], [row], marker=look.marker, color=look.colour, markersize=6.5)
+    label = axes.annotate(
+        format_ns(time_ns),
+        (max(high, time_ns), row),
+        xytext=(7, 0),
+        va="center",
+        textcoords="offset points",
+        fontsize=8,
+        color=TEXT,
+    )
+    label.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+
+
+def _mark(axes: Axes, time_ns: float | None, style: str) -> None:
+    if time_ns:
+        axes.axvline(time_ns, color=MUTED, linestyle=style, linewidth=1.1, zorder=0.8)
+
+
+def _room_for_labels(axes: Axes, times_ns: Sequence[float]) -> None:
+    """The slowest row's label must not leave the panel: on a log axis, room is a factor."""
+    low, high = axes.get_xlim()
+    if times_ns:
+        span = max(high / low, 10.0)
+        axes.set_xlim(low, max(times_ns) * span**0.28)

@@ -1,0 +1,208 @@
+"""A small run directory made of arithmetic: the same on every machine, and with every awkwardness.
+
+Names with markup in them, a crashed cell, a cell with warnings, a scenario without floor, kept
+samples and histograms. Figures rest on formulas, not on a random generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allocphase.result import ProcessRecord, RunWriter
+from allocphase.samples import BUCKETS, CHECKPOINT, FAULT_EVENT, SYSCALL_EVENT, Arrays
+
+ROUNDS = 5
+HZ = 1e9
+MARKUP = "<i>markup</i> & |pipe|"
+# ns per op of each allocator; the floor and one that crashes among them.
+TIMES_NS = {"libc": 20.0, "phase2": 2000.0, "phase21": 60.0, "fast": 10.0, MARKUP: 30.0}
+FLOOR = "null"
+SCENARIOS = {"keep": 400, "<script>alert(1)</script>": 240}
+
+
+def write_run(path: Path) -> Path:
+    """Writes the run into `path` and returns it."""
+    writer = RunWriter(path)
+    writer.write_manifest(_manifest())
+    for index, (name, operations) in enumerate(SCENARIOS.items()):
+        writer.write_operations(index, _operations(operations))
+        for record, arrays in _processes(index, name, operations):
+            writer.add(record, arrays)
+    return path
+
+
+def _manifest() -> dict[str, Any]:
+    environment = {
+        "allocphase": "0.1.0",
+        "cpu": "Golden CPU <1>",
+        "memory_bytes": 2**33,
+        "tuning": {},
+    }
+    plan = {"probes": ["throughput", "latency", "syscalls", "memory"], "rounds": ROUNDS, "seed": 7}
+    return {
+        "label": "golden <run>",
+        "started": "2026-01-02T03:04:05+00:00",
+        "command": ["allocphase", "run", "--label", "golden <run>"],
+        "environment": environment,
+        "plan": plan,
+        "allocators": [_allocator(name) for name in (FLOOR, *TIMES_NS)],
+        "scenarios": [_scenario(name, count) for name, count in SCENARIOS.items()],
+    }
+
+
+def _allocator(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": name,
+        "summary": f"What {name} is.",
+        "kind": "plugin",
+        "path": f"/opt/{name}.so",
+        "sha256": "0" * 64,
+        "config": {"pool": "<1>"},
+        "floor": name == FLOOR,
+    }
+
+
+def _scenario(name: str, operations: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": f"Title of {name}",
+        "stands_for": "A program.",
+        "source": "Ours.",
+        "does_not_show": "Anything else.",
+        "family": "golden",
+        "seed": 1,
+        "touch": "first",
+        "parameters": {},
+        "digest": "1" * 64,
+        "operations": operations,
+        "threads": 1,
+        "operation_counts": {"malloc": operations // 2, "free": operations // 2},
+        "build_operations": 0,
+        "peak_live_bytes": 100 * operations,
+        "requested_bytes": 1,
+    }
+
+
+def _operations(count: int) -> Arrays:
+    """The first half allocates, the second frees."""
+    half = count // 2
+    return {
+        "kind": np.repeat([0, 4], half).astype(np.uint8),
+        "size": np.concatenate([16 + np.arange(half) % 300, np.zeros(half)]).astype(np.uint32),
+        "thread": np.zeros(count, dtype=np.uint16),
+        "op": np.arange(count, dtype=np.uint32),
+    }
+
+
+def _processes(scenario: int, name: str, count: int) -> Iterator[tuple[ProcessRecord, Arrays]]:
+    for round_index in range(ROUNDS):
+        for place, allocator in enumerate((FLOOR, *TIMES_NS)):
+            for order, probe in enumerate(("throughput", "latency", "syscalls", "memory")):
+                counted = probe in ("syscalls", "memory")
+                if counted and (round_index or allocator == FLOOR):
+                    continue
+                number = ((scenario * ROUNDS + round_index) * 8 + place) * 4 + order
+                result, arrays = _probe(probe, allocator, round_index, count)
+                yield _record(number, round_index, allocator, name, probe, result), arrays
+
+
+def _record(
+    number: int, round_index: int, allocator: str, scenario: str, probe: str, result: dict[str, Any]
+) -> ProcessRecord:
+    crashed = allocator == MARKUP and probe == "latency" and scenario == "keep"
+    return ProcessRecord(
+        id=number,
+        round=round_index,
+        allocator=allocator,
+        scenario=scenario,
+        probe=probe,
+        status="crashed" if crashed else "ok",
+        message="SIGSEGV: <b>free</b>(): invalid pointer" if crashed else "",
+        wall_s=0.1,
+        result={} if crashed else result,
+    )
+
+
+def _probe(
+    probe: str, allocator: str, round_index: int, count: int
+) -> tuple[dict[str, Any], Arrays]:
+    result: dict[str, Any] = {
+        "operations": count,
+        "clock": {"hz": HZ, "overhead_ns": 18.0, "step_ns": 1.0},
+        "usage": {"involuntary_switches": 900 if allocator == "phase2" else 3},
+    }
+    time_ns = TIMES_NS.get(allocator, 3.0)
+    if probe == "throughput":
+        # 2% to and fro over the rounds; fast is as fast as libc in the last one.
+        value = (
+            time_ns
+            * (1 + 0.01 * (round_index - 2))
+            * (2 if round_index == 4 and time_ns == 10 else 1)
+        )
+        result["throughput"] = {"cold_ns_per_op": 2 * value, "warm_ns_per_op": [value] * 5}
+        return result, {}
+    if probe == "latency":
+        return result, _latency(allocator, round_index, count)
+    if probe == "syscalls":
+        return _syscalls(result, allocator, count)
+    return _memory(result, allocator, count)
+
+
+def _latency(allocator: str, round_index: int, count: int) -> Arrays:
+    index = np.arange(count)
+    ticks = TIMES_NS.get(allocator, 3.0) + 20 + (index * 7919 + round_index) % 11
+    if allocator == "phase21":
+        ticks = ticks + index % (count // 2)
+    ticks[index % 97 == 41] *= 50
+    if allocator == "fast":  # a long trace, whose samples are histograms
+        counts = np.zeros((7, 33, BUCKETS), dtype=np.uint64)
+        np.add.at(counts, (np.repeat([0, 4], count // 2), 5, ticks.astype(int) % 64), 1)
+        return {"call_histogram": counts, "touch_histogram": np.zeros_like(counts)}
+    touch = np.full(count, 5, dtype=np.uint32)
+    return {"call_ticks": ticks.astype(np.uint32), "touch_ticks": touch}
+
+
+def _syscalls(result: dict[str, Any], allocator: str, count: int) -> tuple[dict[str, Any], Arrays]:
+    half = count // 2
+    makes = allocator == "phase2"
+    events = np.zeros(count if makes else 1, dtype=SYSCALL_EVENT)
+    events["op"] = np.arange(events.size)
+    events["number"] = np.where(events["op"] < half, 9, 11) if makes else 12
+    result["syscalls"] = {
+        "backend": "dispatch",
+        "init": {"mmap": 1} if allocator.startswith("phase") else None,
+        "operation": {"mmap": half, "munmap": half} if makes else {"brk": 1},
+        "teardown": {"munmap": 1} if allocator.startswith("phase") else None,
+        "numbers": {"9": "mmap", "11": "munmap", "12": "brk"},
+        "events": events.size,
+        "events_dropped": 0,
+    }
+    return result, {"syscalls": events}
+
+
+def _memory(result: dict[str, Any], allocator: str, count: int) -> tuple[dict[str, Any], Arrays]:
+    factor = 20 if allocator == "phase2" else 2
+    points = np.zeros(41, dtype=CHECKPOINT)
+    points["op"] = np.linspace(0, count, 41).astype(int)
+    points["live_bytes"] = 100 * np.minimum(points["op"], count - points["op"]) * 2
+    points["rss_bytes"] = points["live_bytes"] * factor
+    points["mapped_bytes"] = points["rss_bytes"] + 4096
+    faults = np.zeros(3, dtype=FAULT_EVENT)
+    faults["op"], faults["call_faults"] = [3, 50, 110], 1
+    peak = int(points["live_bytes"].max())
+    result["memory"] = {
+        "rss_source": "smaps_rollup",
+        "peak_live_bytes": peak,
+        "peak_mapped_bytes": peak * factor,
+        "peak_rss_bytes": peak * factor,
+        "rss_after_free_bytes": 0,
+        "call_faults": 3,
+        "touch_faults": 9,
+        "fault_events_dropped": 0,
+    }
+    return result, {"checkpoints": points, "faults": faults}

@@ -1,0 +1,71 @@
+"""Rendered output against files that a person has looked at."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from allocphase.frames import Run
+from allocphase.report import render
+from allocphase.report.table import WIDTH, print_summary
+
+Golden = Callable[[str, str], None]
+
+
+@pytest.fixture(scope="module")
+def report(run: Run) -> Path:
+    return render(run)
+
+
+def test_the_terminal_summary_is_as_before(run: Run, golden: Golden) -> None:
+    stream = io.StringIO()
+    print_summary(run, stream)
+    golden("summary.txt", stream.getvalue())
+
+
+def test_the_terminal_summary_keeps_within_its_width(run: Run) -> None:
+    stream = io.StringIO()
+    print_summary(run, stream)
+    assert max(len(line) for line in stream.getvalue().splitlines()) <= WIDTH
+
+
+def test_a_summary_that_goes_to_a_file_has_no_colour_codes(run: Run) -> None:
+    stream = io.StringIO()
+    print_summary(run, stream)
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_the_page_is_as_before(report: Path, golden: Golden) -> None:
+    golden("report.html", _without_bulk(report.read_text(encoding="utf-8")))
+
+
+def test_the_markdown_is_as_before(report: Path, golden: Golden) -> None:
+    golden("report.md", report.with_name("report.md").read_text(encoding="utf-8"))
+
+
+def test_no_name_or_message_from_outside_becomes_markup(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    for markup in ("<script>alert", "<i>markup", "<b>free", "golden <run>", "Golden CPU <1>"):
+        assert markup not in text
+
+
+def test_the_page_forbids_the_network_and_names_no_host(report: Path) -> None:
+    text = _without_bulk(report.read_text(encoding="utf-8"))
+    assert "default-src 'none'" in text
+    assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", text)
+
+
+def test_every_figure_is_written_as_a_picture(report: Path) -> None:
+    pictures = sorted(path.name for path in (report.parent / "figures").glob("*.png"))
+    assert {"memory.png", "syscalls.png", "time-per-op.png", "timeline-keep.png"} <= set(pictures)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in pictures)
+
+
+def _without_bulk(text: str) -> str:
+    """Pictures, style and scripts are left out: they have tests of their own."""
+    text = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "PICTURE", text)
+    return re.sub(r"<(style|script)\b([^>]*)>.*?</\1>", r"<\1\2></\1>", text, flags=re.DOTALL)

@@ -1,0 +1,346 @@
+"""How a driver process ends: well, or with a status that says what the allocator did."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from allocphase.allocator import Allocator, resolve
+from allocphase.driver import Outcome, Probe
+from allocphase.errors import AllocphaseError
+from allocphase.layout import Kind, Touch
+from tests.support.driving import Driver
+from tests.support.plugins import Plugins, plugin
+from tests.support.traces import Op, batch, free, malloc, write_trace
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return write_trace(tmp_path / "small.trace", batch(10))
+
+
+def preload(path: Path) -> Allocator:
+    return Allocator(
+        name="subject",
+        title="subject",
+        summary="of a test",
+        kind="preload",
+        path=path,
+        config={},
+        environment={},
+    )
+
+
+# ---- Who served the calls ------------------------------------------------------------------
+
+
+def refused_preload(driver: Driver, trace: Path, path: Path) -> Outcome:
+    outcome = driver.run(Probe.VERIFY, trace, preload(path))
+    assert outcome.status == "wrong-allocator"
+    assert outcome.result == {"driver": 1}
+    return outcome
+
+
+def test_a_preload_that_is_no_object_is_not_measured_as_libc(
+    driver: Driver, small: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "libtext.so"
+    path.write_text("no object at all\n")
+    outcome = refused_preload(driver, small, path)
+    assert outcome.message.startswith("malloc is served by ")
+    assert outcome.message.endswith(f", not by {path}")
+
+
+def test_a_preload_of_another_machine_is_not_measured_as_libc(
+    driver: Driver, plugins: Plugins, small: Path, tmp_path: Path
+) -> None:
+    content = bytearray(plugins("libc").read_bytes())
+    struct.pack_into("<H", content, 18, 8)  # e_machine: MIPS
+    path = tmp_path / "libmips.so"
+    path.write_bytes(content)
+    refused_preload(driver, small, path)
+
+
+def test_a_preload_without_a_malloc_is_not_measured_as_libc(
+    driver: Driver, plugins: Plugins, small: Path
+) -> None:
+    refused_preload(driver, small, plugins("empty"))
+
+
+def test_a_preload_that_replaces_only_malloc_is_told_by_the_function_it_leaves_to_libc(
+    driver: Driver, plugins: Plugins, small: Path
+) -> None:
+    outcome = refused_preload(driver, small, plugins("half"))
+    assert outcome.message.startswith("free is served by ")
+
+
+def test_libc_is_not_measured_under_a_preload_of_the_users_own(
+    driver: Driver, small: Path, plugins: Plugins
+) -> None:
+    arguments = ["--trace", str(small), "--probe", "verify"]
+    done = driver.bare(arguments, variables={"LD_PRELOAD": str(plugins("half"))})
+    assert done.returncode == 0
+    assert '"status":"wrong-allocator"' in (driver.folder / "result.json").read_text()
+
+
+def test_the_result_names_the_object_that_served_the_calls(
+    driver: Driver, plugins: Plugins, small: Path
+) -> None:
+    ours = driver.measure(Probe.VERIFY, small, plugin(plugins("calls")))
+    assert Path(ours.result["provider"]) == plugins("calls")
+    libc = driver.measure(Probe.VERIFY, small, resolve("libc")[0])
+    assert "libc.so" in libc.result["provider"]
+
+
+# ---- Objects that are no plug-in for this driver ----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "define", "status", "words"),
+    [
+        ("table", "ABI=2", "unsupported", "is built for another ABI version"),
+        ("table", "NO_TABLE", "unsupported", "allocphase_plugin returned NULL"),
+        ("table", "MALLOC=NULL", "unsupported", "lacks init, fini, malloc or free"),
+        ("table", "UNRESOLVED", "unsupported", "cannot be loaded: "),
+        ("table", "INIT=EINVAL", "unsupported", "init refuses a setting: Invalid argument"),
+        ("table", "INIT=EPERM", "unsupported", "init failed: Operation not permitted"),
+        ("table", "INIT=ENOMEM", "out-of-memory", "init failed: Cannot allocate memory"),
+        ("empty", "NOTHING", "unsupported", "exports no allocphase_plugin"),
+    ],
+)
+@pytest.mark.parametrize("probe", [Probe.THROUGHPUT, Probe.SYSCALLS])
+def test_an_object_that_cannot_be_measured_says_why(
+    driver: Driver,
+    plugins: Plugins,
+    small: Path,
+    probe: Probe,
+    name: str,
+    define: str,
+    status: str,
+    words: str,
+) -> None:
+    outcome = driver.run(probe, small, plugin(plugins(name, define)))
+    assert outcome.status == status
+    assert words in outcome.message
+    assert "\n" not in outcome.message
+
+
+def test_a_table_that_is_whole_is_taken(driver: Driver, plugins: Plugins, small: Path) -> None:
+    driver.measure(Probe.VERIFY, small, plugin(plugins("table")))
+
+
+def test_an_allocator_of_ours_refuses_a_setting_that_it_does_not_know(
+    driver: Driver, small: Path
+) -> None:
+    phase21 = resolve("phase21")[0]
+    outcome = driver.run(Probe.VERIFY, small, plugin(Path(str(phase21.path)), pool_size="4096"))
+    assert outcome.status == "unsupported"
+    assert outcome.message == "init refuses a setting: Invalid argument"
+
+
+# ---- Allocators that end the process, or never end --------------------------------------------
+
+
+@pytest.mark.parametrize("probe", list(Probe))
+@pytest.mark.parametrize("place", ["malloc", "free"])
+def test_a_crash_is_told_by_the_name_of_its_signal(
+    driver: Driver, plugins: Plugins, small: Path, probe: Probe, place: str
+) -> None:
+    subject = plugin(plugins("ends"), way="segv", **{"in": place})
+    outcome = driver.run(probe, small, subject)
+    assert outcome.status == "crashed"
+    assert outcome.message == "killed by SIGSEGV."
+
+
+def test_the_last_words_of_an_allocator_stand_in_the_message(
+    driver: Driver, plugins: Plugins, small: Path
+) -> None:
+    subject = plugin(plugins("ends"), way="abort", **{"in": "malloc"})
+    outcome = driver.run(Probe.VERIFY, small, subject)
+    assert outcome.status == "crashed"
+    assert outcome.message == "killed by SIGABRT. arena: header is damaged"
+
+
+@pytest.mark.parametrize("probe", [Probe.THROUGHPUT, Probe.SYSCALLS])
+def test_an_exit_in_the_middle_of_the_trace_is_a_crash(
+    driver: Driver, plugins: Plugins, small: Path, probe: Probe
+) -> None:
+    subject = plugin(plugins("ends"), way="exit", **{"in": "malloc"})
+    outcome = driver.run(probe, small, subject)
+    assert outcome.status == "crashed"
+    assert outcome.message == "ended with exit code 0 in the middle of the trace."
+
+
+@pytest.mark.parametrize("probe", list(Probe))
+def test_a_null_pointer_is_out_of_memory_and_names_the_operation(
+    driver: Driver, plugins: Plugins, small: Path, probe: Probe
+) -> None:
+    subject = plugin(plugins("ends"), way="null", **{"in": "malloc"})
+    outcome = driver.run(probe, small, subject)
+    assert outcome.status == "out-of-memory"
+    assert outcome.message == "no memory at operation 2 of thread 0 (malloc, 64 bytes, slot 2)"
+
+
+def test_a_hang_is_a_timeout_and_nothing_of_its_process_group_is_left(
+    driver: Driver, plugins: Plugins, small: Path, tmp_path: Path
+) -> None:
+    pid_file = tmp_path / "pids"
+    subject = plugin(plugins("ends"), way="hang", pid_file=str(pid_file), **{"in": "free"})
+    outcome = driver.run(Probe.VERIFY, small, subject, timeout_s=1.0)
+    assert outcome.status == "timeout"
+    assert outcome.message == "still running after 1 s: killed."
+    pids = [int(pid) for pid in pid_file.read_text().split()]
+    assert len(pids) == 2
+    deadline = time.monotonic() + 10
+    while any(runs(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)  # the kernel delivers a SIGKILL in its own time
+    assert not any(runs(pid) for pid in pids)
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie that waits for init."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
+# ---- Traces -----------------------------------------------------------------------------------
+
+
+def mixed_ops() -> list[Op]:
+    """Every kind but writes, whose size is a repetition that a flipped bit makes endless."""
+    ops = [malloc(0, 24), (Kind.CALLOC, 1, 100, 0, 0), (Kind.ALIGNED_ALLOC, 2, 50, 6, 0)]
+    ops += [(Kind.REALLOC, 0, 400, 0, 0), malloc(3, 4096), free(1), malloc(1, 8)]
+    return ops + [free(slot) for slot in (2, 0, 3, 1)]
+
+
+@given(
+    flips=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 7)), min_size=1, max_size=4),
+    probe=st.sampled_from(list(Probe)),
+    threaded=st.booleans(),
+)
+@settings(
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_damaged_trace_is_refused_or_replayed_but_never_crashes_the_driver(
+    driver: Driver,
+    plugins: Plugins,
+    tmp_path: Path,
+    flips: list[tuple[int, int]],
+    probe: Probe,
+    threaded: bool,
+) -> None:
+    ops = mixed_ops()
+    thread = [i % 2 for i in range(len(ops))] if threaded else None
+    path = write_trace(tmp_path / "t", ops, touch=Touch.FIRST, build_ops=3, thread=thread)
+    content = bytearray(path.read_bytes())
+    for place, bit in flips:
+        content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    arguments = ["--trace", path, "--probe", probe.value, "--plugin", plugins("broken")]
+    arguments += ["--pass-ns", "1", "--passes", "1"]
+    done = driver.bare(arguments)
+    assert done.returncode in (0, 2), done.stderr
+    if done.returncode == 2:
+        assert done.stderr.startswith(f"allocphase-driver: {path}: ")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is no regular file, or empty"),
+        (b"short", "shorter than a trace header"),
+        (b"x" * 300, "not a trace file"),
+    ],
+)
+def test_a_file_that_is_no_trace_is_refused_in_one_line(
+    driver: Driver, tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "no.trace"
+    path.write_bytes(content)
+    with pytest.raises(AllocphaseError) as caught:
+        driver.run(Probe.VERIFY, path, resolve("libc")[0])
+    assert f"{path}: {words}" in str(caught.value)
+
+
+def test_a_truncated_trace_is_refused(driver: Driver, small: Path) -> None:
+    small.write_bytes(small.read_bytes()[:-16])
+    with pytest.raises(AllocphaseError, match="a section lies outside the file"):
+        driver.run(Probe.VERIFY, small, resolve("libc")[0])
+
+
+# ---- Options ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--trace"], "--trace: wants a value"),
+        (["--out", "x"], "--trace: is missing"),
+        (["--trace", "x", "--probe", "everything"], "--probe: has no such choice"),
+        (["--trace", "x", "--colour", "red"], "--colour: no such option"),
+        (["--trace", "x", "--passes", "many"], "--passes: wants a whole number"),
+        (["--trace", "x", "--passes", "0"], "--passes: 1 to 1000"),
+        (["--trace", "x", "--pass-ns", "99999999999999999999"], "--pass-ns: wants a whole number"),
+        (["--trace", "x", "--set", "key"], "--set: wants key=value"),
+        (["--trace", "x", "--set", "=value"], "--set: wants key=value"),
+        (["--trace", "x", "--checkpoints", "0"], "--checkpoints: at least 1"),
+        (["--trace", "x", "--check-every", "0"], "--check-every: at least 1"),
+        (["--trace", "nowhere/x"], "nowhere/x: cannot be opened"),
+    ],
+)
+def test_a_bad_option_is_exit_code_2_and_one_line(
+    driver: Driver, arguments: list[str], words: str
+) -> None:
+    done = driver.bare(arguments)
+    assert done.returncode == 2
+    assert done.stderr == f"allocphase-driver: {words}\n"
+
+
+def test_settings_reach_the_allocator_also_when_the_driver_starts_itself_again(
+    driver: Driver, plugins: Plugins, small: Path
+) -> None:
+    subject = plugin(plugins("calls"), mmaps="2", getpids="1")
+    outcome = driver.measure(Probe.SYSCALLS, small, subject, fixed_addresses=1)
+    assert outcome.result["syscalls"]["operation"] == {"mmap": 20, "getpid": 10}
+
+
+def test_no_core_file_is_written_for_a_crash(
+    driver: Driver, plugins: Plugins, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    subject = plugin(plugins("ends"), way="segv", **{"in": "malloc"})
+    assert driver.run(Probe.VERIFY, small, subject).status == "crashed"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_signal_from_outside_is_a_crash_with_its_name(
+    driver: Driver, plugins: Plugins, small: Path, tmp_path: Path
+) -> None:
+    """The kernel's out-of-memory killer, for one, sends SIGKILL."""
+    pid_file = tmp_path / "pids"
+    subject = plugin(plugins("ends"), way="hang", pid_file=str(pid_file), **{"in": "malloc"})
+    watcher = os.fork()
+    if watcher == 0:
+        while not (pid_file.exists() and pid_file.read_text().endswith("\n")):
+            time.sleep(0.01)
+        os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+        os._exit(0)
+    outcome = driver.run(Probe.VERIFY, small, subject)
+    os.waitpid(watcher, 0)
+    assert outcome.status == "crashed"
+    assert outcome.message == "killed by SIGKILL."

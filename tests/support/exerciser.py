@@ -1,0 +1,145 @@
+"""Builds tests/c/exerciser.c with one of our allocators, and feeds it streams of operations."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tests.support.plugins import ROOT
+
+__all__ = [
+    "ALIGNED_ALLOC",
+    "CALLOC",
+    "CORRECT",
+    "FREE",
+    "FREE_FOREIGN",
+    "MALLOC",
+    "PLUGINS",
+    "REALLOC",
+    "WARNINGS",
+    "Exercisers",
+    "Op",
+    "Outcome",
+    "config_of",
+    "exercise",
+    "long_stream",
+    "passes",
+    "source_of",
+]
+
+WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'driver'}"]
+SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+TIMEOUT_S = 120.0
+
+OP = struct.Struct("<BBHIIId")  # struct op of exerciser.c
+MALLOC, CALLOC, REALLOC, ALIGNED_ALLOC, FREE, FREE_FOREIGN = range(6)
+SHARES = {MALLOC: 0.4, CALLOC: 0.05, REALLOC: 0.1, ALIGNED_ALLOC: 0.05, FREE: 0.4}
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operation of a stream; sizes in bytes, the hint in Hz."""
+
+    kind: int
+    slot: int = 0
+    size: int = 0
+    align_log2: int = 0
+    class_id: int = 0
+    domain: int = 0
+    hint_hz: float = 0.0
+
+    def packed(self) -> bytes:
+        """As exerciser.c reads it."""
+        tag = (self.class_id, self.domain, self.hint_hz)
+        return OP.pack(self.kind, self.align_log2, self.slot, self.size, *tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an exerciser ended: 0 fine, 1 a fault, 3 init refused."""
+
+    code: int
+    stats: dict[str, float]
+    message: str
+
+
+def _toml(name: str) -> dict[str, object]:
+    return tomllib.loads((ROOT / "allocators" / name / "allocator.toml").read_text())
+
+
+def config_of(name: str) -> dict[str, object]:
+    """The table [config] of an allocator of the collection."""
+    config = _toml(name).get("config", {})
+    assert isinstance(config, dict)
+    return config
+
+
+def source_of(name: str) -> Path:
+    """The C source of one of our allocators."""
+    return ROOT / "allocators" / name / f"{name}.c"
+
+
+PLUGINS = sorted(folder.parent.name for folder in (ROOT / "allocators").glob("*/*.c"))
+CORRECT = [name for name in PLUGINS if _toml(name).get("correct", True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Exercisers:
+    """exercisers("phase1"): the sanitized program, compiled once; `extra` goes to the compiler."""
+
+    folder: Path
+    built: dict[tuple[str, ...], Path] = field(default_factory=dict)
+
+    def __call__(self, name: str, *extra: str) -> Path:
+        return self.build(source_of(name), *extra)
+
+    def build(self, source: Path, *extra: str) -> Path:
+        """The exerciser with any allocator's source."""
+        key = (str(source), *extra)
+        if key not in self.built:
+            program = self.folder / f"{len(self.built)}-{source.stem}"
+            sources = [str(ROOT / "tests" / "c" / "exerciser.c"), str(source)]
+            command = ["cc", *WARNINGS, *SANITIZED, *sources, *extra, "-o", str(program)]
+            subprocess.run(command, check=True)
+            self.built[key] = program
+        return self.built[key]
+
+
+def exercise(program: Path, ops: Iterable[Op], *settings: str, check_every: int = 16) -> Outcome:
+    """Runs the stream; `settings` are key=value."""
+    done = subprocess.run(
+        [str(program), str(check_every), *settings],
+        input=b"".join(op.packed() for op in ops),
+        capture_output=True,
+        timeout=TIMEOUT_S,
+    )
+    lines = (line.rsplit(" ", 1) for line in done.stdout.decode().splitlines())
+    stats = {name: float(value) for name, value in lines}
+    return Outcome(done.returncode, stats, done.stderr.decode())
+
+
+def passes(
+    program: Path, ops: Iterable[Op], *settings: str, check_every: int = 16
+) -> dict[str, float]:
+    """The allocator's statistics after a stream that must not show a fault."""
+    outcome = exercise(program, ops, *settings, check_every=check_every)
+    assert outcome.code == 0, outcome.message
+    return outcome.stats
+
+
+def long_stream(seed: int, *, count: int, live: int, largest: int) -> list[Op]:
+    """`count` operations on `live` slots, sizes log-uniform up to `largest` bytes."""
+    rng = np.random.default_rng(seed)
+    columns = [
+        rng.choice(list(SHARES), count, p=list(SHARES.values())),
+        rng.integers(0, live, count),
+        np.exp(rng.uniform(0, np.log(largest), count)).astype(np.int64),
+        rng.integers(4, 13, count),
+    ]
+    return [Op(*row) for row in np.stack(columns, axis=1).tolist()]

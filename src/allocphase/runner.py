@@ -72,8 +72,9 @@ class Session:
             syscall_backend=request.syscall_backend,
         )
         self._total = process_count(self.plan)
-        facts = {"label": request.label, "command": list(request.command)}
-        self._writer.write_manifest(describe_run(self.plan, started, entries, **facts))
+        self._writer.write_manifest(
+            describe_run(self.plan, started, entries, label=request.label, command=request.command)
+        )
 
     def run_round(self, round_index: int) -> list[ProcessRecord]:
         """Runs one round to its end; returns its records, which are in the journal by then."""

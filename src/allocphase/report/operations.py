@@ -1,4 +1,4 @@
-"""A cell's operations as plain arrays: what a timeline is drawn from, without a data frame's cost."""
+"""A cell's operations as plain arrays: what a timeline is drawn from."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ def operations(run: Run, allocator: str, scenario: str) -> Operations:
     frame = run.operations_of(allocator, scenario)
     latency = frame["latency_ns"].to_numpy(dtype=np.float64, copy=True)
     latency[(frame["kind"] == "write").to_numpy()] = np.nan
-    return Operations(latency, frame["cause"].cat.codes.to_numpy(dtype=np.int8), frame)
+    return Operations(latency, np.asarray(frame["cause"].cat.codes, dtype=np.int8), frame)

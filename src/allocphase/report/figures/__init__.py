@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -32,16 +33,16 @@ class FigureSpec:
 
 def figures_of(run: Run) -> Iterator[FigureSpec]:
     """Every figure of a run, in the order of the report."""
-    yield FigureSpec("time-per-op", "Time per op", None, lambda: time_per_op(run))
-    yield FigureSpec("syscalls", "System calls by name", None, lambda: syscalls(run))
-    yield FigureSpec("memory", "Memory over operation time", None, lambda: memory(run))
+    yield FigureSpec("time-per-op", "Time per op", None, partial(time_per_op, run))
+    yield FigureSpec("syscalls", "System calls by name", None, partial(syscalls, run))
+    yield FigureSpec("memory", "Memory over operation time", None, partial(memory, run))
     for index, name in enumerate(run.scenarios):
         end = slug(name, index)
         yield FigureSpec(
-            f"timeline-{end}", "Every operation, by cause", name, lambda s=name: timeline(run, s)
+            f"timeline-{end}", "Every operation, by cause", name, partial(timeline, run, name)
         )
         yield FigureSpec(
-            f"percentiles-{end}", "Latency by percentile", name, lambda s=name: percentiles(run, s)
+            f"percentiles-{end}", "Latency by percentile", name, partial(percentiles, run, name)
         )
 
 

@@ -108,5 +108,13 @@ def _frame(axes: Axes, columns: Columns, names: Sequence[str]) -> None:
             linewidth=1,
             clip_on=False,
         )
-        axes.text(np.mean(places), -0.8, phase, ha="center", va="bottom", fontsize=8, color=MUTED)
+        axes.text(
+            sum(places) / len(places),
+            -0.8,
+            phase,
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color=MUTED,
+        )
     axes.set_ylim(len(names) - 0.5, -0.6)

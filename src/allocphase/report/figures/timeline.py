@@ -38,7 +38,7 @@ def timeline(run: Run, scenario: str) -> Figure:
     low = min(np.nanmin(cell.latency_ns) for cell in shown.values())
     high = max(np.nanmax(cell.latency_ns) for cell in shown.values())
     panels[0].set_ylim(max(low, 1.0) / 1.5, high * 1.8)
-    _captions(figure, panels, causes, thinned=thinned)
+    _captions(figure, causes, thinned=thinned)
     return figure
 
 
@@ -62,9 +62,7 @@ def _panel(axes: Axes, cell: Operations, causes: dict[str, Look]) -> bool:
     return bool(rows.size < np.count_nonzero(~np.isnan(cell.latency_ns)))
 
 
-def _captions(
-    figure: Figure, panels: list[Axes], causes: dict[str, Look], *, thinned: bool
-) -> None:
+def _captions(figure: Figure, causes: dict[str, Look], *, thinned: bool) -> None:
     how = ", thinned: extremes and middle of each stretch, and the slowest calls" if thinned else ""
     figure.supxlabel(f"operation, in the order of the trace{how}", fontsize=9, color=MUTED)
     figure.supylabel("latency of one call", fontsize=9, color=MUTED)

@@ -45,7 +45,8 @@ static inline size_t mapped_usable_size(const void *block) {
   return (size_t)(mapped->start + mapped->bytes - (const char *)block);
 }
 
-/* First fit. Parked pages read as zero but for the header at their start. */
+/* First fit. Parked pages read as zero, but for the header at their start, and no
+ * block begins before its end. */
 static inline struct mapped *mapped_unpark(struct mapped_list *list, size_t bytes) {
   for (struct mapped **link = &list->parked; *link != NULL; link = &(*link)->next) {
     struct mapped *mapped = *link;
@@ -62,12 +63,8 @@ static inline void *mapped_new(struct mapped_list *list, size_t alignment, size_
   size_t bytes = round_up(sizeof(struct mapped) + slack + size, os_page_bytes());
   struct mapped *parked = mapped_unpark(list, bytes);
   char *start = (char *)parked;
-  if (parked != NULL) {
-    bytes = parked->bytes;
-    memset(parked, 0, sizeof *parked);
-  } else if ((start = os_map(bytes)) == NULL) {
-    return NULL;
-  }
+  if (parked != NULL) bytes = parked->bytes;
+  else if ((start = os_map(bytes)) == NULL) return NULL;
   char *block = align_pointer(start + sizeof(struct mapped), alignment);
   *mapped_header(block) = (struct mapped){.next = list->first, .start = start, .bytes = bytes};
   if (list->first != NULL) list->first->previous = mapped_header(block);

@@ -4,6 +4,7 @@
 #define PAIRS 2001
 /* A shorter base would let the two readings' own jitter into the rate. */
 #define BASE_NS 20000000u
+#define FIRST_BASE_NS 500000u
 
 static uint32_t differences[PAIRS];
 
@@ -25,6 +26,16 @@ static uint32_t smallest_step(const uint32_t *sorted, int count) {
   return step == UINT32_MAX ? sorted[0] : step;
 }
 
+static void measure_rate(struct clock *clock, uint64_t base_ns) {
+  uint64_t elapsed_ns;
+  uint64_t ticks;
+  do {
+    elapsed_ns = now_ns() - clock->start_ns;
+    ticks = ticks_begin() - clock->start_ticks;
+  } while (elapsed_ns < base_ns);
+  clock->hz = (double)ticks * 1e9 / (double)elapsed_ns;
+}
+
 void clock_start(struct clock *clock) {
   for (int i = 0; i < PAIRS; i++) {
     uint64_t begin = ticks_begin();
@@ -36,14 +47,7 @@ void clock_start(struct clock *clock) {
   clock->step_ticks = smallest_step(differences, PAIRS);
   clock->start_ns = now_ns();
   clock->start_ticks = ticks_begin();
+  measure_rate(clock, FIRST_BASE_NS);
 }
 
-void clock_stop(struct clock *clock) {
-  uint64_t elapsed_ns;
-  uint64_t ticks;
-  do {
-    elapsed_ns = now_ns() - clock->start_ns;
-    ticks = ticks_begin() - clock->start_ticks;
-  } while (elapsed_ns < BASE_NS);
-  clock->hz = (double)ticks * 1e9 / (double)elapsed_ns;
-}
+void clock_stop(struct clock *clock) { measure_rate(clock, BASE_NS); }

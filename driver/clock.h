@@ -53,7 +53,7 @@ static inline uint64_t now_ns(void) {
 struct clock {
   uint64_t start_ticks;
   uint64_t start_ns;
-  double hz;               /* ticks a second, by clock_stop() */
+  double hz;               /* ticks a second: roughly by clock_start(), well by clock_stop() */
   uint32_t overhead_ticks; /* median of an empty begin/end pair */
   uint32_t minimum_ticks;  /* smallest of them */
   uint32_t step_ticks;     /* smallest difference seen between two readings */

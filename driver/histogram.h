@@ -1,8 +1,9 @@
 /* histogram.h: log-linear counts of durations, as in Tene's HdrHistogram: each
  * power of two is cut into 32 equal parts, so a value is known to 1 part in 32.
  *
- * Kept for each kind of operation and each power of two of its size. The file is
- * uint64 [kinds][size classes][buckets]; src/allocphase/histogram.py reads it.
+ * Kept for each kind of operation and each power of two of its size; a free of
+ * what another thread allocated or used last is a kind of its own. The file is
+ * uint64 [kinds][size classes][buckets]; src/allocphase/samples.py reads it.
  */
 #ifndef ALLOCPHASE_HISTOGRAM_H
 #define ALLOCPHASE_HISTOGRAM_H
@@ -15,9 +16,10 @@
 #define HISTOGRAM_PARTS (1u << HISTOGRAM_PART_BITS)
 #define HISTOGRAM_BUCKETS ((32 - HISTOGRAM_PART_BITS + 1) * HISTOGRAM_PARTS)
 #define HISTOGRAM_SIZES 33
+#define HISTOGRAM_KINDS (TRACE_KINDS + 1)
 
 struct histogram {
-  uint64_t count[TRACE_KINDS][HISTOGRAM_SIZES][HISTOGRAM_BUCKETS];
+  uint64_t count[HISTOGRAM_KINDS][HISTOGRAM_SIZES][HISTOGRAM_BUCKETS];
 };
 
 /* Values below 32 have a bucket each; above, 32 buckets an octave. */
@@ -32,9 +34,14 @@ static inline uint32_t histogram_size_class(uint32_t size) {
   return size < 2 ? 0 : 32u - (uint32_t)__builtin_clz(size - 1);
 }
 
+/* The kind of operation, or TRACE_KINDS for a remote free. */
+static inline uint32_t histogram_kind(const struct trace_op *op) {
+  return op->kind == TRACE_FREE && (op->flags & TRACE_WAIT) ? TRACE_KINDS : op->kind;
+}
+
 static inline void histogram_add(struct histogram *histogram, const struct trace_op *op,
                                  uint32_t value) {
-  histogram->count[op->kind][histogram_size_class(op->size)][histogram_bucket(value)]++;
+  histogram->count[histogram_kind(op)][histogram_size_class(op->size)][histogram_bucket(value)]++;
 }
 
 #endif

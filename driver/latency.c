@@ -5,21 +5,48 @@
  * histograms (histogram.bin: calls, then touches), and of its slowest calls the
  * OUTLIERS longest are kept with their operation (outliers.bin), so that memory
  * does not grow with the trace and no spike loses its name.
+ *
+ * After a call that took longer than SLOW_NS the kernel is asked what happened
+ * meanwhile: page faults, and whether the thread slept or was put aside. None of
+ * these fits into a shorter call, so what is new since the last slow one belongs
+ * to this one. The asking lies outside the timed part (slow.bin).
  */
+#include <stdatomic.h>
+#include <sys/resource.h>
+
 #include "histogram.h"
 #include "replay.h"
 #include "system.h"
 #include "team.h"
 
 #define OUTLIERS 65536u
+#define SLOW_CALLS (1u << 20)
+/* Below the cheapest page fault of any machine, above nearly every plain call. */
+#define SLOW_NS 400u
 
 struct outlier {
   uint64_t op; /* index in the file: thread after thread */
   uint32_t ticks;
-  uint32_t thread;
+  uint32_t size;
+  uint16_t thread;
+  uint8_t kind;
+  uint8_t padding[5];
 };
 
-_Static_assert(sizeof(struct outlier) == 16, "histogram.py: OUTLIER");
+struct slow_call {
+  uint64_t op;
+  uint32_t faults;
+  uint16_t sleeps;      /* voluntary switches: it waited for something */
+  uint16_t preemptions; /* involuntary ones: somebody else ran */
+};
+
+_Static_assert(sizeof(struct outlier) == 24, "samples.py: OUTLIER");
+_Static_assert(sizeof(struct slow_call) == 16, "samples.py: SLOW_CALL");
+
+struct slow_calls {
+  _Atomic uint32_t count; /* may pass SLOW_CALLS: the rest is not kept */
+  struct slow_call calls[SLOW_CALLS];
+};
 
 /* A binary heap with the shortest on top: it is the one to give way. */
 struct outliers {
@@ -35,6 +62,9 @@ struct latency_thread {
   struct histogram *call_histogram;
   struct histogram *touch_histogram;
   struct outliers *outliers;
+  struct slow_calls *slow_calls;
+  uint32_t slow_ticks;
+  struct rusage seen; /* at the last slow call or touch */
 };
 
 static void outliers_sift_down(struct outliers *outliers, struct outlier item) {
@@ -65,17 +95,40 @@ static void outliers_offer(struct outliers *outliers, struct outlier item) {
   outliers->heap[hole] = item;
 }
 
+static uint64_t file_index(const struct worker *worker, const struct trace_op *op) {
+  return (uint64_t)(op - worker->session->trace.ops);
+}
+
+static void ask_why(struct latency_thread *own, uint64_t op, bool keep) {
+  struct rusage now;
+  getrusage(RUSAGE_THREAD, &now);
+  long faults = now.ru_minflt + now.ru_majflt - own->seen.ru_minflt - own->seen.ru_majflt;
+  long sleeps = now.ru_nvcsw - own->seen.ru_nvcsw;
+  long preemptions = now.ru_nivcsw - own->seen.ru_nivcsw;
+  own->seen = now;
+  if (!keep || faults + sleeps + preemptions == 0) return;
+  uint32_t at = atomic_fetch_add(&own->slow_calls->count, 1);
+  if (at < SLOW_CALLS)
+    own->slow_calls->calls[at] =
+        (struct slow_call){op, (uint32_t)faults, (uint16_t)sleeps, (uint16_t)preemptions};
+}
+
 static inline void record_call(struct worker *worker, const struct trace_op *op, uint64_t end) {
   struct latency_thread *own = worker->probe;
   uint32_t ticks = ticks_clamp(end - own->begin_ticks);
-  uint64_t i = (uint64_t)(op - worker->ops);
+  uint64_t index = file_index(worker, op);
   if (own->calls) {
-    own->calls[i] = ticks;
+    own->calls[op - worker->ops] = ticks;
   } else {
-    uint64_t first = worker->session->trace.threads[worker->thread].first_op;
     histogram_add(own->call_histogram, op, ticks);
-    outliers_offer(own->outliers, (struct outlier){first + i, ticks, worker->thread});
+    outliers_offer(own->outliers,
+                   (struct outlier){.op = index,
+                                    .ticks = ticks,
+                                    .size = op->size,
+                                    .thread = (uint16_t)worker->thread,
+                                    .kind = (uint8_t)histogram_kind(op)});
   }
+  if (ticks > own->slow_ticks) ask_why(own, index, true);
   own->begin_ticks = ticks_begin(); /* the touch follows */
 }
 
@@ -84,6 +137,7 @@ static inline void record_touch(struct worker *worker, const struct trace_op *op
   uint32_t ticks = ticks_clamp(end - own->begin_ticks);
   if (own->touches) own->touches[op - worker->ops] = ticks;
   else histogram_add(own->touch_histogram, op, ticks);
+  if (ticks > own->slow_ticks) ask_why(own, file_index(worker, op), false);
 }
 
 #define REPLAY_ENTER(worker, op) \
@@ -103,6 +157,7 @@ static inline void record_touch(struct worker *worker, const struct trace_op *op
 static void run_thread(struct worker *worker) {
   struct latency_thread *threads = worker->probe;
   worker->probe = &threads[worker->thread];
+  getrusage(RUSAGE_THREAD, &threads[worker->thread].seen);
   if (worker->session->trace.header->thread_count == 1) replay_alone(worker, 0, worker->count);
   else replay_threaded(worker, 0, worker->count);
 }
@@ -150,10 +205,19 @@ void probe_latency(struct session *session) {
   const struct trace_header *header = session->trace.header;
   bool raw = header->op_count <= session->options.raw_ops;
   struct latency_thread *threads = take_pages(header->thread_count * sizeof *threads);
+  struct slow_calls *slow = take_pages(sizeof *slow);
+  for (uint32_t t = 0; t < header->thread_count; t++) {
+    threads[t].slow_calls = slow;
+    threads[t].slow_ticks = (uint32_t)(SLOW_NS * session->clock.hz / 1e9);
+  }
   session_start(session);
   if (raw) measure_raw(session, threads);
   else measure_histograms(session, threads);
+  uint32_t seen = atomic_load(&slow->count);
+  uint32_t kept = seen < SLOW_CALLS ? seen : SLOW_CALLS;
+  write_file(session_path(session, "slow.bin"), slow->calls, kept * sizeof *slow->calls);
   json_open(&session->json, "latency");
+  json_integer(&session->json, "slow_calls_dropped", seen - kept);
   json_string(&session->json, "samples", raw ? "raw" : "histogram");
   json_close(&session->json);
   session_stop(session);

@@ -89,4 +89,5 @@ void options_parse(struct options *options, int argc, char **argv) {
   if (!options->out_folder) die(EXIT_USAGE, "--out", "is missing");
   if (options->passes == 0 || options->passes > 1000) die(EXIT_USAGE, "--passes", "1 to 1000");
   if (options->checkpoints == 0) die(EXIT_USAGE, "--checkpoints", "at least 1");
+  if (options->check_every == 0) die(EXIT_USAGE, "--check-every", "at least 1");
 }

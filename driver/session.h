@@ -42,7 +42,7 @@ struct worker {
   uint32_t thread;
   const struct trace_op *ops;
   uint64_t count;
-  volatile uint64_t at; /* operation in progress, where the probe can afford to say */
+  uint64_t busy_ns; /* from its start to its end, waiting included */
   void *probe;          /* the probe's own state */
 };
 

@@ -32,9 +32,8 @@ struct setting {
 static inline int setting_read_whole(const struct setting *setting, const char *text) {
   size_t digits = strspn(text, "0123456789");
   if (digits == 0 || text[digits] != '\0') return EINVAL;
-  errno = 0;
-  unsigned long long value = strtoull(text, NULL, 10);
-  if (errno != 0 || (double)value < setting->least || (double)value > setting->most) return EINVAL;
+  unsigned long long value = strtoull(text, NULL, 10); /* too large a number: ULLONG_MAX */
+  if ((double)value < setting->least || (double)value > setting->most) return EINVAL;
   *setting->whole = (size_t)value;
   return 0;
 }

@@ -148,6 +148,9 @@ static void locked_free(void *block) {
   pthread_mutex_unlock(&big_lock);
 }
 
+static size_t locked_usable_size(const void *block) { UNDER_LOCK(size_t, usable_size(block)); }
+static const char *locked_check(void) { UNDER_LOCK(const char *, check()); }
+
 static void put_behind_lock(struct subject *subject) {
   struct allocphase_allocator *table = &subject->table;
   unlocked = *table;
@@ -159,6 +162,8 @@ static void put_behind_lock(struct subject *subject) {
   if (table->aligned_alloc) table->aligned_alloc = locked_aligned_alloc;
   if (table->malloc_tagged) table->malloc_tagged = locked_malloc_tagged;
   if (table->free_tagged) table->free_tagged = locked_free_tagged;
+  if (table->usable_size) table->usable_size = locked_usable_size;
+  if (table->check) table->check = locked_check;
 }
 
 /* ---- Interface -------------------------------------------------------------------- */

@@ -69,7 +69,9 @@ static void *worker_main(void *argument) {
   if (table->thread_start) table->thread_start();
   if (team.session->trace.threads[worker->thread].predecessor == TRACE_NO_THREAD)
     wait_for_start();
+  uint64_t start_ns = now_ns();
   team.body(worker);
+  worker->busy_ns = now_ns() - start_ns;
   if (table->thread_stop) table->thread_stop();
   start_successors(worker->thread);
   end_worker();
@@ -103,6 +105,8 @@ static uint64_t run_together(struct session *session) {
   while (!__atomic_load_n(&team.ended, __ATOMIC_ACQUIRE)) futex_wait(&team.ended, 0);
   return team.end_ns - start_ns;
 }
+
+uint64_t team_busy_ns(uint32_t thread) { return team.workers[thread].busy_ns; }
 
 uint64_t team_run(struct session *session, worker_body *body, void *probe) {
   const struct trace *trace = &session->trace;

@@ -16,4 +16,7 @@ typedef void worker_body(struct worker *worker);
  * Returns the nanoseconds from the common start to the last end. */
 uint64_t team_run(struct session *session, worker_body *body, void *probe);
 
+/* How long a thread worked in the last run; threads of one trace only. */
+uint64_t team_busy_ns(uint32_t thread);
+
 #endif

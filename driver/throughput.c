@@ -74,6 +74,16 @@ static void report_build_passes(struct session *session, struct throughput *run)
   json_close_array(&session->json);
 }
 
+/* Of the last replay, where there is more than one thread to tell apart. */
+static void report_threads(struct session *session) {
+  const struct trace *trace = &session->trace;
+  json_open_array(&session->json, "thread_ns_per_op");
+  for (uint32_t t = 0; trace->header->thread_count > 1 && t < trace->header->thread_count; t++)
+    json_double(&session->json, NULL,
+                (double)team_busy_ns(t) / (double)trace->threads[t].op_count);
+  json_close_array(&session->json);
+}
+
 void probe_throughput(struct session *session) {
   struct throughput run = {.replays = 1};
   struct json *json = &session->json;
@@ -85,6 +95,7 @@ void probe_throughput(struct session *session) {
   json_integer(json, "replays_per_pass", run.replays);
   report_passes(session, &run);
   report_build_passes(session, &run);
+  report_threads(session);
   json_close(json);
   session_stop(session);
 }

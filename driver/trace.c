@@ -19,6 +19,8 @@
 /* What the checker knows of a slot while it walks the trace. */
 struct slot_state {
   uint32_t epoch;
+  uint32_t thread; /* of its last operation */
+  bool posted;     /* which hands the slot over */
   bool filled;
   bool aligned;
 };
@@ -37,7 +39,9 @@ static const char *check_header(const struct trace *trace) {
   if (header->op_count == 0) return "holds no operation";
   if (header->thread_count == 0 || header->thread_count > MAX_THREADS) return "bad thread count";
   if (header->tag_count == 0 || header->tag_count > MAX_TAGS) return "bad tag count";
-  if (header->slot_count == 0 || header->slot_count > MAX_SLOTS) return "bad slot count";
+  if (header->slot_count == 0 || header->slot_count > MAX_SLOTS ||
+      header->slot_count > header->op_count) /* an unused one would still cost memory */
+    return "bad slot count";
   if (header->touch > TRACE_TOUCH_ALL) return "unknown kind of touch";
   if (header->build_ops > header->op_count) return "build_ops lies beyond the last operation";
   if (!section_fits(trace, header->thread_offset, header->thread_count,
@@ -86,6 +90,16 @@ static const char *step(struct slot_state *slot, const struct trace_op *op) {
   return NULL;
 }
 
+/* A hand-over of which one side does not know is a race, or a wait for ever. */
+static const char *hand_over(struct slot_state *slot, const struct trace_op *op, uint32_t thread) {
+  bool handed = slot->epoch > 0 && slot->thread != thread;
+  bool waits = op->flags & TRACE_WAIT;
+  if (handed != waits || handed != slot->posted) return "an operation's hand-over flags are wrong";
+  slot->thread = thread;
+  slot->posted = op->flags & TRACE_POST;
+  return NULL;
+}
+
 /* One thread: the order of the file is the order of the replay. */
 static const char *check_sequence(const struct trace *trace, struct slot_state *slots) {
   for (uint64_t i = 0; i < trace->header->op_count; i++) {
@@ -115,7 +129,9 @@ static const char *check_threaded(const struct trace *trace, struct slot_state *
         const char *wrong = check_op(trace, op);
         if (wrong) return wrong;
         if ((op->flags & TRACE_WAIT) && op->epoch > slots[op->slot].epoch) break;
-        if ((wrong = step(&slots[op->slot], op))) return wrong;
+        wrong = hand_over(&slots[op->slot], op, t);
+        if (!wrong) wrong = step(&slots[op->slot], op);
+        if (wrong) return wrong;
         done[t]++;
         total++;
         moved = true;

@@ -22,13 +22,14 @@ import pandas as pd
 
 from allocphase.metrics import KIND_NAMES, cell_metrics, process_time_ns
 from allocphase.result import ProcessRecord, RunFiles
-from allocphase.samples import Arrays
+from allocphase.samples import SLOW_CALL, Arrays
 from allocphase.warnings import cell_warnings
 
 __all__ = ["CAUSES", "Run", "load"]
 
-# Why a call may have been slow, in order of precedence: what explains it best comes first.
-CAUSES = ("system call", "page fault", "neither")
+# Why a call may have been slow. `waited`: the thread slept in the call (a lock, as a rule);
+# `preempted`: somebody else ran on its CPU, which is the machine's doing.
+CAUSES = ("system call", "page fault", "waited", "preempted", "neither")
 
 
 class Run:
@@ -96,9 +97,9 @@ class Run:
     def operations_of(self, allocator: str, scenario: str) -> pd.DataFrame:
         """One row per operation of a cell, in the order of the trace.
 
-        Columns: allocator, scenario, thread, op, kind, size; latency_ns, touch_ns (of the first
-        latency process; NaN beyond the raw samples); syscalls (a count), syscall_names,
-        call_faults, touch_faults, cause.
+        Columns: allocator, scenario, thread, op, kind, size; of the first latency process:
+        latency_ns and touch_ns (NaN beyond the raw samples), call_faults, sleeps, preemptions;
+        of the others: syscalls (a count), syscall_names, touch_faults; and cause.
         """
         ops = self.files.operations(scenario)
         frame = pd.DataFrame(
@@ -112,7 +113,7 @@ class Run:
         records = [r for r in self.records_of(allocator, scenario) if r.status == "ok"]
         _add_latency(frame, self._first(records, "latency"))
         _add_syscalls(frame, self._first(records, "syscalls"))
-        _add_faults(frame, self._first(records, "memory"))
+        _add_touch_faults(frame, self._first(records, "memory"))
         frame["cause"] = _causes(frame)
         frame.insert(0, "scenario", scenario)
         frame.insert(0, "allocator", allocator)
@@ -190,8 +191,8 @@ def _process_row(record: ProcessRecord) -> dict[str, Any]:
 
 
 def _add_latency(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None) -> None:
-    frame["latency_ns"] = np.nan
-    frame["touch_ns"] = np.nan
+    frame[["latency_ns", "touch_ns"]] = np.nan
+    frame[list(_SLOW_COLUMNS)] = 0
     if found is None:
         return
     record, arrays = found
@@ -202,6 +203,19 @@ def _add_latency(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None
     elif "outliers" in arrays:  # a long trace keeps its slowest calls one by one
         position = arrays["outliers"]["op"].astype(np.int64)
         frame.loc[position, "latency_ns"] = arrays["outliers"]["ticks"] * ns_per_tick
+    slow = arrays.get("slow", np.empty(0, SLOW_CALL))
+    rows = slow["op"].astype(np.int64)
+    for column, field in _SLOW_COLUMNS.items():
+        frame[column] = _counts(rows, slow[field], len(frame))
+
+
+_SLOW_COLUMNS = {"call_faults": "faults", "sleeps": "sleeps", "preemptions": "preemptions"}
+
+
+def _counts(
+    rows: npt.NDArray[np.int64], weights: npt.NDArray[Any], length: int
+) -> npt.NDArray[np.int64]:
+    return np.bincount(rows, weights=weights, minlength=length).astype(np.int64)
 
 
 def _positions(frame: pd.DataFrame, events: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -227,19 +241,19 @@ def _add_syscalls(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | Non
     frame.loc[joined.index, "syscall_names"] = joined.to_numpy()
 
 
-def _add_faults(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None) -> None:
-    frame["call_faults"] = 0
+def _add_touch_faults(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None) -> None:
     frame["touch_faults"] = 0
     if found is None or "faults" not in found[1]:
         return
     events = found[1]["faults"]
-    rows = _positions(frame, events)
-    for name in ("call_faults", "touch_faults"):
-        frame[name] = np.bincount(rows, weights=events[name], minlength=len(frame)).astype(np.int64)
+    frame["touch_faults"] = _counts(_positions(frame, events), events["touch_faults"], len(frame))
 
 
 def _causes(frame: pd.DataFrame) -> pd.Series[Any]:
-    codes = np.where(frame["syscalls"] > 0, 0, np.where(frame["call_faults"] > 0, 1, 2))
+    """What explains the call best: a call that slept did so in a system call, and so on."""
+    waited, called = frame["sleeps"] > 0, frame["syscalls"] > 0
+    faulted, preempted = frame["call_faults"] > 0, frame["preemptions"] > 0
+    codes = np.select([waited, called, faulted, preempted], [2, 0, 1, 3], default=4)
     return _categorical(codes, CAUSES)
 
 

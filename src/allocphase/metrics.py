@@ -21,8 +21,17 @@ from allocphase.stats import median_interval, quantiles
 
 __all__ = ["CONFIDENCE", "KIND_NAMES", "QUANTILES", "SampleReader", "cell_metrics"]
 
-# driver/trace.h: enum trace_kind
-KIND_NAMES = ("malloc", "calloc", "realloc", "aligned_alloc", "free", "free_foreign", "write")
+# driver/trace.h: enum trace_kind; and the free of what another thread used last.
+KIND_NAMES = (
+    "malloc",
+    "calloc",
+    "realloc",
+    "aligned_alloc",
+    "free",
+    "free_foreign",
+    "write",
+    "free_remote",
+)
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
 # Five rounds bound a median at 93.75%; asking for 95% would leave it open until the sixth.
 CONFIDENCE = 0.9

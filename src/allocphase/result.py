@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 
 from allocphase.errors import UsageError
-from allocphase.layout import kind_of
+from allocphase.layout import FLAGS_SHIFT, WAIT, Kind, kind_of
 from allocphase.samples import Arrays, load_arrays, save_arrays
 
 __all__ = ["SCHEMA", "ProcessRecord", "RunFiles", "RunWriter", "ops_arrays"]
 
 SCHEMA = 1
+# driver/histogram.h: histogram_kind
+FREE_REMOTE = len(Kind)
 _RUN_KEYS = ("schema", "label", "started", "command", "environment", "plan")
 _RUN_LISTS = ("allocators", "scenarios")
 
@@ -130,6 +132,7 @@ class RunFiles:
 def ops_arrays(trace_ops: Any, thread_counts: Any) -> Arrays:
     """What a report needs of a trace: kind, size and thread per operation, and its rank there.
 
+    The kind is an index into metrics.KIND_NAMES: a free with a hand-over is a free_remote.
     `trace_ops`: records of dtype OP, shape (ops,). `thread_counts`: operations of each thread.
     """
     thread_counts = np.asarray(thread_counts, dtype=np.int64)
@@ -137,7 +140,10 @@ def ops_arrays(trace_ops: Any, thread_counts: Any) -> Arrays:
     starts = np.repeat(np.cumsum(thread_counts) - thread_counts, thread_counts)
     rank = (np.arange(len(trace_ops)) - starts).astype(np.uint32)
     size = np.asarray(trace_ops["size"])
-    return {"kind": kind_of(trace_ops), "size": size, "thread": thread, "op": rank}
+    kind = kind_of(trace_ops)
+    remote = (kind == Kind.FREE) & (trace_ops["kind_flags"] >> FLAGS_SHIFT & WAIT > 0)
+    kind[remote] = FREE_REMOTE
+    return {"kind": kind, "size": size, "thread": thread, "op": rank}
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ __all__ = [
     "CHECKPOINT",
     "FAULT_EVENT",
     "OUTLIER",
+    "SLOW_CALL",
     "SYSCALL_EVENT",
     "Arrays",
     "bucket_midpoints",
@@ -33,14 +34,24 @@ SYSCALL_EVENT = np.dtype([("op", "<u4"), ("thread", "<u2"), ("number", "<u2")])
 # driver/memory.c: struct checkpoint, struct fault_event
 CHECKPOINT = np.dtype([(n, "<u8") for n in ("op", "live_bytes", "mapped_bytes", "rss_bytes")])
 FAULT_EVENT = np.dtype([(n, "<u4") for n in ("op", "thread", "call_faults", "touch_faults")])
-# driver/latency.c: struct outlier
-OUTLIER = np.dtype([("op", "<u8"), ("ticks", "<u4"), ("thread", "<u4")])
+# driver/latency.c: struct outlier, struct slow_call
+OUTLIER = np.dtype(
+    [
+        ("op", "<u8"),
+        ("ticks", "<u4"),
+        ("size", "<u4"),
+        ("thread", "<u2"),
+        ("kind", "u1"),
+        ("padding", "V5"),
+    ]
+)
+SLOW_CALL = np.dtype([("op", "<u8"), ("faults", "<u4"), ("sleeps", "<u2"), ("preemptions", "<u2")])
 
 # driver/histogram.h
 PART_BITS = 5
 PARTS = 1 << PART_BITS
 BUCKETS = (32 - PART_BITS + 1) * PARTS
-KINDS = 7
+KINDS = 8
 SIZE_CLASSES = 33
 
 
@@ -58,7 +69,7 @@ def read_driver_files(folder: Path) -> Arrays:
     """Whatever the driver left in `folder`, by name. Raises AllocphaseError for a torn file.
 
     `call_ticks`, `touch_ticks`: shape (ops,). `call_histogram`, `touch_histogram`: shape (kinds,
-    size classes, buckets). `outliers`, `syscalls`, `checkpoints`, `faults`: records.
+    size classes, buckets). `outliers`, `slow`, `syscalls`, `checkpoints`, `faults`: records.
     """
     arrays: Arrays = {}
     if (latency := _read(folder / "latency.bin", np.dtype("<u4"))) is not None:
@@ -74,6 +85,7 @@ def read_driver_files(folder: Path) -> Arrays:
 
 _RECORDS = {
     "outliers": OUTLIER,
+    "slow": SLOW_CALL,
     "syscalls": SYSCALL_EVENT,
     "checkpoints": CHECKPOINT,
     "faults": FAULT_EVENT,

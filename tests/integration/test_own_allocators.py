@@ -125,6 +125,25 @@ def test_phase3_reserves_once_for_all_that_fits(exercisers: Exercisers) -> None:
     assert passes(exercisers("phase3"), stream, "reserve_bytes=4194304")["regions"] > 1
 
 
+def test_phase3_grows_a_large_block_in_place_only_as_far_as_pages_are_free(
+    exercisers: Exercisers,
+) -> None:
+    page = 65_536
+    for pages in (5, 6, 9):  # the block has 2, behind it 3 are free, then one is not
+        stream = [Op(MALLOC, 0, 2 * page), Op(MALLOC, 1, 3 * page), Op(MALLOC, 2, page)]
+        stream += [Op(FREE, 1), Op(REALLOC, 0, pages * page), Op(REALLOC, 0, page)]
+        passes(exercisers("phase3"), stream, check_every=1)
+
+
+def test_phase1_fills_a_region_to_its_end_and_not_beyond(exercisers: Exercisers) -> None:
+    small_region = ["region_bytes=1048576", "regions_at_init=1"]
+    blocks = [Op(MALLOC, 1 + slot, 4_096) for slot in range(255)]
+    first = Op(MALLOC, 0, 4_096)
+    assert passes(exercisers("phase1"), [first, *blocks], *small_region)["regions"] == 1
+    one_granule_short = [Op(MALLOC, 0, 16), *blocks, Op(FREE, 0), Op(MALLOC, 256, 4_096)]
+    assert passes(exercisers("phase1"), one_granule_short, *small_region)["regions"] == 2
+
+
 def test_no_allocator_of_ours_is_left_out() -> None:
     assert set(SMALL_POOLS) == set(CORRECT)
     folders = {source.parent.name for source in (ROOT / "allocators").glob("*/*.c")}

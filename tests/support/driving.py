@@ -63,6 +63,7 @@ class Driver:
         *,
         before: Sequence[str] = (),
         variables: dict[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> subprocess.CompletedProcess[str]:
         """The binary itself with these arguments and --out; `before` goes in front of it."""
         binary = data.find("driver/allocphase-driver")
@@ -72,7 +73,7 @@ class Driver:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             env={**os.environ, **(variables or {})},
         )
 

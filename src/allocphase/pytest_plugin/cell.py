@@ -1,0 +1,91 @@
+"""What a test gets back: one measured cell, its metrics named as in `--json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allocphase.errors import UsageError
+
+__all__ = ["Cell"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One allocator on one scenario, measured well: `status` is "ok", else the test has failed.
+
+    `metrics` are those of docs/schema.md. `durations_s` has one number for each process of the
+    throughput probe, the median of its warm passes in seconds per operation: it is what
+    pytest-benchmark recorded. `path` is the run directory, for `allocphase.load`.
+
+    The properties raise UsageError when the probe that measures them did not run.
+    """
+
+    allocator: str
+    scenario: str
+    status: str
+    warnings: tuple[str, ...]
+    metrics: Mapping[str, Any]
+    durations_s: tuple[float, ...]
+    path: Path
+
+    @property
+    def time_per_op_ns(self) -> float:
+        """Median over the processes."""
+        return float(self._metric("time_per_op_ns"))
+
+    @property
+    def floor_ns(self) -> float:
+        """The null allocator's time per operation on the same trace; never subtracted."""
+        return float(self._metric("floor_ns"))
+
+    @property
+    def latency_ns(self) -> Mapping[str, Mapping[str, float | None]]:
+        """By kind of operation, then p50, p90, p99, p99_9, p99_99, max, mean and samples."""
+        return dict(self._metric("latency_ns"))
+
+    @property
+    def syscalls(self) -> Mapping[str, int]:
+        """System calls in operation: name to count."""
+        return dict(self._metric("syscalls")["operation"])
+
+    @property
+    def syscalls_per_op(self) -> float:
+        """All system calls in operation, over the trace's operations."""
+        return float(self._metric("syscalls_per_op"))
+
+    @property
+    def page_faults(self) -> int:
+        """Minor faults in the calls and in the first writes to their memory."""
+        return int(self._metric("page_faults"))
+
+    @property
+    def peak_live_bytes(self) -> int:
+        """Requested and not freed, at its peak."""
+        return int(self._metric("peak_live_bytes"))
+
+    @property
+    def peak_mapped_bytes(self) -> int:
+        """Obtained from the system, at its peak."""
+        return int(self._metric("peak_mapped_bytes"))
+
+    @property
+    def peak_rss_bytes(self) -> int:
+        """Growth of the resident set, at its peak."""
+        return int(self._metric("peak_rss_bytes"))
+
+    @property
+    def fragmentation(self) -> float:
+        """Peak RSS growth over peak live bytes, minus 1."""
+        return float(self._metric("fragmentation"))
+
+    def _metric(self, name: str) -> Any:
+        value = self.metrics.get(name)
+        if value is None:
+            raise UsageError(
+                f"{self.allocator} on {self.scenario}: {name} was not measured: there are "
+                f"{', '.join(self.metrics)}"
+            )
+        return value

@@ -1,0 +1,109 @@
+"""The fixture `allocphase_cell`. Registered only where pytest-benchmark is active.
+
+It asks for `benchmark` by name, so that --benchmark-only, --benchmark-skip and the rest see the
+test as the benchmark that it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from allocphase.errors import AllocphaseError, UsageError
+from allocphase.pytest_plugin.baseline import DIGESTS
+from allocphase.pytest_plugin.record import Benchmark, VirtualClock, record
+
+if TYPE_CHECKING:
+    from allocphase.pytest_plugin.cell import Cell
+    from allocphase.pytest_plugin.measurement import Order
+
+__all__ = ["CLOCK", "MeasureCell", "allocphase_cell"]
+
+CLOCK = pytest.StashKey[VirtualClock]()
+DEFAULT_PROBES = ("throughput", "latency", "syscalls", "memory")
+
+
+class MeasureCell(Protocol):
+    """Measures an allocator on a scenario; both are named as for `allocphase run`.
+
+    `rounds`: processes of each timed probe; one where benchmarks are disabled. `probes`: what to
+    measure; throughput always is, since its durations are what pytest-benchmark records.
+    `timeout_s`: of each process.
+
+    Once a test, as `benchmark` itself. A cell that cannot be measured, or whose status is not ok,
+    fails the test with its message.
+    """
+
+    def __call__(
+        self,
+        allocator: str,
+        scenario: str,
+        *,
+        rounds: int = 5,
+        probes: Sequence[str] = DEFAULT_PROBES,
+        timeout_s: float = 60.0,
+    ) -> Cell: ...
+
+
+@pytest.fixture
+def allocphase_cell(
+    request: pytest.FixtureRequest, benchmark: Benchmark, tmp_path: Path
+) -> MeasureCell:
+    """Measures one cell with allocphase and records it in pytest-benchmark."""
+
+    def measure(
+        allocator: str,
+        scenario: str,
+        *,
+        rounds: int = 5,
+        probes: Sequence[str] = DEFAULT_PROBES,
+        timeout_s: float = 60.0,
+    ) -> Cell:
+        from allocphase.pytest_plugin.measurement import Order
+
+        order = Order(
+            allocator=allocator,
+            scenario=scenario,
+            rounds=1 if benchmark.disabled and rounds > 1 else rounds,
+            probes=probes,
+            timeout_s=timeout_s,
+            out=tmp_path,
+            test=request.node.nodeid,
+        )
+        try:
+            return _measure(order, request.node, benchmark)
+        except AllocphaseError as error:
+            pytest.fail(f"allocphase: {error}", pytrace=False)
+
+    return measure
+
+
+def _measure(order: Order, test: pytest.Item, benchmark: Benchmark) -> Cell:
+    from allocphase.pytest_plugin.measurement import Measurement, request
+
+    clock = test.stash.get(CLOCK, None)
+    if clock is None:
+        raise UsageError("allocphase_cell must be an argument of the test or of its fixtures")
+    measured = Measurement(request(order))
+    try:
+        _refuse_another_trace(test, measured.scenario_digest)
+        benchmark.group = benchmark.group or order.scenario  # one table a scenario
+        record(benchmark, clock, measured)
+    finally:
+        measured.close()
+    cell = measured.cell()
+    benchmark.extra_info.update(measured.extra_info(cell))
+    return cell
+
+
+def _refuse_another_trace(test: pytest.Item, digest: str) -> None:
+    """A scenario that has changed since the baseline is another workload."""
+    for saved in test.config.stash.get(DIGESTS, []):
+        if saved.get(test.nodeid, digest) != digest:
+            raise UsageError(
+                "the scenario has changed since the baseline that this is compared with: "
+                "save a new one (--benchmark-save=NAME), or compare without it"
+            )

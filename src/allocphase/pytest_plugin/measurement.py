@@ -1,0 +1,154 @@
+"""Measures one cell with the runner, a round at a time, each process fresh.
+
+Heavy: numpy, pandas and scipy come with it, so the fixture imports it when it is first called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allocphase import allocator, frames, scenario
+from allocphase.driver import DriverExecutor, Executor, Probe
+from allocphase.errors import AllocphaseError, UsageError, unknown
+from allocphase.export import cells_document
+from allocphase.metrics import process_time_ns
+from allocphase.pytest_plugin.baseline import DIGEST_KEY
+from allocphase.pytest_plugin.cell import Cell
+from allocphase.result import ProcessRecord, RunFiles
+from allocphase.runner import Request, Session, draw_seed
+
+__all__ = ["Measurement", "Order", "request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a test asked for, unchecked. `out`: the folder for the run directory."""
+
+    allocator: str
+    scenario: str
+    rounds: int
+    probes: Sequence[str]
+    timeout_s: float
+    out: Path
+    test: str
+
+
+def request(order: Order) -> Request:
+    """The run of one cell. Raises UsageError for what is no cell, or not installed."""
+    if order.rounds < 1:
+        raise UsageError(f"rounds must be at least 1, not {order.rounds}")
+    return Request(
+        allocators=[_allocator(order.allocator)],
+        scenarios=[_scenario(order.scenario)],
+        probes=_probes(order.probes),
+        rounds=order.rounds,
+        seed=draw_seed(),
+        timeout_s=order.timeout_s,
+        syscall_backend="auto",
+        out=order.out,
+        label="cell",
+        command=["pytest", order.test],
+    )
+
+
+class Measurement:
+    """One cell being measured. Raises AllocphaseError when it cannot be."""
+
+    def __init__(self, wanted: Request, executor: Executor | None = None) -> None:
+        self._allocator = wanted.allocators[0].name
+        self._session = Session(wanted, executor or DriverExecutor(), progress=_silent)
+        self.rounds = wanted.rounds
+        self.durations_s: list[float] = []
+
+    @property
+    def scenario_digest(self) -> str:
+        """Of the trace: two cells with equal digests replay the same operations."""
+        return str(self._manifest["scenarios"][0]["digest"])
+
+    def run_round(self) -> float:
+        """Runs the next round; returns its throughput process's seconds per operation.
+
+        Raises AllocphaseError with status and message of the first process that did not end well.
+        """
+        records = self._session.run_round(len(self.durations_s))
+        own = [record for record in records if record.allocator == self._allocator]
+        bad = next((record for record in own if record.status != "ok"), None)
+        if bad is not None:
+            raise AllocphaseError(
+                f"{bad.allocator} on {bad.scenario}: {bad.status}: {bad.probe}: {bad.message}"
+            )
+        self.durations_s.append(_duration_s(own))
+        return self.durations_s[-1]
+
+    def close(self) -> None:
+        """Drops the trace; the run directory stays."""
+        self._session.close()
+
+    def cell(self) -> Cell:
+        """What the rounds so far have come to."""
+        found = cells_document(frames.load(self._session.path))["cells"][0]
+        return Cell(
+            allocator=found["allocator"],
+            scenario=found["scenario"],
+            status=found["status"],
+            warnings=tuple(found["warnings"]),
+            metrics=found["metrics"],
+            durations_s=tuple(self.durations_s),
+            path=self._session.path,
+        )
+
+    def extra_info(self, cell: Cell) -> dict[str, Any]:
+        """What pytest-benchmark keeps beside the durations: the metrics, and what was measured."""
+        subject = next(a for a in self._manifest["allocators"] if a["name"] == cell.allocator)
+        return {
+            "allocator": cell.allocator,
+            "allocator_sha256": subject["sha256"],
+            "allocator_config": subject["config"],
+            "scenario": cell.scenario,
+            DIGEST_KEY: self.scenario_digest,
+            "warnings": list(cell.warnings),
+            **cell.metrics,
+        }
+
+    @property
+    def _manifest(self) -> dict[str, Any]:
+        return RunFiles(self._session.path).manifest
+
+
+def _allocator(spec: str) -> allocator.Allocator:
+    found = allocator.resolve(spec)
+    if len(found) != 1:
+        raise UsageError(f"allocator {spec!r} names {len(found)}, a cell has one: parametrize")
+    if found[0].missing:
+        raise UsageError(f"allocator {found[0].name}: {found[0].missing}")
+    if not found[0].correct:
+        raise UsageError(f"allocator {spec!r} is the floor: each cell has its time as floor_ns")
+    return found[0]
+
+
+def _scenario(spec: str) -> scenario.Scenario:
+    found = scenario.resolve(spec)
+    if len(found) != 1:
+        raise UsageError(f"scenario {spec!r} names {len(found)}, a cell has one: parametrize")
+    return found[0]
+
+
+def _probes(names: Sequence[str]) -> list[Probe]:
+    """Throughput always: its figures are the ones that pytest-benchmark records."""
+    known = [probe.value for probe in Probe]
+    for name in names:
+        if name not in known:
+            raise UsageError(unknown("probe", name, known))
+    return [probe for probe in Probe if probe.value in {*names, Probe.THROUGHPUT.value}]
+
+
+def _duration_s(records: Sequence[ProcessRecord]) -> float:
+    timed = next(record for record in records if record.probe == Probe.THROUGHPUT)
+    return process_time_ns(timed) / 1e9
+
+
+def _silent(*_: object) -> None:
+    """pytest has the terminal."""

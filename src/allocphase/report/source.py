@@ -1,0 +1,155 @@
+"""All that a report shows of one run, or of two side by side: read once, shared by every part.
+
+An arm is an allocator of a run. A report of one run has an arm an allocator, under its name; a
+report of two has both runs' arms, and their names say which run they are of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allocphase.frames import Run
+from allocphase.report.curves import Curve, curves
+from allocphase.report.doubts import Doubt, doubts
+from allocphase.report.palette import Look, looks
+from allocphase.report.points import Points, cell_points, points_per_cell
+from allocphase.report.ratios import Ratio, Times, default_baseline, ratio, times_by_round
+
+__all__ = ["Arm", "Cell", "Source"]
+
+Cell = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """`name` is what the report calls it."""
+
+    name: str
+    allocator: str
+    run: Run
+
+
+class Source:
+    """One report's data; everything is computed at its first use and kept."""
+
+    def __init__(self, arms: Sequence[Arm], *, run: Run) -> None:
+        self.run = run
+        self.arms = {arm.name: arm for arm in arms}
+        self.names = [arm.name for arm in arms]
+        self._points: dict[tuple[str, str], Points] = {}
+        self._curves: dict[tuple[str, str], dict[str, Curve]] = {}
+
+    @classmethod
+    def of(cls, run: Run) -> Source:
+        """One run."""
+        return cls([Arm(name, name, run) for name in run.allocators], run=run)
+
+    @cached_property
+    def scenarios(self) -> list[str]:
+        """In the order of the plans, those of the second run after those of the first."""
+        return list(dict.fromkeys(s for arm in self.arms.values() for s in arm.run.scenarios))
+
+    def entry(self, scenario: str) -> Mapping[str, Any]:
+        """What the run says of a scenario."""
+        runs = (arm.run for arm in self.arms.values())
+        entries = (e for run in runs for e in run.manifest["scenarios"] if e["name"] == scenario)
+        return next(entries)
+
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        """The look of each arm."""
+        return looks(self.names)
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """What ratios are to, until the reader chooses another."""
+        return default_baseline(self.names)
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str], Cell]:
+        runs = {id(arm.run): arm.run for arm in self.arms.values()}
+        found = {(key, c["allocator"], c["scenario"]): c for key, r in runs.items() for c in r.cell_list}
+        return {
+            (arm.name, s): {**found[id(arm.run), arm.allocator, s], "allocator": arm.name}
+            for arm in self.arms.values()
+            for s in arm.run.scenarios
+        }
+
+    def cells(self, scenario: str) -> list[Cell]:
+        """The arms' cells of one scenario, in the order of the arms; `allocator` is the arm."""
+        return [c for (_, s), c in self._cells.items() if s == scenario]
+
+    @property
+    def all_cells(self) -> list[Cell]:
+        """Every cell."""
+        return list(self._cells.values())
+
+    def floor_ns(self, scenario: str) -> float | None:
+        """The floor's time per op; the first run's where there are two."""
+        floors = (cell["metrics"].get("floor_ns") for cell in self.cells(scenario))
+        return next((float(value) for value in floors if value), None)
+
+    def clock_ns(self, scenario: str) -> float | None:
+        """What reading the clock costs in a latency."""
+        costs = (cell["metrics"].get("clock_floor_ns") for cell in self.cells(scenario))
+        return next((float(value) for value in costs if value), None)
+
+    def doubts(self, scenario: str) -> list[Doubt]:
+        """The warnings of one scenario's cells."""
+        return doubts(self.cells(scenario))
+
+    @cached_property
+    def times(self) -> dict[tuple[str, str], Times]:
+        """ns per op by round of each (arm, scenario); absent where there is none."""
+        by_run = {id(arm.run): times_by_round(arm.run) for arm in self.arms.values()}
+        rounds = max((t.size for times in by_run.values() for t in times.values()), default=0)
+        return {
+            (arm.name, s): _padded(times, rounds)
+            for arm in self.arms.values()
+            for s in arm.run.scenarios
+            if (times := by_run[id(arm.run)].get((arm.allocator, s))) is not None
+        }
+
+    def ratio(self, name: str, scenario: str, baseline: str | None = None) -> Ratio | None:
+        """Time over the baseline's (the default one's, unless another is given)."""
+        base = self.times.get((baseline or self.baseline or "", scenario))
+        return ratio(base, self.times.get((name, scenario)))
+
+    def ratios(self, scenario: str) -> dict[str, Ratio | None]:
+        """By arm, to the default baseline."""
+        return {name: self.ratio(name, scenario) for name in self.names}
+
+    def points(self, name: str, scenario: str) -> Points:
+        """The operations that a timeline draws."""
+        key = (name, scenario)
+        if key not in self._points:
+            arm, cells = self.arms[name], len(self._cells)
+            limit = points_per_cell(cells)
+            self._points[key] = cell_points(arm.run, arm.allocator, scenario, limit=limit)
+        return self._points[key]
+
+    def curves(self, name: str, scenario: str) -> dict[str, Curve]:
+        """The latency distributions by kind of operation."""
+        key = (name, scenario)
+        if key not in self._curves:
+            arm = self.arms[name]
+            self._curves[key] = curves(arm.run, arm.allocator, scenario)
+        return self._curves[key]
+
+    def checkpoints(self, name: str, scenario: str) -> npt.NDArray[np.void] | None:
+        """Memory over op time (samples.CHECKPOINT); None where it was not measured."""
+        arm = self.arms[name]
+        if scenario not in arm.run.scenarios:
+            return None
+        found = arm.run.samples_of(arm.allocator, scenario, "memory")
+        return found[0]["checkpoints"] if found and found[0]["checkpoints"].size else None
+
+
+def _padded(times: Times, rounds: int) -> Times:
+    return np.concatenate([times, np.full(rounds - times.size, np.nan)])

@@ -1,0 +1,185 @@
+"""The latency probe on an allocator that takes a known time at least. Lower bounds never flake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from allocphase.driver import Outcome, Probe
+from allocphase.layout import Kind, Touch
+from allocphase.samples import BUCKETS, bucket_midpoints
+from tests.support.driving import Driver
+from tests.support.plugins import Plugins, plugin
+from tests.support.traces import Op, batch, free, malloc, write_trace
+
+SPIN_NS = 20_000
+# The driver's clock is compared with the system's at both ends of a process: 1% is far more
+# than the two can disagree by.
+LOWER = 0.99 * SPIN_NS
+RAW = {"raw_ops": 1_000_000}
+HISTOGRAM = {"raw_ops": 10}
+
+
+def call_ns(outcome: Outcome) -> npt.NDArray[np.float64]:
+    ns: npt.NDArray[np.float64] = outcome.arrays["call_ticks"] * ns_per_tick(outcome)
+    return ns
+
+
+def ns_per_tick(outcome: Outcome) -> float:
+    return float(1e9 / outcome.result["clock"]["hz"])
+
+
+def bucket_of(ticks: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The bucket whose midpoint is nearest: found from the midpoints alone."""
+    middles = bucket_midpoints()
+    edges = (middles[:-1] + np.diff(middles, append=np.inf)[:-1] / 2)[:-1]
+    assert len(middles) == BUCKETS
+    nearest = np.searchsorted(edges, ticks)
+    candidates = np.clip(nearest[:, None] + np.arange(-1, 2), 0, BUCKETS - 1)
+    picked: npt.NDArray[np.int64] = candidates[
+        np.arange(len(ticks)), np.argmin(np.abs(middles[candidates] - ticks[:, None]), axis=1)
+    ]
+    return picked
+
+
+def test_no_call_is_shorter_than_what_the_allocator_spins(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(200))
+    subject = plugin(plugins("spin"), malloc_ns=str(SPIN_NS), free_ns=str(3 * SPIN_NS))
+    calls = call_ns(driver.measure(Probe.LATENCY, path, subject, **RAW))
+    assert len(calls) == 400
+    assert calls[:200].min() >= LOWER
+    assert calls[200:].min() >= 3 * LOWER
+    assert np.median(calls[:200]) < 3 * LOWER  # half of them may be preempted, not more
+
+
+def test_a_call_that_does_nothing_is_not_charged_for_its_neighbours(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    ops = [op for slot in range(200) for op in (malloc(slot), free(slot))]
+    path = write_trace(tmp_path / "t", ops, touch=Touch.FIRST)
+    subject = plugin(plugins("spin"), malloc_ns=str(SPIN_NS))
+    outcome = driver.measure(Probe.LATENCY, path, subject, **RAW)
+    assert np.median(call_ns(outcome)[1::2]) < LOWER
+    assert np.median(outcome.arrays["touch_ticks"][0::2]) * ns_per_tick(outcome) < LOWER
+
+
+def test_the_first_touch_is_timed_apart_from_the_call(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Writing 4 MiB takes longer than 20 µs on any machine; the call itself only maps."""
+    size = 4 << 20
+    path = write_trace(tmp_path / "t", batch(20, size), touch=Touch.ALL)
+    subject = plugin(plugins("pages"), pages=str(size >> 12), release="1")
+    outcome = driver.measure(Probe.LATENCY, path, subject, **RAW)
+    touch_ns = outcome.arrays["touch_ticks"][:20] * ns_per_tick(outcome)
+    assert touch_ns.min() > SPIN_NS
+    assert np.median(call_ns(outcome)[:20]) < np.median(touch_ns)
+    assert not outcome.arrays["touch_ticks"][20:].any()  # a free touches nothing
+
+
+def mixed(repetitions: int) -> list[Op]:
+    """Four kinds, sizes on both sides of powers of two."""
+    ops: list[Op] = []
+    for i in range(repetitions):
+        ops += [malloc(i, 64), (Kind.CALLOC, i + repetitions, 65, 0, 0)]
+    for i in range(repetitions):
+        ops += [(Kind.REALLOC, i, 3000, 0, 0), free(i), free(i + repetitions)]
+    return ops
+
+
+def test_the_histogram_holds_the_very_samples_that_it_names_as_outliers(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """A trace this short keeps every call as an outlier, so the two must agree exactly."""
+    ops = mixed(300)
+    path = write_trace(tmp_path / "t", ops)
+    subject = plugin(plugins("spin"), malloc_ns="300", free_ns="40")
+    outcome = driver.measure(Probe.LATENCY, path, subject, **HISTOGRAM)
+    assert outcome.result["latency"]["samples"] == "histogram"
+    outliers = np.sort(outcome.arrays["outliers"], order="op")
+    assert outliers["op"].tolist() == list(range(len(ops)))
+    for kind in Kind:
+        mine = np.array([op[0] is kind for op in ops])
+        expected = np.bincount(bucket_of(outliers["ticks"][mine]), minlength=BUCKETS)
+        found = outcome.arrays["call_histogram"][kind].sum(axis=0)
+        assert found.tolist() == expected.tolist()
+
+
+def test_raw_samples_and_histograms_agree_on_counts_by_kind_and_size(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    ops = mixed(300)
+    path = write_trace(tmp_path / "t", ops, touch=Touch.FIRST)
+    subject = plugin(plugins("spin"), malloc_ns=str(SPIN_NS))
+    raw = driver.measure(Probe.LATENCY, path, subject, **RAW)
+    counted = driver.measure(Probe.LATENCY, path, subject, **HISTOGRAM)
+    calls = counted.arrays["call_histogram"].sum(axis=2)
+    assert len(raw.arrays["call_ticks"]) == calls.sum() == len(ops)
+    assert calls[Kind.MALLOC].nonzero()[0].tolist() == [6]  # 64 = 2^6
+    assert calls[Kind.CALLOC].nonzero()[0].tolist() == [7]  # 65 <= 2^7
+    assert calls[Kind.REALLOC].nonzero()[0].tolist() == [12]
+    assert calls[Kind.FREE, 0] == 600
+    touches = counted.arrays["touch_histogram"].sum(axis=(1, 2))
+    assert touches[[Kind.MALLOC, Kind.CALLOC, Kind.REALLOC]].tolist() == [300] * 3
+    assert touches.sum() == 900
+    shortest = bucket_midpoints()[counted.arrays["call_histogram"][Kind.MALLOC].sum(axis=0) > 0]
+    assert shortest.min() * ns_per_tick(counted) >= LOWER * 31 / 32  # a bucket's width
+
+
+def test_of_a_trace_beyond_the_raw_samples_the_slowest_calls_keep_their_operation(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    slow = {10_000, 50_000, 99_999}
+    ops = [
+        op for slot in range(100_000) for op in (malloc(0, 2000 if slot in slow else 16), free(0))
+    ]
+    path = write_trace(tmp_path / "t", ops)
+    subject = plugin(plugins("spin"), malloc_ns="1000")
+    outcome = driver.measure(Probe.LATENCY, path, subject, **HISTOGRAM)
+    outliers = outcome.arrays["outliers"]
+    assert len(outliers) == 65_536
+    kept = dict(zip(outliers["op"].tolist(), outliers["ticks"].tolist(), strict=True))
+    assert len(kept) == 65_536
+    for slot in slow:
+        assert kept[2 * slot] * ns_per_tick(outcome) >= 9_900
+    histogram = outcome.arrays["call_histogram"].sum(axis=(0, 1))
+    assert histogram.sum() == len(ops)
+    # No call that was left out is longer than one that was kept.
+    shorter = np.cumsum(histogram)[bucket_of(np.array([min(kept.values())]))[0]]
+    assert shorter >= len(ops) - 65_536
+
+
+def test_samples_of_threads_lie_thread_after_thread(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Thread 1 asks for what takes ten times as long."""
+    thread = [slot % 2 for slot in range(60)]
+    ops = [malloc(slot, 2000 if slot % 2 else 16) for slot in range(60)]
+    ops += [free(slot) for slot in range(60)]
+    path = write_trace(tmp_path / "t", ops, thread=thread * 2)
+    subject = plugin(plugins("spin"), malloc_ns=str(SPIN_NS))
+    raw = call_ns(driver.measure(Probe.LATENCY, path, subject, **RAW))
+    assert raw[60:90].min() >= 10 * LOWER
+    assert LOWER <= np.median(raw[:30]) < 10 * LOWER
+    counted = driver.measure(Probe.LATENCY, path, subject, **HISTOGRAM)
+    outliers = counted.arrays["outliers"]
+    assert outliers["thread"].tolist() == (outliers["op"] >= 60).astype(int).tolist()
+    assert sorted(outliers["op"].tolist()) == list(range(120))
+
+
+@pytest.mark.parametrize("options", [RAW, HISTOGRAM])
+def test_the_clock_s_own_cost_is_published_beside_the_samples(
+    driver: Driver, plugins: Plugins, tmp_path: Path, options: dict[str, int]
+) -> None:
+    path = write_trace(tmp_path / "t", batch(500))
+    outcome = driver.measure(Probe.LATENCY, path, plugin(plugins("spin")), **options)
+    clock = outcome.result["clock"]
+    assert 0 < clock["step_ns"] <= clock["minimum_ns"] <= clock["overhead_ns"]
+    if "call_ticks" in outcome.arrays:
+        assert call_ns(outcome).min() >= clock["minimum_ns"] * 0.5

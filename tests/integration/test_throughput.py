@@ -1,0 +1,100 @@
+"""The throughput probe: lower bounds only, since anything may make a pass longer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from allocphase.driver import Probe
+from allocphase.metrics import process_time_ns
+from allocphase.result import ProcessRecord
+from tests.support.driving import Driver
+from tests.support.plugins import Plugins, plugin
+from tests.support.traces import batch, free, malloc, write_trace
+
+
+def test_the_time_per_op_is_at_least_what_the_allocator_spins(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(100))
+    subject = plugin(plugins("spin"), malloc_ns="4000", free_ns="2000")
+    outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=2_000_000, passes=5)
+    throughput = outcome.result["throughput"]
+    assert throughput["cold_ns_per_op"] >= 0.99 * 3000
+    assert len(throughput["warm_ns_per_op"]) == 5
+    assert min(throughput["warm_ns_per_op"]) >= 0.99 * 3000
+    assert throughput["warm_build_ns_per_op"] == []
+
+
+def test_a_pass_repeats_the_trace_until_it_is_long_enough(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """A replay takes 0.4 ms at least, and a pass asks for 2 ms."""
+    path = write_trace(tmp_path / "t", batch(100))
+    subject = plugin(plugins("spin"), malloc_ns="4000")
+    outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=2_000_000, passes=1)
+    assert 1 <= outcome.result["throughput"]["replays_per_pass"] <= 6
+    short = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1, passes=1)
+    assert short.result["throughput"]["replays_per_pass"] == 1
+
+
+def test_a_pass_of_a_short_trace_still_lasts(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(1))
+    outcome = driver.measure(
+        Probe.THROUGHPUT, path, plugin(plugins("spin")), pass_ns=1_000_000, passes=2
+    )
+    assert outcome.result["throughput"]["replays_per_pass"] > 100
+
+
+def test_the_build_part_is_timed_by_itself(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """The build part's calls spin ten times as long as the others."""
+    ops = [malloc(slot, 2000) for slot in range(10)]
+    ops += [op for slot in range(10, 100) for op in (malloc(slot, 16), free(slot))]
+    ops += [free(slot) for slot in range(10)]
+    path = write_trace(tmp_path / "t", ops, build_ops=10)
+    subject = plugin(plugins("spin"), malloc_ns="3000")
+    outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=3)
+    throughput = outcome.result["throughput"]
+    assert len(throughput["warm_build_ns_per_op"]) == 3
+    assert min(throughput["warm_build_ns_per_op"]) >= 0.99 * 30_000
+    assert min(throughput["warm_ns_per_op"]) >= 0.99 * (10 * 30_000 + 90 * 3000) / 200
+
+
+def test_the_one_number_of_a_process_is_the_median_of_its_warm_passes(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(50))
+    outcome = driver.measure(
+        Probe.THROUGHPUT, path, plugin(plugins("spin"), malloc_ns="500"), pass_ns=100_000, passes=5
+    )
+    record = ProcessRecord(
+        id=0,
+        round=0,
+        allocator="spin",
+        scenario="batch",
+        probe="throughput",
+        status=outcome.status,
+        message=outcome.message,
+        wall_s=outcome.wall_s,
+        result=outcome.result,
+    )
+    assert process_time_ns(record) == sorted(outcome.result["throughput"]["warm_ns_per_op"])[2]
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_threads_share_the_time_of_a_pass(
+    driver: Driver, plugins: Plugins, tmp_path: Path, lanes: int
+) -> None:
+    """Each thread spins by itself, so the time per op is bounded by that of one thread."""
+    ops = batch(100)
+    thread = [slot % lanes for _, slot, *_ in ops]
+    path = write_trace(tmp_path / "t", ops, thread=thread)
+    subject = plugin(plugins("spin"), malloc_ns="4000")
+    outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1, passes=3)
+    assert not outcome.result["locked"]
+    assert min(outcome.result["throughput"]["warm_ns_per_op"]) >= 0.99 * 2000 / lanes

@@ -139,12 +139,14 @@ _Noreturn static void corrupt(struct worker *worker, const struct trace_op *op, 
 static void check_placement(struct worker *worker, const struct cell *cell,
                             const struct trace_op *op) {
   const struct allocphase_allocator *table = &worker->session->subject.table;
+  /* Where the driver emulates an alignment, the object starts later than its block. */
+  bool emulated = cell->align_log2 && !table->aligned_alloc;
   uintptr_t start = (uintptr_t)cell_object(cell);
-  uintptr_t alignment = cell->align_log2 ? (uintptr_t)1 << cell->align_log2
-                        : cell->size <= 8 ? 8 : 16;
-  if (start % alignment != 0) corrupt(worker, op, "misaligned block");
-  if (table->usable_size && cell->block == (void *)start &&
-      table->usable_size(cell->block) < cell->size)
+  uintptr_t alignment = cell->align_log2 && !emulated ? (uintptr_t)1 << cell->align_log2
+                        : cell->size <= 8             ? 8
+                                                      : 16;
+  if ((uintptr_t)cell->block % alignment != 0) corrupt(worker, op, "misaligned block");
+  if (table->usable_size && !emulated && table->usable_size(cell->block) < cell->size)
     corrupt(worker, op, "usable_size is smaller than what was asked for");
   struct node *node = &probe.nodes[op->slot];
   node->start = start;

@@ -1,8 +1,8 @@
 """The plan of a run: which processes, in which order. Pure: nothing is started here.
 
-Timed probes (throughput, latency) run once in every round, the others in the first round only:
-what they count does not vary. Within a round the order is drawn at random from the recorded
-seed, so that drift and neighbours fall on all cells alike.
+Timed probes (throughput, latency) run once in every round, one process at a time, in an order
+that is drawn anew for each round, so that drift and neighbours fall on all cells alike. What the
+other probes count does not depend on time: they run once, first, and may share the machine.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from pathlib import Path
 from allocphase.allocator import Allocator
 from allocphase.driver import Job, Probe, padding
 
-__all__ = ["FLOOR", "TIMED", "Plan", "Workload", "process_count", "round_jobs"]
+__all__ = ["FLOOR", "TIMED", "Plan", "Workload", "process_count", "round_jobs", "untimed_jobs"]
 
 TIMED = (Probe.THROUGHPUT, Probe.LATENCY)
+# Joined operation by operation: in each of them objects lie at the same addresses (ASLR is off).
+JOINED = (Probe.LATENCY, Probe.SYSCALLS, Probe.MEMORY)
 # The null allocator: what the replay and the clock cost by themselves.
 FLOOR = "null"
 
@@ -46,16 +48,51 @@ class Plan:
     driver_options: dict[str, str] = field(default_factory=dict)
 
 
+def untimed_jobs(plan: Plan) -> list[Job]:
+    """The processes that are not timed. Their order does not matter, nor what runs beside them."""
+    rng = _rng(plan, "untimed")
+    return _jobs(plan, _cells(plan, timed=False), rng, first_id=0, round_index=0)
+
+
 def round_jobs(plan: Plan, round_index: int) -> list[Job]:
-    """The processes of one round, in the order in which to run them.
+    """The timed processes of one round, in the order in which to run them.
 
     The order depends on the seed and the round alone, so that a round can be planned without the
     others: by a gate that does not know how many there will be, or by a run that is resumed.
     """
-    rng = random.Random(f"{plan.seed}/{round_index}")  # noqa: S311 (an order, not a secret)
-    cells = _cells(plan, round_index)
+    rng = _rng(plan, str(round_index))
+    cells = _cells(plan, timed=True)
     rng.shuffle(cells)
-    first_id = _processes_before(plan, round_index)
+    first_id = len(_cells(plan, timed=False)) + round_index * len(cells)
+    return _jobs(plan, cells, rng, first_id=first_id, round_index=round_index)
+
+
+def process_count(plan: Plan) -> int:
+    """How many processes the plan has in all."""
+    return len(_cells(plan, timed=False)) + plan.rounds * len(_cells(plan, timed=True))
+
+
+_Cell = tuple[Allocator, Workload, Probe]
+
+
+def _rng(plan: Plan, purpose: str) -> random.Random:
+    return random.Random(f"{plan.seed}/{purpose}")  # noqa: S311 (an order, not a secret)
+
+
+def _cells(plan: Plan, *, timed: bool) -> list[_Cell]:
+    """The floor is only timed: its blocks overlap, and it needs no memory of its own."""
+    return [
+        (allocator, workload, probe)
+        for allocator in plan.allocators
+        for workload in plan.workloads
+        for probe in plan.probes
+        if (probe in TIMED) == timed and (timed or allocator.correct)
+    ]
+
+
+def _jobs(
+    plan: Plan, cells: Sequence[_Cell], rng: random.Random, *, first_id: int, round_index: int
+) -> list[Job]:
     return [
         Job(
             id=first_id + position,
@@ -73,35 +110,10 @@ def round_jobs(plan: Plan, round_index: int) -> list[Job]:
     ]
 
 
-def process_count(plan: Plan) -> int:
-    """How many processes the plan's rounds have in all."""
-    return _processes_before(plan, plan.rounds)
-
-
-def _processes_before(plan: Plan, round_index: int) -> int:
-    if round_index == 0:
-        return 0
-    return len(_cells(plan, 0)) + (round_index - 1) * len(_cells(plan, 1))
-
-
-def _cells(plan: Plan, round_index: int) -> list[tuple[Allocator, Workload, Probe]]:
-    return [
-        (allocator, workload, probe)
-        for allocator in plan.allocators
-        for workload in plan.workloads
-        for probe in plan.probes
-        if _takes_part(allocator, probe, round_index)
-    ]
-
-
-def _takes_part(allocator: Allocator, probe: Probe, round_index: int) -> bool:
-    """The floor is only timed: its blocks overlap, and it needs no memory of its own."""
-    if not allocator.correct:
-        return probe in TIMED
-    return probe in TIMED or round_index == 0
-
-
 def _options(plan: Plan, probe: Probe) -> dict[str, str]:
+    options = dict(plan.driver_options)
+    if probe in JOINED:
+        options["fixed-addresses"] = "1"
     if probe is Probe.SYSCALLS:
-        return {**plan.driver_options, "syscall-backend": plan.syscall_backend}
-    return dict(plan.driver_options)
+        options["syscall-backend"] = plan.syscall_backend
+    return options

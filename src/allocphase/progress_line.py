@@ -20,7 +20,7 @@ BAR_CELLS = 24
 
 @contextmanager
 def progress_line(stream: TextIO) -> Iterator[Callable[[Job, int, int], None]]:
-    """A function to call before each process with (job, done, total)."""
+    """A function to call after each process with (job, done, total)."""
     start = time.monotonic()
     terminal = stream.isatty()
 

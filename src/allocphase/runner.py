@@ -7,10 +7,12 @@ plan, a gate takes rounds until it has decided.
 from __future__ import annotations
 
 import datetime
+import queue
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase.allocator import Allocator, resolve
@@ -18,7 +20,7 @@ from allocphase.driver import Executor, Job, Outcome, Probe
 from allocphase.errors import AllocphaseError
 from allocphase.machine import timed_cpus
 from allocphase.manifest import describe_run, describe_scenario
-from allocphase.plan import FLOOR, TIMED, Plan, Workload, process_count, round_jobs
+from allocphase.plan import FLOOR, TIMED, Plan, Workload, process_count, round_jobs, untimed_jobs
 from allocphase.result import ProcessRecord, RunWriter, ops_arrays
 from allocphase.scenario import Scenario, generate
 from allocphase.trace import write
@@ -42,7 +44,7 @@ class Request:
     command: Sequence[str]
 
 
-# Called before each process with (job, number of jobs done, number of jobs).
+# Called after each process with (job, number of jobs done, number of jobs).
 Progress = Callable[[Job, int, int], None]
 
 
@@ -77,15 +79,40 @@ class Session:
         )
 
     def run_round(self, round_index: int) -> list[ProcessRecord]:
-        """Runs one round to its end; returns its records, which are in the journal by then."""
-        records: list[ProcessRecord] = []
+        """Runs one round to its end; returns its records, which are in the journal by then.
+
+        The first round begins with what is not timed, as many processes at once as there are
+        CPUs. Timed processes have the machine to themselves.
+        """
+        records = self._run_untimed() if round_index == 0 else []
         for job in round_jobs(self.plan, round_index):
-            self._progress(job, self._done, self._total)
-            outcome = self._executor.run(job)
-            records.append(_record(job, outcome))
-            self._writer.add(records[-1], outcome.arrays)
-            self._done += 1
+            records.append(self._keep(job, self._executor.run(job)))
         return records
+
+    def _run_untimed(self) -> list[ProcessRecord]:
+        """Each worker has a CPU of its own; the journal is written by this thread alone."""
+        idle = queue.SimpleQueue[int]()
+        for cpu in self.plan.cpus:
+            idle.put(cpu)
+
+        def run_on_idle_cpu(job: Job) -> tuple[Job, Outcome]:
+            first = idle.get()
+            others = [cpu for cpu in job.cpus if cpu != first]
+            try:
+                return job, self._executor.run(replace(job, cpus=(first, *others)))
+            finally:
+                idle.put(first)
+
+        with ThreadPoolExecutor(max_workers=len(self.plan.cpus)) as pool:
+            waiting = [pool.submit(run_on_idle_cpu, job) for job in untimed_jobs(self.plan)]
+            return [self._keep(*future.result()) for future in as_completed(waiting)]
+
+    def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
+        record = _record(job, outcome)
+        self._writer.add(record, outcome.arrays)
+        self._done += 1
+        self._progress(job, self._done, self._total)
+        return record
 
     def close(self) -> None:
         """Removes the traces: run.json can make them again, and they are the bulk of a run."""

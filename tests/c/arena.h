@@ -1,7 +1,8 @@
 /* arena.h: the least allocator that is correct, for test plug-ins to misbehave on.
  *
  * One mapping, made at init; each block is cut behind the last one and never used
- * again, so that it is zero. A size stands in the 16 bytes before each block.
+ * again, so that it is zero. 16 bytes before it belong to it: the size is in the
+ * first 8.
  */
 #ifndef TEST_ARENA_H
 #define TEST_ARENA_H

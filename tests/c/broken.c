@@ -44,15 +44,16 @@ static void *broken_aligned_alloc(size_t alignment, size_t size) {
   return broken("half-aligned") ? block + alignment / 2 : block;
 }
 
+/* The arena leaves 8 bytes before each block: the owner stands there. */
 static void *broken_malloc_tagged(size_t size, const struct allocphase_tag *tag) {
-  char *block = broken_malloc(size + 16);
-  memcpy(block, &tag->domain, sizeof tag->domain);
-  return block + 16;
+  char *block = broken_malloc(size);
+  if (block) memcpy(block - 8, &tag->domain, sizeof tag->domain);
+  return block;
 }
 
 static int broken_free_tagged(void *block, const struct allocphase_tag *tag) {
   uint32_t owner;
-  memcpy(&owner, (char *)block - 16, sizeof owner);
+  memcpy(&owner, (char *)block - 8, sizeof owner);
   if (broken("refuses-own")) return EPERM;
   if (broken("frees-foreign")) return 0;
   return owner == tag->domain ? 0 : EPERM;

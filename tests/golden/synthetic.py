@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 
 from allocphase.result import ProcessRecord, RunWriter
-from allocphase.samples import BUCKETS, CHECKPOINT, FAULT_EVENT, SYSCALL_EVENT, Arrays
+from allocphase.samples import (
+    BUCKETS,
+    CHECKPOINT,
+    FAULT_EVENT,
+    KINDS,
+    SIZE_CLASSES,
+    SYSCALL_EVENT,
+    Arrays,
+)
 
 ROUNDS = 5
 HZ = 1e9
@@ -160,7 +168,7 @@ def _latency(allocator: str, round_index: int, count: int) -> Arrays:
         ticks = ticks + index % (count // 2)
     ticks[index % 97 == 41] *= 50
     if allocator == "fast":  # a long trace, whose samples are histograms
-        counts = np.zeros((7, 33, BUCKETS), dtype=np.uint64)
+        counts = np.zeros((KINDS, SIZE_CLASSES, BUCKETS), dtype=np.uint64)
         for kind, part in ((0, ticks[: count // 2]), (4, ticks[count // 2 :])):
             counts[kind, 5] = np.bincount(part.astype(int) % 64, minlength=BUCKETS)
         return {"call_histogram": counts, "touch_histogram": np.zeros_like(counts)}

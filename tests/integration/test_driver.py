@@ -248,7 +248,7 @@ def test_a_damaged_trace_is_refused_or_replayed_but_never_crashes_the_driver(
     for place, bit in flips:
         content[place % len(content)] ^= 1 << bit
     path.write_bytes(content)
-    arguments = ["--trace", path, "--probe", probe.value, "--plugin", plugins("broken")]
+    arguments = ["--trace", str(path), "--probe", probe.value, "--plugin", str(plugins("broken"))]
     arguments += ["--pass-ns", "1", "--passes", "1"]
     done = driver.bare(arguments, timeout_s=10)
     assert done.returncode in (0, 2), done.stderr

@@ -53,7 +53,7 @@ class Driver:
         self, probe: Probe, trace: Path, allocator: Allocator, **options: str | int
     ) -> Outcome:
         """The outcome of a process that must end well."""
-        outcome = self.run(probe, trace, allocator, **options)
+        outcome = self.run(probe, trace, allocator, timeout_s=TIMEOUT_S, **options)
         assert outcome.status == "ok", outcome.message
         return outcome
 

@@ -31,6 +31,7 @@ class Evidence:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._flat = cache(self._flat_metrics)
+        self._of_process: dict[int, Mapping[str, Any]] = {}
 
     @cached_property
     def rounds(self) -> int:
@@ -83,7 +84,9 @@ class Evidence:
 
     def of_process(self, record: ProcessRecord) -> Mapping[str, Any]:
         """The metrics that one process supports, with dots for levels."""
-        return _flatten(self._metrics(record.scenario, [record]))
+        if record.id not in self._of_process:
+            self._of_process[record.id] = _flatten(self._metrics(record.scenario, [record]))
+        return self._of_process[record.id]
 
     def doubts(self, cells: Sequence[Cell]) -> tuple[str, ...]:
         """What a reader should know before believing the figures of these cells."""

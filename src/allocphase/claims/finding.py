@@ -79,7 +79,7 @@ def percent(share: float) -> str:
 
 
 def spelled(interval: Interval, metric: str) -> str:
-    """"9.70x (8.80x to 10.1x)"; an interval without bounds says that it has none."""
+    """ "9.70x (8.80x to 10.1x)"; an interval without bounds says that it has none."""
     figure = scaled(metric, interval.estimate)
     if not (np.isfinite(interval.lower) and np.isfinite(interval.upper) and interval.bounded):
         return f"{figure} (too few rounds for an interval)"

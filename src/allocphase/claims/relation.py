@@ -53,7 +53,7 @@ class Relation:
         return cls(kind, bound, low, high, margins[0] if margins else "")
 
     def text(self, scaled: Format) -> str:
-        """"at most 3.00x", "about 54.0x (43.2x to 67.5x)"."""
+        """ "at most 3.00x", "about 54.0x (43.2x to 67.5x)"."""
         named = f"{self.kind.replace('_', ' ')} {scaled(self.bound)}"
         return f"{named} ({scaled(self.low)} to {scaled(self.high)})" if self.margin else named
 

@@ -53,6 +53,7 @@ def allocphase_cell(
     request: pytest.FixtureRequest, benchmark: Benchmark, tmp_path: Path
 ) -> MeasureCell:
     """Measures one cell with allocphase and records it in pytest-benchmark."""
+    orders: list[Order] = []
 
     def measure(
         allocator: str,
@@ -67,13 +68,16 @@ def allocphase_cell(
         order = Order(
             allocator=allocator,
             scenario=scenario,
-            rounds=1 if benchmark.disabled and rounds > 1 else rounds,
+            rounds=min(rounds, 1) if benchmark.disabled else rounds,
             probes=probes,
             timeout_s=timeout_s,
             out=tmp_path,
             test=request.node.nodeid,
         )
+        orders.append(order)
         try:
+            if len(orders) > 1:
+                raise UsageError("allocphase_cell measures one cell a test: parametrize for more")
             return _measure(order, request.node, benchmark)
         except AllocphaseError as error:
             pytest.fail(f"allocphase: {error}", pytrace=False)

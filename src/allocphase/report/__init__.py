@@ -17,10 +17,12 @@ def render(run: Run) -> Path:
     from allocphase.report.figures import draw, figures_of
     from allocphase.report.markdown import markdown
     from allocphase.report.page import page
+    from allocphase.report.source import Source
 
+    source = Source.of(run)
     folder = run.path / "figures"
-    drawn = [(spec, draw(spec, folder)) for spec in figures_of(run)]
+    drawn = [(spec, draw(spec, folder)) for spec in figures_of(source)]
     path = run.path / "report.html"
-    path.write_text(page(run, drawn), encoding="utf-8")
-    (run.path / "report.md").write_text(markdown(run), encoding="utf-8")
+    path.write_text(page(source, drawn), encoding="utf-8")
+    (run.path / "report.md").write_text(markdown(source), encoding="utf-8")
     return path

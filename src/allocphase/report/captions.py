@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from allocphase.frames import Run
 from allocphase.report.figures import FigureSpec
 
 __all__ = ["caption"]
@@ -31,8 +30,8 @@ _TEXTS = {
 }
 
 
-def caption(run: Run, spec: FigureSpec) -> str:
-    """The caption of a figure of this run."""
+def caption(spec: FigureSpec) -> str:
+    """The caption of a figure."""
     kind = spec.name if spec.scenario is None else spec.name.partition("-")[0]
-    where = f" Scenario {spec.scenario}." if spec.scenario in run.scenarios else ""
+    where = f" Scenario {spec.scenario}." if spec.scenario else ""
     return _TEXTS[kind] + where

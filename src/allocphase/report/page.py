@@ -15,12 +15,10 @@ from allocphase.data import find
 from allocphase.frames import Run
 from allocphase.metrics import CONFIDENCE
 from allocphase.report.captions import caption
-from allocphase.report.doubts import doubts
 from allocphase.report.figures import FigureSpec, slug
-from allocphase.report.figures.timeline import POINTS
-from allocphase.report.palette import looks
-from allocphase.report.ratios import default_baseline, ratios, times_by_round
+from allocphase.report.points import points_per_cell
 from allocphase.report.rows import COLUMNS, rows
+from allocphase.report.source import Source
 from allocphase.units import format_bytes, format_count, format_ns
 
 __all__ = ["page"]
@@ -29,20 +27,21 @@ Drawn = Sequence[tuple[FigureSpec, Path]]
 Values = dict[str, Any]
 
 
-def page(run: Run, drawn: Drawn) -> str:
+def page(source: Source, drawn: Drawn) -> str:
     """The whole document. drawn: the run's figures and where their PNG files lie."""
+    run = source.run
     template = _environment().get_template("report.html")
     return template.render(
         **_head(run),
-        overview=[_figure(run, *pair) for pair in drawn if pair[0].scenario is None],
-        parts=_parts(run, drawn),
+        overview=[_figure(*pair) for pair in drawn if pair[0].scenario is None],
+        parts=_parts(source, drawn),
         environment=_machine(run),
         allocators=[_allocator(entry) for entry in run.manifest["allocators"]],
         rounds=run.manifest["plan"]["rounds"],
         seed=run.manifest["plan"]["seed"],
         confidence=f"{CONFIDENCE:.0%}",
         clock=_clock(run),
-        points=format_count(POINTS),
+        points=format_count(points_per_cell(len(source.all_cells))),
         command=shlex.join(run.manifest["command"]),
     )
 
@@ -71,28 +70,24 @@ def _head(run: Run) -> Values:
     return {"label": manifest["label"], "facts": facts, "css": Markup(css)}  # noqa: S704 (ours)
 
 
-def _parts(run: Run, drawn: Drawn) -> list[Values]:
-    times, baseline = times_by_round(run), default_baseline(run.allocators)
-    colours = {name: look.colour for name, look in looks(run.allocators).items()}
+def _parts(source: Source, drawn: Drawn) -> list[Values]:
+    colours = {name: look.colour for name, look in source.looks.items()}
     parts = []
-    for index, entry in enumerate(run.manifest["scenarios"]):
-        name = entry["name"]
-        cells = [cell for cell in run.cell_list if cell["scenario"] == name]
-        found = ratios(times, scenario=name, baseline=baseline)
-        part = _scenario(entry, cells)
+    for index, name in enumerate(source.scenarios):
+        part = _scenario(source, name)
         part["id"] = f"scenario-{slug(name, index)}"
         part["columns"] = COLUMNS
         part["rows"] = [
             {"allocator": row.allocator, "values": row.values, "colour": colours[row.allocator]}
-            for row in rows(cells, found)
+            for row in rows(source.cells(name), source.ratios(name))
         ]
-        part["figures"] = [_figure(run, *pair) for pair in drawn if pair[0].scenario == name]
+        part["figures"] = [_figure(*pair) for pair in drawn if pair[0].scenario == name]
         parts.append(part)
     return parts
 
 
-def _scenario(entry: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Values:
-    floor_ns = next((cell["metrics"].get("floor_ns") for cell in cells), None)
+def _scenario(source: Source, name: str) -> Values:
+    entry, floor_ns = source.entry(name), source.floor_ns(name)
     threads = int(entry.get("threads", 1))
     facts = [f"{format_count(entry['operations'])} operations", f"floor {format_ns(floor_ns)}"]
     facts += [f"{threads} threads"] * (threads > 1)
@@ -103,13 +98,13 @@ def _scenario(entry: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> V
         "facts": facts,
         "stands_for": entry.get("stands_for", ""),
         "does_not_show": entry.get("does_not_show", ""),
-        "failures": [cell for cell in cells if cell["status"] != "ok"],
-        "doubts": doubts(cells),
+        "failures": [cell for cell in source.cells(name) if cell["status"] != "ok"],
+        "doubts": source.doubts(name),
     }
 
 
-def _figure(run: Run, spec: FigureSpec, path: Path) -> Values:
-    text = caption(run, spec)
+def _figure(spec: FigureSpec, path: Path) -> Values:
+    text = caption(spec)
     data = base64.b64encode(path.read_bytes()).decode("ascii")
     return {"title": spec.title, "caption": text, "alt": f"{spec.title}. {text}", "data": data}
 

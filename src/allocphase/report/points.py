@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from allocphase.frames import Run
+from allocphase.frames import CAUSES, Run
 from allocphase.metrics import KIND_NAMES
 from allocphase.report.thin import kept
 
@@ -56,12 +56,10 @@ def points_per_cell(cells: int) -> int:
 
 
 def cell_points(run: Run, allocator: str, scenario: str, *, limit: int) -> Points:
-    """At most about `limit` points; none where the cell or its latencies are absent."""
-    if scenario not in run.scenarios:
-        return _nothing()
+    """At most about `limit` points; none where no latency was measured."""
     frame = run.operations_of(allocator, scenario)
     latency = frame["latency_ns"].to_numpy(dtype=np.float64, copy=True)
-    kind = frame["kind"].cat.codes.to_numpy()
+    kind = np.asarray(frame["kind"].cat.codes, dtype=np.int8)
     latency[kind == KIND_NAMES.index("write")] = np.nan  # the program's own work
     cause = np.asarray(frame["cause"].cat.codes, dtype=np.int8)
     rows = kept(latency, cause, points=limit)
@@ -82,23 +80,11 @@ def cell_points(run: Run, allocator: str, scenario: str, *, limit: int) -> Point
     )
 
 
-def _nothing() -> Points:
-    def empty(dtype: type[np.generic]) -> npt.NDArray[np.generic]:
-        return np.empty(0, dtype=dtype)
-
-    return Points(
-        row=empty(np.uint32), latency_ns=empty(np.float32), cause=empty(np.uint8),
-        kind=empty(np.uint8), size=empty(np.uint32), thread=empty(np.uint16),
-        faults=empty(np.uint32), calls=[], operations=0, total=0, growth={},
-        threads=pd.DataFrame(),
-    )  # fmt: skip
-
-
 def _growth(
     latency: npt.NDArray[np.float64], kind: npt.NDArray[np.int8], cause: npt.NDArray[np.int8]
 ) -> dict[str, tuple[float, float]]:
     found = {}
-    quiet = (cause == cause.max(initial=0)) & ~np.isnan(latency)
+    quiet = (cause == CAUSES.index("neither")) & ~np.isnan(latency)
     for code, name in enumerate(KIND_NAMES):
         values = latency[quiet & (kind == code)]
         stretch = int(values.size * STRETCH)

@@ -7,7 +7,7 @@ each at the confidence of the cells' own intervals and each for itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from allocphase.frames import Run
 from allocphase.metrics import CONFIDENCE
 from allocphase.stats import Interval, log_ratios, median_interval
 
-__all__ = ["Ratio", "default_baseline", "ratio", "ratios", "times_by_round"]
+__all__ = ["Ratio", "Times", "default_baseline", "ratio", "times_by_round"]
 
 Times = npt.NDArray[np.float64]
 
@@ -71,11 +71,3 @@ def ratio(base: Times | None, candidate: Times | None) -> Ratio | None:
     if base is candidate:  # also where the rounds are too few for an interval
         return Ratio(Interval(1.0, 1.0, 1.0, 1.0), rounds)
     return Ratio(median_interval(logs, confidence=CONFIDENCE).exp(), rounds)
-
-
-def ratios(
-    times: Mapping[tuple[str, str], Times], *, scenario: str, baseline: str | None
-) -> dict[str, Ratio | None]:
-    """By allocator, those of one scenario that have times."""
-    base = times.get((baseline or "", scenario))
-    return {a: ratio(base, values) for (a, s), values in times.items() if s == scenario}

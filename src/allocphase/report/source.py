@@ -74,7 +74,9 @@ class Source:
     @cached_property
     def _cells(self) -> dict[tuple[str, str], Cell]:
         runs = {id(arm.run): arm.run for arm in self.arms.values()}
-        found = {(key, c["allocator"], c["scenario"]): c for key, r in runs.items() for c in r.cell_list}
+        found = {
+            (key, c["allocator"], c["scenario"]): c for key, r in runs.items() for c in r.cell_list
+        }
         return {
             (arm.name, s): {**found[id(arm.run), arm.allocator, s], "allocator": arm.name}
             for arm in self.arms.values()
@@ -126,13 +128,16 @@ class Source:
         return {name: self.ratio(name, scenario) for name in self.names}
 
     def points(self, name: str, scenario: str) -> Points:
-        """The operations that a timeline draws."""
+        """The operations that a timeline draws, of a cell that there is."""
         key = (name, scenario)
         if key not in self._points:
-            arm, cells = self.arms[name], len(self._cells)
-            limit = points_per_cell(cells)
+            arm, limit = self.arms[name], points_per_cell(len(self._cells))
             self._points[key] = cell_points(arm.run, arm.allocator, scenario, limit=limit)
         return self._points[key]
+
+    def arms_of(self, scenario: str) -> list[str]:
+        """The arms whose run has this scenario."""
+        return [name for name in self.names if (name, scenario) in self._cells]
 
     def curves(self, name: str, scenario: str) -> dict[str, Curve]:
         """The latency distributions by kind of operation."""
@@ -145,8 +150,6 @@ class Source:
     def checkpoints(self, name: str, scenario: str) -> npt.NDArray[np.void] | None:
         """Memory over op time (samples.CHECKPOINT); None where it was not measured."""
         arm = self.arms[name]
-        if scenario not in arm.run.scenarios:
-            return None
         found = arm.run.samples_of(arm.allocator, scenario, "memory")
         return found[0]["checkpoints"] if found and found[0]["checkpoints"].size else None
 

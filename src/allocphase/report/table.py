@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from allocphase.frames import Run
-from allocphase.report.doubts import doubts
-from allocphase.report.ratios import Ratio, default_baseline, ratios, times_by_round
+from allocphase.report.ratios import Ratio
 from allocphase.report.rows import ratio_text
-from allocphase.report.values import by_time, format_rate, format_share, operations_of, quantile_ns
+from allocphase.report.source import Cell, Source
+from allocphase.report.values import by_time, format_rate, format_share, quantile_ns
 from allocphase.units import format_bytes, format_count, format_ns
 
 __all__ = ["WIDTH", "print_summary"]
@@ -25,32 +25,27 @@ _COLUMNS = ("time/op", "ratio", "p99", "p99.9", "sys/op", "faults", "peak RSS", 
 # A name of this length leaves the figures the rest of the 80 columns; longer ones are folded.
 _NAME_WIDTH = 12
 
-Cell = Mapping[str, Any]
-
 
 def print_summary(run: Run, stream: IO[str] | None = None) -> None:
     """Prints every cell of the run to `stream` (stdout). Colour only on a terminal."""
     console = Console(file=stream or sys.stdout, width=WIDTH, highlight=False, markup=False)
-    times = times_by_round(run)
-    baseline = default_baseline(run.allocators)
-    for scenario in run.scenarios:
-        cells = [cell for cell in run.cell_list if cell["scenario"] == scenario]
-        found = ratios(times, scenario=scenario, baseline=baseline)
-        console.print(_block(run, scenario, cells, found))
-    console.print(_legend(baseline))
+    source = Source.of(run)
+    for scenario in source.scenarios:
+        console.print(_block(source, scenario))
+    console.print(_legend(source.baseline))
 
 
-def _block(
-    run: Run, scenario: str, cells: Sequence[Cell], found: Mapping[str, Ratio | None]
-) -> RenderableType:
-    parts: list[RenderableType] = [_title(run, scenario, cells)]
-    measured = [
-        cell for cell in by_time(cells) if cell["metrics"].get("time_per_op_ns") or _ok(cell)
-    ]
+def _block(source: Source, scenario: str) -> RenderableType:
+    cells = source.cells(scenario)
+    parts: list[RenderableType] = [_title(source, scenario)]
+    measured = [c for c in by_time(cells) if c["metrics"].get("time_per_op_ns") or _ok(c)]
     if measured:
-        parts.append(_table(measured, found))
+        parts.append(_table(measured, source.ratios(scenario)))
     parts += [_failure(cell) for cell in cells if not _ok(cell)]
-    parts += [_note(f"! {', '.join(d.allocators)}: {d.text}", "dim") for d in doubts(cells)]
+    parts += [
+        _note(f"! {', '.join(doubt.allocators)}: {doubt.text}", "dim")
+        for doubt in source.doubts(scenario)
+    ]
     return Group(*parts, Text())
 
 
@@ -58,10 +53,10 @@ def _ok(cell: Cell) -> bool:
     return bool(cell["status"] == "ok")
 
 
-def _title(run: Run, scenario: str, cells: Sequence[Cell]) -> Text:
-    floor_ns = next((cell["metrics"].get("floor_ns") for cell in cells), None)
+def _title(source: Source, scenario: str) -> Text:
     title = Text(scenario, style="bold")
-    title.append(f"  {format_count(operations_of(run, scenario))} operations", style="dim")
+    title.append(f"  {format_count(source.entry(scenario)['operations'])} operations", style="dim")
+    floor_ns = source.floor_ns(scenario)
     return title.append(f", floor {format_ns(floor_ns)} an op", style="dim") if floor_ns else title
 
 

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from allocphase.frames import Run
 from allocphase.units import MISSING
 
-__all__ = ["by_time", "format_rate", "format_share", "operations_of", "quantile_ns"]
+__all__ = ["by_time", "format_rate", "format_share", "quantile_ns"]
 
 Cell = Mapping[str, Any]
 
@@ -17,12 +16,6 @@ Cell = Mapping[str, Any]
 def by_time(cells: Iterable[Cell]) -> list[Cell]:
     """Fastest first; cells without a time last, in their own order."""
     return sorted(cells, key=lambda cell: cell["metrics"].get("time_per_op_ns") or math.inf)
-
-
-def operations_of(run: Run, scenario: str) -> int:
-    """How many operations one pass of the scenario's trace has."""
-    entries = {entry["name"]: entry for entry in run.manifest["scenarios"]}
-    return int(entries[scenario]["operations"])
 
 
 def quantile_ns(metrics: Mapping[str, Any], kind: str, quantile: str) -> float | None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from allocphase.frames import Run
 from allocphase.report.figures.canvas import styled, write
 from allocphase.report.figures.memory import memory
 from allocphase.report.figures.percentiles import percentiles
 from allocphase.report.figures.syscalls import syscalls
 from allocphase.report.figures.time_per_op import time_per_op
 from allocphase.report.figures.timeline import timeline
+from allocphase.report.source import Source
 
 __all__ = ["FigureSpec", "draw", "figures_of", "slug"]
 
@@ -31,18 +31,18 @@ class FigureSpec:
     build: Callable[[], Figure]
 
 
-def figures_of(run: Run) -> Iterator[FigureSpec]:
+def figures_of(source: Source) -> Iterator[FigureSpec]:
     """Every figure of a run, in the order of the report."""
-    yield FigureSpec("time-per-op", "Time per op", None, partial(time_per_op, run))
-    yield FigureSpec("syscalls", "System calls by name", None, partial(syscalls, run))
-    yield FigureSpec("memory", "Memory over operation time", None, partial(memory, run))
-    for index, name in enumerate(run.scenarios):
+    yield FigureSpec("time-per-op", "Time per op", None, partial(time_per_op, source))
+    yield FigureSpec("syscalls", "System calls by name", None, partial(syscalls, source))
+    yield FigureSpec("memory", "Memory over operation time", None, partial(memory, source))
+    for index, name in enumerate(source.scenarios):
         end = slug(name, index)
         yield FigureSpec(
-            f"timeline-{end}", "Every operation, by cause", name, partial(timeline, run, name)
+            f"timeline-{end}", "Every operation, by cause", name, partial(timeline, source, name)
         )
         yield FigureSpec(
-            f"percentiles-{end}", "Latency by percentile", name, partial(percentiles, run, name)
+            f"percentiles-{end}", "Latency by percentile", name, partial(percentiles, source, name)
         )
 
 

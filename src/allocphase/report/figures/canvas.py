@@ -1,6 +1,7 @@
 """The paper that every static figure is drawn on: style, small multiples, axes in our units.
 
-Only matplotlib's object interface is used: there is no global state, and threads may draw.
+Only matplotlib's object interface is used: there is no global state. Margins are given in inches
+rather than found by a layout engine, which would draw each figure twice.
 """
 
 from __future__ import annotations
@@ -10,20 +11,36 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from allocphase.data import find
 from allocphase.report.palette import Look
-from allocphase.units import format_bytes, format_ns
+from allocphase.units import format_bytes, format_count, format_ns
 
-__all__ = ["MUTED", "TEXT", "canvas", "grid", "in_bytes", "in_ns", "key", "styled", "tick", "write"]
+__all__ = [
+    "MUTED",
+    "TEXT",
+    "empty",
+    "grid",
+    "in_bytes",
+    "in_counts",
+    "in_ns",
+    "key",
+    "label",
+    "only_outer",
+    "styled",
+    "write",
+]
 
 TEXT, MUTED = "#1f2328", "#59636e"
+RIGHT_INCHES, BETWEEN_INCHES = 0.12, 0.5
 
 
 @contextmanager
@@ -38,80 +55,114 @@ def _style() -> mpl.RcParams:
     return mpl.rc_params_from_file(find("reports/allocphase.mplstyle"), use_default_template=False)
 
 
-def canvas(*, width: float, height: float) -> Figure:
-    """An empty figure with Agg behind it; inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def _canvas(*, width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
 
+def empty(text: str) -> Figure:
+    """A figure that says why it is empty."""
+    figure = _canvas(width=6, height=1)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=MUTED)
+    return figure
+
+
 def grid(
-    count: int, *, columns: int, panel: tuple[float, float], head: float = 0.6, share_y: bool = True
+    count: int,
+    *,
+    columns: int,
+    panel: tuple[float, float],
+    top: float,
+    bottom: float,
+    left: float,
+    share: bool = True,
+    gaps: tuple[float, float] = (0.18, 0.34),
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels in rows of at most `columns`; `panel` and `head` in inches."""
+    """A figure of `count` panels in rows of at most `columns`.
+
+    In inches: `panel` is the size of one with its gap, `top`, `bottom` and `left` are the margins,
+    `gaps` lie between panels, across and down. `share`: all panels have the same axes.
+    """
     columns = max(1, min(columns, count))
     rows = max(1, math.ceil(count / columns))
-    figure = canvas(width=panel[0] * columns, height=panel[1] * rows + head)
-    axes = figure.subplots(rows, columns, sharex=False, sharey=share_y, squeeze=False)
+    width = panel[0] * columns + left + RIGHT_INCHES
+    height = panel[1] * rows + top + bottom
+    figure = _canvas(width=width, height=height)
+    axes = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False)
+    figure.subplots_adjust(
+        left=left / width, right=1 - RIGHT_INCHES / width,
+        top=1 - top / height, bottom=bottom / height,
+        wspace=gaps[0] / (panel[0] - gaps[0]), hspace=gaps[1] / (panel[1] - gaps[1]),
+    )  # fmt: skip
     flat = list(axes.flat)
     for spare in flat[count:]:
-        spare.set_axis_off()
+        spare.remove()
     return figure, flat[:count]
 
 
-def tick(text: Callable[[float], str]) -> FuncFormatter:
-    """A formatter without digits that a tick does not need: "10 ns", not "10.0 ns"."""
+def label(figure: Figure, *, x: str, y: str) -> None:
+    """What the axes of all panels mean."""
+    width, height = figure.get_size_inches()
+    figure.supxlabel(x, y=0.08 / height, va="bottom", fontsize=9, color=MUTED)
+    figure.supylabel(y, x=0.05 / width, ha="left", fontsize=9, color=MUTED)
+
+
+def only_outer(panels: Sequence[Axes], *, columns: int) -> None:
+    """With common axes, only the first panel of a row and the last of a column are labelled."""
+    for index, axes in enumerate(panels):
+        axes.tick_params(labelleft=index % columns == 0, labelbottom=index + columns >= len(panels))
+
+
+def in_ns(axes: Axes, which: Literal["x", "y"] = "y") -> None:
+    """A log axis in ns, one tick a decade."""
+    _log(axes, which, base=10.0, text=format_ns)
+
+
+def in_bytes(axes: Axes, which: Literal["x", "y"] = "y") -> None:
+    """A log axis in bytes, ticks at powers of four."""
+    _log(axes, which, base=4.0, text=format_bytes)
+
+
+def in_counts(axes: Axes) -> None:
+    """A linear horizontal axis that counts operations."""
+    # The last tick would meet the first one of the next panel.
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, prune="upper"))
+    axes.xaxis.set_major_formatter(_tick(format_count))
+
+
+def _log(
+    axes: Axes, which: Literal["x", "y"], *, base: float, text: Callable[[float], str]
+) -> None:
+    (axes.set_yscale if which == "y" else axes.set_xscale)("log")
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_locator(LogLocator(base=base, numticks=8))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(_tick(text))
+
+
+def _tick(text: Callable[[float], str]) -> FuncFormatter:
     return FuncFormatter(lambda value, _: _short(text(value)))
 
 
 def _short(text: str) -> str:
+    """Without the digits that a tick does not need: "10 ns", not "10.0 ns"."""
     number, _, unit = text.partition(" ")
     if "." in number:
         number = number.rstrip("0").rstrip(".")
     return f"{number} {unit}".strip()
 
 
-def in_ns(axes: Axes, which: str = "y") -> None:
-    """A log axis in ns, one tick a decade."""
-    _log(axes, which, base=10.0, text=format_ns)
-
-
-def in_bytes(axes: Axes, which: str = "y") -> None:
-    """A log axis in bytes, ticks at powers of two."""
-    _log(axes, which, base=4.0, text=format_bytes)
-
-
-def _log(axes: Axes, which: str, *, base: float, text: Callable[[float], str]) -> None:
-    (axes.set_yscale if which == "y" else axes.set_xscale)("log")
-    axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_locator(LogLocator(base=base, numticks=8))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(tick(text))
-
-
-def key(figure: Figure, entries: Sequence[tuple[str, Look, str]]) -> None:
-    """One legend above all panels. entries: name, look and "line" or "point"."""
-    from matplotlib.lines import Line2D
-
+def key(figure: Figure, entries: Sequence[tuple[str, Look, Literal["line", "point"]]]) -> None:
+    """One legend above all panels. entries: name, look, and how it is drawn."""
     handles = [
         Line2D(
-            [],
-            [],
-            color=look.colour,
-            marker=look.marker,
-            label=name,
-            markersize=5,
-            linestyle=(0, look.dash)
-            if kind == "line" and look.dash
-            else "-"
-            if kind == "line"
-            else "",
+            [], [], color=look.colour, marker=look.marker, label=name, markersize=5,
+            markeredgewidth=0, linestyle=(0, look.dash) if kind == "line" else "",
         )
         for name, look, kind in entries
-    ]
-    figure.legend(
-        handles=handles, loc="outside upper left", ncols=min(len(handles), 6), handlelength=2.6
-    )
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="upper left", ncols=min(len(handles), 6), handlelength=2.6)
 
 
 def write(figure: Figure, path: Path) -> None:

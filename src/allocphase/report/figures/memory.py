@@ -4,59 +4,51 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from allocphase.frames import Run
-from allocphase.report.figures.canvas import MUTED, grid, in_bytes, key
-from allocphase.report.palette import Look, looks
-from allocphase.units import format_count
+from allocphase.report.figures.canvas import grid, in_bytes, in_counts, key, label
+from allocphase.report.source import Source
 
 __all__ = ["memory"]
 
 PAGE_BYTES = 4096
+# How far below the live peak the axis begins; less says nothing of waste.
+DEPTH = 128
 
 
-def memory(run: Run) -> Figure:
+def memory(source: Source) -> Figure:
     """A panel a scenario: RSS growth of each allocator as lines, live bytes as the filled area."""
-    figure, panels = grid(len(run.scenarios), columns=3, panel=(3.5, 2.5), head=0.8, share_y=False)
-    chosen = looks(run.allocators)
-    for axes, scenario in zip(panels, run.scenarios, strict=True):
-        _panel(axes, run, scenario, chosen)
+    figure, panels = grid(
+        len(source.scenarios), columns=3, panel=(3.6, 2.4), top=0.85, bottom=0.5, left=0.85,
+        share=False, gaps=(0.75, 0.6),
+    )  # fmt: skip
+    for axes, scenario in zip(panels, source.scenarios, strict=True):
+        _panel(axes, source, scenario)
         axes.set_title(scenario)
-    figure.supxlabel("operation", fontsize=9, color=MUTED)
-    figure.supylabel("resident memory (lines), live bytes (area)", fontsize=9, color=MUTED)
-    key(figure, [(name, look, "line") for name, look in chosen.items()])
+    label(figure, x="operation", y="resident memory (lines), live bytes (area)")
+    key(figure, [(name, look, "line") for name, look in source.looks.items()])
     return figure
 
 
-def _panel(axes: Axes, run: Run, scenario: str, chosen: dict[str, Look]) -> None:
+def _panel(axes: Axes, source: Source, scenario: str) -> None:
     in_bytes(axes)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_count(value)))
+    in_counts(axes)
     live = None
-    for index, (name, look) in enumerate(chosen.items()):
-        for arrays in run.samples_of(name, scenario, "memory")[:1]:
-            points = arrays["checkpoints"]
-            live = points
-            axes.plot(
-                points["op"],
-                points["rss_bytes"].clip(PAGE_BYTES),
-                color=look.colour,
-                linestyle=(0, look.dash or ()),
-                marker=look.marker,
-                markersize=3.5,
-                markevery=(0.03 + 0.012 * index, 0.2),
-                linewidth=1.2,
-            )
+    for index, name in enumerate(source.arms_of(scenario)):
+        look = source.looks[name]
+        points = source.checkpoints(name, scenario)
+        if points is None:
+            continue
+        live = points
+        axes.plot(
+            points["op"], points["rss_bytes"].clip(PAGE_BYTES), color=look.colour,
+            linestyle=(0, look.dash), marker=look.marker, markersize=3.5, markeredgewidth=0,
+            markevery=(0.03 + 0.012 * index, 0.2), linewidth=1.2,
+        )  # fmt: skip
     if live is not None:
-        bottom = max(PAGE_BYTES, int(live["live_bytes"].max()) // 64)
+        bottom = max(PAGE_BYTES, int(live["live_bytes"].max()) // DEPTH)
         axes.fill_between(
-            live["op"],
-            live["live_bytes"].clip(bottom / 2),
-            bottom / 2,
-            color="#d8dee4",
-            linewidth=0,
-            zorder=0.5,
-        )
-        axes.set_ylim(bottom=bottom / 2, top=axes.get_ylim()[1] * 1.5)
+            live["op"], live["live_bytes"].clip(bottom), bottom,
+            color="#d8dee4", linewidth=0, zorder=0.5,
+        )  # fmt: skip
+        axes.set_ylim(bottom=bottom, top=axes.get_ylim()[1] * 1.5)
         axes.set_xlim(left=0)

@@ -8,69 +8,56 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from allocphase.frames import Run
 from allocphase.metrics import KIND_NAMES
-from allocphase.report.curves import Curve, curves
-from allocphase.report.figures.canvas import MUTED, canvas, grid, in_ns, key
-from allocphase.report.palette import Look, looks
+from allocphase.report.curves import Curve
+from allocphase.report.figures.canvas import MUTED, empty, grid, in_ns, key, label, only_outer
+from allocphase.report.palette import Look
+from allocphase.report.source import Source
 
 __all__ = ["percentiles"]
 
 
-def percentiles(run: Run, scenario: str) -> Figure:
+def percentiles(source: Source, scenario: str) -> Figure:
     """The tail gets as much room as the middle: the axis is the share of slower operations."""
-    found = {name: curves(run, name, scenario) for name in run.allocators}
+    found = {name: source.curves(name, scenario) for name in source.arms_of(scenario)}
+    found = {name: by_kind for name, by_kind in found.items() if by_kind}
     kinds = [kind for kind in KIND_NAMES if any(kind in by_kind for by_kind in found.values())]
     if not kinds:
-        return _empty()
-    chosen = looks(run.allocators)
-    width = 10.5 / max(2, min(3, len(kinds)))
-    figure, panels = grid(len(kinds), columns=3, panel=(width, 3.4), head=0.6)
-    clock_ns = _clock_ns(run, scenario)
+        return empty("no latency was measured")
+    columns = max(2, min(3, len(kinds)))
+    figure, panels = grid(
+        len(kinds), columns=columns, panel=(10.5 / columns, 3.3), top=0.8, bottom=0.55, left=0.75
+    )
     for axes, kind in zip(panels, kinds, strict=True):
-        _panel(axes, {name: by[kind] for name, by in found.items() if kind in by}, chosen)
+        of_kind = {name: by[kind] for name, by in found.items() if kind in by}
+        _panel(axes, of_kind, source.looks, source.clock_ns(scenario))
         axes.set_title(kind)
-        if clock_ns:
-            axes.axhline(clock_ns, color=MUTED, linestyle="--", linewidth=1)
-    panels[0].set_ylabel("latency of one call")
-    figure.supxlabel("percentile", fontsize=9, color=MUTED)
-    key(figure, [(name, chosen[name], "line") for name, by in found.items() if by])
+    finest = min(c.above[-1] for by in found.values() for c in by.values())
+    panels[0].set_xlim(1.0, finest)
+    nines = [10.0**-n for n in range(1, 9) if 10.0**-n > 1.5 * finest]
+    panels[0].xaxis.set_major_locator(FixedLocator([0.5, *nines]))
+    only_outer(panels, columns=columns)
+    label(figure, x="percentile (dashed: what the clock costs)", y="latency of one call")
+    key(figure, [(name, source.looks[name], "line") for name in found])
     return figure
 
 
-def _empty() -> Figure:
-    figure = canvas(width=6, height=1)
-    figure.text(0.5, 0.5, "no latency was measured", ha="center", color=MUTED)
-    return figure
-
-
-def _clock_ns(run: Run, scenario: str) -> float | None:
-    cells = (cell["metrics"] for cell in run.cell_list if cell["scenario"] == scenario)
-    return next((m["clock_floor_ns"] for m in cells if m.get("clock_floor_ns")), None)
-
-
-def _panel(axes: Axes, found: Mapping[str, Curve], chosen: Mapping[str, Look]) -> None:
+def _panel(
+    axes: Axes, found: Mapping[str, Curve], looks: Mapping[str, Look], clock_ns: float | None
+) -> None:
     in_ns(axes)
     axes.set_xscale("log")
     for index, (name, curve) in enumerate(found.items()):
-        look = chosen[name]
+        look = looks[name]
         axes.plot(
-            curve.above,
-            curve.latency_ns,
-            color=look.colour,
-            linestyle=(0, look.dash or ()),
-            marker=look.marker,
-            markersize=4,
-            markevery=(4 + index, 24),
-            label=name,
-        )
-    finest = min(curve.above[-1] for curve in found.values())
-    axes.set_xlim(1.0, finest)
-    nines = [10.0**-n for n in range(1, 9) if 10.0**-n >= finest * 0.99]
-    axes.xaxis.set_major_locator(FixedLocator([0.5, *nines]))
+            curve.above, curve.latency_ns, color=look.colour, linestyle=(0, look.dash),
+            marker=look.marker, markersize=4, markeredgewidth=0,
+            markevery=(4 + index, 24), label=name,
+        )  # fmt: skip
+    if clock_ns:
+        axes.axhline(clock_ns, color=MUTED, linestyle="--", linewidth=1)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda above, _: _percentile(above)))
-    axes.tick_params(labelleft=True)
 
 
 def _percentile(above: float) -> str:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from allocphase.frames import Run
 from allocphase.report.calls import PHASES, call_count, call_names
 from allocphase.report.figures.canvas import MUTED, TEXT, grid
+from allocphase.report.source import Cell, Source
 from allocphase.units import format_count
 
 __all__ = ["syscalls"]
 
-Cell = Mapping[str, Any]
 # (phase, name) of each column; None parts two phases.
 Columns = list[tuple[str, str] | None]
 
@@ -25,13 +23,15 @@ Columns = list[tuple[str, str] | None]
 FULL_DECADES = 6.0
 
 
-def syscalls(run: Run) -> Figure:
+def syscalls(source: Source) -> Figure:
     """A panel a scenario; rows are allocators, columns the calls that any of them made."""
-    height = 0.23 * len(run.allocators) + 1.15
-    figure, panels = grid(len(run.scenarios), columns=2, panel=(5.25, height), head=0.3)
-    for axes, scenario in zip(panels, run.scenarios, strict=True):
-        cells = [cell for cell in run.cell_list if cell["scenario"] == scenario]
-        _panel(axes, cells)
+    height = 0.23 * len(source.names) + 1.1
+    figure, panels = grid(
+        len(source.scenarios), columns=2, panel=(5.25, height), top=0.85, bottom=0.5, left=0.9,
+        share=False, gaps=(0.95, 1.1),
+    )  # fmt: skip
+    for axes, scenario in zip(panels, source.scenarios, strict=True):
+        _panel(axes, source.cells(scenario))
         axes.set_title(scenario, pad=18)
     figure.suptitle(
         "System calls by name; darker is more (log scale).  ?: not seen, since a preloaded "

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from allocphase.frames import Run
 from allocphase.report.figures.canvas import MUTED, TEXT, grid, in_ns
-from allocphase.report.palette import Look, looks
-from allocphase.report.ratios import default_baseline
+from allocphase.report.palette import Look
+from allocphase.report.source import Cell, Source
 from allocphase.units import format_ns
 
 __all__ = ["time_per_op"]
 
-Cell = Mapping[str, Any]
 
-
-def time_per_op(run: Run) -> Figure:
+def time_per_op(source: Source) -> Figure:
     """A panel a scenario, a row an allocator; dots, since a log axis has no zero for bars."""
-    chosen = looks(run.allocators)
-    height = 0.26 * len(run.allocators) + 0.75
-    figure, panels = grid(len(run.scenarios), columns=3, panel=(3.5, height), head=0.35)
-    for axes, scenario in zip(panels, run.scenarios, strict=True):
-        cells = [cell for cell in run.cell_list if cell["scenario"] == scenario]
-        _panel(axes, cells, chosen)
+    names, scenarios = source.names, source.scenarios
+    height = 0.25 * len(names) + 0.75
+    figure, panels = grid(
+        len(scenarios), columns=3, panel=(3.3, height), top=0.6, bottom=0.3, left=_margin(names),
+        share=False, gaps=(0.2, 0.65),
+    )  # fmt: skip
+    for index, (axes, scenario) in enumerate(zip(panels, scenarios, strict=True)):
+        _panel(axes, source.cells(scenario), source)
         axes.set_title(scenario)
+        axes.tick_params(labelleft=index % 3 == 0)
     figure.suptitle(
         "Time per op (log scale). Dashed: the floor, the same trace on the null allocator.  "
-        f"Dotted: {default_baseline(run.allocators)}.",
-        x=0.005,
+        f"Dotted: {source.baseline}.",
+        x=0.01,
         ha="left",
         fontsize=9,
         color=MUTED,
@@ -40,7 +39,12 @@ def time_per_op(run: Run) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, cells: Sequence[Cell], chosen: Mapping[str, Look]) -> None:
+def _margin(names: Sequence[str]) -> float:
+    """Inches for the longest name: some 0.072 a letter at this size."""
+    return 0.25 + 0.072 * max(map(len, names), default=0)
+
+
+def _panel(axes: Axes, cells: Sequence[Cell], source: Source) -> None:
     names = [cell["allocator"] for cell in cells]
     in_ns(axes, "x")
     axes.set_ylim(len(names) - 0.5, -0.5)
@@ -48,10 +52,10 @@ def _panel(axes: Axes, cells: Sequence[Cell], chosen: Mapping[str, Look]) -> Non
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     for row, cell in enumerate(cells):
-        _row(axes, row, cell, chosen[cell["allocator"]])
+        _row(axes, row, cell, source.looks[cell["allocator"]])
     _mark(axes, cells[0]["metrics"].get("floor_ns"), "--")
-    baseline = default_baseline(names)
-    _mark(axes, _time(next(cell for cell in cells if cell["allocator"] == baseline)), ":")
+    base = (cell for cell in cells if cell["allocator"] == source.baseline)
+    _mark(axes, next(map(_time, base), None), ":")
     _room_for_labels(axes, [t for t in map(_time, cells) if t])
 
 

@@ -1,69 +1,60 @@
-"""Every operation's latency in order, coloured by why: system call, page fault or neither."""
+"""Every operation's latency in order, coloured by why: system call, page fault, neither ..."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from allocphase.frames import Run
-from allocphase.report.figures.canvas import MUTED, canvas, grid, in_ns, key
-from allocphase.report.operations import Operations, operations
-from allocphase.report.palette import Look, cause_looks, looks
-from allocphase.report.thin import kept
-from allocphase.units import format_count
+from allocphase.frames import CAUSES
+from allocphase.report.figures.canvas import empty, grid, in_counts, in_ns, key, label, only_outer
+from allocphase.report.palette import Look, cause_looks
+from allocphase.report.points import Points
+from allocphase.report.source import Source
 
 __all__ = ["timeline"]
 
-# A panel is some 350 pixels wide: more points than this lie on top of each other.
-POINTS = 3000
-_SIZES = {"system call": 9.0, "page fault": 9.0, "neither": 2.5}
+_SIZE, _QUIET_SIZE = 3.0, 1.4
+QUIET = "neither"
 
 
-def timeline(run: Run, scenario: str) -> Figure:
+def timeline(source: Source, scenario: str) -> Figure:
     """A panel an allocator with common axes; thinned by thin.kept, which loses no outlier."""
-    cells = {name: operations(run, name, scenario) for name in run.allocators}
-    shown = {name: cell for name, cell in cells.items() if cell.measured}
-    if not shown:
-        figure = canvas(width=6, height=1)
-        figure.text(0.5, 0.5, "no latency was measured", ha="center", color=MUTED)
-        return figure
-    figure, panels = grid(len(shown), columns=3, panel=(3.5, 1.75), head=0.75)
-    chosen, causes = looks(run.allocators), cause_looks()
-    thinned = False
-    for axes, (name, cell) in zip(panels, shown.items(), strict=True):
-        thinned |= _panel(axes, cell, causes)
-        axes.set_title(name, color=chosen[name].colour)
-    low = min(np.nanmin(cell.latency_ns) for cell in shown.values())
-    high = max(np.nanmax(cell.latency_ns) for cell in shown.values())
+    cells = {name: source.points(name, scenario) for name in source.arms_of(scenario)}
+    cells = {name: points for name, points in cells.items() if points.row.size}
+    if not cells:
+        return empty("no latency was measured")
+    figure, panels = grid(len(cells), columns=3, panel=(3.5, 1.75), top=0.62, bottom=0.5, left=0.75)
+    causes = cause_looks()
+    for axes, (name, points) in zip(panels, cells.items(), strict=True):
+        _panel(axes, points, causes)
+        axes.set_title(name, color=source.looks[name].colour)
+    low = min(points.latency_ns.min() for points in cells.values())
+    high = max(points.latency_ns.max() for points in cells.values())
     panels[0].set_ylim(max(low, 1.0) / 1.5, high * 1.8)
-    _captions(figure, causes, thinned=thinned)
+    panels[0].set_xlim(0, max(points.operations for points in cells.values()))
+    only_outer(panels, columns=3)
+    _captions(figure, cells, causes)
     return figure
 
 
-def _panel(axes: Axes, cell: Operations, causes: dict[str, Look]) -> bool:
-    rows = kept(cell.latency_ns, cell.cause, points=POINTS)
+def _panel(axes: Axes, points: Points, causes: Mapping[str, Look]) -> None:
     in_ns(axes)
-    for code, (name, look) in reversed(list(enumerate(causes.items()))):
-        chosen = rows[cell.cause[rows] == code]
-        axes.scatter(
-            chosen,
-            cell.latency_ns[chosen],
-            s=_SIZES[name],
-            color=look.colour,
-            marker=look.marker,
-            linewidths=0,
-            zorder=3 - code,
-        )
-    axes.set_xlim(0, cell.latency_ns.size)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_count(value)))
-    return bool(rows.size < np.count_nonzero(~np.isnan(cell.latency_ns)))
+    in_counts(axes)
+    for code, cause in enumerate(CAUSES):
+        chosen = points.cause == code
+        axes.plot(
+            points.row[chosen], points.latency_ns[chosen], linestyle="", markeredgewidth=0,
+            marker=causes[cause].marker, color=causes[cause].colour,
+            markersize=_QUIET_SIZE if cause == QUIET else _SIZE, zorder=2.5 - 0.1 * code,
+        )  # fmt: skip
 
 
-def _captions(figure: Figure, causes: dict[str, Look], *, thinned: bool) -> None:
+def _captions(figure: Figure, cells: Mapping[str, Points], causes: Mapping[str, Look]) -> None:
+    thinned = any(points.thinned for points in cells.values())
     how = ", thinned: extremes and middle of each stretch, and the slowest calls" if thinned else ""
-    figure.supxlabel(f"operation, in the order of the trace{how}", fontsize=9, color=MUTED)
-    figure.supylabel("latency of one call", fontsize=9, color=MUTED)
-    key(figure, [(name, look, "point") for name, look in causes.items()])
+    label(figure, x=f"operation, in the order of the trace{how}", y="latency of one call")
+    seen = np.unique(np.concatenate([points.cause for points in cells.values()]))
+    key(figure, [(CAUSES[code], causes[CAUSES[code]], "point") for code in seen])

@@ -1,0 +1,119 @@
+"""The memory probe on an allocator whose every page is known."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from allocphase.driver import Probe
+from allocphase.layout import Kind, Touch
+from tests.support.driving import Driver
+from tests.support.plugins import Plugins, plugin
+from tests.support.traces import batch, free, malloc, write_trace
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def test_the_peak_is_what_the_allocator_touched_within_a_percent(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(1000))
+    subject = plugin(plugins("pages"), pages="5", touch="1", release="1")
+    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
+    assert memory["peak_rss_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+    assert memory["peak_mapped_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+    assert memory["rss_after_free_bytes"] < 0.01 * 5000 * PAGE
+    assert memory["peak_live_bytes"] == 1000 * 64
+
+
+def test_what_free_keeps_is_still_there_afterwards(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(1000))
+    subject = plugin(plugins("pages"), pages="5", touch="1")
+    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
+    assert memory["rss_after_free_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+
+
+def test_what_is_mapped_and_never_touched_is_mapped_and_not_resident(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(1000))
+    memory = driver.measure(Probe.MEMORY, path, plugin(plugins("pages"), pages="5")).result[
+        "memory"
+    ]
+    assert memory["peak_mapped_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+    assert memory["peak_rss_bytes"] < 0.01 * 5000 * PAGE
+
+
+@pytest.mark.parametrize("pages", [1, 3, 16])
+def test_each_fault_belongs_to_the_call_that_took_it(
+    driver: Driver, plugins: Plugins, tmp_path: Path, pages: int
+) -> None:
+    path = write_trace(tmp_path / "t", batch(200), touch=Touch.FIRST)
+    subject = plugin(plugins("pages"), pages=str(pages), touch="1", release="1")
+    outcome = driver.measure(Probe.MEMORY, path, subject)
+    assert outcome.arrays["faults"].tolist() == [(op, 0, pages, 0) for op in range(200)]
+    assert outcome.result["memory"]["call_faults"] == 200 * pages
+    assert outcome.result["memory"]["touch_faults"] == 0
+
+
+@pytest.mark.parametrize(
+    ("touch", "faults"), [(Touch.NONE, 0), (Touch.FIRST, 1), (Touch.PAGES, 4), (Touch.ALL, 4)]
+)
+def test_a_fault_of_the_programs_own_touch_is_not_blamed_on_the_call(
+    driver: Driver, plugins: Plugins, tmp_path: Path, touch: Touch, faults: int
+) -> None:
+    path = write_trace(tmp_path / "t", batch(200, 3 * PAGE + 1), touch=touch)
+    outcome = driver.measure(Probe.MEMORY, path, plugin(plugins("pages"), pages="4"))
+    expected = [(op, 0, 0, faults) for op in range(200)] if faults else []
+    assert outcome.arrays["faults"].tolist() == expected
+    assert outcome.result["memory"]["touch_faults"] == 200 * faults
+    assert outcome.result["memory"]["call_faults"] == 0
+
+
+def test_checkpoints_follow_the_live_bytes_of_the_trace(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """100, +300, realloc to 500, -100, calloc +50; a write changes nothing."""
+    ops = [malloc(0, 100), malloc(1, 300), (Kind.REALLOC, 1, 500, 0, 0), (Kind.WRITE, 0, 9, 0, 0)]
+    ops += [free(0), (Kind.CALLOC, 2, 50, 0, 0), free(1), free(2)]
+    path = write_trace(tmp_path / "t", ops)
+    outcome = driver.measure(
+        Probe.MEMORY, path, plugin(plugins("pages"), pages="1", touch="1"), checkpoints=8
+    )
+    points = outcome.arrays["checkpoints"]
+    assert points["op"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert points["live_bytes"].tolist() == [0, 100, 400, 600, 600, 500, 550, 50, 0]
+    assert outcome.result["memory"]["peak_live_bytes"] == 600
+
+
+def test_the_peak_of_live_bytes_has_a_checkpoint_of_its_own(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Two checkpoints would fall on operations 11 and 22; the peak stands after 7."""
+    ops = [op for slot in range(3) for op in (malloc(slot, 8), free(slot))]
+    ops += [malloc(3, 4000), free(3)]
+    ops += [op for slot in range(4, 11) for op in (malloc(slot, 8), free(slot))]
+    path = write_trace(tmp_path / "t", ops)
+    subject = plugin(plugins("pages"), pages="1", touch="1", release="1")
+    outcome = driver.measure(Probe.MEMORY, path, subject, checkpoints=2)
+    points = outcome.arrays["checkpoints"]
+    assert points["op"].tolist() == [0, 7, 11, 22]
+    assert points["live_bytes"].tolist() == [0, 4000, 8, 0]
+    assert outcome.result["memory"]["peak_rss_bytes"] == points["rss_bytes"].max()
+
+
+def test_faults_of_threads_are_named_by_thread(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    ops = batch(40)
+    path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
+    subject = plugin(plugins("pages"), pages="2", touch="1")
+    faults = driver.measure(Probe.MEMORY, path, subject).arrays["faults"]
+    calls = {(op, thread): n for op, thread, n, _ in faults.tolist() if n}
+    assert {key: calls.get(key) for key in calls if key[0] < 20} == {
+        (op, thread): 2 for thread in range(2) for op in range(20)
+    }

@@ -1,0 +1,316 @@
+"""The pytest plug-in inside pytest, on real driver processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import allocphase
+from allocphase.machine import environment
+from allocphase.metrics import process_time_ns
+from tests.support.plugins import ROOT, Plugins
+
+pytest_plugins = ["pytester"]
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("name", ["phase2", "phase21"])
+def test_cell(allocphase_cell, name, request):
+    cell = allocphase_cell(name, "phase-report", rounds=3)
+    assert cell.status == "ok"
+    assert cell.syscalls == ({"mmap": 1000, "munmap": 1000} if name == "phase2" else {})
+    (request.config.rootpath / f"{name}.path").write_text(str(cell.path))
+
+def test_plain(benchmark):
+    benchmark(int)
+"""
+COUNTS_ONLY = """
+def test_cell(allocphase_cell, benchmark, request):
+    cell = allocphase_cell("phase1", "phase-report", rounds=3, probes=["syscalls"])
+    assert cell.syscalls_per_op == 0
+    (request.config.rootpath / "rounds").write_text(f"{len(cell.durations_s)} {benchmark.stats}")
+"""
+Pytester = pytest.Pytester
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the file that the first test saves and others compare with."""
+    return tmp_path_factory.mktemp("baseline")
+
+
+def _run(pytester: Pytester, *arguments: str) -> pytest.RunResult:
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+
+
+def _saved(pytester: Pytester) -> dict[str, Any]:
+    (path,) = pytester.path.glob(".benchmarks/*/*.json")
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pytester], dict[str, Any]]:
+    """Saves TESTS once with --benchmark-autosave; copies file and runs into other tests' folders."""
+    keep = tmp_path_factory.mktemp("saved")
+
+    def give(pytester: Pytester) -> dict[str, Any]:
+        pytester.makepyfile(test_cells=TESTS)
+        if not (keep / "done").exists():
+            base = keep / "runs"
+            result = _run(pytester, "--benchmark-autosave", f"--basetemp={base}")
+            result.assert_outcomes(passed=3)
+            shutil.copytree(pytester.path, keep / "done")
+        shutil.copytree(keep / "done", pytester.path, dirs_exist_ok=True)
+        return _saved(pytester)
+
+    return give
+
+
+Saved = Callable[[Pytester], dict[str, Any]]
+
+
+def _change(pytester: Pytester, change: Callable[[dict[str, Any]], None]) -> None:
+    (path,) = pytester.path.glob(".benchmarks/*/*.json")
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def _one_cell(document: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(b for b in document["benchmarks"] if b["param"] == name)
+    return found
+
+
+# ---- What is recorded --------------------------------------------------------------------
+
+
+def test_the_journals_durations_are_saved_bit_for_bit(pytester: Pytester, saved: Saved) -> None:
+    document = saved(pytester)
+    for name in ("phase2", "phase21"):
+        run = allocphase.load((pytester.path / f"{name}.path").read_text())
+        records = [r for r in run.records_of(name, "phase-report") if r.probe == "throughput"]
+        assert len(records) == 3
+        data = _one_cell(document, name)["stats"]
+        assert data["rounds"] == 3
+        assert data["min"] == min(process_time_ns(record) / 1e9 for record in records)
+        assert data["max"] == max(process_time_ns(record) / 1e9 for record in records)
+
+
+def test_every_duration_is_in_the_json_in_order(pytester: Pytester) -> None:
+    pytester.makepyfile(test_cells=TESTS)
+    _run(pytester, "--benchmark-json=all.json", "-k", "phase21").assert_outcomes(
+        passed=1, deselected=2
+    )
+    run = allocphase.load((pytester.path / "phase21.path").read_text())
+    records = [r for r in run.records_of("phase21", "phase-report") if r.probe == "throughput"]
+    bench = json.loads((pytester.path / "all.json").read_text())["benchmarks"][0]
+    assert bench["stats"]["data"] == [process_time_ns(record) / 1e9 for record in records]
+    assert bench["options"]["timer"] == "allocphase_virtual_clock"
+
+
+def test_counts_tails_and_memory_are_in_the_extra_info(pytester: Pytester, saved: Saved) -> None:
+    bench = _one_cell(saved(pytester), "phase2")
+    info = bench["extra_info"]
+    assert bench["group"] == "phase-report"
+    assert info["syscalls"]["operation"] == {"mmap": 1000, "munmap": 1000}
+    assert info["latency_ns"]["malloc"]["p99_9"] is None or info["latency_ns"]["malloc"]["p99"] > 0
+    assert info["peak_rss_bytes"] > info["peak_live_bytes"] > 0
+    assert info["allocator_config"]["objects_per_slab"] == "1"
+
+
+def test_the_machine_info_has_the_fingerprint(pytester: Pytester, saved: Saved) -> None:
+    fingerprint = saved(pytester)["machine_info"]["allocphase"]
+    facts = environment()
+    for fact in ("cpu", "kernel", "libc", "transparent_huge_pages"):
+        assert fingerprint[fact] == facts[fact]
+
+
+# ---- Comparing ---------------------------------------------------------------------------
+
+
+def test_cells_are_compared_with_a_baseline_of_this_machine(
+    pytester: Pytester, saved: Saved
+) -> None:
+    saved(pytester)
+    result = _run(pytester, "--benchmark-compare", "-k", "phase21")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*benchmark 'phase-report': 2 tests*"])
+    result.stdout.fnmatch_lines_random(["test_cell*phase21*(NOW)*", "test_cell*phase21*(0001_*"])
+
+
+def _another_kernel(document: dict[str, Any]) -> None:
+    document["machine_info"]["allocphase"]["kernel"] = "2.4.0-other"
+
+
+def test_a_baseline_of_another_machine_ends_the_session_and_names_the_way_out(
+    pytester: Pytester, saved: Saved
+) -> None:
+    saved(pytester)
+    _change(pytester, _another_kernel)
+    result = _run(pytester, "--benchmark-compare")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: the baseline of *kernel '2.4.0-other' there*"])
+    result.stderr.fnmatch_lines(["*--allocphase-allow-machine-mismatch*"])
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_a_baseline_of_another_machine_is_compared_when_that_is_allowed(
+    pytester: Pytester, saved: Saved
+) -> None:
+    saved(pytester)
+    _change(pytester, _another_kernel)
+    allow = "--allocphase-allow-machine-mismatch"
+    result = _run(pytester, "--benchmark-compare", allow, "-k", "phase21")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*benchmark 'phase-report': 2 tests*"])
+
+
+def test_a_baseline_without_cells_is_none_of_our_business(pytester: Pytester, saved: Saved) -> None:
+    def only_plain(document: dict[str, Any]) -> None:
+        _another_kernel(document)
+        document["benchmarks"] = [b for b in document["benchmarks"] if b["name"] == "test_plain"]
+
+    saved(pytester)
+    _change(pytester, only_plain)
+    _run(pytester, "--benchmark-compare", "-k", "plain").assert_outcomes(passed=1, deselected=2)
+
+
+def test_a_scenario_that_changed_since_the_baseline_fails_its_test(
+    pytester: Pytester, saved: Saved
+) -> None:
+    def another_trace(document: dict[str, Any]) -> None:
+        _one_cell(document, "phase21")["extra_info"]["scenario_digest"] = "0" * 64
+
+    saved(pytester)
+    _change(pytester, another_trace)
+    result = _run(pytester, "--benchmark-compare", "-k", "phase21")
+    result.assert_outcomes(failed=1, deselected=2)
+    result.stdout.fnmatch_lines(["*the scenario has changed since the baseline*"])
+
+
+def test_the_histogram_is_drawn_from_cells(
+    pytester: Pytester, needs: Callable[..., None]
+) -> None:
+    present = importlib.util.find_spec("pygal")
+    needs(present, "pygal", install="pip install 'pytest-benchmark[histogram]'")
+    pytester.makepyfile(test_cells=COUNTS_ONLY)
+    _run(pytester, "--benchmark-histogram=cells").assert_outcomes(passed=1)
+    assert "3 rounds" in (pytester.path / "cells-phase-report.svg").read_text()
+
+
+# ---- Where nothing is recorded -----------------------------------------------------------
+
+
+def test_a_disabled_benchmark_runs_one_round_and_returns_the_cell(pytester: Pytester) -> None:
+    pytester.makepyfile(test_cells=COUNTS_ONLY)
+    _run(pytester, "--benchmark-disable").assert_outcomes(passed=1)
+    assert (pytester.path / "rounds").read_text() == "1 None"
+
+
+def test_an_xdist_worker_runs_one_round_and_returns_the_cell(pytester: Pytester) -> None:
+    pytester.makepyfile(test_cells=COUNTS_ONLY)
+    # What the controller's configuration looks like, for pytest-benchmark disables itself by it.
+    pytester.makeconftest("def pytest_addoption(parser): parser.addoption('--dist', default='load')")
+    _run(pytester).assert_outcomes(passed=1)
+    assert (pytester.path / "rounds").read_text() == "1 None"
+
+
+def test_a_cell_counts_as_a_benchmark_when_only_those_are_run(pytester: Pytester) -> None:
+    pytester.makepyfile(test_cells=COUNTS_ONLY.replace("benchmark, ", "").replace("benchmark.", ""))
+    pytester.makepyfile(test_other="def test_other(): pass")
+    text = (pytester.path / "test_cells.py").read_text().replace("{stats}", "")
+    (pytester.path / "test_cells.py").write_text(text)
+    _run(pytester, "--benchmark-only").assert_outcomes(passed=1, skipped=1)
+    _run(pytester, "--benchmark-skip").assert_outcomes(passed=1, skipped=1)
+
+
+def test_the_markers_options_of_the_test_are_kept(pytester: Pytester) -> None:
+    marked = "import pytest\n@pytest.mark.benchmark(group='mine', timer=int)" + COUNTS_ONLY
+    pytester.makepyfile(test_cells=marked)
+    result = _run(pytester)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*benchmark 'mine': 1 tests*"])
+
+
+def test_without_pytest_benchmark_the_fixture_names_the_extra(pytester: Pytester) -> None:
+    pytester.makepyfile(test_cells=COUNTS_ONLY, test_other="def test_other(): pass")
+    pytester.makepyfile(test_cells=COUNTS_ONLY.replace("benchmark, ", ""))
+    result = _run(pytester, "-p", "no:benchmark")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*needs pytest-benchmark*pip install 'allocphase?pytest?'*"])
+
+
+def test_a_session_without_cells_imports_nothing_heavy(pytester: Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_modules(benchmark):
+            benchmark(int)
+            heavy = {"numpy", "pandas", "scipy", "click", "matplotlib", "allocphase.runner"}
+            assert "allocphase.pytest_plugin" in sys.modules
+            assert not heavy & sys.modules.keys()
+        """
+    )
+    _run(pytester, "--benchmark-json=it.json").assert_outcomes(passed=1)
+
+
+# ---- What goes wrong ---------------------------------------------------------------------
+
+
+def test_a_cell_that_crashes_fails_its_test_with_the_message(
+    pytester: Pytester, plugins: Plugins
+) -> None:
+    crashing = f"crashing={plugins('ends')}?way=segv&in=malloc"
+    pytester.makepyfile(
+        f"def test_it(allocphase_cell): allocphase_cell({crashing!r}, 'phase-report')"
+    )
+    result = _run(pytester, "--benchmark-json=it.json")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["allocphase: crashing?* on phase-report: crashed: *SIGSEGV*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert json.loads((pytester.path / "it.json").read_text())["benchmarks"] == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("allocphase_cell('phase11', 'phase-report')", "*did you mean 'phase1'*"),
+        (
+            "[allocphase_cell(a, 'phase-report', probes=[]) for a in ('phase1', 'phase21')]",
+            "*one cell a test: parametrize*",
+        ),
+    ],
+)
+def test_what_is_no_cell_fails_its_test_with_advice(
+    call: str, message: str, pytester: Pytester
+) -> None:
+    pytester.makepyfile(f"def test_it(allocphase_cell): {call}")
+    result = _run(pytester, "--benchmark-disable")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([message])
+
+
+def test_a_cell_that_is_asked_for_too_late_says_so(pytester: Pytester) -> None:
+    pytester.makepyfile(
+        "def test_it(request): request.getfixturevalue('allocphase_cell')('phase1', 'phase-report')"
+    )
+    result = _run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*must be an argument of the test*"])
+
+
+def test_the_example_of_the_documentation_passes(pytester: Pytester) -> None:
+    text = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    pytester.makepyfile(test_example=example)
+    _run(pytester, "--benchmark-disable").assert_outcomes(passed=2)

@@ -1,0 +1,106 @@
+"""A wheel, installed into an empty environment: what lands where, and that it works there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.support.plugins import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory, needs: object) -> Path:
+    """Built without network, in a folder of its own: the checkout's build/ stays as it is."""
+    assert callable(needs)
+    found = subprocess.run([sys.executable, "-c", "import scikit_build_core, pip"]).returncode == 0
+    needs(found, "scikit-build-core and pip", install="pip install scikit-build-core")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
+    command += [f"--config-settings=build-dir={folder / 'build'}", "-w", str(folder), str(ROOT)]
+    subprocess.run(command, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that holds the wheel and nothing else, not even pip."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
+    command = ["install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
+    subprocess.run([*pip, *command, str(wheel)], check=True)
+    return folder
+
+
+def site_packages(environment: Path) -> Path:
+    (found,) = environment.glob("lib/python*/site-packages")
+    return found
+
+
+def test_the_wheel_serves_every_python_of_this_machine_s_kind(wheel: Path) -> None:
+    name, version, python, abi, platform = wheel.stem.split("-")
+    assert (name, python, abi) == ("allocphase", "py3", "none")
+    assert version
+    machine = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    assert platform == machine
+    assert platform.startswith("linux_")
+
+
+def test_nothing_but_the_package_and_its_command_is_installed(environment: Path) -> None:
+    installed = sorted(path.name for path in site_packages(environment).iterdir())
+    assert len(installed) == 2
+    assert installed[0].startswith("allocphase-")
+    assert installed[0].endswith(".dist-info")
+    assert installed[1] == "allocphase"
+    python = {"python", "python3", f"python{sys.version_info.major}.{sys.version_info.minor}"}
+    commands = {path.name for path in (environment / "bin").iterdir()} - python
+    assert {name for name in commands if "ctivate" not in name} == {"allocphase"}
+    unusual = {"bin", "include", "lib", "lib64", "pyvenv.cfg"}
+    assert {path.name for path in environment.iterdir()} <= unusual
+
+
+def test_the_collections_the_driver_and_the_header_are_inside_and_sources_are_not(
+    environment: Path,
+) -> None:
+    package = site_packages(environment) / "allocphase"
+    for expected in ("cli.py", "driver/allocphase-driver", "driver/allocphase.h"):
+        assert (package / expected).is_file(), expected
+    for name in os.listdir(ROOT / "allocators"):
+        if (ROOT / "allocators" / name / "allocator.toml").is_file():
+            assert (package / "allocators" / name / "allocator.toml").is_file()
+        if (ROOT / "allocators" / name / f"{name}.c").is_file():
+            assert (package / "allocators" / name / f"{name}.so").is_file()
+    scenarios = {path.name for path in (ROOT / "scenarios").glob("*.toml")}
+    assert {path.name for path in (package / "scenarios").iterdir()} == scenarios
+    unwanted = [p for p in package.rglob("*") if p.suffix in (".c", ".pyc", ".o")]
+    assert unwanted == []
+
+
+def test_the_installed_command_measures(environment: Path, tmp_path: Path) -> None:
+    """With this interpreter's click and numpy behind it: the wheel brings no dependency."""
+    behind = site_packages(environment) / "behind.pth"
+    behind.write_text(sysconfig.get_path("purelib") + "\n")
+    try:
+        command = [str(environment / "bin" / "allocphase"), "run", "-a", "phase21", "-p", "verify"]
+        done = subprocess.run(
+            [*command, "-s", "phase-report", "--out", str(tmp_path / "out"), "--json", "-"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        where = subprocess.run(
+            [str(environment / "bin" / "allocphase"), "abi"], capture_output=True, text=True
+        )
+    finally:
+        behind.unlink()
+    assert done.returncode == 0, done.stderr
+    assert '"verified": true' in done.stdout
+    assert where.stdout.strip() == str(
+        site_packages(environment) / "allocphase" / "driver" / "allocphase.h"
+    )

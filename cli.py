@@ -7,6 +7,7 @@ modules are imported by the command that needs them, so that --help stays quick.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from allocphase.scenario import Scenario
 
 PROBES = ("throughput", "latency", "syscalls", "memory", "verify")
+QUICK_PROBES = PROBES[:-1]
+QUICK_ROUNDS = 2
 BACKENDS = ("auto", "dispatch", "ptrace")
 
 
@@ -90,6 +93,17 @@ def main() -> None:
     help="Processes of each timed cell.",
 )
 @click.option(
+    "--quick",
+    is_flag=True,
+    help="A first look: two rounds, short passes, no verify. Never to be gated.",
+)
+@click.option(
+    "--time-budget",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    help="Start no round that would end later.",
+)
+@click.option(
     "--seed",
     default=None,
     type=click.IntRange(0, 2**32 - 1),
@@ -125,6 +139,8 @@ def run(
     sweep: str | None,
     probes: Sequence[str],
     rounds: int,
+    quick: bool,
+    time_budget: float | None,
     seed: int | None,
     timeout: float,
     syscall_backend: str,
@@ -149,8 +165,10 @@ def run(
     request = Request(
         allocators=_chosen_allocators(allocators),
         scenarios=_chosen_scenarios(scenarios, sweep),
-        probes=[Probe(name) for name in probes or PROBES],
-        rounds=rounds,
+        probes=[Probe(name) for name in probes or (QUICK_PROBES if quick else PROBES)],
+        rounds=min(rounds, QUICK_ROUNDS) if quick else rounds,
+        quick=quick,
+        time_budget_s=time_budget or math.inf,
         seed=draw_seed() if seed is None else seed,
         timeout_s=timeout,
         syscall_backend=syscall_backend,

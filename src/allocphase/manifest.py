@@ -24,6 +24,7 @@ def describe_run(
     *,
     label: str,
     command: Sequence[str],
+    quick: bool,
 ) -> dict[str, object]:
     """The manifest of a run that is about to start; `scenarios` by `describe_scenario`."""
     return {
@@ -39,6 +40,7 @@ def describe_run(
             "cpus": list(plan.cpus),
             "syscall_backend": plan.syscall_backend,
             "processes": process_count(plan),
+            "quick": quick,
         },
         "allocators": [_describe_allocator(allocator) for allocator in plan.allocators],
         "scenarios": list(scenarios),

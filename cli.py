@@ -20,6 +20,7 @@ from allocphase.errors import AllocphaseError, NothingMeasuredError
 
 if TYPE_CHECKING:
     from allocphase.allocator import Allocator
+    from allocphase.claims import ClaimsFile
     from allocphase.frames import Run
     from allocphase.scenario import Scenario
 
@@ -185,7 +186,7 @@ def run(
     if json_path != "-":
         _print_summary(finished)
     if with_report:
-        _render(finished)
+        _render(finished, aside=json_path == "-")
     click.echo(f"run directory: {folder}", err=True)
     if not any(cell["metrics"] and cell["status"] == "ok" for cell in finished.cell_list):
         raise NothingMeasuredError("no cell was measured: see the statuses above")
@@ -203,6 +204,120 @@ def report(directory: Path) -> None:
     from allocphase import frames
 
     _render(frames.load(directory))
+
+
+@main.command()
+@click.argument("file")
+@click.option(
+    "--run",
+    "directory",
+    type=click.Path(path_type=Path),
+    help="Judge this run directory; measure nothing.",
+)
+@click.option(
+    "-r",
+    "--rounds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Processes of each timed cell; an interval needs five.",
+)
+@click.option(
+    "--timeout",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 86400),
+    help="Seconds after which a process is killed.",
+)
+@click.option(
+    "--out",
+    default=Path("out"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder that the run directory goes into.",
+)
+@click.option("--label", default="claims", show_default=True, help="Part of its name.")
+@click.option("--json", "json_path", metavar="PATH|-", help="Write the verdicts; - is stdout.")
+@click.option("--export-markdown", "markdown_path", metavar="PATH", help="Write them as a table.")
+@click.pass_context
+def claims(
+    ctx: click.Context,
+    file: str,
+    directory: Path | None,
+    rounds: int,
+    timeout: float,
+    out: Path,
+    label: str,
+    json_path: str | None,
+    markdown_path: str | None,
+) -> None:
+    """Put claims to the test: measure what they need, and judge each by its figures.
+
+    FILE is a path, or the name of a file that comes with allocphase, such as phase-report. Exit
+    code 3 when a measurement contradicts a claim, 5 when nothing was measured.
+
+    \b
+    Example:
+      allocphase claims phase-report
+      allocphase claims promises.toml --run out/20261123-101500-bench --json -
+    """
+    from allocphase import frames
+    from allocphase.claims import (
+        exit_code,
+        judge,
+        load,
+        print_section,
+        section_document,
+        section_markdown,
+        write_section,
+    )
+
+    promised = load(file)
+    measured = frames.load(directory) if directory else None
+    if measured is None:
+        measured = _measure_claims(promised, rounds, timeout, out, label)
+    section = judge(promised, measured)
+    if measured is not None:
+        write_section(section, measured.path)
+    if json_path != "-":
+        print_section(section)
+    if json_path:
+        _write_json_document(section_document(section), json_path)
+    if markdown_path:
+        _write_text(section_markdown(section), markdown_path)
+    ctx.exit(exit_code(section, measured_now=directory is None))
+
+
+def _measure_claims(
+    promised: ClaimsFile, rounds: int, timeout_s: float, out: Path, label: str
+) -> Run | None:
+    """Runs what the claims need; None when they need nothing."""
+    from allocphase import frames
+    from allocphase.claims import requirements
+    from allocphase.driver import DriverExecutor, Probe
+    from allocphase.progress_line import progress_line
+    from allocphase.runner import Request, draw_seed
+    from allocphase.runner import run as run_plan
+
+    needed = requirements(promised)
+    if not needed.cells:
+        return None
+    request = Request(
+        allocators=_chosen_allocators(needed.allocators),
+        scenarios=_chosen_scenarios(needed.scenarios, None),
+        probes=[Probe(name) for name in needed.probes],
+        rounds=rounds,
+        seed=draw_seed(),
+        timeout_s=timeout_s,
+        syscall_backend=BACKENDS[0],
+        out=out,
+        label=label,
+        command=["allocphase", *sys.argv[1:]],
+    )
+    with progress_line(sys.stderr) as progress:
+        folder = run_plan(request, DriverExecutor(), progress=progress)
+    click.echo(f"run directory: {folder}", err=True)
+    return frames.load(folder)
 
 
 @main.command(name="list")
@@ -296,12 +411,21 @@ def _write_results(finished: Run) -> None:
 def _write_json(finished: Run, target: str) -> None:
     from allocphase.export import cells_document
 
-    text = json.dumps(cells_document(finished), indent=2, ensure_ascii=False, allow_nan=False)
+    _write_json_document(cells_document(finished), target)
+
+
+def _write_json_document(document: dict[str, Any], target: str) -> None:
+    """`-` is stdout."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if target == "-":
-        click.echo(text)
-        return
+        click.echo(text, nl=False)
+    else:
+        _write_text(text, target)
+
+
+def _write_text(text: str, target: str) -> None:
     try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
+        Path(target).write_text(text, encoding="utf-8")
     except OSError as error:
         raise AllocphaseError(f"{target}: {error.strerror}") from error
 
@@ -312,10 +436,11 @@ def _print_summary(finished: Run) -> None:
     print_summary(finished)
 
 
-def _render(finished: Run) -> None:
+def _render(finished: Run, *, aside: bool = False) -> None:
+    """`aside`: stdout belongs to other data."""
     from allocphase.report import render
 
-    click.echo(f"report: {render(finished)}")
+    click.echo(f"report: {render(finished)}", err=aside)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ static void check_placement(struct worker *worker, const struct cell *cell,
   const struct allocphase_allocator *table = &worker->session->subject.table;
   /* Where the driver emulates an alignment, the object starts later than its block. */
   bool emulated = cell->align_log2 && !table->aligned_alloc;
-  uintptr_t start = (uintptr_t)cell_object(cell);
+  uintptr_t start = emulated ? (uintptr_t)cell_object(cell) : (uintptr_t)cell->block;
   uintptr_t alignment = cell->align_log2 && !emulated ? (uintptr_t)1 << cell->align_log2
                         : cell->size <= 8             ? 8
                                                       : 16;

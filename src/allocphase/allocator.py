@@ -95,7 +95,7 @@ def _points(spec: str, settings: str) -> list[dict[str, str]]:
     axes: list[list[tuple[str, str]]] = []
     for setting in settings.split("&") if settings else []:
         key, equals, values = setting.partition("=")
-        if not key or not equals or not values:
+        if not key or not equals or not all(values.split(",")):
             raise UsageError(f"allocator {spec!r}: settings are written key=value&key=value")
         axes.append([(key, value) for value in values.split(",")])
     return [dict(point) for point in itertools.product(*axes)]
@@ -166,6 +166,9 @@ def _read(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path}: {key}: missing, or not a string")
     if table["kind"] not in ("plugin", "preload", "libc"):
         raise UsageError(f"{path}: kind: must be plugin, preload or libc, not {table['kind']!r}")
+    for key, kind in (("config", "plugin"), ("preload", "preload")):
+        if key in table and table["kind"] != kind:
+            raise UsageError(f"{path}: {key}: is for kind {kind!r} only")
     preload = table.get("preload", {})
     if table["kind"] == "preload" and not _PRELOAD_KEYS.issuperset(preload):
         raise UsageError(f"{path}: preload: knows {', '.join(sorted(_PRELOAD_KEYS))} only")

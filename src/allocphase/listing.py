@@ -37,7 +37,8 @@ def scenarios(*, verbose: bool) -> str:
     for found in scenario.collection():
         title = found.title.partition(":")[0] if not verbose else found.title
         mark = "*" if found.default else " "
-        lines.append(textwrap.shorten(f"{mark} {found.name:<20} {title}", WIDTH, placeholder="..."))
+        room = WIDTH - 23
+        lines.append(f"{mark} {found.name:<20} {textwrap.shorten(title, room, placeholder='...')}")
         if verbose:
             lines.append(_block("stands for", found.stands_for))
             lines.append(_block("source", found.source))

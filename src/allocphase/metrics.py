@@ -167,7 +167,7 @@ def _describe(values: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) ->
     total = int(counts.sum())
     found = quantiles(values, list(QUANTILES.values()), counts=counts)
     described: Metrics = {
-        name: float(value) if total * (1 - q) >= 1 else None
+        name: float(value) if round(total * (1 - q), 6) >= 1 else None
         for (name, q), value in zip(QUANTILES.items(), found, strict=True)
     }
     described["max"] = float(values.max())

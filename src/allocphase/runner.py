@@ -19,7 +19,7 @@ from pathlib import Path
 
 from allocphase.allocator import Allocator, resolve
 from allocphase.driver import Executor, Job, Outcome, Probe
-from allocphase.errors import AllocphaseError
+from allocphase.errors import AllocphaseError, UsageError
 from allocphase.machine import timed_cpus
 from allocphase.manifest import describe_run, describe_scenario
 from allocphase.plan import FLOOR, TIMED, Plan, Workload, process_count, round_jobs, untimed_jobs
@@ -68,6 +68,7 @@ class Session:
 
     def __init__(self, request: Request, executor: Executor, *, progress: Progress) -> None:
         started = datetime.datetime.now(tz=datetime.UTC)
+        allocators = _with_floor(request)
         self.path = _new_folder(request, started)
         self._executor = executor
         self._progress = progress
@@ -75,7 +76,7 @@ class Session:
         self._done = 0
         workloads, entries = _write_traces(request.scenarios, self._writer)
         self.plan = Plan(
-            allocators=_with_floor(request),
+            allocators=allocators,
             workloads=workloads,
             probes=request.probes,
             rounds=request.rounds,
@@ -164,6 +165,8 @@ def _with_floor(request: Request) -> tuple[Allocator, ...]:
     chosen = tuple(request.allocators)
     if any(not a.correct for a in chosen) or not set(TIMED) & set(request.probes):
         return chosen
+    if any(a.name == FLOOR for a in chosen):
+        raise UsageError(f"allocator {FLOOR!r} is the floor: give yours another NAME")
     return (*resolve(FLOOR), *chosen)
 
 

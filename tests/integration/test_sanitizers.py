@@ -58,7 +58,8 @@ def run_clean(driver: Path, out: Path, arguments: Sequence[str], status: str = "
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, env={**os.environ, **options}
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert not done.stderr, done.stderr
+    assert done.returncode == 0
     assert f'"status":"{status}"' in (out / "result.json").read_text()
 
 
@@ -94,7 +95,7 @@ def test_every_other_way_through_a_probe_is_clean(
 @pytest.mark.parametrize(
     ("name", "setting", "status"),
     [
-        ("broken", "fault=overlap", "corrupt"),
+        ("broken", "fault=misalign", "corrupt"),
         ("broken", "fault=check", "corrupt"),
         ("empty", "none=0", "unsupported"),
         ("calls", "mmaps=1", "ok"),
@@ -109,21 +110,9 @@ def test_every_early_end_is_clean(
 
 
 def test_an_error_is_not_overlooked(build: Path, plugins: Plugins, tmp_path: Path) -> None:
-    """The same check on a plug-in that does damage: what passes above has been looked at."""
-    path = write_trace(tmp_path / "t", [malloc(0, 8), malloc(1, 8), free(0), free(1)])
-    source = tmp_path / "damage.c"
-    source.write_text(
-        (ROOT / "tests" / "c" / "libc.c")
-        .read_text()
-        .replace(".malloc = malloc", ".malloc = short_malloc")
-        .replace(
-            "static void libc_fini",
-            "static void *short_malloc(size_t size) { return malloc(size - 1); }\n"
-            "static void libc_fini",
-        )
-    )
-    command = ["cc", "-shared", "-fPIC", f"-I{ROOT / 'driver'}", f"-I{ROOT / 'tests' / 'c'}"]
-    subprocess.run([*command, "-o", str(tmp_path / "damage.so"), str(source)], check=True)
-    arguments = ["--trace", str(path), "--probe", "verify", "--plugin", str(tmp_path / "damage.so")]
-    with pytest.raises(AssertionError, match="AddressSanitizer"):
+    """On a plug-in that does damage: so what passes above has been looked at."""
+    path = write_trace(tmp_path / "t", batch(2, size=8))
+    short = str(plugins("libc", "SHORT"))
+    arguments = ["--trace", str(path), "--probe", "verify", "--plugin", short]
+    with pytest.raises(AssertionError, match="AddressSanitizer: heap-buffer-overflow"):
         run_clean(build / "allocphase-driver", tmp_path, arguments)

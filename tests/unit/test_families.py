@@ -243,6 +243,12 @@ def test_a_freed_slot_is_used_by_the_next_birth() -> None:
     assert ops["slot"].tolist() == [0, 1, 0, 0, 2, 2, 2, 1, 0, 2]
 
 
+def test_a_birth_comes_before_a_death_of_the_same_tick() -> None:
+    ops = lived(np.array([0, 10]), np.array([10, 20]), np.array([1, 2]))
+    assert ops["size"].tolist() == [1, 2, 0, 0]
+    assert ops["slot"].tolist() == [0, 1, 0, 1]
+
+
 # ---- Tags --------------------------------------------------------------------------
 
 

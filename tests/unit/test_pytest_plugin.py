@@ -117,6 +117,7 @@ def _order(folder: Path, **changes: Any) -> Order:
         timeout_s=60.0,
         out=folder,
         test="test_it",
+        recorded=True,
     )
     return dataclasses.replace(order, **changes)
 
@@ -168,6 +169,13 @@ def test_a_floor_that_ends_badly_costs_the_floor_only(tmp_path: Path) -> None:
 def test_throughput_is_measured_whatever_the_probes(tmp_path: Path) -> None:
     wanted = request(_order(tmp_path, probes=("syscalls", "memory")))
     assert list(wanted.probes) == [Probe.THROUGHPUT, Probe.SYSCALLS, Probe.MEMORY]
+
+
+def test_what_is_recorded_nowhere_is_one_short_round(tmp_path: Path) -> None:
+    disabled = request(_order(tmp_path, rounds=5, recorded=False))
+    enabled = request(_order(tmp_path, rounds=5))
+    assert (disabled.rounds, disabled.quick) == (1, True)
+    assert (enabled.rounds, enabled.quick) == (5, False)
 
 
 @pytest.mark.parametrize(

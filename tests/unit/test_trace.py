@@ -6,7 +6,9 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -412,6 +414,40 @@ def test_a_count_that_wraps_around_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content.tobytes())
     with pytest.raises(UsageError, match="its counts make it"):
         trace.read(path)
+
+
+def contradicting(column: str, value: int) -> Trace:
+    """A trace whose digest is right and one of whose derived values is not."""
+    made = one_thread((M, 0, 8), (M, 1, 9), (F, 1, 0), (F, 0, 0))
+    if column in ("slot_count", "peak_live_bytes", "peak_live_op", "build_ops"):
+        changes: dict[str, Any] = {column: value}
+        return sealed(replace(made, **changes))
+    rows = made.ops if column in ("epoch", "kind_flags") else made.threads
+    rows[column][-1] = value
+    return sealed(made)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("slot_count", 3, "has slot_count 3; its operations use 2 slots"),
+        ("peak_live_bytes", 16, r"has live peak \(bytes, op\) \(16, 1\), not \(17, 1\)"),
+        ("peak_live_op", 2, r"not \(17, 1\)"),
+        ("build_ops", 5, "has 5 build operations of 4"),
+        ("epoch", 2, "op 3 has epoch 2"),
+        ("kind_flags", F | WAIT << 4, "op 3 has wrong WAIT or POST flags"),
+        ("first_op", 1, "has thread 0 start at op 1, not 0"),
+        ("op_count", 3, "has 3 operations in its threads"),
+        ("predecessor", 0, "thread 0 must follow no thread"),
+        ("lane", 1, "thread 0 has lane 1"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(
+    tmp_path: Path, column: str, value: int, reason: str
+) -> None:
+    trace.write(contradicting(column, value), tmp_path / "x.trace")
+    with pytest.raises(TraceError, match=reason):
+        trace.read(tmp_path / "x.trace")
 
 
 # ---- All threads can end ----------------------------------------------------------

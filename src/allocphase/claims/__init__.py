@@ -17,7 +17,7 @@ from allocphase.claims.document import read_section, section_document, write_sec
 from allocphase.claims.file import Claim, ClaimsFile, load
 from allocphase.claims.finding import Finding
 from allocphase.claims.markdown import section_markdown
-from allocphase.claims.requirements import Requirements, requirements
+from allocphase.claims.needs import Requirements, requirements
 from allocphase.claims.section import Judged, Section, exit_code, judge
 from allocphase.claims.verdict import Verdict
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import IO
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -26,13 +27,18 @@ _STYLES = {
     Verdict.CONSISTENT: "green",
 }
 _VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
+# A longer identifier is folded; the figures keep what is left of the 80 columns.
+_ID_WIDTH = 12
 
 
 def print_section(section: Section, stream: IO[str] | None = None) -> None:
     """Prints every claim to `stream` (stdout). Colour only on a terminal."""
     console = Console(file=stream or sys.stdout, width=WIDTH, highlight=False, markup=False)
     console.print(Text(section.title, style="bold"))
-    console.print(Text(f"{section.source}\nrun: {section.run}, {section.machine}\n", style="dim"))
+    console.print(Text(section.source, style="dim"))
+    console.print(
+        Text(f"Run: {section.run}, {section.machine}\n".replace(", \n", "\n"), style="dim")
+    )
     console.print(_table(section))
     for sentence in section.thesis:
         console.print(Text(f"{sentence}\n"))
@@ -41,34 +47,32 @@ def print_section(section: Section, stream: IO[str] | None = None) -> None:
 
 def _table(section: Section) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True, max_width=12)
+    table.add_column(max_width=_ID_WIDTH, overflow="fold")
     table.add_column(width=_VERDICT_WIDTH)
     table.add_column(overflow="fold", ratio=1)
     for claim in section.claims:
-        style = _STYLES[claim.verdict]
-        table.add_row(
-            Text(claim.id, style="bold", overflow="fold"),
-            Text(claim.verdict.value, style=f"bold {style}"),
-            _evidence(claim),
-        )
+        for row in _rows(claim):
+            table.add_row(*row)
+        table.add_row()
     return table
 
 
-def _evidence(claim: Judged) -> Group:
-    lines = [line for finding in claim.findings for line in _lines(finding)]
-    return Group(Text(claim.text, style="bold"), *lines, Text())
+def _rows(claim: Judged) -> Iterator[tuple[Text, Text, Text]]:
+    yield Text(claim.id, style="bold"), _verdict(claim.verdict), Text(claim.text, style="bold")
+    alone = len(claim.findings) == 1
+    for finding in claim.findings:
+        figures = Text(f"{finding.measured}; claimed: {finding.expected}")
+        yield Text(), Text() if alone else _verdict(finding.verdict), figures
+        for line in (finding.subject, *_notes(finding)):
+            yield Text(), Text(), Text(line, style="dim")
 
 
-def _lines(finding: Finding) -> list[Text]:
-    lines = [
-        Text(finding.subject, style="dim"),
-        Text.assemble(
-            "  ",
-            (finding.verdict.value, _STYLES[finding.verdict]),
-            f": {finding.measured}; claimed: {finding.expected}",
-        ),
-    ]
-    return lines + [Text(f"  ! {note}", style="dim") for note in finding.notes]
+def _verdict(verdict: Verdict) -> Text:
+    return Text(verdict.value, style=_STYLES[verdict])
+
+
+def _notes(finding: Finding) -> list[str]:
+    return [f"! {note}" for note in finding.notes]
 
 
 def _summary(section: Section) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from allocphase.claims.finding import Finding
 from allocphase.claims.section import Judged, Section
 from allocphase.claims.verdict import Verdict
-from allocphase.errors import UsageError
+from allocphase.errors import AllocphaseError, UsageError
 
 __all__ = ["FILE", "SCHEMA", "read_section", "section_document", "write_section"]
 
@@ -34,11 +34,17 @@ def section_document(section: Section) -> dict[str, Any]:
 
 
 def write_section(section: Section, folder: Path) -> Path:
-    """Writes claims.json into the run directory, whole or not at all; returns its path."""
+    """Writes claims.json into the run directory, whole or not at all; returns its path.
+
+    Raises AllocphaseError when it cannot be written.
+    """
     text = json.dumps(section_document(section), indent=2, ensure_ascii=False, allow_nan=False)
     partial, path = folder / f"{FILE}.partial", folder / FILE
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise AllocphaseError(f"{path}: {error.strerror}") from error
     return path
 
 

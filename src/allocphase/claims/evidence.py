@@ -26,12 +26,19 @@ class Missing(Exception):  # noqa: N818 (no error: a verdict)
 
 
 class Evidence:
-    """A run as claims see it. Methods raise Missing."""
+    """A run as claims see it. Methods raise Missing; without a run, all of them do."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
         self._flat = cache(self._flat_metrics)
         self._of_process: dict[int, Mapping[str, Any]] = {}
+
+    @property
+    def run(self) -> Run:
+        """The run itself."""
+        if self._run is None:
+            raise Missing("there is no run")
+        return self._run
 
     @cached_property
     def rounds(self) -> int:

@@ -54,6 +54,8 @@ class Relation:
 
     def text(self, scaled: Format) -> str:
         """ "at most 3.00x", "about 54.0x (43.2x to 67.5x)"."""
+        if self.kind == "equals":
+            return scaled(self.bound)
         named = f"{self.kind.replace('_', ' ')} {scaled(self.bound)}"
         return f"{named} ({scaled(self.low)} to {scaled(self.high)})" if self.margin else named
 

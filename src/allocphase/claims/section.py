@@ -42,7 +42,8 @@ class Judged:
 class Section:
     """Everything that a reader sees of one claims file on one run.
 
-    run: its label and start. machine: the processor. thesis: sentences, none or two.
+    run: its label and start, "none" without one. machine: the processor. thesis: sentences, none
+    or two.
     """
 
     title: str
@@ -59,14 +60,14 @@ class Section:
         return {verdict: found[verdict] for verdict in Verdict if verdict in found}
 
 
-def judge(file: ClaimsFile, run: Run) -> Section:
-    """Judges every claim from the run's files alone."""
+def judge(file: ClaimsFile, run: Run | None) -> Section:
+    """Judges every claim from the run's files alone; without a run, only their arithmetic."""
     evidence = Evidence(run)
     return Section(
         title=file.title,
         source=file.source,
-        run=f"{run.manifest['label']}, {run.manifest['started']}",
-        machine=evidence.machine,
+        run="none" if run is None else f"{run.manifest['label']}, {run.manifest['started']}",
+        machine="" if run is None else evidence.machine,
         claims=tuple(_judged(claim, evidence) for claim in file.claims),
         thesis=() if file.thesis is None else file.thesis.sentences(evidence),
     )

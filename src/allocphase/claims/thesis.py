@@ -107,7 +107,8 @@ class Thesis:
             event: shares(evidence, self.without_calls, kind=self.kind, above=_SLOW, event=event)
             for event in EVENTS
         }
-        return ", ".join(f"{percent(float(np.median(x)))} had a {e}" for e, x in found.items())
+        shown = [f"{percent(float(np.median(x)))} had a {event}" for event, x in found.items()]
+        return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
     def _search(self, evidence: Evidence) -> str:
         metric = self.levels.selector.metric
@@ -123,12 +124,12 @@ class Thesis:
         low, high = (format_count(self.levels.values[i]) for i in (0, -1))
         name, other = over.cell.key[0], under.cell.key[0]
         grows = _against(exponent, 0.0, ("falls", "grows", "does not measurably grow"))
-        side = _against(ratio, 1.0, ("less than", "more than", "not measurably apart from"))
+        doubt = _against(ratio, 1.0, ("", "", ", where these rounds do not tell it from equal"))
         return (
             f"With the linear search, {name}'s time per allocation {grows} with the number of "
             f"live objects (exponent {spelled(exponent, 'exponent')}: {first} at {low}, {last} at "
-            f"{high}), and on {over.cell.key[1]} it is {side} that of {other}, which has no such "
-            f"search ({spelled(ratio, 'ratio')})."
+            f"{high}), and on {over.cell.key[1]} it is {spelled(ratio, 'ratio')} that of {other}, "
+            f"which has no such search{doubt}."
         )
 
     def _tail(self, cell: Cell) -> Selector:

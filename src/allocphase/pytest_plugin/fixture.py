@@ -29,9 +29,9 @@ DEFAULT_PROBES = ("throughput", "latency", "syscalls", "memory")
 class MeasureCell(Protocol):
     """Measures an allocator on a scenario; both are named as for `allocphase run`.
 
-    `rounds`: processes of each timed probe; one where benchmarks are disabled. `probes`: what to
-    measure; throughput always is, since its durations are what pytest-benchmark records.
-    `timeout_s`: of each process.
+    `rounds`: processes of each timed probe; one, and short, where benchmarks are disabled.
+    `probes`: what to measure; throughput always is, since its durations are what pytest-benchmark
+    records. `timeout_s`: of each process.
 
     Once a test, as `benchmark` itself. A cell that cannot be measured, or whose status is not ok,
     fails the test with its message.
@@ -68,11 +68,12 @@ def allocphase_cell(
         order = Order(
             allocator=allocator,
             scenario=scenario,
-            rounds=min(rounds, 1) if benchmark.disabled else rounds,
+            rounds=rounds,
             probes=probes,
             timeout_s=timeout_s,
             out=tmp_path,
             test=request.node.nodeid,
+            recorded=not benchmark.disabled and not _is_xdist_worker(request.config),
         )
         orders.append(order)
         try:
@@ -83,6 +84,11 @@ def allocphase_cell(
             pytest.fail(f"allocphase: {error}", pytrace=False)
 
     return measure
+
+
+def _is_xdist_worker(config: pytest.Config) -> bool:
+    """pytest-benchmark 4 looks for the name that old releases of xdist gave this."""
+    return hasattr(config, "workerinput")
 
 
 def _measure(order: Order, test: pytest.Item, benchmark: Benchmark) -> Cell:

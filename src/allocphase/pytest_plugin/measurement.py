@@ -25,7 +25,10 @@ __all__ = ["Measurement", "Order", "request"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a test asked for, unchecked. `out`: the folder for the run directory."""
+    """What a test asked for, unchecked. `out`: the folder for the run directory.
+
+    `recorded`: False where benchmarks are disabled: then one short round is enough, for the counts.
+    """
 
     allocator: str
     scenario: str
@@ -34,6 +37,7 @@ class Order:
     timeout_s: float
     out: Path
     test: str
+    recorded: bool
 
 
 def request(order: Order) -> Request:
@@ -44,7 +48,8 @@ def request(order: Order) -> Request:
         allocators=[_allocator(order.allocator)],
         scenarios=[_scenario(order.scenario)],
         probes=_probes(order.probes),
-        rounds=order.rounds,
+        rounds=order.rounds if order.recorded else 1,
+        quick=not order.recorded,
         seed=draw_seed(),
         timeout_s=order.timeout_s,
         syscall_backend="auto",

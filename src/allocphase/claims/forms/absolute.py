@@ -23,7 +23,7 @@ from allocphase.stats import median_interval
 __all__ = ["KEYS", "Absolute"]
 
 KEYS = (*CELL_KEYS, "metric", "published")
-ADVICE = "comparable would be: both run on one machine, or a ratio to an allocator that both ran"
+ADVICE = "comparable: its ratio to another allocator, or both times on one machine"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,19 @@
+"""Our own allocators beside libc, recorded by the plug-in that users have: docs/pytest.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from allocphase.pytest_plugin.fixture import MeasureCell
+
+ALLOCATORS = ("libc", "original", "phase1", "phase2", "phase21", "phase3", "ariax")
+SCENARIOS = ("phase-report", "random-churn")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("allocator", ALLOCATORS)
+def test_an_allocator_maps_at_least_what_is_live(
+    allocator: str, scenario: str, allocphase_cell: MeasureCell
+) -> None:
+    cell = allocphase_cell(allocator, scenario, probes=("syscalls", "memory"))
+    assert cell.peak_mapped_bytes >= cell.peak_live_bytes > 0

@@ -1,0 +1,105 @@
+"""Threads of a trace: they always end, and hand objects over in the trace's own order."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from allocphase.layout import Kind, Touch
+from tests.conftest import Needs
+from tests.support.plugins import ROOT
+from tests.support.traces import Op, write_trace
+
+SANITIZE = ["-fsanitize=thread", "-O1", "-g", "-std=c11", "-D_GNU_SOURCE"]
+# gcc's runtime knows the addresses of a process without ASLR.
+WITHOUT_ASLR = ["setarch", "-R"]
+PROBES = ("throughput", "latency", "memory", "verify")
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> tuple[Path, Path]:
+    """The driver and the racing plug-in, under the thread sanitizer."""
+    folder = tmp_path_factory.mktemp("tsan")
+    trial = folder / "trial.c"
+    trial.write_text("int main(void) { return 0; }\n")
+    built = subprocess.run(
+        ["cc", *SANITIZE, str(trial), "-o", str(folder / "trial")], capture_output=True
+    )
+    needs(built.returncode == 0, "the thread sanitizer", install="apt-get install gcc libc6-dev")
+    names = folder / "syscall_names.h"
+    names.write_text('static const char *const syscall_names[] = {"unnamed"};\n')
+    sources = [str(path) for path in sorted((ROOT / "driver").glob("*.c"))]
+    include = [f"-I{ROOT / 'driver'}", f"-I{folder}"]
+    driver, racer = folder / "driver", folder / "racer.so"
+    command = ["cc", *SANITIZE, *include, *sources, "-o", str(driver), "-ldl", "-lpthread"]
+    subprocess.run(command, check=True)
+    plugin = ["cc", *SANITIZE, *include, "-fPIC", "-shared", str(ROOT / "tests/c/racer.c")]
+    subprocess.run([*plugin, "-o", str(racer)], check=True)
+    return driver, racer
+
+
+@st.composite
+def threaded_traces(draw: st.DrawFn) -> tuple[list[Op], list[int]]:
+    """A run of up to four threads in one global order: any object may be used by any thread."""
+    threads = draw(st.integers(2, 4))
+    slots = draw(st.integers(1, 6))
+    steps = draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, slots - 1),
+                st.integers(0, threads - 1),
+                st.sampled_from(["end", "write", "grow"]),
+            ),
+            min_size=1,
+            max_size=120,
+        )
+    )
+    ops: list[Op] = []
+    who: list[int] = []
+    filled: set[int] = set()
+    for slot, thread, wish in steps:
+        if slot not in filled:
+            ops.append((Kind.MALLOC, slot, 8 + 24 * slot, 0, 0))
+            filled.add(slot)
+        elif wish == "write":
+            ops.append((Kind.WRITE, slot, 3, 0, 0))
+        elif wish == "grow":
+            ops.append((Kind.REALLOC, slot, 200 + len(ops), 0, 0))
+        else:
+            ops.append((Kind.FREE, slot, 0, 0, 0))
+            filled.discard(slot)
+        who.append(thread)
+    ops += [(Kind.FREE, slot, 0, 0, 0) for slot in sorted(filled)]
+    who += [draw(st.integers(0, threads - 1)) for _ in filled]
+    return ops, who
+
+
+def _compact(who: Sequence[int]) -> list[int]:
+    """Threads that do something, numbered without gaps."""
+    return [sorted(set(who)).index(thread) for thread in who]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(drawn=threaded_traces(), probe=st.sampled_from(PROBES))
+def test_random_threaded_traces_end_without_a_race(
+    drawn: tuple[list[Op], list[int]],
+    probe: str,
+    sanitized: tuple[Path, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    ops, who = drawn
+    driver, racer = sanitized
+    folder = tmp_path_factory.mktemp("race")
+    path = write_trace(folder / "race.trace", ops, touch=Touch.ALL, thread=_compact(who))
+    command = [*WITHOUT_ASLR, str(driver), "--trace", str(path), "--out", str(folder)]
+    command += ["--probe", probe, "--plugin", str(racer), "--pass-ns", "1", "--passes", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "ThreadSanitizer" not in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "result.json").read_text())["status"] == "ok"

@@ -1,0 +1,188 @@
+"""Runs without processes: a fake executor, and run directories written by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allocphase.allocator import Allocator
+from allocphase.driver import Job, Outcome, Probe
+from allocphase.frames import Run
+from allocphase.layout import Kind
+from allocphase.result import ProcessRecord, RunWriter
+from allocphase.runner import Request
+from allocphase.samples import Arrays
+from allocphase.scenario import Scenario, resolve
+
+__all__ = [
+    "FakeExecutor",
+    "fake_allocator",
+    "good",
+    "manifest",
+    "no_progress",
+    "process",
+    "request_of",
+    "small_scenario",
+    "write_run",
+]
+
+HZ = 2e9  # of the fake clock: two ticks a nanosecond
+
+
+def fake_allocator(name: str, *, correct: bool = True) -> Allocator:
+    return Allocator(
+        name=name,
+        title=name.upper(),
+        summary=f"{name} of a test",
+        kind="libc",
+        config={},
+        environment={},
+        correct=correct,
+    )
+
+
+def small_scenario(name: str = "phase-report") -> Scenario:
+    """A batch of few operations."""
+    (found,) = resolve(f"{name}?allocations=5")
+    return found
+
+
+def good(job: Job) -> Outcome:
+    """What a process that ends well says; its one number is 10 ns more in each round."""
+    time_ns = 100.0 + 10.0 * job.round
+    result: dict[str, Any] = {
+        "driver": 1,
+        "emulated": [],
+        "locked": False,
+        "operations": 10,
+        "clock": {"hz": HZ, "overhead_ns": 20.0, "step_ns": 10.0},
+        "usage": {"involuntary_switches": 0},
+        "allocator_stats": {},
+    }
+    parts: dict[Probe, dict[str, Any]] = {
+        Probe.THROUGHPUT: {"cold_ns_per_op": 2 * time_ns, "warm_ns_per_op": [time_ns] * 5},
+        Probe.LATENCY: {"samples": "raw"},
+        Probe.SYSCALLS: {"init": {}, "operation": {}, "teardown": {}, "backend": "dispatch"},
+        Probe.MEMORY: {
+            "peak_live_bytes": 1000,
+            "peak_mapped_bytes": 8192,
+            "peak_rss_bytes": 1500,
+            "rss_after_free_bytes": 0,
+            "call_faults": 1,
+            "touch_faults": 1,
+        },
+        Probe.VERIFY: {"operations": 10},
+    }
+    result[job.probe.value] = parts[job.probe]
+    arrays: Arrays = {}
+    if job.probe is Probe.LATENCY:
+        ticks = np.full(10, 200, dtype=np.uint32)
+        arrays = {"call_ticks": ticks, "touch_ticks": ticks // 2}
+    return Outcome(status="ok", message="", wall_s=0.125, result=result, arrays=arrays)
+
+
+class FakeExecutor:
+    """Answers each job by a function, and remembers the jobs in the order of their coming."""
+
+    def __init__(self, answer: Callable[[Job], Outcome] = good) -> None:
+        self.jobs: list[Job] = []
+        self._answer = answer
+
+    def run(self, job: Job) -> Outcome:
+        self.jobs.append(job)
+        return self._answer(job)
+
+    @property
+    def timed(self) -> list[Job]:
+        """The jobs that run alone."""
+        return [job for job in self.jobs if job.probe in (Probe.THROUGHPUT, Probe.LATENCY)]
+
+
+def no_progress(job: Job, done: int, total: int) -> None:
+    """For those who do not look."""
+
+
+def request_of(out: Path, **changes: Any) -> Request:
+    """Two allocators on one small scenario, throughput and verify, three rounds."""
+    values: dict[str, Any] = {
+        "allocators": [fake_allocator("one"), fake_allocator("two")],
+        "scenarios": [small_scenario()],
+        "probes": [Probe.THROUGHPUT, Probe.VERIFY],
+        "rounds": 3,
+        "seed": 7,
+        "timeout_s": 5.0,
+        "syscall_backend": "auto",
+        "out": out,
+        "label": "test",
+        "command": ["allocphase", "run"],
+        "time_budget_s": math.inf,
+    }
+    return Request(**{**values, **changes})
+
+
+# ---- Run directories by hand ------------------------------------------------------------------
+
+
+def process(probe: str, part: Mapping[str, Any], **changes: Any) -> ProcessRecord:
+    """A process of the allocator `one` on the scenario `some`, whose result has `part`."""
+    values: dict[str, Any] = {
+        "id": 0,
+        "round": 0,
+        "allocator": "one",
+        "scenario": "some",
+        "probe": probe,
+        "status": "ok",
+        "message": "",
+        "wall_s": 0.125,
+        "result": {
+            "operations": 6,
+            "clock": {"hz": HZ, "overhead_ns": 20.0, "step_ns": 10.0},
+            probe: dict(part),
+            **changes.pop("more", {}),
+        },
+    }
+    return ProcessRecord(**{**values, **changes})
+
+
+def manifest(*allocators: str) -> dict[str, Any]:
+    """The floor, the allocators, and the scenario `some`."""
+    entries = [{"name": "null", "floor": True}]
+    entries += [{"name": name, "floor": False} for name in allocators]
+    return {
+        "label": "test",
+        "started": "2026-01-02T03:04:05+00:00",
+        "command": ["allocphase", "run"],
+        "environment": {"cpu": "of a test"},
+        "plan": {"rounds": 1, "seed": 7},
+        "allocators": entries,
+        "scenarios": [{"name": "some"}],
+    }
+
+
+KINDS = (Kind.MALLOC, Kind.CALLOC, Kind.MALLOC, Kind.FREE, Kind.FREE, Kind.FREE)
+
+
+def write_run(
+    path: Path,
+    processes: Sequence[tuple[ProcessRecord, Arrays]],
+    *,
+    threads: Sequence[int] = (6,),
+    allocators: Sequence[str] = ("one",),
+) -> Run:
+    """A run whose trace is malloc, calloc, malloc and three frees, in threads of that length."""
+    writer = RunWriter(path)
+    writer.write_manifest(manifest(*allocators))
+    operations = {
+        "kind": np.array(KINDS, dtype=np.uint8),
+        "size": np.array([16, 32, 48, 0, 0, 0], dtype=np.uint32),
+        "thread": np.repeat(np.arange(len(threads), dtype=np.uint16), threads),
+        "op": np.concatenate([np.arange(count, dtype=np.uint32) for count in threads]),
+    }
+    writer.write_operations(0, operations)
+    for record, arrays in processes:
+        writer.add(record, arrays)
+    return Run(path)

@@ -175,7 +175,7 @@ static size_t region_find(struct region *region, size_t count) {
   return start;
 }
 
-/* Granules for `count` and, in the worst case, `slack` to align them. */
+/* In the region that served last, then in the others, then in one more. */
 static size_t find_anywhere(size_t count) {
   for (size_t i = 0; i < region_count; i++) {
     size_t start = region_find(&regions[serving], count);

@@ -32,10 +32,14 @@ def test_plain(benchmark):
     benchmark(int)
 """
 COUNTS_ONLY = """
+import allocphase
+
 def test_cell(allocphase_cell, benchmark, request):
     cell = allocphase_cell("phase1", "phase-report", rounds=3, probes=["syscalls"])
     assert cell.syscalls_per_op == 0
-    (request.config.rootpath / "rounds").write_text(f"{len(cell.durations_s)} {benchmark.stats}")
+    planned = allocphase.load(cell.path).manifest["plan"]["rounds"]
+    words = f"{len(cell.durations_s)} of {planned}, {benchmark.stats}"
+    (request.config.rootpath / "rounds").write_text(words)
 """
 Pytester = pytest.Pytester
 
@@ -203,7 +207,7 @@ def test_the_histogram_is_drawn_from_cells(pytester: Pytester, needs: Callable[.
 def test_a_disabled_benchmark_runs_one_round_and_returns_the_cell(pytester: Pytester) -> None:
     pytester.makepyfile(test_cells=COUNTS_ONLY)
     _run(pytester, "--benchmark-disable").assert_outcomes(passed=1)
-    assert (pytester.path / "rounds").read_text() == "1 None"
+    assert (pytester.path / "rounds").read_text() == "1 of 1, None"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +224,7 @@ def test_a_process_of_xdist_runs_one_round_and_returns_the_cell(
     pytester.makepyfile(test_cells=COUNTS_ONLY)
     pytester.makeconftest(conftest)
     _run(pytester, "-p", "no:xdist").assert_outcomes(passed=1)
-    assert (pytester.path / "rounds").read_text().startswith("1 ")
+    assert (pytester.path / "rounds").read_text().startswith("1 of 1, ")
 
 
 def test_a_cell_counts_as_a_benchmark_when_only_those_are_run(pytester: Pytester) -> None:
@@ -246,7 +250,7 @@ def test_the_markers_options_of_the_test_are_kept(pytester: Pytester) -> None:
 
 
 def test_without_pytest_benchmark_the_fixture_names_the_extra(pytester: Pytester) -> None:
-    cells = COUNTS_ONLY.replace("benchmark, ", "")
+    cells = "def test_cell(allocphase_cell): pass"
     pytester.makepyfile(test_cells=cells, test_other="def test_other(): pass")
     result = _run(pytester, "-p", "no:benchmark")
     result.assert_outcomes(passed=1, errors=1)

@@ -133,7 +133,9 @@ def test_a_source_of_the_users_own_is_compiled(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = tmp_path / "mine.c"
-    source.write_text("#include <allocphase.h>\nconst struct allocphase_allocator *allocphase_plugin(void) { return 0; }\n")
+    source.write_text(
+        "#include <allocphase.h>\nconst struct allocphase_allocator *allocphase_plugin(void) { return 0; }\n"
+    )
     (found,) = resolve(f"mine={source}")
     assert found.kind == "plugin"
     assert found.path is not None

@@ -11,8 +11,7 @@ from allocphase.claims import load, requirements
 from allocphase.claims.forms import FORMS
 from allocphase.claims.metric import Cell
 from allocphase.errors import UsageError
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.plugins import ROOT, Plugins
 
 HEAD = """
 title = "T"
@@ -48,43 +47,109 @@ def test_the_phase_report_s_file_has_all_its_twelve_claims_and_is_found_by_name(
     ("text", "expected"),
     [
         ("x = 1" + HEAD + SUM, "key 'x' does not exist"),
-        (HEAD.replace("source = \"s\"", "sorce = \"s\""), "claim A: key 'sorce' does not exist: did you mean 'source'?"),
+        (
+            HEAD.replace('source = "s"', 'sorce = "s"'),
+            "claim A: key 'sorce' does not exist: did you mean 'source'?",
+        ),
         (HEAD, "claim A: check: missing"),
-        (HEAD.replace("text = \"t\"", "text = \" \"") + COUNT + 'metric = "verified"\nequals = 1', "claim A: text: must be a string that is not empty"),
-        (HEAD.replace("20.0", "true") + COUNT, "claim A: published: first_ns: must be a number, not True"),
+        (
+            HEAD.replace('text = "t"', 'text = " "') + COUNT + 'metric = "verified"\nequals = 1',
+            "claim A: text: must be a string that is not empty",
+        ),
+        (
+            HEAD.replace("20.0", "true") + COUNT,
+            "claim A: published: first_ns: must be a number, not True",
+        ),
         (HEAD.replace("20.0", "inf") + COUNT, "first_ns: must be finite"),
-        (HEAD + '[claim.check]\nform = "cuont"', "claim A, check: form 'cuont' does not exist: did you mean 'count'?"),
-        (HEAD + "[claim.check]\nequals = 1", "claim A, check: form: missing: one of absolute, arithmetic"),
-        (HEAD + COUNT + 'metric = "verified"\nequls = 1', "key 'equls' does not exist: did you mean 'equals'?"),
+        (
+            HEAD + '[claim.check]\nform = "cuont"',
+            "claim A, check: form 'cuont' does not exist: did you mean 'count'?",
+        ),
+        (
+            HEAD + "[claim.check]\nequals = 1",
+            "claim A, check: form: missing: one of absolute, arithmetic",
+        ),
+        (
+            HEAD + COUNT + 'metric = "verified"\nequls = 1',
+            "key 'equls' does not exist: did you mean 'equals'?",
+        ),
         (HEAD + COUNT + 'metric = "verified"', "equals / at_most / at_least / about: one of them"),
         (HEAD + COUNT + 'metric = "verified"\nequals = 1\nat_most = 2', "only one"),
         (HEAD + COUNT + 'metric = "verified"\nabout = 1', "tolerance / within: goes with about"),
-        (HEAD + COUNT + 'metric = "verified"\nequals = 1\nwithin = 2', "tolerance / within: goes with about"),
+        (
+            HEAD + COUNT + 'metric = "verified"\nequals = 1\nwithin = 2',
+            "tolerance / within: goes with about",
+        ),
         (HEAD + COUNT + 'metric = "verified"\nabout = 1\nwithin = -2', "within: wants"),
-        (HEAD + COUNT + 'metric = "verified"\nabout = 0\ntolerance = 1', "tolerance: wants a positive bound"),
-        (HEAD + COUNT + 'metric = "verified"\nequals = "frist_ns"', "equals: published figure 'frist_ns' does not exist: did you mean 'first_ns'?"),
-        (HEAD + COUNT + 'metric = "time_per_op_ns"\nequals = 1', "metric: time_per_op_ns is a timing"),
-        (HEAD + COUNT + 'metric = "peak_rss_byte"\nequals = 1', "metric 'peak_rss_byte' does not exist: did you mean 'peak_rss_bytes'?"),
-        (HEAD + COUNT + 'metric = "syscalls.operations"\nequals = 1', "'operations' does not exist: did you mean 'operation'?"),
+        (
+            HEAD + COUNT + 'metric = "verified"\nabout = 0\ntolerance = 1',
+            "tolerance: wants a positive bound",
+        ),
+        (
+            HEAD + COUNT + 'metric = "verified"\nequals = "frist_ns"',
+            "equals: published figure 'frist_ns' does not exist: did you mean 'first_ns'?",
+        ),
+        (
+            HEAD + COUNT + 'metric = "time_per_op_ns"\nequals = 1',
+            "metric: time_per_op_ns is a timing",
+        ),
+        (
+            HEAD + COUNT + 'metric = "peak_rss_byte"\nequals = 1',
+            "metric 'peak_rss_byte' does not exist: did you mean 'peak_rss_bytes'?",
+        ),
+        (
+            HEAD + COUNT + 'metric = "syscalls.operations"\nequals = 1',
+            "'operations' does not exist: did you mean 'operation'?",
+        ),
         (HEAD + COUNT + 'metric = "syscalls"\nequals = 1', "'syscalls' has 0 levels"),
         (HEAD + COUNT + 'metric = "peak_rss_bytes.x"\nequals = 1', "has 1 levels"),
-        (HEAD + COUNT.replace("phase21", "phase*") + 'metric = "verified"\nequals = 1', "allocator: must name one allocator"),
-        (HEAD + COUNT.replace("phase21", "a?b=1,2") + 'metric = "verified"\nequals = 1', "allocator: must name one allocator"),
-        (HEAD + COUNT + 'metric = "syscalls_per_op"\nequals = 1\nminus = {}', "check: minus: says nothing"),
-        (HEAD + COUNT + 'metric = "syscalls_per_op"\nequals = 1\nminus = { alocator = "x" }', "did you mean 'allocator'?"),
+        (
+            HEAD + COUNT.replace("phase21", "phase*") + 'metric = "verified"\nequals = 1',
+            "allocator: must name one allocator",
+        ),
+        (
+            HEAD + COUNT.replace("phase21", "a?b=1,2") + 'metric = "verified"\nequals = 1',
+            "allocator: must name one allocator",
+        ),
+        (
+            HEAD + COUNT + 'metric = "syscalls_per_op"\nequals = 1\nminus = {}',
+            "check: minus: says nothing",
+        ),
+        (
+            HEAD + COUNT + 'metric = "syscalls_per_op"\nequals = 1\nminus = { alocator = "x" }',
+            "did you mean 'allocator'?",
+        ),
         (HEAD + RATIO + "at_most = 1", "check: to: missing"),
         (HEAD + RATIO + 'at_most = 1\nto = { allocator = "phase21" }', "to: names the same figure"),
         (HEAD + RATIO + 'at_most = 1\nto = { metric = "peak_live_bytes" }', "a timing and a count"),
-        (HEAD + RATIO + 'equals = 1\nto = { allocator = "phase1" }', "equals: no two timings are equal"),
-        (HEAD + GROWTH + "about = 1\nwithin = 0.1\nvalues = [5]", "values: must be two or more distinct"),
-        (HEAD + GROWTH + "about = 1\nwithin = 0.1\nvalues = [5, 5]", "values: must be two or more distinct"),
-        (HEAD + SUM + 'of = ["first_ns"]\nequals = "apart_ratio"\ntolerance = 0', "of: ratio takes 2"),
-        (HEAD + SUM + 'of = ["first_ns", "x"]\nequals = "apart_ratio"\ntolerance = 0', "of: published figure 'x' does not exist"),
-        (HEAD + SUM.replace("ratio", "raito"), "operation 'raito' does not exist: did you mean 'ratio'?"),
-        ("title = \"T\"\nsource = \"S\"\nclaim = []", "claim: must be [[claim]] tables"),
+        (
+            HEAD + RATIO + 'equals = 1\nto = { allocator = "phase1" }',
+            "equals: no two timings are equal",
+        ),
+        (
+            HEAD + GROWTH + "about = 1\nwithin = 0.1\nvalues = [5]",
+            "values: must be two or more distinct",
+        ),
+        (
+            HEAD + GROWTH + "about = 1\nwithin = 0.1\nvalues = [5, 5]",
+            "values: must be two or more distinct",
+        ),
+        (
+            HEAD + SUM + 'of = ["first_ns"]\nequals = "apart_ratio"\ntolerance = 0',
+            "of: ratio takes 2",
+        ),
+        (
+            HEAD + SUM + 'of = ["first_ns", "x"]\nequals = "apart_ratio"\ntolerance = 0',
+            "of: published figure 'x' does not exist",
+        ),
+        (
+            HEAD + SUM.replace('"ratio"', '"raito"'),
+            "operation 'raito' does not exist: did you mean 'ratio'?",
+        ),
+        ('title = "T"\nsource = "S"\nclaim = []', "claim: must be [[claim]] tables"),
         ("title = ", "not a TOML file"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_file_is_refused_with_the_claim_the_key_and_what_would_do(
     tmp_path: Path, text: str, expected: str
 ) -> None:
@@ -123,10 +188,8 @@ def test_a_cell_has_the_name_that_the_run_gives_its_allocator(spec: str) -> None
     assert Cell(spec, "x").key[0] == allocator.resolve(spec)[0].name
 
 
-def test_a_cell_of_an_object_of_one_s_own_has_its_name(tmp_path: Path) -> None:
-    source = tmp_path / "mine.c"
-    source.write_text((ROOT / "allocators" / "null" / "null.c").read_text())
-    spec = f"mine={source}?chunk=64"
+def test_a_cell_of_an_object_of_one_s_own_has_its_name(plugins: Plugins) -> None:
+    spec = f"mine={plugins('libc')}?chunk=64"
     assert Cell(spec, "x").key[0] == allocator.resolve(spec)[0].name == "mine?chunk=64"
 
 

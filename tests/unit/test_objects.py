@@ -142,7 +142,9 @@ def test_without_a_compiler_the_message_says_what_to_set(
     source = tmp_path / "mine.c"
     source.write_text(PLUGIN)
     monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(UsageError, match="no C compiler 'no-such-compiler': install one, or set CC"):
+    with pytest.raises(
+        UsageError, match="no C compiler 'no-such-compiler': install one, or set CC"
+    ):
         compile_plugin(source)
     assert not list(cache.glob("*.so"))
 

@@ -71,7 +71,9 @@ def test_records_keep_their_fields_and_a_torn_file_is_refused(
 def test_a_record_has_the_fields_of_its_c_struct_in_order(
     dtype: np.dtype[np.void], file: str, struct: str
 ) -> None:
-    body = re.search(rf"struct {struct} {{(.*?)}};", (ROOT / "driver" / file).read_text(), re.DOTALL)
+    body = re.search(
+        rf"struct {struct} {{(.*?)}};", (ROOT / "driver" / file).read_text(), re.DOTALL
+    )
     assert body is not None
     fields = re.findall(r"uint(\d+)_t (\w+)(?:\[(\d+)\])?;", body[1])
     assert [name for _, name, _ in fields] == list(dtype.names or ())

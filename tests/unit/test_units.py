@@ -39,7 +39,12 @@ def test_bytes_are_scaled_by_powers_of_1024(value_bytes: float, text: str) -> No
 
 
 def test_whole_counts_are_whole_and_others_have_three_digits() -> None:
-    assert [format_count(v) for v in (0, 1_000_000, 0.125, 12.5)] == ["0", "1,000,000", "0.12", "12.5"]
+    assert [format_count(v) for v in (0, 1_000_000, 0.125, 12.5)] == [
+        "0",
+        "1,000,000",
+        "0.12",
+        "12.5",
+    ]
 
 
 def test_a_ratio_says_that_it_is_one() -> None:

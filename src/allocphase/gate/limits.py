@@ -125,7 +125,8 @@ def _share(text: str, rule: str) -> float:
     try:
         return parse_share(rule)
     except ValueError:
-        raise UsageError(f"limit {text!r}: {rule!r} is neither a share, nor exact, nor off") from None
+        problem = f"{rule!r} is neither a share, nor exact, nor off"
+        raise UsageError(f"limit {text!r}: {problem}") from None
 
 
 def read_limits(path: Path) -> list[str]:

@@ -1,17 +1,15 @@
 """The result of a gate: rows with both sessions' judgements, failures, and the exit code.
 
-One object for every renderer. Its JSON (`to_json`) lies in the run directory as gate.json, from
-which `from_json` makes the same object again.
+One object for every renderer; `document` writes and reads it as JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from allocphase.gate.judge import SessionResult
-from allocphase.gate.limits import Rule
 from allocphase.gate.outcome import Judged, Outcome
 from allocphase.gate.rows import Row
 
@@ -63,13 +61,13 @@ class GateRow:
 
     @property
     def fails(self) -> bool:
-        """Whether it keeps the gate from passing (a session that saw too little may be waived)."""
-        return not self.advisory and self.outcome not in _PASSED and not self._secondary
+        """Whether it keeps the gate from passing (an inconclusive row may be waived as a whole)."""
+        return not self.advisory and self.outcome not in _PASSED
 
     @property
-    def _secondary(self) -> bool:
-        """A count that nobody named, and that the rounds do not settle."""
-        return self.outcome is Outcome.INCONCLUSIVE and not self.row.rule.named
+    def flagged(self) -> bool:
+        """Whether it regressed in the first session."""
+        return self.first.outcome is Outcome.REGRESSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +101,11 @@ class GateVerdict:
         outcomes = {row.outcome for row in self.rows if row.fails}
         if Outcome.REGRESSED in outcomes or any(f.broken_candidate for f in self.failures):
             return 3
-        if Outcome.NOT_MEASURED in outcomes or self.failures or not self.rows:
-            return 5
-        if self._refused:
+        if Outcome.NOT_MEASURED in outcomes or self.failures or not self.rows or self._refused:
             return 5
         if not self.valid or Outcome.INVALID in outcomes:
             return 4
         return 4 if Outcome.INCONCLUSIVE in outcomes and self.fail_inconclusive else 0
-
-    @property
-    def _refused(self) -> bool:
-        """Times of another machine, and nobody said that they may be shown as advice."""
-        return bool(self.machine_mismatch) and not any(row.advisory for row in self.rows)
 
     @property
     def word(self) -> str:
@@ -128,15 +119,14 @@ class GateVerdict:
             return "inconclusive" if self.valid else "invalid session"
         return "passed"
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, ready for json.dumps with allow_nan=False."""
-        from allocphase.gate.document import document
-
-        return document(self)
+    @property
+    def _refused(self) -> bool:
+        """Times of another machine, and nobody said that they may be shown as advice."""
+        return bool(self.machine_mismatch) and not any(row.advisory for row in self.rows)
 
 
 def final_rows(first: SessionResult, again: SessionResult | None) -> tuple[GateRow, ...]:
-    """Joins the sessions: a row has regressed if both say so, and both are valid."""
+    """Joins the sessions: a row has regressed if both say so; a time, if both are valid too."""
     second = {row.id: judged for row, judged in again.rows} if again else {}
     sound = first.valid and (again is None or again.valid)
     return tuple(_join(row, judged, second.get(row.id), sound) for row, judged in first.rows)
@@ -145,9 +135,7 @@ def final_rows(first: SessionResult, again: SessionResult | None) -> tuple[GateR
 def _join(row: Row, first: Judged, again: Judged | None, sound: bool) -> GateRow:
     outcome = first.outcome
     if outcome is Outcome.REGRESSED:
-        outcome = _confirmed(again)
-        if row.measure.timed and not sound and outcome is Outcome.REGRESSED:
-            outcome = Outcome.INVALID
+        outcome = Outcome.INVALID if row.measure.timed and not sound else _confirmed(again)
     return GateRow(row=row, outcome=outcome, first=first, again=again)
 
 
@@ -158,13 +146,3 @@ def _confirmed(again: Judged | None) -> Outcome:
     if again.outcome in (Outcome.REGRESSED, Outcome.INCONCLUSIVE, Outcome.NOT_MEASURED):
         return again.outcome
     return Outcome.UNCONFIRMED
-
-
-def flagged(rows: Sequence[GateRow]) -> list[GateRow]:
-    """The rows that regressed in the first session."""
-    return [row for row in rows if row.first.outcome is Outcome.REGRESSED]
-
-
-def remade_rule(entry: Mapping[str, Any]) -> Rule:
-    """A rule from its JSON."""
-    return Rule(entry["theta"], exact=entry["exact"], named=entry["named"])

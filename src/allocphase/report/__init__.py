@@ -20,9 +20,9 @@ def render(run: Run) -> Path:
     from allocphase.report.source import Source
 
     source = Source.of(run)
-    folder = run.path / "figures"
-    drawn = [(spec, draw(spec, folder)) for spec in figures_of(source)]
+    for spec in figures_of(source):
+        draw(spec, run.path / "figures")
     path = run.path / "report.html"
-    path.write_text(page(source, drawn), encoding="utf-8")
+    path.write_text(page(source), encoding="utf-8")
     (run.path / "report.md").write_text(markdown(source), encoding="utf-8")
     return path

@@ -46,10 +46,11 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     yield ""
     yield f"{count} operations; floor {floor} an op."
     yield ""
-    yield f"| {' | '.join(COLUMNS)} |"
+    yield f"| {' | '.join(name for name, _ in COLUMNS)} |"
     yield "| --- |" + " ---: |" * (len(COLUMNS) - 1)
     for row in rows(cells, source.ratios(scenario)):
-        yield f"| {' | '.join(escaped(text) for text in (row.allocator, *row.values))} |"
+        texts = (row.allocator, *(value.text for value in row.values))
+        yield f"| {' | '.join(map(escaped, texts))} |"
     notes = [
         f"{c['allocator']}: {c['status']}: {c['message']}" for c in cells if c["status"] != "ok"
     ]

@@ -2,131 +2,123 @@
 
 from __future__ import annotations
 
-import base64
-import shlex
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
+from allocphase.claims.document import read_section
+from allocphase.claims.section import Section
 from allocphase.data import find
 from allocphase.frames import Run
 from allocphase.metrics import CONFIDENCE
-from allocphase.report.captions import caption
-from allocphase.report.figures import FigureSpec, slug
+from allocphase.report.assets import policy, scripts, style
+from allocphase.report.environment import allocators, commands, machines
+from allocphase.report.matrix import matrix_row, mean_row
+from allocphase.report.parts import fragment, scenario_part
+from allocphase.report.payload import as_json, figures_payload, page_payload
 from allocphase.report.points import points_per_cell
-from allocphase.report.rows import COLUMNS, rows
 from allocphase.report.source import Source
-from allocphase.units import format_bytes, format_count, format_ns
+from allocphase.report.sweeping import growth_parts
+from allocphase.report.verdict import verdict
+from allocphase.units import format_count, format_ns
 
 __all__ = ["page"]
 
-Drawn = Sequence[tuple[FigureSpec, Path]]
 Values = dict[str, Any]
 
 
-def page(source: Source, drawn: Drawn) -> str:
-    """The whole document. drawn: the run's figures and where their PNG files lie."""
-    run = source.run
-    template = _environment().get_template("report.html")
-    return template.render(
-        **_head(run),
-        overview=[_figure(*pair) for pair in drawn if pair[0].scenario is None],
-        parts=_parts(source, drawn),
-        environment=_machine(run),
-        allocators=[_allocator(entry) for entry in run.manifest["allocators"]],
-        rounds=run.manifest["plan"]["rounds"],
-        seed=run.manifest["plan"]["seed"],
-        confidence=f"{CONFIDENCE:.0%}",
-        clock=_clock(run),
-        points=format_count(points_per_cell(len(source.all_cells))),
-        command=shlex.join(run.manifest["command"]),
+def page(source: Source) -> str:
+    """The whole document."""
+    inline, growth = scripts(), growth_parts(source)
+    claims = read_section(source.run.path)
+    text: str = _template().render(
+        **_head(source),
+        policy=policy(inline),
+        css=style(),
+        scripts=inline,
+        contents=_contents(growth=bool(growth), claims=claims is not None),
+        arms=[{"name": n, "colour": k.colour, "dash": k.dash} for n, k in source.looks.items()],
+        baseline=source.baseline,
+        verdict=verdict(source),
+        matrix=_matrix(source),
+        mean=mean_row(source),
+        parts=_parts(source),
+        growth=growth,
+        claims=None if claims is None else _claims(claims),
+        data=as_json(page_payload(source, growth=growth)),
+        **_method(source),
     )
+    return text
 
 
-def _environment() -> Environment:
-    folder = find("reports/report.html").parent
+def _template() -> Any:
     environment = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(find("reports/report.html").parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["picture"] = environment.get_template("macros.html").module.picture  # type: ignore[attr-defined]
-    return environment
+    return environment.get_template("report.html")
 
 
-def _head(run: Run) -> Values:
-    manifest = run.manifest
-    facts = (
-        manifest["started"],
-        str(manifest["environment"].get("cpu", "unknown CPU")),
-        f"allocphase {manifest['environment'].get('allocphase', '')}",
-    )
-    css = find("reports/report.css").read_text(encoding="utf-8")
-    return {"label": manifest["label"], "facts": facts, "css": Markup(css)}  # noqa: S704 (ours)
-
-
-def _parts(source: Source, drawn: Drawn) -> list[Values]:
-    colours = {name: look.colour for name, look in source.looks.items()}
-    parts = []
-    for index, name in enumerate(source.scenarios):
-        part = _scenario(source, name)
-        part["id"] = f"scenario-{slug(name, index)}"
-        part["columns"] = COLUMNS
-        part["rows"] = [
-            {"allocator": row.allocator, "values": row.values, "colour": colours[row.allocator]}
-            for row in rows(source.cells(name), source.ratios(name))
-        ]
-        part["figures"] = [_figure(*pair) for pair in drawn if pair[0].scenario == name]
-        parts.append(part)
-    return parts
-
-
-def _scenario(source: Source, name: str) -> Values:
-    entry, floor_ns = source.entry(name), source.floor_ns(name)
-    threads = int(entry.get("threads", 1))
-    facts = [f"{format_count(entry['operations'])} operations", f"floor {format_ns(floor_ns)}"]
-    facts += [f"{threads} threads"] * (threads > 1)
-    facts += [f"peak live {format_bytes(entry.get('peak_live_bytes'))}"]
+def _head(source: Source) -> Values:
+    runs = source.runs
     return {
-        "name": entry["name"],
-        "title": str(entry.get("title", "")).rstrip("."),
-        "facts": facts,
-        "stands_for": entry.get("stands_for", ""),
-        "does_not_show": entry.get("does_not_show", ""),
-        "failures": [cell for cell in source.cells(name) if cell["status"] != "ok"],
-        "doubts": source.doubts(name),
+        "label": " and ".join(str(run.manifest["label"]) for run in runs),
+        "facts": [fact for run in runs for fact in _facts(run)],
+        "failures": [cell for cell in source.all_cells if cell["status"] != "ok"],
+        "notes": source.notes,
     }
 
 
-def _figure(spec: FigureSpec, path: Path) -> Values:
-    text = caption(spec)
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return {"title": spec.title, "caption": text, "alt": f"{spec.title}. {text}", "data": data}
+def _facts(run: Run) -> Sequence[str]:
+    machine = run.manifest["environment"]
+    cpu = f"{machine.get('cpu', 'unknown CPU')}{', virtual' if machine.get('virtual') else ''}"
+    return (str(run.manifest["started"]), cpu, f"allocphase {machine.get('allocphase', '')}")
 
 
-def _machine(run: Run) -> list[tuple[str, str]]:
-    facts = dict(run.manifest["environment"])
-    if isinstance(facts.get("memory_bytes"), int):
-        facts["memory_bytes"] = format_bytes(facts["memory_bytes"])
-    tuning = facts.pop("tuning", None) or {}
-    shown = [
-        (name.replace("_", " "), "not known" if v is None else str(v)) for name, v in facts.items()
+def _contents(*, growth: bool, claims: bool) -> list[tuple[str, str]]:
+    entries = [("verdict", "Verdict"), ("ratios", "Ratios and scenarios")]
+    entries += [("growth", "Growth")] * growth + [("claims", "Claims")] * claims
+    last = (("again", "Run again"), ("environment", "Environment"), ("method", "Method"))
+    return [*entries, *last]
+
+
+def _matrix(source: Source) -> list[Values]:
+    return [
+        {
+            "index": index,
+            "id": fragment(name, index),
+            "name": name,
+            "cells": matrix_row(source, name),
+        }
+        for index, name in enumerate(source.scenarios)
     ]
-    return shown + [(name, str(value)) for name, value in tuning.items()]
 
 
-def _allocator(entry: Mapping[str, Any]) -> Values:
-    config = entry.get("config") or {}
-    settings = ", ".join(f"{key}={value}" for key, value in config.items())
-    keys = ("name", "summary", "path", "sha256")
-    return {**{key: entry.get(key) or "" for key in keys}, "settings": settings}
+def _parts(source: Source) -> list[Values]:
+    return [
+        {**scenario_part(source, index), "figures": as_json(figures_payload(source, name))}
+        for index, name in enumerate(source.scenarios)
+    ]
 
 
-def _clock(run: Run) -> str:
-    costs = [cell["metrics"].get("clock_floor_ns") for cell in run.cell_list]
-    return format_ns(max((cost for cost in costs if cost), default=None))
+def _claims(section: Section) -> Values:
+    fields = ("title", "source", "run", "machine", "claims", "thesis")
+    values = {name: getattr(section, name) for name in fields}
+    return {**values, "counts": [(str(verdict), n) for verdict, n in section.counts.items()]}
+
+
+def _method(source: Source) -> Values:
+    clocks = [source.clock_ns(name) for name in source.scenarios]
+    return {
+        "commands": commands(source.runs),
+        "environment": machines(source.runs),
+        "allocators": allocators(source.runs),
+        "rounds": source.run.manifest["plan"]["rounds"],
+        "confidence": f"{CONFIDENCE:.0%}",
+        "clock": format_ns(max((clock for clock in clocks if clock), default=None)),
+        "points": format_count(points_per_cell(len(source.all_cells))),
+    }

@@ -26,9 +26,10 @@ STRETCH = 0.1
 class Points:
     """Arrays have shape (points,), in the order of the trace; `row` is the place in it.
 
-    total: operations with a latency, of which these are some; `calls` is the names of the system
-    calls joined by "+"; growth: by kind, the median latency in ns of the first and the last tenth
-    of the operations of that kind that had no cause; threads: a row a thread, see `_threads`.
+    calls: the names of the system calls, joined by "+". total: operations with a latency, of
+    which these are some; by_cause: how many of them have each cause. growth: by kind, the median
+    latency in ns of the first and the last tenth of the operations of that kind that had no
+    cause. threads: a row a thread, see `_threads`.
     """
 
     row: npt.NDArray[np.uint32]
@@ -41,6 +42,7 @@ class Points:
     calls: list[str]
     operations: int
     total: int
+    by_cause: npt.NDArray[np.int64]
     growth: dict[str, tuple[float, float]]
     threads: pd.DataFrame
 
@@ -75,6 +77,7 @@ def cell_points(run: Run, allocator: str, scenario: str, *, limit: int) -> Point
         calls=[str(names) for names in chosen["syscall_names"]],
         operations=len(frame),
         total=int(np.count_nonzero(~np.isnan(latency))),
+        by_cause=np.bincount(cause[~np.isnan(latency)], minlength=len(CAUSES)),
         growth=_growth(latency, kind, cause),
         threads=_threads(frame, latency),
     )

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from allocphase.report.ratios import Ratio
+from allocphase.report.source import Cell
 from allocphase.report.values import by_time, format_rate, format_share, quantile_ns
 from allocphase.units import MISSING, format_bytes, format_count, format_ns, format_ratio
 
-__all__ = ["COLUMNS", "Row", "interval_text", "ratio_text", "rows"]
+__all__ = ["COLUMNS", "Row", "Value", "interval_text", "ratio_text", "rows"]
 
-Cell = Mapping[str, Any]
+# Name and hint.
 COLUMNS = (
-    "allocator",
-    "time/op",
-    "ratio",
-    "interval",
-    "malloc p50",
-    "p99",
-    "p99.9",
-    "max",
-    "system calls/op",
-    "page faults",
-    "peak RSS",
-    "fragmentation",
+    ("allocator", ""),
+    ("time/op", "median over processes; the dot's bar is its interval, the dashed line the floor"),
+    ("ratio", "time over the baseline's, paired by round"),
+    ("interval", "of the ratio"),
+    ("malloc p50", "median latency of malloc, any kind of allocation that it makes"),
+    ("p99", "of malloc"),
+    ("p99.9", "of malloc"),
+    ("max", "of malloc"),
+    ("sys/op", "system calls an operation"),
+    ("faults", "page faults of one pass, in calls and at the first touch"),
+    ("peak RSS", "growth of resident memory"),
+    ("frag", "fragmentation: peak RSS over peak live bytes, less 1"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """`sort`: the number in base units to sort by, as text; empty sorts last."""
+
+    text: str
+    sort: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class Row:
     """One allocator's figures; `values` are those of COLUMNS without the first."""
 
     allocator: str
-    values: tuple[str, ...]
+    values: tuple[Value, ...]
 
 
 def rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> list[Row]:
@@ -42,19 +52,27 @@ def rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> list[Row]:
     return [Row(c["allocator"], _values(c, found.get(c["allocator"]))) for c in by_time(cells)]
 
 
-def _values(cell: Cell, ratio: Ratio | None) -> tuple[str, ...]:
+def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     metrics = cell["metrics"]
+    time_ns = metrics.get("time_per_op_ns")
+    estimate = None if ratio is None else ratio.interval.estimate
     latencies = (quantile_ns(metrics, "malloc", q) for q in ("p50", "p99", "p99_9", "max"))
+    calls, faults = metrics.get("syscalls_per_op"), metrics.get("page_faults")
+    rss, fragmentation = metrics.get("peak_rss_bytes"), metrics.get("fragmentation")
     return (
-        format_ns(metrics.get("time_per_op_ns")) if cell["status"] == "ok" else cell["status"],
-        ratio_text(ratio),
-        interval_text(ratio),
-        *map(format_ns, latencies),
-        format_rate(metrics.get("syscalls_per_op")),
-        format_count(metrics.get("page_faults")),
-        format_bytes(metrics.get("peak_rss_bytes")),
-        format_share(metrics.get("fragmentation")),
+        Value(format_ns(time_ns) if cell["status"] == "ok" else cell["status"], _sort(time_ns)),
+        Value(ratio_text(ratio), _sort(estimate), "ratio"),
+        Value(interval_text(ratio), _sort(estimate), "interval"),
+        *(Value(format_ns(value), _sort(value)) for value in latencies),
+        Value(format_rate(calls), _sort(calls)),
+        Value(format_count(faults), _sort(faults)),
+        Value(format_bytes(rss), _sort(rss)),
+        Value(format_share(fragmentation), _sort(fragmentation)),
     )
+
+
+def _sort(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{float(value):.9g}"
 
 
 def ratio_text(ratio: Ratio | None) -> str:

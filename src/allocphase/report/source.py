@@ -38,8 +38,9 @@ class Arm:
 class Source:
     """One report's data; everything is computed at its first use and kept."""
 
-    def __init__(self, arms: Sequence[Arm], *, run: Run) -> None:
+    def __init__(self, arms: Sequence[Arm], *, run: Run, notes: Sequence[str] = ()) -> None:
         self.run = run
+        self.notes = list(notes)
         self.arms = {arm.name: arm for arm in arms}
         self.names = [arm.name for arm in arms]
         self._points: dict[tuple[str, str], Points] = {}
@@ -54,6 +55,11 @@ class Source:
     def scenarios(self) -> list[str]:
         """In the order of the plans, those of the second run after those of the first."""
         return list(dict.fromkeys(s for arm in self.arms.values() for s in arm.run.scenarios))
+
+    @property
+    def runs(self) -> list[Run]:
+        """One, or the two that are compared."""
+        return list({id(arm.run): arm.run for arm in self.arms.values()}.values()) or [self.run]
 
     def entry(self, scenario: str) -> Mapping[str, Any]:
         """What the run says of a scenario."""

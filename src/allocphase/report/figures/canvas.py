@@ -126,9 +126,13 @@ def in_bytes(axes: Axes, which: Literal["x", "y"] = "y") -> None:
 
 def in_counts(axes: Axes) -> None:
     """A linear horizontal axis that counts operations."""
-    # The last tick would meet the first one of the next panel.
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, prune="upper"))
-    axes.xaxis.set_major_formatter(_tick(format_count))
+
+    def text(value: float, _: int | None) -> str:
+        # The last tick's label would meet the first one of the next panel.
+        return "" if value > 0.9 * axes.get_xlim()[1] else format_count(value)
+
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(text))
 
 
 def _log(

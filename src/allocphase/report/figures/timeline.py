@@ -26,7 +26,10 @@ def timeline(source: Source, scenario: str) -> Figure:
     cells = {name: points for name, points in cells.items() if points.row.size}
     if not cells:
         return empty("no latency was measured")
-    figure, panels = grid(len(cells), columns=3, panel=(3.5, 1.75), top=0.62, bottom=0.5, left=0.75)
+    columns = 3 if len(cells) <= 9 else 4
+    figure, panels = grid(
+        len(cells), columns=columns, panel=(10.5 / columns, 1.75), top=0.62, bottom=0.5, left=0.75
+    )
     causes = cause_looks()
     for axes, (name, points) in zip(panels, cells.items(), strict=True):
         _panel(axes, points, causes)
@@ -35,7 +38,7 @@ def timeline(source: Source, scenario: str) -> Figure:
     high = max(points.latency_ns.max() for points in cells.values())
     panels[0].set_ylim(max(low, 1.0) / 1.5, high * 1.8)
     panels[0].set_xlim(0, max(points.operations for points in cells.values()))
-    only_outer(panels, columns=3)
+    only_outer(panels, columns=columns)
     _captions(figure, cells, causes)
     return figure
 

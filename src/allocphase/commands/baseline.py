@@ -1,0 +1,112 @@
+"""`allocphase baseline`: save what an allocator costs, and look at what was saved."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from allocphase.commands.shared import (
+    baseline_dir_option,
+    chosen_scenarios,
+    command_line,
+    out_option,
+    scenario_option,
+    timeout_option,
+)
+
+__all__ = ["baseline"]
+
+
+@click.group()
+def baseline() -> None:
+    """Save baselines for `gate --saved`: counts for any machine, times for this one."""
+
+
+@baseline.command()
+@click.argument("name")
+@click.option("-a", "--allocator", required=True, metavar="NAME[=FILE]", help="What to measure.")
+@scenario_option
+@click.option(
+    "-r",
+    "--rounds",
+    default=40,
+    show_default=True,
+    type=click.IntRange(1, 400),
+    help="Processes of each timed cell: a gate has no more rounds than its baseline.",
+)
+@timeout_option
+@out_option
+@baseline_dir_option
+def save(
+    name: str,
+    allocator: str,
+    scenarios: Sequence[str],
+    rounds: int,
+    timeout: float,
+    out: Path,
+    baseline_dir: Path,
+) -> None:
+    """Measure an allocator and save it as baseline NAME.
+
+    \b
+    Example:
+      allocphase baseline save main -a mine=build/mine.so -s random-churn
+    """
+    from allocphase.baseline import save_baseline
+    from allocphase.driver import DriverExecutor
+    from allocphase.gating import baseline_arm
+    from allocphase.gating.against import measure_baseline
+    from allocphase.progress_line import progress_line
+    from allocphase.runner import Request, draw_seed
+
+    request = Request(
+        allocators=(),
+        scenarios=chosen_scenarios(scenarios),
+        probes=(),
+        rounds=rounds,
+        seed=draw_seed(),
+        timeout_s=timeout,
+        syscall_backend="auto",
+        out=out,
+        label="baseline",
+        command=command_line(),
+    )
+    arm = baseline_arm(allocator)
+    with progress_line(sys.stderr) as progress:
+        found = measure_baseline(request, DriverExecutor(), name=name, arm=arm, progress=progress)
+    click.echo(save_baseline(found, baseline_dir))
+
+
+@baseline.command(name="list")
+@baseline_dir_option
+def list_command(baseline_dir: Path) -> None:
+    """List the saved baselines.
+
+    \b
+    Example:
+      allocphase baseline list
+    """
+    from allocphase.baseline import list_baselines
+
+    for found in list_baselines(baseline_dir):
+        names = ", ".join(found.scenarios)
+        click.echo(f"{found.name}  {found.saved}  {found.allocator['name']} on {names}")
+
+
+@baseline.command()
+@click.argument("name")
+@baseline_dir_option
+def show(name: str, baseline_dir: Path) -> None:
+    """Show a saved baseline: its machine, and the median of each of its figures.
+
+    \b
+    Example:
+      allocphase baseline show main
+    """
+    from allocphase.baseline import load_baseline
+    from allocphase.baseline_text import describe
+
+    click.echo(describe(load_baseline(name, baseline_dir)))

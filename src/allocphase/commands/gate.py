@@ -1,0 +1,212 @@
+"""`allocphase gate`: is the candidate worse than the baseline?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from allocphase.commands.shared import (
+    baseline_dir_option,
+    chosen_scenarios,
+    command_line,
+    out_option,
+    scenario_option,
+    share,
+    timeout_option,
+    write_json,
+    write_text,
+)
+from allocphase.errors import UsageError
+
+if TYPE_CHECKING:
+    from allocphase.gate import GateVerdict, Limits
+    from allocphase.gating import GateRequest
+
+__all__ = ["gate"]
+
+TAILS = ("p99=10%", "p99_9=25%")
+
+
+@click.command()
+@click.option("--baseline", metavar="NAME[=FILE]", help="What it must not be worse than.")
+@click.option("--saved", metavar="NAME", help="A saved baseline instead: `allocphase baseline`.")
+@click.option("--candidate", metavar="NAME[=FILE]", help="What is judged.")
+@scenario_option
+@click.option(
+    "--theta",
+    default="2%",
+    show_default=True,
+    callback=share,
+    help="Slower than this is worse; exactly this is not.",
+)
+@click.option(
+    "--memory-theta",
+    default="5%",
+    show_default=True,
+    callback=share,
+    help="The same for resident memory, and for counts that are not deterministic.",
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="METRIC=SHARE%|exact|off[:SCENARIO]",
+    help="A limit of its own for some rows, with globs; the last that matches holds.",
+)
+@click.option(
+    "--limits",
+    "limits_file",
+    metavar="FILE.toml",
+    type=click.Path(path_type=Path),
+    help='The same from a file: limits = ["p99=10%:larson*"]; --limit comes after it.',
+)
+@click.option("--tails", is_flag=True, help=f"Gate malloc's tail too: {', '.join(TAILS)}.")
+@click.option(
+    "--max-rounds",
+    default=40,
+    show_default=True,
+    type=click.IntRange(1, 400),
+    help="Rounds of a session at most; it stops when every row is decided.",
+)
+@click.option(
+    "--time-budget",
+    default=600.0,
+    show_default=True,
+    type=click.FloatRange(1),
+    help="Seconds for both sessions.",
+)
+@click.option(
+    "--inconclusive",
+    default="fail",
+    show_default=True,
+    type=click.Choice(["fail", "pass"]),
+    help="What rows do that the rounds cannot tell: exit code 4, or 0.",
+)
+@click.option(
+    "--allow-machine-mismatch",
+    is_flag=True,
+    help="Show times against a baseline of another machine, as advice.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the order of processes.")
+@timeout_option
+@out_option
+@baseline_dir_option
+@click.option("--label", default="gate", show_default=True, help="Part of the directory's name.")
+@click.option("--again", metavar="DIR", type=click.Path(path_type=Path), help="Show an old gate.")
+@click.option("--explain", "rows", multiple=True, metavar="ROW", help="Say why, in sentences.")
+@click.option("--all-rows", is_flag=True, help="Print counts that are equal, too.")
+@click.option("--json", "json_path", metavar="PATH|-", help="Write the verdict as JSON.")
+@click.option("--junit", "junit_path", metavar="PATH|-", help="Write it as JUnit XML.")
+@click.option("--export-markdown", "markdown_path", metavar="PATH|-", help="Write it as Markdown.")
+@click.pass_context
+def gate(ctx: click.Context, /, **options: Any) -> None:
+    """Say whether a candidate is worse than a baseline; the exit code tells CI.
+
+    Both, and a copy of the baseline, are measured side by side on this machine, in rounds, until
+    every row is decided. What looks worse is measured again in a session of its own before it
+    counts. Rows are named METRIC:SCENARIO.
+
+    \b
+    Exit codes: 0 not worse, 3 worse (or the candidate crashes), 4 cannot be
+    told, 5 something was not measured or there is no baseline, 2 usage,
+    1 the tool failed.
+
+    \b
+    Example:
+      allocphase gate --baseline mine=old.so --candidate mine=new.so -s random-churn
+      allocphase gate --baseline libc --candidate mimalloc --limit 'p99=10%:larson*'
+      allocphase gate --again out/20261123-101500-gate --explain time:random-churn
+    """
+    verdict = _judge(options)
+    _render(verdict, options)
+    ctx.exit(verdict.exit_code)
+
+
+def _judge(options: dict[str, Any]) -> GateVerdict:
+    from allocphase.driver import DriverExecutor
+    from allocphase.gate.document import read_verdict
+    from allocphase.gating import run_gate
+    from allocphase.progress_line import progress_line
+
+    if options["again"] is not None:
+        return read_verdict(options["again"])
+    request = _request(options)
+    with progress_line(sys.stderr) as progress:
+        return run_gate(request, DriverExecutor(), progress=progress)
+
+
+def _request(options: dict[str, Any]) -> GateRequest:
+    from allocphase.gating import Arms, GateRequest, baseline_arm, candidate_arm
+    from allocphase.gating.against import against_saved
+    from allocphase.runner import draw_seed
+
+    _check(options)
+    baseline = baseline_arm(options["baseline"]) if options["baseline"] else None
+    request = GateRequest(
+        arms=Arms(baseline, candidate_arm(options["candidate"])),
+        scenarios=chosen_scenarios(options["scenarios"]),
+        limits=_limits(options),
+        seed=draw_seed() if options["seed"] is None else options["seed"],
+        out=options["out"],
+        max_rounds=options["max_rounds"],
+        time_budget_s=options["time_budget"],
+        timeout_s=options["timeout"],
+        label=options["label"],
+        command=command_line(),
+        fail_inconclusive=options["inconclusive"] == "fail",
+    )
+    if not options["saved"]:
+        return request
+    folder, allowed = options["baseline_dir"], options["allow_machine_mismatch"]
+    return against_saved(request, options["saved"], folder, allow_mismatch=allowed)
+
+
+def _check(options: dict[str, Any]) -> None:
+    if bool(options["baseline"]) == bool(options["saved"]):
+        raise UsageError("gate wants one of --baseline NAME[=FILE] and --saved NAME")
+    if not options["candidate"]:
+        raise UsageError("gate wants --candidate NAME[=FILE]")
+
+
+def _limits(options: dict[str, Any]) -> Limits:
+    from allocphase.gate import Limits, read_limits
+    from allocphase.gate.limits import parse_limit
+
+    lines: Sequence[str] = TAILS if options["tails"] else ()
+    if options["limits_file"] is not None:
+        lines = [*lines, *read_limits(options["limits_file"])]
+    return Limits(
+        theta=options["theta"],
+        memory_theta=options["memory_theta"],
+        lines=tuple(parse_limit(line) for line in (*lines, *options["limits"])),
+    )
+
+
+def _render(verdict: GateVerdict, options: dict[str, Any]) -> None:
+    from allocphase.gate.console import print_verdict
+    from allocphase.gate.document import document
+    from allocphase.gate.explain import explain
+    from allocphase.gate.github import report_to_github
+    from allocphase.gate.junit import junit
+    from allocphase.gate.markdown import markdown
+
+    targets = [options[key] for key in ("json_path", "junit_path", "markdown_path")]
+    if "-" not in targets:
+        print_verdict(verdict, everything=options["all_rows"])
+    for row in options["rows"]:
+        click.echo(explain(verdict, row), err="-" in targets)
+    if options["json_path"]:
+        write_json(document(verdict), options["json_path"])
+    if options["junit_path"]:
+        write_text(junit(verdict), options["junit_path"])
+    if options["markdown_path"]:
+        write_text(markdown(verdict), options["markdown_path"])
+    for line in report_to_github(verdict, os.environ):
+        click.echo(line, err="-" in targets)
+    for session in verdict.sessions:
+        click.echo(f"run directory: {session['path']}", err=True)

@@ -1,0 +1,119 @@
+"""What several commands have in common: options, the selection of scenarios, writing files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from allocphase.errors import AllocphaseError, UsageError
+
+if TYPE_CHECKING:
+    from allocphase.scenario import Scenario
+
+__all__ = [
+    "baseline_dir_option",
+    "chosen_scenarios",
+    "command_line",
+    "out_option",
+    "scenario_option",
+    "share",
+    "timeout_option",
+    "write_json",
+    "write_text",
+]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def share(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """An option's callback: "2%" or "0.02" -> 0.02."""
+    from allocphase.gate.limits import parse_share
+
+    try:
+        return parse_share(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no share such as 2%", ctx, param) from None
+
+
+def scenario_option(command: _Command) -> _Command:
+    """-s, as `run` has it."""
+    return click.option(
+        "-s",
+        "--scenario",
+        "scenarios",
+        multiple=True,
+        metavar="NAME|GLOB|FILE.toml|all",
+        help="A scenario; repeat for more. Without it: the default set.",
+    )(command)
+
+
+def out_option(command: _Command) -> _Command:
+    """--out, as `run` has it."""
+    return click.option(
+        "--out",
+        default=Path("out"),
+        show_default=True,
+        type=click.Path(path_type=Path),
+        help="Folder that run directories go into.",
+    )(command)
+
+
+def timeout_option(command: _Command) -> _Command:
+    """--timeout, as `run` has it."""
+    return click.option(
+        "--timeout",
+        default=60.0,
+        show_default=True,
+        type=click.FloatRange(0.1, 86400),
+        help="Seconds after which a process is killed.",
+    )(command)
+
+
+def baseline_dir_option(command: _Command) -> _Command:
+    """--baseline-dir: where saved baselines lie."""
+    return click.option(
+        "--baseline-dir",
+        default=Path(".allocphase/baselines"),
+        show_default=True,
+        type=click.Path(path_type=Path),
+        help="Folder of the saved baselines.",
+    )(command)
+
+
+def chosen_scenarios(specs: Sequence[str]) -> list[Scenario]:
+    """What was named, or the default set. Raises UsageError, also for one named twice."""
+    from allocphase import scenario
+
+    found = [one for spec in specs or ["default"] for one in scenario.resolve(spec)]
+    names = [one.name for one in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"scenario {name!r} is named twice")
+    return found
+
+
+def command_line() -> list[str]:
+    """What run.json keeps as the command."""
+    return ["allocphase", *sys.argv[1:]]
+
+
+def write_text(text: str, target: str) -> None:
+    """To a file, or to stdout for "-". Raises AllocphaseError."""
+    if target == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(target).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise AllocphaseError(f"{target}: {error.strerror}") from error
+
+
+def write_json(document: Mapping[str, Any], target: str) -> None:
+    """The same for a document."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(text + "\n", target)

@@ -1,0 +1,23 @@
+"""Runs the sessions that a gate judges: three arms, interleaved, until every row is decided.
+
+Place in the pipeline: above both the runner, which starts processes, and `allocphase.gate`, which
+judges and never does.
+
+    arms       the baseline, its twin and the candidate, each a fresh copy of its object
+    session    rounds of what the judge still wants, within a budget
+    gate       the first session, the confirming one, and their verdict
+"""
+
+from __future__ import annotations
+
+from allocphase.gating.arms import Arms, baseline_arm, candidate_arm, describe_arm
+from allocphase.gating.gate import GateRequest, run_gate
+
+__all__ = [
+    "Arms",
+    "GateRequest",
+    "baseline_arm",
+    "candidate_arm",
+    "describe_arm",
+    "run_gate",
+]

@@ -1,0 +1,117 @@
+"""One session: the first round measures everything, the next ones what is still undecided."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from allocphase.driver import Executor, Job, Outcome, Probe
+from allocphase.gate import Evidence, Judge, SessionResult
+from allocphase.gate.counted import COUNT_ROUNDS
+from allocphase.plan import TIMED, process_count, round_jobs, untimed_jobs
+from allocphase.result import ProcessRecord, RunFiles
+from allocphase.runner import Progress, Request, Session
+
+__all__ = ["Clock", "Finished", "measure_alone", "probes_of", "run_session"]
+
+Clock = Callable[[], float]  # seconds, from anywhere, never backwards
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A session that has ended: where it lies, what it says, and how long it took."""
+
+    path: Path
+    result: SessionResult
+    evidence: Evidence
+    seconds: float
+
+
+class _Spread:
+    """An executor that leaves address randomisation on for latencies too.
+
+    A run fixes addresses in order to join latencies with their causes; a gate compares them, and
+    one layout for all rounds would be one accident repeated.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def run(self, job: Job) -> Outcome:
+        """See Executor."""
+        if job.probe is Probe.LATENCY:
+            kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
+            job = replace(job, options=kept)
+        return self._executor.run(job)
+
+
+class _GateSession(Session):
+    """A session whose later rounds are chosen job by job."""
+
+    def run_some(self, round_index: int, wanted: set[tuple[str, str]]) -> list[ProcessRecord]:
+        """The jobs of one later round that are wanted; counts may be wanted again too."""
+        jobs = [*self._recounts(round_index), *round_jobs(self.plan, round_index)]
+        return [
+            self._keep(job, self._executor.run(job))
+            for job in jobs
+            if job.allocator.correct and (job.scenario, job.probe.value) in wanted
+        ]
+
+    def _recounts(self, round_index: int) -> list[Job]:
+        """The plan counts once; another time needs ids of its own."""
+        jobs = untimed_jobs(self.plan)
+        first_id = process_count(self.plan) + (round_index - 1) * len(jobs)
+        return [replace(job, id=first_id + job.id, round=round_index) for job in jobs]
+
+
+def run_session(
+    request: Request,
+    judge: Judge,
+    evidence: Evidence,
+    executor: Executor,
+    *,
+    progress: Progress,
+    budget_s: float,
+    clock: Clock = time.monotonic,
+) -> Finished:
+    """Runs rounds until the judge wants nothing more or the budget is spent.
+
+    `evidence`: empty but for what was saved; it is filled. No round starts that would, at the pace
+    of the longest one so far, end beyond the budget. Raises as Session.
+    """
+    start = clock()
+    session = _GateSession(request, _Spread(executor), progress=progress)
+    evidence.files = RunFiles(session.path)
+    evidence.add(session.run_round(0))
+    longest = 0.0
+    for round_index in range(1, judge.max_rounds):
+        wanted = judge.wanted(evidence)
+        round_start = clock()
+        if not wanted or round_start - start + longest > budget_s:
+            break
+        evidence.add(session.run_some(round_index, wanted))
+        longest = max(longest, clock() - round_start)
+    session.close()
+    return Finished(session.path, judge.result(evidence), evidence, clock() - start)
+
+
+def measure_alone(request: Request, executor: Executor, *, progress: Progress) -> Evidence:
+    """Every round of one allocator, and its counts in COUNT_ROUNDS of them. Raises as Session."""
+    session = _GateSession(request, _Spread(executor), progress=progress)
+    evidence = Evidence(files=RunFiles(session.path))
+    evidence.add(session.run_round(0))
+    cells = {(one.name, probe.value) for one in request.scenarios for probe in request.probes}
+    timed = {(name, probe) for name, probe in cells if probe in {one.value for one in TIMED}}
+    for round_index in range(1, max(request.rounds, COUNT_ROUNDS)):
+        wanted = cells if round_index < COUNT_ROUNDS else timed
+        evidence.add(session.run_some(round_index, wanted))
+    session.close()
+    return evidence
+
+
+def probes_of(judge: Judge, *extra: Probe) -> Sequence[Probe]:
+    """The probes that the judge's rows need, in the order of the enumeration."""
+    needed = {row.measure.probe for row in judge.rows} | {probe.value for probe in extra}
+    return [probe for probe in Probe if probe.value in needed]

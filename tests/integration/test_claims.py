@@ -1,0 +1,160 @@
+"""`allocphase claims` on real runs: the promises that docs/claims.md teaches, and exact counts."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocphase import allocator, frames, scenario
+from allocphase.claims import ClaimsFile, Section, judge, load, requirements
+from allocphase.driver import DriverExecutor, Probe
+from allocphase.runner import Request, run
+from tests.support.plugins import ROOT
+
+TIMED = ("absolute", "growth", "ratio", "share")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`allocphase claims`, as a user starts it, in a folder of its own."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "allocphase.cli", "claims", *arguments]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300)
+
+    def verdicts(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """The exit code, and the claims of `--json -` by id."""
+        done = self(*arguments, "--json", "-")
+        claims = json.loads(done.stdout)["claims"]
+        return done.returncode, {claim["id"]: claim for claim in claims}
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+def promise(relation: str, *, allocator_name: str = "phase21") -> str:
+    return f"""
+title = "T"
+source = "S"
+[[claim]]
+id = "calls"
+text = "t"
+source = "s"
+check = {{ form = "count", allocator = "{allocator_name}", scenario = "phase-report", \
+metric = "syscalls.operation", {relation} }}
+"""
+
+
+def test_the_promises_of_the_document_are_measured_and_judged(command: Command) -> None:
+    text = (ROOT / "docs" / "claims.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    (command.folder / "promises.toml").write_text(example)
+    code, claims = command.verdicts("promises.toml")
+    verdicts = {name: claim["verdict"] for name, claim in claims.items()}
+    assert verdicts["quiet"] == verdicts["lean"] == "reproduced"
+    # The machine decides on the timing; the exit code has to agree with it.
+    assert verdicts["steady"] in ("reproduced", "contradicted", "inconclusive")
+    assert code == (3 if "contradicted" in verdicts.values() else 0)
+    assert claims["steady"]["checks"][0]["value"] > 0
+
+
+def test_a_broken_promise_ends_with_3_and_stays_in_the_run_directory(command: Command) -> None:
+    (command.folder / "promises.toml").write_text(promise("at_least = 1"))
+    code, claims = command.verdicts("promises.toml", "--rounds", "1")
+    assert (code, claims["calls"]["verdict"]) == (3, "contradicted")
+    (kept,) = (command.folder / "out").glob("*-claims/claims.json")
+    assert json.loads(kept.read_text())["claims"] == list(claims.values())
+
+
+def test_an_old_run_is_judged_again_without_measuring(command: Command) -> None:
+    (command.folder / "kept.toml").write_text(promise("equals = 0"))
+    (command.folder / "absent.toml").write_text(promise("equals = 0", allocator_name="phase1"))
+    assert command("kept.toml", "--rounds", "1").returncode == 0
+    (directory,) = (command.folder / "out").iterdir()
+    before = sorted(path.name for path in directory.iterdir())
+    done = command("kept.toml", "--run", str(directory), "--export-markdown", "claims.md")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "reproduced" in done.stdout
+    assert "| **reproduced** |" in (command.folder / "claims.md").read_text()
+    assert sorted(path.name for path in directory.iterdir()) == before
+    done = command("absent.toml", "--run", str(directory))
+    assert done.returncode == 5
+    assert "not measured" in done.stdout
+
+
+def test_figures_of_the_source_alone_need_no_run(command: Command) -> None:
+    text = promise("equals = 0").split("check =")[0]
+    text += "published = { a_ns = 2.0, b_ns = 1.0, c_ratio = 3.0 }\n"
+    text += 'check = { form = "arithmetic", operation = "ratio", of = ["a_ns", "b_ns"], '
+    text += 'equals = "c_ratio", tolerance = 0.1 }\n'
+    (command.folder / "sums.toml").write_text(text)
+    done = command("sums.toml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "inconsistent" in done.stdout
+    assert not (command.folder / "out").exists()
+
+
+def test_a_wrong_file_is_one_line_and_ends_with_2(command: Command) -> None:
+    (command.folder / "promises.toml").write_text(promise("equals = 0").replace("metric", "metrc"))
+    done = command("promises.toml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "claim calls, check: key 'metrc' does not exist: did you mean 'metric'?" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Section:
+    """The phase report's checks that need no timing, on our allocators."""
+    file = untimed(load("phase-report"))
+    needed = requirements(file)
+    request = Request(
+        allocators=found(allocator.resolve, needed.allocators),
+        scenarios=found(scenario.resolve, needed.scenarios),
+        probes=[Probe.SYSCALLS],
+        rounds=1,
+        seed=1,
+        timeout_s=60.0,
+        syscall_backend="auto",
+        out=tmp_path_factory.mktemp("claims"),
+        label="counts",
+        command=[],
+    )
+    folder = run(request, DriverExecutor(), progress=lambda *_: None)
+    return judge(file, frames.load(folder))
+
+
+def found(resolve: Any, specs: Sequence[str]) -> list[Any]:
+    return [one for spec in specs for one in resolve(spec)]
+
+
+def untimed(file: ClaimsFile) -> ClaimsFile:
+    kept = [
+        replace(claim, checks=tuple(check for check in claim.checks if check.form not in TIMED))
+        for claim in file.claims
+    ]
+    return replace(file, claims=tuple(claim for claim in kept if claim.checks), thesis=None)
+
+
+def test_the_phase_report_s_counts_are_decided_exactly(counted: Section) -> None:
+    verdicts = {claim.id: claim.verdict.value for claim in counted.claims}
+    expected = dict.fromkeys(["C6", "C7", "C8", "C11", "C12", "C13", "C16"], "reproduced")
+    expected |= dict.fromkeys(["C1", "C2", "C4"], "consistent")
+    expected |= dict.fromkeys(["C3", "C5"], "inconsistent")
+    assert verdicts == expected
+
+
+def test_a_thousand_allocations_save_a_thousand_calls(counted: Section) -> None:
+    (finding,) = next(claim.findings for claim in counted.claims if claim.id == "C7")
+    assert (finding.value, finding.measured) == (1000.0, "1,000 - 0 = 1,000")

@@ -1,0 +1,206 @@
+"""The executor against stand-ins for the driver: what it passes on, and what it makes of an end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from allocphase import data
+from allocphase.driver import DriverExecutor, Job, Probe
+from allocphase.errors import AllocphaseError
+from tests.support.runs import fake_allocator
+
+RESULT = '{"status":"ok","message":"","answer":42}'
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(
+        id=0,
+        round=0,
+        allocator=fake_allocator("libc"),
+        scenario="some",
+        trace=tmp_path / "some.trace",
+        probe=Probe.THROUGHPUT,
+        cpus=(1, 0),
+        timeout_s=20.0,
+        padding_bytes=100,
+        options={"passes": "3"},
+    )
+
+
+class StandIn:
+    """Puts a shell script in the place of the driver; $out is its output folder."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = folder / "allocphase-driver"
+        monkeypatch.setattr(data, "find", lambda _: self.path)
+
+    def __call__(self, script: str) -> DriverExecutor:
+        find_out = 'while [ "$1" != --out ]; do shift; done; out=$2'
+        self.path.write_text(f'#!/bin/sh\nall="$*"\n{find_out}\n{script}\n')
+        self.path.chmod(0o755)
+        return DriverExecutor()
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    return StandIn(tmp_path, monkeypatch)
+
+
+def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: Job) -> None:
+    script = f"echo '{RESULT}' > $out/result.json; printf 12345678 > $out/latency.bin"
+    outcome = stand_in(script).run(job)
+    assert (outcome.status, outcome.message, outcome.result) == ("ok", "", {"answer": 42})
+    assert set(outcome.arrays) == {"call_ticks", "touch_ticks"}
+    assert outcome.wall_s > 0
+
+
+def test_the_job_s_options_reach_the_driver(stand_in: StandIn, job: Job, tmp_path: Path) -> None:
+    executor = stand_in(f"echo '{RESULT}' > $out/result.json; echo \"$all\" > {tmp_path}/seen")
+    plain = job.allocator
+    plugin = replace(plain, kind="plugin", path=Path("/p.so"), config={"a": "1", "b": "x=y"})
+    executor.run(replace(job, allocator=plugin))
+    seen = (tmp_path / "seen").read_text()
+    assert f"--trace {job.trace} --out /" in seen
+    assert "--probe throughput --plugin /p.so --set a=1 --set b=x=y --cpu 1 --cpu 0" in seen
+    assert seen.endswith("--passes 3\n")
+    executor.run(replace(job, allocator=replace(plain, kind="preload", path=Path("/l.so"))))
+    assert "--preloaded /l.so" in (tmp_path / "seen").read_text()
+    executor.run(job)
+    assert "--pl" not in (tmp_path / "seen").read_text()
+    assert "--preloaded" not in (tmp_path / "seen").read_text()
+
+
+def test_the_environment_is_the_user_s_with_the_allocator_s_on_top(
+    stand_in: StandIn, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_THE_USER", "kept")
+    monkeypatch.setenv("ALLOCATOR_TUNING", "the user's")
+    monkeypatch.setenv("LD_PRELOAD", "")
+    monkeypatch.setenv("ALLOCPHASE_PADDING", "of an outer run")
+    executor = stand_in(f"echo '{RESULT}' > $out/result.json; env > {tmp_path}/env")
+    executor.run(
+        replace(job, allocator=replace(job.allocator, environment={"ALLOCATOR_TUNING": "9"}))
+    )
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
+    assert (seen["OF_THE_USER"], seen["ALLOCATOR_TUNING"]) == ("kept", "9")
+    assert seen["ALLOCPHASE_PADDING"] == "x" * 100
+    assert "LD_PRELOAD" not in seen
+
+
+def test_a_preload_is_in_the_environment_of_the_driver_alone(
+    stand_in: StandIn, job: Job, tmp_path: Path
+) -> None:
+    executor = stand_in(f"echo '{RESULT}' > $out/result.json; echo $LD_PRELOAD > {tmp_path}/env")
+    library = tmp_path / "none.so"  # ld.so says that it is not there, and goes on
+    executor.run(replace(job, allocator=replace(job.allocator, kind="preload", path=library)))
+    assert (tmp_path / "env").read_text() == f"{library}\n"
+    assert "LD_PRELOAD" not in os.environ
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGKILL", "SIGFPE"])
+def test_a_signal_is_a_crash_with_its_name_and_the_last_words(
+    stand_in: StandIn, job: Job, name: str
+) -> None:
+    script = f"echo 'double free' >&2; kill -{int(signal.Signals[name])} $$"
+    outcome = stand_in(script).run(job)
+    assert outcome.status == "crashed"
+    assert outcome.message == f"killed by {name}. double free"
+    assert outcome.result == {}
+
+
+def test_only_the_end_of_a_long_stderr_is_kept(stand_in: StandIn, job: Job) -> None:
+    command = f'{sys.executable} -c \'print("x" * 100_000 + " the end")\' >&2'
+    outcome = stand_in(f"{command}; kill -9 $$").run(job)
+    assert outcome.message.endswith("xxx the end")
+    assert 3_000 < len(outcome.message) < 5_000
+
+
+def test_last_words_that_are_no_text_do_no_harm(stand_in: StandIn, job: Job) -> None:
+    outcome = stand_in("printf 'a\\377b' >&2; kill -9 $$").run(job)
+    assert outcome.message == "killed by SIGKILL. a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_process_that_does_not_end_is_killed_after_its_time(stand_in: StandIn, job: Job) -> None:
+    start = time.monotonic()
+    outcome = stand_in("echo waiting >&2; exec sleep 60").run(replace(job, timeout_s=0.3))
+    assert time.monotonic() - start < 30
+    assert outcome.status == "timeout"
+    assert outcome.message == "still running after 0.3 s: killed. waiting"
+
+
+def test_what_a_process_leaves_running_is_ended_with_it(
+    stand_in: StandIn, job: Job, tmp_path: Path
+) -> None:
+    script = f"sleep 60 & echo $! > {tmp_path}/pid; echo '{RESULT}' > $out/result.json"
+    assert stand_in(script).run(job).status == "ok"
+    stat = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
+    deadline = time.monotonic() + 10
+    while alive(stat) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not alive(stat)
+
+
+def alive(stat: Path) -> bool:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exit 0", "ended with exit code 0 in the middle of the trace."),
+        ("echo oops >&2; exit 7", "ended with exit code 7 in the middle of the trace. oops"),
+        ("echo '{\"status\":' > $out/result.json", "ended with exit code 0"),
+        ("echo '[1]' > $out/result.json", "ended with exit code 0"),
+        ("echo '{}' > $out/result.json", "ended with exit code 0"),
+        ("echo 'my allocator says no' >&2; exit 1", "ended with exit code 1"),
+    ],
+)
+def test_an_end_without_a_result_is_a_crash(
+    stand_in: StandIn, job: Job, script: str, message: str
+) -> None:
+    outcome = stand_in(script).run(job)
+    assert outcome.status == "crashed"
+    assert outcome.message.startswith(message)
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_what_the_driver_itself_complains_of_is_no_fault_of_the_allocator(
+    stand_in: StandIn, job: Job, code: int
+) -> None:
+    executor = stand_in(f"echo 'allocphase-driver: x.trace: not a trace file' >&2; exit {code}")
+    with pytest.raises(AllocphaseError) as caught:
+        executor.run(job)
+    expected = "libc on some (throughput): allocphase-driver: x.trace: not a trace file"
+    assert str(caught.value) == expected
+
+
+def test_a_status_other_than_ok_is_handed_on(stand_in: StandIn, job: Job) -> None:
+    script = 'echo \'{"status":"corrupt","message":"overlap"}\' > $out/result.json'
+    outcome = stand_in(script).run(job)
+    assert (outcome.status, outcome.message) == ("corrupt", "overlap")
+
+
+def test_the_scratch_folder_is_gone_afterwards(stand_in: StandIn, job: Job, tmp_path: Path) -> None:
+    stand_in(f"echo '{RESULT}' > $out/result.json; echo $out > {tmp_path}/out").run(job)
+    assert not Path((tmp_path / "out").read_text().strip()).exists()
+
+
+def test_a_driver_that_is_not_installed_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import allocphase
+
+    monkeypatch.setattr(allocphase, "__path__", [str(tmp_path)])
+    with pytest.raises(AllocphaseError, match="driver/allocphase-driver is not in the installed"):
+        DriverExecutor()

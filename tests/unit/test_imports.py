@@ -1,0 +1,137 @@
+"""Imports point one way. The tables below are the architecture: a change to it is a change here."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.plugins import ROOT
+
+# Lowest first: a noun imports only from lines above its own. A noun is a module of
+# src/allocphase, or a folder there; what goes on inside a folder is its own affair.
+LAYERS = (
+    "units errors",
+    "data layout samples",
+    "history image progress objects",
+    "completion allocator families",
+    "trace scenario driver",
+    "machine result plan progress_line",
+    "fingerprint manifest",
+    "runner stats",
+    "metrics warnings",
+    "frames",
+    "export sweep listing doctor claims report",
+    "gate",
+    "gating pytest_plugin",
+    "cli",
+)
+
+# What reads a run, and what makes one: an old run is judged and rendered from its files alone.
+READERS = "result samples stats metrics warnings frames export sweep claims report gate"
+MAKERS = {"driver", "runner", "plan", "manifest", "scenario", "trace", "families"}
+
+# Half a second and more to import: whoever only asks for help does not wait for them.
+HEAVY = {"numpy", "pandas", "scipy", "matplotlib", "bokeh", "jinja2", "rich"}
+
+RANK = {noun: rank for rank, line in enumerate(LAYERS) for noun in line.split()}
+SOURCE = ROOT / "src" / "allocphase"
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name without the package's."""
+    found = {"cli": ROOT / "cli.py"}
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name:
+            found[name] = path
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The package's modules that a file imports, wherever in the file; for types too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "allocphase" and rest:
+                yield known_part(rest)
+
+
+def known_part(name: str) -> str:
+    """`frames.Run` -> "frames": the longest beginning that is a module; "" for the package's own."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        if ".".join(parts[:end]) in MODULES:
+            return ".".join(parts[:end])
+    return ""
+
+
+MODULES = modules()
+IMPORTS = {name: set(imports(path)) - {"", name} for name, path in MODULES.items()}
+
+
+def noun(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def test_every_module_has_a_place_in_the_layers() -> None:
+    assert sorted({noun(name) for name in MODULES} - set(RANK)) == []
+
+
+def test_the_table_names_nothing_that_is_not_there() -> None:
+    assert sorted(set(RANK) - {noun(name) for name in MODULES}) == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_imports_only_from_the_layers_below_it(module: str) -> None:
+    mine = noun(module)
+    others = {noun(name) for name in IMPORTS[module]} - {mine}
+    assert sorted(name for name in others if RANK[name] >= RANK[mine]) == []
+
+
+@pytest.mark.parametrize("reader", READERS.split())
+def test_what_reads_a_run_never_reaches_what_makes_one(reader: str) -> None:
+    """Through no number of steps either."""
+    reached: set[str] = set()
+    waiting = [name for name in MODULES if name == reader or name.startswith(f"{reader}.")]
+    assert waiting, f"{reader} is no module"
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += IMPORTS[name]
+    assert sorted(MAKERS & {noun(name) for name in reached}) == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys\n"
+        "from allocphase.cli import main\n"
+        f"main({arguments!r}, standalone_mode=False)\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_importing_the_package_imports_none_of_its_modules() -> None:
+    script = (
+        "import sys, allocphase; print([m for m in sys.modules if m.startswith('allocphase.')])"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,158 @@
+"""The run directory: what is written comes back, and what is broken is refused in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from allocphase.errors import AllocphaseError, UsageError
+from allocphase.layout import Kind
+from allocphase.result import ProcessRecord, RunFiles, RunWriter, ops_arrays
+from allocphase.trace import read
+from tests.support.runs import manifest, process
+from tests.support.traces import batch, write_trace
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> RunWriter:
+    writer = RunWriter(tmp_path / "run")
+    writer.write_manifest(manifest("one"))
+    return writer
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    record = process("latency", {"samples": "raw"}, message='a "quoted"\nline, é', id=7)
+    line = record.to_json()
+    assert "\n" not in line
+    assert ProcessRecord.from_json(line) == record
+
+
+def test_records_come_back_in_the_order_of_finishing(writer: RunWriter) -> None:
+    for number in (4, 0, 2):
+        writer.add(process("verify", {}, id=number), {})
+    assert [record.id for record in RunFiles(writer.path).processes()] == [4, 0, 2]
+
+
+def test_the_journal_is_synced_before_add_returns(
+    writer: RunWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []
+    journal = writer.path / "processes.jsonl"
+
+    def fsync(_: int) -> None:
+        synced.append(journal.read_bytes())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    record = process("verify", {})
+    writer.add(record, {})
+    assert synced == [record.to_json().encode() + b"\n"]
+
+
+def test_samples_are_on_disk_before_the_line_that_makes_them_count(
+    writer: RunWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: ProcessRecord) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProcessRecord, "to_json", fail)
+    with pytest.raises(KeyboardInterrupt):
+        writer.add(process("latency", {}, id=3), {"call_ticks": np.arange(4, dtype=np.uint32)})
+    assert (writer.path / "samples" / "3.npz").is_file()
+    assert RunFiles(writer.path).processes() == []
+
+
+def test_a_process_without_samples_has_none(writer: RunWriter) -> None:
+    writer.add(process("verify", {}, id=1), {})
+    assert RunFiles(writer.path).samples(1) == {}
+
+
+@pytest.mark.parametrize("torn", ['{"id":1,"round"', "", "{", "\x00\x00\x00", '{"id":1}'])
+def test_a_torn_last_line_is_dropped(writer: RunWriter, torn: str) -> None:
+    writer.add(process("verify", {}), {})
+    with (writer.path / "processes.jsonl").open("a") as journal:
+        journal.write(torn)
+    assert len(RunFiles(writer.path).processes()) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", "5", '{"id":1}', '"id"', '{"id":1,"surprise":2}', "\x00", "nul\xff"]
+)
+def test_a_broken_line_before_the_last_names_file_and_line(writer: RunWriter, line: str) -> None:
+    journal = writer.path / "processes.jsonl"
+    writer.add(process("verify", {}), {})
+    with journal.open("ab") as file:
+        file.write(line.encode("latin-1") + b"\n")
+    writer.add(process("verify", {}), {})
+    with pytest.raises(UsageError, match=rf"{journal}: line 2: "):
+        RunFiles(writer.path).processes()
+
+
+@pytest.mark.parametrize("change", [{"result": []}, {"allocator": 5}, {"message": None}])
+def test_a_record_with_a_value_of_the_wrong_type_is_refused(change: dict[str, Any]) -> None:
+    values = json.loads(process("verify", {}).to_json()) | change
+    with pytest.raises(ValueError, match="wrong type"):
+        ProcessRecord.from_json(json.dumps(values))
+
+
+def test_a_manifest_is_written_whole_or_not_at_all(writer: RunWriter) -> None:
+    before = (writer.path / "run.json").read_bytes()
+    with pytest.raises(TypeError):
+        writer.write_manifest({"label": {1, 2}})
+    assert (writer.path / "run.json").read_bytes() == before
+    assert not (writer.path / "run.json.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "run.json: not readable as JSON"),
+        ("{", "run.json: not readable as JSON"),
+        ("[]", "run.json: schema: this version reads schema 1"),
+        ('{"schema": 2}', "run.json: schema: this version reads schema 1"),
+        ('{"schema": 1}', "run.json: label: missing"),
+    ],
+)
+def test_a_broken_manifest_names_the_file_and_the_key(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(UsageError, match=message):
+        RunFiles(tmp_path)
+
+
+@pytest.mark.parametrize("entries", [{}, [5], [{}], [{"name": 5}], None])
+@pytest.mark.parametrize("key", ["allocators", "scenarios"])
+def test_lists_of_a_manifest_have_names(tmp_path: Path, key: str, entries: object) -> None:
+    values = {"schema": 1, **manifest("one"), key: entries}
+    (tmp_path / "run.json").write_text(json.dumps(values))
+    with pytest.raises(UsageError, match=f"{key}: must be a list of tables with a name"):
+        RunFiles(tmp_path)
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"{tmp_path}: no run directory"):
+        RunFiles(tmp_path)
+
+
+def test_a_scenario_of_the_run_that_has_no_operations_file_is_one_clear_error(
+    writer: RunWriter,
+) -> None:
+    with pytest.raises(AllocphaseError, match=r"operations/0\.npz: not a sample file"):
+        RunFiles(writer.path).operations("some")
+
+
+def test_operations_are_kind_size_thread_and_rank(tmp_path: Path) -> None:
+    ops = batch(4, 32)
+    made = read(write_trace(tmp_path / "t", ops, thread=[0, 1, 0, 1, 0, 1, 1, 0]))
+    arrays = ops_arrays(made.ops, made.threads["op_count"])
+    assert arrays["thread"].tolist() == [0] * 4 + [1] * 4
+    assert arrays["op"].tolist() == [0, 1, 2, 3] * 2
+    assert arrays["size"].tolist() == [32, 32, 0, 0] * 2
+    own, remote = int(Kind.FREE), 7
+    # Slots 0 and 1 are freed by their own thread; 2 and 3 by the other.
+    assert arrays["kind"].tolist() == [0, 0, own, remote, 0, 0, own, remote]

@@ -1,0 +1,65 @@
+"""Doubts: each is there when its reason is, and only then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from allocphase.warnings import cell_warnings
+from tests.support.runs import process
+
+
+def test_a_cell_without_doubts_has_no_warnings() -> None:
+    records = [
+        process("throughput", {}, more={"usage": {"involuntary_switches": 100}, "emulated": []}),
+        process("syscalls", {"events_dropped": 0}, more={"locked": False}),
+    ]
+    latency = {"malloc": {"p50": 31.0}, "free": {"p50": None}}
+    assert cell_warnings(records, {"clock_floor_ns": 20.0, "latency_ns": latency}) == []
+    assert cell_warnings([], {}) == []
+
+
+def test_what_the_driver_emulated_is_said_once() -> None:
+    records = [
+        process("verify", {}, more={"emulated": ["realloc", "calloc"]}),
+        process("memory", {}, more={"emulated": ["calloc"]}),
+    ]
+    (warning,) = cell_warnings(records, {})
+    assert warning == "calloc, realloc: absent, emulated by the driver from malloc and free"
+
+
+def test_a_lock_around_every_call_is_said() -> None:
+    (warning,) = cell_warnings([process("verify", {}, more={"locked": True})], {})
+    assert "every call went through one lock" in warning
+
+
+@pytest.mark.parametrize(("probe", "expected"), [("throughput", 1), ("verify", 0)])
+def test_interruptions_count_in_timed_processes(probe: str, expected: int) -> None:
+    usage: dict[str, Any] = {"usage": {"involuntary_switches": 101}}
+    found = cell_warnings([process(probe, {}, more=usage)], {})
+    assert len(found) == expected
+    assert all("interrupted 101 times" in warning for warning in found)
+
+
+def test_a_median_near_the_clock_s_own_cost_is_called_a_floor() -> None:
+    metrics = {
+        "clock_floor_ns": 20.0,
+        "latency_ns": {"malloc": {"p50": 30.0}, "free": {"p50": 12.0}, "calloc": {"p50": 30.1}},
+    }
+    (warning,) = cell_warnings([], metrics)
+    assert warning == "p50 of malloc, free is near the clock's own 20 ns: a floor"
+
+
+def test_events_that_were_dropped_are_counted_over_all_probes() -> None:
+    records = [
+        process("syscalls", {"events_dropped": 5}),
+        process("memory", {"fault_events_dropped": 3}),
+    ]
+    (warning,) = cell_warnings(records, {})
+    assert warning == "8 events beyond the log's capacity were counted, not attributed"
+
+
+def test_a_process_that_failed_raises_no_doubt_of_its_own() -> None:
+    record = process("verify", {}, status="crashed", more={"locked": True})
+    assert cell_warnings([record], {}) == []

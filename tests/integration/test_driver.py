@@ -38,7 +38,7 @@ def preload(path: Path) -> Allocator:
     )
 
 
-# ---- Who served the calls ------------------------------------------------------------------
+# ---- Who served the calls ----------------------------------------------------------------
 
 
 def refused_preload(driver: Driver, trace: Path, path: Path) -> Outcome:
@@ -99,7 +99,7 @@ def test_the_result_names_the_object_that_served_the_calls(
     assert "libc.so" in libc.result["provider"]
 
 
-# ---- Objects that are no plug-in for this driver ----------------------------------------------
+# ---- Objects that are no plug-in for this driver -----------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_an_allocator_of_ours_refuses_a_setting_that_it_does_not_know(
     assert outcome.message == "init refuses a setting: Invalid argument"
 
 
-# ---- Allocators that end the process, or never end --------------------------------------------
+# ---- Allocators that end the process, or never end ---------------------------------------
 
 
 @pytest.mark.parametrize("probe", list(Probe))
@@ -213,7 +213,7 @@ def runs(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] not in "ZX"
 
 
-# ---- Traces -----------------------------------------------------------------------------------
+# ---- Traces ------------------------------------------------------------------------------
 
 
 def mixed_ops() -> list[Op]:
@@ -281,7 +281,7 @@ def test_a_truncated_trace_is_refused(driver: Driver, small: Path) -> None:
         driver.run(Probe.VERIFY, small, resolve("libc")[0])
 
 
-# ---- Options ------------------------------------------------------------------------------------
+# ---- Options -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

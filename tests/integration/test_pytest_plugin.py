@@ -242,8 +242,8 @@ def test_a_cell_counts_as_a_benchmark_when_only_those_are_run(pytester: Pytester
 
 
 def test_the_markers_options_of_the_test_are_kept(pytester: Pytester) -> None:
-    marked = "import pytest\n@pytest.mark.benchmark(group='mine', timer=int)" + COUNTS_ONLY
-    pytester.makepyfile(test_cells=marked)
+    mark = "import pytest\n\n@pytest.mark.benchmark(group='mine', timer=int)\ndef test_cell"
+    pytester.makepyfile(test_cells=COUNTS_ONLY.replace("def test_cell", mark))
     result = _run(pytester)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*benchmark 'mine': 1 tests*"])

@@ -67,7 +67,7 @@ def test_phase21_makes_one_mmap_in_init_and_no_call_in_operation(
     assert calls_by_op(outcome) == {}
 
 
-# ---- Backends against each other and against strace -----------------------------------------
+# ---- Backends against each other and against strace --------------------------------------
 
 
 @pytest.mark.parametrize("name", ["libc", *PRELOADS, *OURS])
@@ -133,7 +133,7 @@ def between_marks(log: Path) -> dict[str, int]:
     return dict(Counter(call.partition("(")[0] for call in calls[first + 1 : last]))
 
 
-# ---- A plug-in whose calls are known ----------------------------------------------------------
+# ---- A plug-in whose calls are known -----------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -234,7 +234,7 @@ def test_ptrace_counts_past_a_clone_and_leaves_out_what_the_child_does(
     assert "getuid" not in outcome.result["syscalls"]["operation"]
 
 
-# ---- What stands beside the counts --------------------------------------------------------------
+# ---- What stands beside the counts -------------------------------------------------------
 
 
 def test_what_a_table_lacks_is_emulated_and_said(

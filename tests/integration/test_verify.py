@@ -13,7 +13,6 @@ from tests.support.driving import Driver
 from tests.support.plugins import Plugins, plugin
 from tests.support.traces import Op, free, malloc, tags, write_trace
 
-
 OPS: list[Op] = [
     malloc(0, 100),
     malloc(1, 64),

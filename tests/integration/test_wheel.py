@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -71,10 +70,10 @@ def test_the_collections_the_driver_and_the_header_are_inside(
     package = site_packages(environment) / "allocphase"
     for expected in ("cli.py", "driver/allocphase-driver", "driver/allocphase.h"):
         assert (package / expected).is_file(), expected
-    for name in os.listdir(ROOT / "allocators"):
-        if (ROOT / "allocators" / name / "allocator.toml").is_file():
-            assert (package / "allocators" / name / "allocator.toml").is_file()
-        if (ROOT / "allocators" / name / f"{name}.c").is_file():
+    for settings in (ROOT / "allocators").glob("*/allocator.toml"):
+        name = settings.parent.name
+        assert (package / "allocators" / name / "allocator.toml").is_file()
+        if settings.with_name(f"{name}.c").is_file():
             assert (package / "allocators" / name / f"{name}.so").is_file()
     scenarios = {path.name for path in (ROOT / "scenarios").glob("*.toml")}
     assert {path.name for path in (package / "scenarios").iterdir()} == scenarios

@@ -124,7 +124,7 @@ def request_of(out: Path, **changes: Any) -> Request:
     return Request(**{**values, **changes})
 
 
-# ---- Run directories by hand ------------------------------------------------------------------
+# ---- Run directories by hand -------------------------------------------------------------
 
 
 def process(probe: str, part: Mapping[str, Any], **changes: Any) -> ProcessRecord:
@@ -176,7 +176,7 @@ def write_run(
     """A run whose trace is malloc, calloc, malloc and three frees, in threads of that length."""
     writer = RunWriter(path)
     writer.write_manifest(manifest(*allocators))
-    operations = {
+    operations: Arrays = {
         "kind": np.array(KINDS, dtype=np.uint8),
         "size": np.array([16, 32, 48, 0, 0, 0], dtype=np.uint32),
         "thread": np.repeat(np.arange(len(threads), dtype=np.uint16), threads),

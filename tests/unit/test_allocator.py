@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-# ---- Names and settings ------------------------------------------------------------------------
+# ---- Names and settings ------------------------------------------------------------------
 
 
 def test_a_name_is_its_folder_in_the_collection() -> None:
@@ -71,7 +71,8 @@ def test_several_values_are_a_sweep_in_their_order() -> None:
     assert len({each.name for each in found}) == 3
 
 
-def test_several_settings_give_every_combination(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_several_settings_give_every_combination() -> None:
     found = resolve("mine?pool_bytes=1,2&strict=true,false")
     assert [each.name.partition("?")[2] for each in found] == [
         "pool_bytes=1&strict=true",
@@ -82,7 +83,8 @@ def test_several_settings_give_every_combination(folder: Path) -> None:
     assert {each.config["share"] for each in found} == {"0.5"}
 
 
-def test_settings_are_handed_on_as_toml_writes_them(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_settings_are_handed_on_as_toml_writes_them() -> None:
     assert resolve("mine")[0].config == {"pool_bytes": "4096", "strict": "true", "share": "0.5"}
 
 
@@ -118,7 +120,7 @@ def test_a_bad_specification_is_one_line_with_advice(spec: str, message: str) ->
     assert "\n" not in str(caught.value)
 
 
-# ---- Objects from elsewhere -----------------------------------------------------------------------
+# ---- Objects from elsewhere --------------------------------------------------------------
 
 
 def test_an_object_of_the_users_own_is_a_plug_in_or_a_preload(plugins: Plugins) -> None:
@@ -134,7 +136,8 @@ def test_a_source_of_the_users_own_is_compiled(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = tmp_path / "mine.c"
     source.write_text(
-        "#include <allocphase.h>\nconst struct allocphase_allocator *allocphase_plugin(void) { return 0; }\n"
+        "#include <allocphase.h>\n"
+        "const struct allocphase_allocator *allocphase_plugin(void) { return NULL; }\n"
     )
     (found,) = resolve(f"mine={source}")
     assert found.kind == "plugin"
@@ -147,7 +150,7 @@ def test_a_folder_is_no_allocator(tmp_path: Path) -> None:
         resolve(f"mine={tmp_path}")
 
 
-# ---- Broken folders ---------------------------------------------------------------------------------
+# ---- Broken folders ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -177,5 +180,5 @@ def test_a_broken_allocator_toml_names_the_file_the_key_and_the_reason(
 
 def test_a_text_that_is_no_utf8_is_a_broken_toml(folder: Path) -> None:
     (folder / "mine" / "allocator.toml").write_bytes(b'title = "\xff"')
-    with pytest.raises(UsageError, match="allocator.toml: "):
+    with pytest.raises(UsageError, match=r"allocator\.toml: "):
         collection()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import platform
 import struct
@@ -14,26 +15,28 @@ from click.testing import CliRunner, Result
 
 import allocphase
 from allocphase import driver
-from allocphase.cli import main
 from allocphase.driver import Job, Outcome, Probe
 from allocphase.frames import Run
 from tests.support.plugins import Plugins
 from tests.support.runs import FakeExecutor, good, process, write_run
 
+# The application as it is installed; a type checker sees it as the module `cli` of the checkout.
+main: click.Group = importlib.import_module("allocphase.cli").main
+
 Invoke = Callable[..., Result]
 SMALL = ["-s", "phase-report?allocations=5", "--rounds", "1"]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
-    """Stands in for the driver."""
+    """Stands in for the driver in every test."""
     fake = FakeExecutor()
     monkeypatch.setattr(driver, "DriverExecutor", lambda: fake)
     return fake
 
 
 @pytest.fixture
-def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: FakeExecutor) -> Invoke:
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Runs a command in an empty folder; nothing but a clean exit may come of it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -56,7 +59,7 @@ def complaint(result: Result, code: int) -> str:
     return result.stderr.removeprefix("allocphase: ").removesuffix("\n")
 
 
-# ---- Help ------------------------------------------------------------------------------------------
+# ---- Help --------------------------------------------------------------------------------
 
 
 def commands(group: click.Command = main, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -103,7 +106,7 @@ def test_the_version_is_the_package_s(invoke: Invoke) -> None:
     assert allocphase.__version__ in invoke("--version").output
 
 
-# ---- Bad input ---------------------------------------------------------------------------------------
+# ---- Bad input ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -219,7 +222,7 @@ def test_a_tool_error_is_exit_code_1(
     assert "driver/allocphase.h is not in the installed package" in complaint(invoke("abi"), 1)
 
 
-# ---- What a run prints and leaves ----------------------------------------------------------------------
+# ---- What a run prints and leaves --------------------------------------------------------
 
 
 def test_stdout_is_json_alone_and_stderr_names_the_run_directory(
@@ -311,7 +314,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(invoke: Invoke) -> N
     assert "\r" not in result.stderr
 
 
-# ---- Lists -----------------------------------------------------------------------------------------------
+# ---- Lists -------------------------------------------------------------------------------
 
 
 def test_lists_name_every_allocator_and_scenario_within_80_columns(invoke: Invoke) -> None:

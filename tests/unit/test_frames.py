@@ -49,7 +49,7 @@ def faults(*events: tuple[int, int, int, int]) -> tuple[ProcessRecord, Arrays]:
     return process("memory", memory, id=3), {"faults": np.array(list(events), dtype=FAULT_EVENT)}
 
 
-# ---- Operations ------------------------------------------------------------------------------------
+# ---- Operations --------------------------------------------------------------------------
 
 
 def test_an_operation_has_its_latency_its_calls_and_its_faults(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_operations_of_all_cells_are_one_tidy_frame(tmp_path: Path) -> None:
     assert run.operations.index.is_unique
 
 
-# ---- Cells and processes -----------------------------------------------------------------------------
+# ---- Cells and processes -----------------------------------------------------------------
 
 
 def throughput(allocator: str, number: int, time_ns: float) -> tuple[ProcessRecord, Arrays]:

@@ -24,7 +24,7 @@ def metrics_of(
     return cell_metrics([record for record, _ in processes], samples.__getitem__, kinds)
 
 
-# ---- Throughput --------------------------------------------------------------------------------
+# ---- Throughput --------------------------------------------------------------------------
 
 
 def throughput(number: int, warm: list[float], *, cold: float = 50.0, **more: Any) -> ProcessRecord:
@@ -49,9 +49,8 @@ def test_a_cell_s_time_is_the_median_over_its_processes_not_over_passes() -> Non
 
 
 def test_the_interval_needs_five_processes_and_is_absent_below() -> None:
-    four = [(throughput(n, [10.0 + n]), {}) for n in range(4)]
-    assert metrics_of(*four)["time_per_op_ns_interval"] is None
-    five = [(throughput(n, [10.0 + n]), {}) for n in range(5)]
+    five: list[tuple[ProcessRecord, Arrays]] = [(throughput(n, [10.0 + n]), {}) for n in range(5)]
+    assert metrics_of(*five[:4])["time_per_op_ns_interval"] is None
     assert metrics_of(*five)["time_per_op_ns_interval"] == [10.0, 14.0]
 
 
@@ -70,7 +69,7 @@ def test_no_processes_make_no_metrics() -> None:
     assert metrics_of() == {}
 
 
-# ---- Latency ------------------------------------------------------------------------------------
+# ---- Latency -----------------------------------------------------------------------------
 
 
 def latency(number: int, ticks: list[int], touches: list[int] | None = None) -> Any:
@@ -178,7 +177,7 @@ def test_a_kind_s_name_is_that_of_the_trace() -> None:
     assert len(KIND_NAMES) == KINDS
 
 
-# ---- Counts ---------------------------------------------------------------------------------------
+# ---- Counts ------------------------------------------------------------------------------
 
 
 def test_system_calls_are_those_of_the_one_process_that_counted() -> None:

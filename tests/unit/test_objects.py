@@ -75,7 +75,7 @@ def test_an_object_file_is_no_shared_object(plugins: Plugins, tmp_path: Path) ->
         inspect_object(path)
 
 
-# ---- Libraries -----------------------------------------------------------------------------
+# ---- Libraries ---------------------------------------------------------------------------
 
 
 def test_a_library_is_found_by_an_absolute_pattern_and_the_newest_is_taken(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_library_that_is_not_there_is_not_found() -> None:
     assert search_library(["libnobody-has-this.so.99", "/nowhere/*.so"]) is None
 
 
-# ---- Plug-ins from source --------------------------------------------------------------------
+# ---- Plug-ins from source ----------------------------------------------------------------
 
 
 def test_a_source_is_compiled_against_the_installed_header(tmp_path: Path, cache: Path) -> None:

@@ -32,7 +32,7 @@ def go(out: Path, executor: FakeExecutor, **changes: Any) -> Path:
     return run(request_of(out, **changes), executor, progress=no_progress)
 
 
-# ---- Which processes ------------------------------------------------------------------------------
+# ---- Which processes ---------------------------------------------------------------------
 
 
 def test_timed_cells_run_in_every_round_and_the_others_once(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_drawn_seeds_differ() -> None:
     assert len({draw_seed() for _ in range(20)}) > 15
 
 
-# ---- What is on disk -------------------------------------------------------------------------------
+# ---- What is on disk ---------------------------------------------------------------------
 
 
 def test_each_process_is_in_the_journal_before_the_next_one_starts(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
         go(tmp_path / "file", FakeExecutor())
 
 
-# ---- Failures cost their own cell --------------------------------------------------------------------
+# ---- Failures cost their own cell --------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_process_that_fails_costs_its_own_cell_only(tmp_path: Path, status: st
     assert (failed.allocator, failed.round, failed.wall_s) == ("two", 1, 0.5)
 
 
-# ---- Rounds, budgets, progress ------------------------------------------------------------------------
+# ---- Rounds, budgets, progress -----------------------------------------------------------
 
 
 def test_progress_is_told_after_each_process(tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def print_verdict(
 
 def _table(rows: Sequence[GateRow]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("", width=15, overflow="fold")
     table.add_column("", width=12, overflow="fold")
-    table.add_column("", width=13)
     for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:

@@ -37,13 +37,13 @@ def value_text(row: GateRow, value: float) -> str:
 
 
 def percent(share: float, *, signed: bool = False) -> str:
-    """0.0123 -> "1.2%"; two significant digits below 10%."""
+    """0.0123 -> "1.2%"; two digits at least."""
     if math.isnan(share):
         return "-"
     if math.isinf(share):
         return "any" if share > 0 else "none"
     scaled = 100.0 * share
-    digits = 0 if abs(scaled) >= 100 else 1 if abs(scaled) >= 1 else 2
+    digits = 0 if abs(scaled) >= 10 else 1 if abs(scaled) >= 1 else 2
     text = f"{scaled:+.{digits}f}%" if signed else f"{scaled:.{digits}f}%"
     return "0%" if float(text.rstrip("%")) == 0.0 else text
 

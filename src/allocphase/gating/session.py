@@ -52,12 +52,13 @@ class _GateSession(Session):
 
     def run_some(self, round_index: int, wanted: set[tuple[str, str]]) -> list[ProcessRecord]:
         """The jobs of one later round that are wanted; counts may be wanted again too."""
-        jobs = [*self._recounts(round_index), *round_jobs(self.plan, round_index)]
-        return [
-            self._keep(job, self._executor.run(job))
-            for job in jobs
+        jobs = [
+            job
+            for job in (*self._recounts(round_index), *round_jobs(self.plan, round_index))
             if job.allocator.correct and (job.scenario, job.probe.value) in wanted
         ]
+        self._total = max(self._total, self._done + len(jobs))  # the plan knows of no recounts
+        return [self._keep(job, self._executor.run(job)) for job in jobs]
 
     def _recounts(self, round_index: int) -> list[Job]:
         """The plan counts once; another time needs ids of its own."""

@@ -1,0 +1,86 @@
+"""`allocphase compare`: cells that were measured, against a baseline's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from allocphase.commands.shared import share, write_json, write_text
+from allocphase.errors import UsageError
+
+__all__ = ["compare"]
+
+
+@click.command()
+@click.argument(
+    "runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN]"
+)
+@click.option("--baseline", metavar="NAME", help="Allocator of one run that the others face.")
+@click.option(
+    "--theta",
+    default="2%",
+    show_default=True,
+    callback=share,
+    help="A smaller change of a time is none.",
+)
+@click.option(
+    "--memory-theta",
+    default="5%",
+    show_default=True,
+    callback=share,
+    help="The same for resident memory; counts are compared exactly.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="time, build_time, p50 ... p99_99, syscalls, syscalls.NAME, page_faults, peak_live, "
+    "peak_mapped, peak_rss; repeat for more.",
+)
+@click.option("--json", "json_path", metavar="PATH|-", help="Write the rows as JSON.")
+@click.option("--csv", "csv_path", metavar="PATH|-", help="Write them as CSV.")
+@click.option("--export-markdown", "markdown_path", metavar="PATH|-", help="And as Markdown.")
+def compare(
+    runs: Sequence[Path],
+    baseline: str | None,
+    theta: float,
+    memory_theta: float,
+    metrics: Sequence[str],
+    json_path: str | None,
+    csv_path: str | None,
+    markdown_path: str | None,
+) -> None:
+    """Compare cells with a baseline: within one run, or the cells of two runs.
+
+    Times are paired within the round. Runs of different scenarios are refused; of runs from
+    different machines only counts are compared.
+
+    \b
+    Example:
+      allocphase compare out/20261123-101500-bench --baseline libc
+      allocphase compare out/20261123-101500-old out/20261123-103000-new
+    """
+    from allocphase.compare import DEFAULT_METRICS, CompareSettings, compare_runs
+    from allocphase.compare.console import print_comparison
+    from allocphase.compare.export import csv_text, document, markdown
+
+    if len(runs) > 2:
+        raise UsageError(f"compare takes one run or two, not {len(runs)}")
+    settings = CompareSettings(
+        baseline=baseline,
+        theta=theta,
+        memory_theta=memory_theta,
+        metrics=metrics or DEFAULT_METRICS,
+    )
+    found = compare_runs(runs, settings)
+    if "-" not in (json_path, csv_path, markdown_path):
+        print_comparison(found)
+    if json_path:
+        write_json(document(found), json_path)
+    if csv_path:
+        write_text(csv_text(found), csv_path)
+    if markdown_path:
+        write_text(markdown(found), markdown_path)

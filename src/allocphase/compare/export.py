@@ -1,0 +1,78 @@
+"""A comparison as Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from allocphase.compare import ComparedRuns, CompareRow
+from allocphase.compare.words import COLUMNS, cells, word
+from allocphase.gate.markdown import escaped
+
+__all__ = ["csv_text", "document", "markdown"]
+
+SCHEMA = 1
+_FIELDS = ("allocator", "scenario", "metric", "unit", "base", "candidate")
+
+
+def markdown(found: ComparedRuns) -> str:
+    """A table a scenario; ends with a newline."""
+    return "\n".join(_lines(found)) + "\n"
+
+
+def _lines(found: ComparedRuns) -> Iterator[str]:
+    yield f"### allocphase compare: against {escaped(found.against)}"
+    for scenario in dict.fromkeys(row.scenario for row in found.rows):
+        yield ""
+        yield f"#### {escaped(scenario)}"
+        yield ""
+        yield f"| {' | '.join(('', *COLUMNS))} |"
+        yield "| --- | --- | --- |" + " ---: |" * (len(COLUMNS) - 2)
+        for row in found.rows:
+            if row.scenario == scenario:
+                texts = (row.allocator, *cells(row))
+                yield f"| {' | '.join(escaped(text) for text in texts)} |"
+    if found.notes:
+        yield ""
+        yield from (f"- {escaped(note)}" for note in found.notes)
+
+
+def csv_text(found: ComparedRuns) -> str:
+    """A line a row, plain numbers in base units, empty where there is no value."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(_values_of_nothing()), lineterminator="\n")
+    writer.writeheader()
+    for row in found.rows:
+        writer.writerow(_values(row))
+    return stream.getvalue()
+
+
+def document(found: ComparedRuns) -> dict[str, Any]:
+    """`{"schema", "against", "rows", "notes"}`; what has no value is null."""
+    rows = [_values(row) for row in found.rows]
+    return {"schema": SCHEMA, "against": found.against, "rows": rows, "notes": list(found.notes)}
+
+
+def _values(row: CompareRow) -> dict[str, Any]:
+    return {
+        **{key: _plain(getattr(row, key)) for key in _FIELDS},
+        "ratio": _plain(row.ratio.estimate),
+        "ratio_lower": _plain(row.ratio.lower),
+        "ratio_upper": _plain(row.ratio.upper),
+        "theta": row.theta,
+        "rounds": row.pairs,
+        "min_detectable_ratio": _plain(row.min_detectable_ratio),
+        "verdict": word(row),
+    }
+
+
+def _values_of_nothing() -> tuple[str, ...]:
+    names = ("ratio", "ratio_lower", "ratio_upper", "theta", "rounds", "min_detectable_ratio")
+    return (*_FIELDS, *names, "verdict")
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,117 @@
+"""Which cells are held against which: of one run against its baseline's, or of two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allocphase.comparable import refuse_changed_scenarios
+from allocphase.errors import NothingMeasuredError, UsageError, unknown
+from allocphase.fingerprint import differences, machine_facts
+from allocphase.frames import Run
+
+__all__ = ["Cell", "CellPair", "Pairs", "between_runs", "within_run"]
+
+# In this order: a gate's own arm, what everybody has, and else the first of the plan.
+_DEFAULTS = ("baseline", "libc")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One allocator on one scenario in one run."""
+
+    run: Run
+    allocator: str
+    scenario: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellPair:
+    """Two cells of one scenario; the candidate's allocator names the row."""
+
+    base: Cell
+    candidate: Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The pairs, what they are compared with, and the notes that go with them."""
+
+    against: str
+    pairs: tuple[CellPair, ...]
+    notes: tuple[str, ...]
+    counts_only: bool
+
+
+def within_run(run: Run, baseline: str | None) -> Pairs:
+    """Every other allocator against `baseline`, scenario by scenario."""
+    if baseline is not None and baseline not in run.allocators:
+        raise UsageError(unknown("allocator", baseline, run.allocators))
+    chosen = baseline or _default(run.allocators)
+    others = [name for name in run.allocators if name != chosen]
+    if chosen is None or not others:
+        raise NothingMeasuredError(f"{run.path}: there are no two allocators in it to compare")
+    pairs = [
+        CellPair(Cell(run, chosen, scenario), Cell(run, other, scenario))
+        for scenario in run.scenarios
+        for other in others
+    ]
+    quick = _quick([run])
+    return Pairs(chosen, tuple(pairs), tuple(quick), counts_only=bool(quick))
+
+
+def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
+    """The cells that both runs have, those of `before` as the baseline."""
+    if baseline is not None:
+        raise UsageError("--baseline chooses among the allocators of one run, not of two")
+    refuse_changed_scenarios(_digests(before), _digests(after))
+    names = [name for name in after.allocators if name in before.allocators]
+    pairs = [
+        CellPair(Cell(before, name, scenario), Cell(after, name, scenario))
+        for scenario in after.scenarios
+        for name in names
+        if scenario in before.scenarios
+    ]
+    if not pairs:
+        raise NothingMeasuredError(f"{before.path} and {after.path} have no cell in common")
+    notes = [*_quick([before, after]), *_machines(before, after)]
+    counts_only = bool(notes)
+    if not counts_only:
+        notes.append(
+            "two sessions: what changed on the machine between them is in these ratios; "
+            "`allocphase gate` measures both sides together"
+        )
+    notes += _lonely(before, after)
+    return Pairs(str(before.path), tuple(pairs), tuple(notes), counts_only)
+
+
+def _default(allocators: Sequence[str]) -> str | None:
+    present = [name for name in _DEFAULTS if name in allocators]
+    return next(iter([*present, *allocators]), None)
+
+
+def _digests(run: Run) -> dict[str, str]:
+    return {entry["name"]: str(entry.get("digest")) for entry in run.manifest["scenarios"]}
+
+
+def _quick(runs: Sequence[Run]) -> list[str]:
+    return [
+        f"{run.path}: a quick run: its times are a first look, only counts are compared"
+        for run in runs
+        if run.manifest.get("quick")
+    ]
+
+
+def _machines(before: Run, after: Run) -> list[str]:
+    facts = [machine_facts(run.manifest["environment"]) for run in (before, after)]
+    found = differences(*facts)
+    if not found:
+        return []
+    return [f"different machines, so only counts are compared: {'; '.join(found)}"]
+
+
+def _lonely(before: Run, after: Run) -> list[str]:
+    """A cell that went away must not pass for one that is unchanged."""
+    cells = [{(a, s) for a in run.allocators for s in run.scenarios} for run in (before, after)]
+    lonely = sorted(cells[0] ^ cells[1])
+    return [f"in one run only: {', '.join(f'{a} on {s}' for a, s in lonely)}"] if lonely else []

@@ -1,0 +1,152 @@
+"""From pairs of cells to rows: ratio, interval, verdict, least effect that would have shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from allocphase.compare.pairs import Cell, CellPair
+from allocphase.gate.measures import Measure, measure
+from allocphase.metrics import cell_metrics
+from allocphase.result import ProcessRecord
+from allocphase.stats import Comparison, Interval, Row, Verdict, compare_rows, judge_interval
+from allocphase.stats.samples import FloatArray
+
+__all__ = ["DEFAULT_METRICS", "CompareRow", "compare_cells"]
+
+DEFAULT_METRICS = ("time", "syscalls", "page_faults", "peak_mapped", "peak_rss")
+# Each direction's family-wise level, and the tails of each row's own interval.
+ALPHA = 0.025
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareRow:
+    """One metric of one cell against another. Values are medians in `unit`.
+
+    ratio: candidate over base; the interval is open on both sides for counts, of which one process
+    gave each. verdict: None where a side was not measured. can_regress: the rounds suffice for a
+    verdict at all. min_detectable_ratio: infinite where they do not.
+    """
+
+    allocator: str
+    scenario: str
+    metric: str
+    unit: str
+    base: float
+    candidate: float
+    ratio: Interval
+    theta: float
+    pairs: int
+    min_detectable_ratio: float
+    verdict: Verdict | None
+
+    @property
+    def timed(self) -> bool:
+        """Whether it was sampled over rounds."""
+        return self.unit == "ns"
+
+    @property
+    def can_regress(self) -> bool:
+        """Whether these rounds could have shown anything."""
+        return math.isfinite(self.min_detectable_ratio)
+
+
+def compare_cells(
+    pairs: Sequence[CellPair],
+    *,
+    metrics: Sequence[str],
+    counts_only: bool,
+    theta: float,
+    memory_theta: float,
+) -> list[CompareRow]:
+    """A row for each pair and metric, in that order. Times are one family (Holm).
+
+    Raises UsageError for a metric that does not exist.
+    """
+    measures = [measure(name) for name in metrics]
+    wanted = [(pair, one) for pair in pairs for one in measures if not (one.timed and counts_only)]
+    values = [(_values(p.base, m), _values(p.candidate, m)) for p, m in wanted]
+    timed = [i for i, (_, one) in enumerate(wanted) if one.timed]
+    compared = compare_rows([_aligned(*values[i], theta) for i in timed], alpha=ALPHA)
+    found = dict(zip(timed, compared, strict=True))
+    rows = []
+    for index, (pair, one) in enumerate(wanted):
+        base, candidate = values[index]
+        limit = theta if one.timed else memory_theta if one.rule == "memory" else 0.0
+        outcome = found.get(index) or _count(base, candidate, limit)
+        rows.append(_row(pair, one, (_median(base), _median(candidate)), outcome))
+    return rows
+
+
+def _row(
+    pair: CellPair, one: Measure, medians: tuple[float, float], found: Comparison
+) -> CompareRow:
+    return CompareRow(
+        allocator=pair.candidate.allocator,
+        scenario=pair.candidate.scenario,
+        metric=one.name,
+        unit=one.unit,
+        base=medians[0],
+        candidate=medians[1],
+        ratio=found.ratio,
+        theta=found.theta,
+        pairs=found.pairs,
+        min_detectable_ratio=found.min_detectable_ratio,
+        verdict=found.verdict if found.pairs else None,
+    )
+
+
+def _values(cell: Cell, one: Measure) -> FloatArray:
+    """By round, shape (rounds,), NaN where missing."""
+    records = cell.run.records_of(cell.allocator, cell.scenario)
+    values = np.full(1 + max((r.round for r in records), default=-1), np.nan)
+    for record in records:
+        if record.probe == one.probe and record.status == "ok":
+            values[record.round] = one.read(record, lambda r: _quantiles(cell, r))
+    return np.where(values > 0.0, values, np.nan) if one.timed else values
+
+
+def _quantiles(cell: Cell, record: ProcessRecord) -> dict[str, float | None]:
+    files = cell.run.files
+    kinds = files.operations(cell.scenario)["kind"]
+    found: dict[str, float | None] = (
+        cell_metrics([record], files.samples, kinds).get("latency_ns", {}).get("malloc", {})
+    )
+    return found
+
+
+def _aligned(base: FloatArray, candidate: FloatArray, theta: float) -> Row:
+    """Runs of different lengths: what has no partner counts as missing."""
+    size = max(base.size, candidate.size)
+    arms = [np.full(size, np.nan) for _ in range(2)]
+    arms[0][: base.size], arms[1][: candidate.size] = base, candidate
+    return Row(arms[0], arms[1], theta)
+
+
+def _median(values: FloatArray) -> float:
+    present = values[np.isfinite(values)]
+    return float(np.median(present)) if present.size else math.nan
+
+
+def _count(base: FloatArray, candidate: FloatArray, theta: float) -> Comparison:
+    """A count is compared as it stands: it is not sampled, so it has no interval and no p-value."""
+    before, after = _median(base), _median(candidate)
+    measured = not (math.isnan(before) or math.isnan(after))
+    # Nothing before and nothing after is no change; something after nothing has no ratio.
+    ratio = 1.0 if before == after else after / before if before else math.inf
+    middle = ratio if measured else math.nan
+    log_ratio = math.log(ratio) if measured and 0.0 < ratio < math.inf else math.inf
+    log_ratio = -math.inf if ratio == 0.0 else log_ratio
+    return Comparison(
+        ratio=Interval(middle, -math.inf, math.inf, math.nan),
+        theta=theta,
+        pairs=int(measured),
+        dropped=0,
+        p_regressed=math.nan,
+        p_improved=math.nan,
+        min_detectable_ratio=math.inf,
+        verdict=judge_interval(Interval(log_ratio, log_ratio, log_ratio, 1.0), theta),
+    )

@@ -10,12 +10,17 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from allocphase import __version__
+from allocphase.commands.baseline import baseline
+from allocphase.commands.compare import compare
+from allocphase.commands.gate import gate
+from allocphase.commands.selftest import selftest
 from allocphase.errors import AllocphaseError, NothingMeasuredError
 
 if TYPE_CHECKING:
@@ -163,9 +168,11 @@ def run(
     from allocphase.runner import Request, draw_seed
     from allocphase.runner import run as run_plan
 
+    chosen = _chosen_allocators(allocators)
+    wanted = _chosen_scenarios(scenarios, sweep)
     request = Request(
-        allocators=_chosen_allocators(allocators),
-        scenarios=_chosen_scenarios(scenarios, sweep),
+        allocators=chosen,
+        scenarios=wanted,
         probes=[Probe(name) for name in probes or (QUICK_PROBES if quick else PROBES)],
         rounds=min(rounds, QUICK_ROUNDS) if quick else rounds,
         quick=quick,
@@ -176,6 +183,7 @@ def run(
         out=out,
         label=label,
         command=["allocphase", *sys.argv[1:]],
+        only=None if allocators else _default_cells(chosen, wanted),
     )
     with progress_line(sys.stderr) as progress:
         folder = run_plan(request, DriverExecutor(), progress=progress)
@@ -313,6 +321,7 @@ def _measure_claims(
         out=out,
         label=label,
         command=["allocphase", *sys.argv[1:]],
+        only=needed.cells,
     )
     with progress_line(sys.stderr) as progress:
         folder = run_plan(request, DriverExecutor(), progress=progress)
@@ -396,6 +405,19 @@ def _chosen_scenarios(specs: Sequence[str], sweep: str | None) -> list[Scenario]
     return found
 
 
+def _default_cells(
+    allocators: Sequence[Allocator], scenarios: Sequence[Scenario]
+) -> frozenset[tuple[str, str, str]]:
+    """Where nobody was named, a very slow allocator stays out of the long scenarios."""
+    return frozenset(
+        (found.name, chosen.name, probe)
+        for found in allocators
+        for chosen in scenarios
+        for probe in PROBES
+        if any(fnmatchcase(chosen.name, pattern) for pattern in found.default_scenarios)
+    )
+
+
 def _refuse_twins(what: str, names: Sequence[str]) -> None:
     from allocphase.errors import UsageError
 
@@ -442,6 +464,9 @@ def _render(finished: Run, *, aside: bool = False) -> None:
 
     click.echo(f"report: {render(finished)}", err=aside)
 
+
+for command in (baseline, compare, gate, selftest):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

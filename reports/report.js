@@ -303,7 +303,7 @@
   const AXES = {
     ns: { type: "log", text: (value) => brief(formatNs(value)) },
     count: { type: "linear", text: (value) => formatCount(value) },
-    bytes: { type: "log", text: (value) => brief(formatBytes(value)), at: [...Array(18).keys()].map((n) => 4 ** (n + 3)) },
+    bytes: { type: "log", text: (value) => brief(formatBytes(value)), at: [...Array(10).keys()].map((n) => 16 ** (n + 2)), fine: [...Array(20).keys()].map((n) => 4 ** (n + 4)) },
     above: { type: "log", text: percentile, at: [0.5, ...[...Array(8).keys()].map((n) => 10 ** -(n + 1))] },
     level: { type: "log", text: (value) => formatCount(value) },
   };
@@ -324,9 +324,10 @@
       min_border_left: 62,
       min_border_right: 16,
     });
-    for (const [axis, name] of [[figure.xaxes[0], x], [figure.yaxes[0], y]]) {
-      axis.formatter = ticks(AXES[name].text);
-      if (AXES[name].at) axis.ticker = new Bokeh.FixedTicker({ ticks: AXES[name].at });
+    for (const [axis, name, span] of [[figure.xaxes[0], x, xRange], [figure.yaxes[0], y, yRange]]) {
+      const { text, at, fine } = AXES[name];
+      axis.formatter = ticks(text);
+      if (at) axis.ticker = new Bokeh.FixedTicker({ ticks: fine && span.end / span.start < 4 ** 7 ? fine : at });
       axis.axis_line_color = axis.major_tick_line_color = color("--line");
       axis.minor_tick_line_color = null;
       axis.major_label_text_color = color("--quiet");
@@ -405,9 +406,8 @@
       const live = cells[0][1];
       const x = range(0, Math.max(...cells.map(([, cell]) => cell.op.at(-1))));
       const low = Math.max(4096, Math.max(...live.live) / 128);
-      const high = Math.max(...cells.flatMap(([, cell]) => [Math.max(...cell.rss), Math.max(...cell.mapped)]));
-      const y = range(low, high * 1.5);
       return [["rss", "resident"], ["mapped", "mapped from the system"]].map(([key, title]) => {
+        const y = range(low, 1.5 * Math.max(...cells.map(([, cell]) => Math.max(...cell[key]))));
         const figure = newFigure("count", "bytes", x, y, 280);
         const clipped = (values) => Array.from(values, (value) => Math.max(value, low));
         figure.varea(Array.from(live.op), live.live.map(() => low), clipped(live.live), { fill_color: color("--area"), level: "underlay" });
@@ -459,10 +459,17 @@
       size: columns.size[point],
       ns: value,
       cause: data.causes[columns.cause[point]].name,
-      calls: cell.calls[columns.call[point]],
+      calls: counted(cell.calls[columns.call[point]]),
       faults: columns.faults[point],
       thread: thread ? thread[point] : null,
     }));
+  }
+
+  // "brk+mmap+mmap" -> "brk, mmap x2"
+  function counted(names) {
+    const counts = new Map();
+    for (const name of names.split("+")) counts.set(name, (counts.get(name) ?? 0) + 1);
+    return [...counts].map(([name, count]) => (count > 1 ? `${name} x${count}` : name)).join(", ");
   }
 
   function callTexts(cell) {
@@ -493,7 +500,7 @@
     panels.forEach(({ figure }) => doc.add_root(figure));
     built.set(host, panels);
     applyHidden(host);
-    Bokeh.embed.add_document_standalone(doc, grid, panels.map(({ place }) => place));
+    Bokeh.embed.add_document_standalone(doc, host, panels.map(({ place }) => place));
   }
 
   function panelElement(panel) {
@@ -508,7 +515,7 @@
       name.textContent = panel.title;
       const note = document.createElement("span");
       note.className = "quiet";
-      note.textContent = panel.note ?? "";
+      note.textContent = title.title = panel.note ?? "";
       title.append(name, " ", note);
       element.append(title);
     }
@@ -601,7 +608,7 @@
     const body = table.createTBody();
     for (const [arm, call] of found) body.append(callRow(arm, call, threads));
     const wide = document.createElement("div");
-    wide.className = "wide";
+    wide.className = "wide tall";
     wide.tabIndex = 0;
     wide.setAttribute("role", "region");
     wide.setAttribute("aria-label", `Slowest calls on ${data.scenarios[scenario].name}`);

@@ -28,7 +28,7 @@ from allocphase.objects import compile_plugin, inspect_object, search_library
 __all__ = ["Allocator", "Kind", "collection", "resolve"]
 
 Kind = Literal["plugin", "preload", "libc"]
-_KEYS = {"title", "summary", "kind", "correct", "config", "preload"}
+_KEYS = {"title", "summary", "kind", "correct", "default_scenarios", "config", "preload"}
 _PRELOAD_KEYS = {"libraries", "package", "environment"}
 
 
@@ -38,6 +38,8 @@ class Allocator:
 
     `path` is the object to load or preload; None for libc and for what is missing. `correct` is
     False for the null allocator alone: its blocks overlap, so it is a floor and never verified.
+    `default_scenarios`: patterns of those that it takes part in when nobody asks for it by name; a
+    hundredfold slower allocator would take the time that the others need.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Allocator:
     config: Mapping[str, str]
     environment: Mapping[str, str]
     correct: bool = True
+    default_scenarios: tuple[str, ...] = ("*",)
     missing: str | None = None
 
     def with_settings(self, changes: Mapping[str, str]) -> Allocator:
@@ -149,6 +152,7 @@ def _load(path: Path) -> Allocator:
         config={key: _text(value) for key, value in table.get("config", {}).items()},
         environment=preload.get("environment", {}),
         correct=table.get("correct", True),
+        default_scenarios=tuple(table.get("default_scenarios", ("*",))),
         missing=missing,
     )
 

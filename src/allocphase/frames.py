@@ -71,7 +71,13 @@ class Run:
 
         The floor has no cell of its own; its figure stands in each cell's `floor_ns`.
         """
-        return [self._cell(a, s) for s in self.scenarios for a in self.allocators]
+        planned = [(a, s) for s in self.scenarios for a in self.allocators if self.planned(a, s)]
+        return [self._cell(allocator, scenario) for allocator, scenario in planned]
+
+    def planned(self, allocator: str, scenario: str) -> bool:
+        """Whether the plan has this cell: very slow allocators stay out of long scenarios."""
+        left_out = self.manifest["plan"].get("left_out", {})
+        return scenario not in left_out.get(allocator, [])
 
     @cached_property
     def cells(self) -> pd.DataFrame:

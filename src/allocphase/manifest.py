@@ -41,9 +41,22 @@ def describe_run(
             "syscall_backend": plan.syscall_backend,
             "processes": process_count(plan),
             "quick": quick,
+            "left_out": _left_out(plan),
         },
         "allocators": [_describe_allocator(allocator) for allocator in plan.allocators],
         "scenarios": list(scenarios),
+    }
+
+
+def _left_out(plan: Plan) -> dict[str, list[str]]:
+    """By allocator, the scenarios in which the plan has no cell of it."""
+    if plan.only is None:
+        return {}
+    cells = {(allocator, scenario) for allocator, scenario, _ in plan.only}
+    return {
+        allocator.name: [w.name for w in plan.workloads if (allocator.name, w.name) not in cells]
+        for allocator in plan.allocators
+        if allocator.correct
     }
 
 

@@ -35,7 +35,10 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that decides what is run; `seed` decides the order and the paddings."""
+    """All that decides what is run; `seed` decides the order and the paddings.
+
+    `only`: the (allocator, scenario, probe) triples to run, the floor's aside; None is all of them.
+    """
 
     allocators: Sequence[Allocator]
     workloads: Sequence[Workload]
@@ -46,6 +49,7 @@ class Plan:
     cpus: Sequence[int]
     syscall_backend: str = "auto"
     driver_options: dict[str, str] = field(default_factory=dict)
+    only: frozenset[tuple[str, str, str]] | None = None
 
 
 def untimed_jobs(plan: Plan) -> list[Job]:
@@ -80,14 +84,21 @@ def _rng(plan: Plan, purpose: str) -> random.Random:
 
 
 def _cells(plan: Plan, *, timed: bool) -> list[_Cell]:
-    """The floor is only timed: its blocks overlap, and it needs no memory of its own."""
     return [
         (allocator, workload, probe)
         for allocator in plan.allocators
         for workload in plan.workloads
         for probe in plan.probes
-        if (probe in TIMED) == timed and (timed or allocator.correct)
+        if (probe in TIMED) == timed and _takes_part(plan, (allocator, workload, probe))
     ]
+
+
+def _takes_part(plan: Plan, cell: _Cell) -> bool:
+    """The floor is only timed: its blocks overlap, and it needs no memory of its own."""
+    allocator, workload, probe = cell
+    if not allocator.correct:
+        return probe in TIMED
+    return plan.only is None or (allocator.name, workload.name, probe.value) in plan.only
 
 
 def _jobs(

@@ -35,7 +35,7 @@ class Request:
     """What the user asked for. `out`: the folder that run directories go into.
 
     `quick`: short passes, for a first look; such a run is marked and never gated. A run that would
-    pass `time_budget_s` ends after a whole round, the first one at the earliest.
+    pass `time_budget_s` ends after a whole round, the first one at the earliest. `only`: as in Plan.
     """
 
     allocators: Sequence[Allocator]
@@ -49,11 +49,14 @@ class Request:
     label: str
     command: Sequence[str]
     quick: bool = False
+    only: frozenset[tuple[str, str, str]] | None = None
     time_budget_s: float = math.inf
 
 
 # One warm pass of 4 ms instead of five of 20: a process is short, and its figure less steady.
 QUICK_OPTIONS = {"pass-ns": "4000000", "passes": "1"}
+
+SLOW_S = 2.0
 
 # Called after each process with (job, number of jobs done, number of jobs).
 Progress = Callable[[Job, int, int], None]
@@ -74,6 +77,7 @@ class Session:
         self._progress = progress
         self._writer = RunWriter(self.path)
         self._done = 0
+        self._slow: set[tuple[str, str]] = set()
         workloads, entries = _write_traces(request.scenarios, self._writer)
         self.plan = Plan(
             allocators=allocators,
@@ -85,6 +89,7 @@ class Session:
             cpus=timed_cpus(),
             syscall_backend=request.syscall_backend,
             driver_options=QUICK_OPTIONS if request.quick else {},
+            only=request.only,
         )
         self._total = process_count(self.plan)
         self._writer.write_manifest(
@@ -102,11 +107,20 @@ class Session:
         """Runs one round to its end; returns its records, which are in the journal by then.
 
         The first round begins with what is not timed, as many processes at once as there are
-        CPUs. Timed processes have the machine to themselves.
+        CPUs. Timed processes have the machine to themselves. A cell with a timed process that took
+        longer than SLOW_S is left out of later rounds: what is a hundred times slower than the
+        others needs no interval, and would take the time that they do need.
         """
         records = self._run_untimed() if round_index == 0 else []
         for job in round_jobs(self.plan, round_index):
-            records.append(self._keep(job, self._executor.run(job)))
+            cell = (job.allocator.name, job.scenario)
+            if cell in self._slow and round_index > 0:
+                self._total -= 1
+                continue
+            outcome = self._executor.run(job)
+            records.append(self._keep(job, outcome))
+            if outcome.wall_s > SLOW_S:
+                self._slow.add(cell)
         return records
 
     def _run_untimed(self) -> list[ProcessRecord]:

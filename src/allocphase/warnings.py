@@ -11,12 +11,28 @@ __all__ = ["cell_warnings"]
 
 # A process of some 150 ms that was put aside more often than a scheduler's tick explains.
 SWITCHES_PER_PROCESS = 100
+# As runner.SLOW_S, which a reader of results must not import.
+SLOW_S = 2.0
 
 
 def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) -> list[str]:
     """Everything a reader should know before believing the cell's figures, one line each."""
     good = [record for record in records if record.status == "ok"]
-    return [*_emulated(good), *_locked(good), *_disturbed(good), *_floor(metrics), *_lost(good)]
+    return [
+        *_emulated(good),
+        *_locked(good),
+        *_slow(good),
+        *_disturbed(good),
+        *_floor(metrics),
+        *_lost(good),
+    ]
+
+
+def _slow(records: Sequence[ProcessRecord]) -> list[str]:
+    timed = [r for r in records if r.probe == "throughput"]
+    if len(timed) != 1 or timed[0].wall_s <= SLOW_S:
+        return []
+    return [f"slow: one process of {timed[0].wall_s:.1f} s, so its time has no interval"]
 
 
 def _emulated(records: Sequence[ProcessRecord]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,24 +9,16 @@ from pathlib import Path
 import pytest
 
 from allocphase import frames
+from tests.golden.synthetic import write_run
 
 HERE = Path(__file__).parent
 # ALLOCPHASE_UPDATE_GOLDEN=1 writes the golden files anew: look at the difference before committing.
 UPDATE = os.environ.get("ALLOCPHASE_UPDATE_GOLDEN") == "1"
 
 
-def _write_run(path: Path) -> Path:
-    spec = importlib.util.spec_from_file_location("synthetic", HERE / "synthetic.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    written: Path = module.write_run(path)
-    return written
-
-
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
-    return frames.load(_write_run(tmp_path_factory.mktemp("golden") / "run"))
+    return frames.load(write_run(tmp_path_factory.mktemp("golden") / "run"))
 
 
 @pytest.fixture

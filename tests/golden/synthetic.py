@@ -6,7 +6,7 @@ samples and histograms. Figures rest on formulas, not on a random generator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +32,34 @@ FLOOR = "null"
 SCENARIOS = {"keep": 400, "<script>alert(1)</script>": 240}
 
 
-def write_run(path: Path) -> Path:
-    """Writes the run into `path` and returns it."""
+def write_run(
+    path: Path,
+    *,
+    times_ns: Mapping[str, float] = TIMES_NS,
+    scenarios: Mapping[str, int] = SCENARIOS,
+    label: str = "golden <run>",
+) -> Path:
+    """Writes the run into `path` and returns it. scenarios: operations by name."""
     writer = RunWriter(path)
-    writer.write_manifest(_manifest())
-    for index, (name, operations) in enumerate(SCENARIOS.items()):
+    writer.write_manifest(_manifest(label, [FLOOR, *times_ns], scenarios))
+    for index, (name, operations) in enumerate(scenarios.items()):
         writer.write_operations(index, _operations(operations))
-        for record, arrays in _processes(index, name, operations):
+        for record, arrays in _processes(index, name, operations, times_ns):
             writer.add(record, arrays)
     return path
 
 
-def _manifest() -> dict[str, Any]:
+def write_large(path: Path, *, operations: int) -> Path:
+    """8 allocators on 20 scenarios in 5 rounds: 800 latency processes."""
+    names = ("libc", "jemalloc", "tcmalloc", "mimalloc", "phase1", "phase2", "phase21", "phase3")
+    times = {name: TIMES_NS.get(name, 8.0 + 3 * place) for place, name in enumerate(names)}
+    scenarios = {f"scenario-{n}": operations for n in range(20)}
+    return write_run(path, times_ns=times, scenarios=scenarios, label="large")
+
+
+def _manifest(
+    label: str, allocators: Sequence[str], scenarios: Mapping[str, int]
+) -> dict[str, Any]:
     environment = {
         "allocphase": "0.1.0",
         "cpu": "Golden CPU <1>",
@@ -52,13 +68,13 @@ def _manifest() -> dict[str, Any]:
     }
     plan = {"probes": ["throughput", "latency", "syscalls", "memory"], "rounds": ROUNDS, "seed": 7}
     return {
-        "label": "golden <run>",
+        "label": label,
         "started": "2026-01-02T03:04:05+00:00",
-        "command": ["allocphase", "run", "--label", "golden <run>"],
+        "command": ["allocphase", "run", "--label", label],
         "environment": environment,
         "plan": plan,
-        "allocators": [_allocator(name) for name in (FLOOR, *TIMES_NS)],
-        "scenarios": [_scenario(name, count) for name, count in SCENARIOS.items()],
+        "allocators": [_allocator(name) for name in allocators],
+        "scenarios": [_scenario(name, count) for name, count in scenarios.items()],
     }
 
 
@@ -107,15 +123,19 @@ def _operations(count: int) -> Arrays:
     }
 
 
-def _processes(scenario: int, name: str, count: int) -> Iterator[tuple[ProcessRecord, Arrays]]:
+def _processes(
+    scenario: int, name: str, count: int, times_ns: Mapping[str, float]
+) -> Iterator[tuple[ProcessRecord, Arrays]]:
     for round_index in range(ROUNDS):
-        for place, allocator in enumerate((FLOOR, *TIMES_NS)):
+        for place, allocator in enumerate((FLOOR, *times_ns)):
             for order, probe in enumerate(("throughput", "latency", "syscalls", "memory")):
                 counted = probe in ("syscalls", "memory")
                 if counted and (round_index or allocator == FLOOR):
                     continue
-                number = ((scenario * ROUNDS + round_index) * 8 + place) * 4 + order
-                result, arrays = _probe(probe, allocator, round_index, count)
+                number = ((scenario * ROUNDS + round_index) * 16 + place) * 4 + order
+                result, arrays = _probe(
+                    probe, allocator, round_index, count, times_ns.get(allocator, 3.0)
+                )
                 yield _record(number, round_index, allocator, name, probe, result), arrays
 
 
@@ -137,14 +157,13 @@ def _record(
 
 
 def _probe(
-    probe: str, allocator: str, round_index: int, count: int
+    probe: str, allocator: str, round_index: int, count: int, time_ns: float
 ) -> tuple[dict[str, Any], Arrays]:
     result: dict[str, Any] = {
         "operations": count,
         "clock": {"hz": HZ, "overhead_ns": 18.0, "step_ns": 1.0},
         "usage": {"involuntary_switches": 900 if allocator == "phase2" else 3},
     }
-    time_ns = TIMES_NS.get(allocator, 3.0)
     if probe == "throughput":
         # 2% to and fro over the rounds; fast is as fast as libc in the last one.
         value = (
@@ -155,15 +174,17 @@ def _probe(
         result["throughput"] = {"cold_ns_per_op": 2 * value, "warm_ns_per_op": [value] * 5}
         return result, {}
     if probe == "latency":
-        return result, _latency(allocator, round_index, count)
+        return result, _latency(allocator, round_index, count, time_ns)
     if probe == "syscalls":
         return _syscalls(result, allocator, count)
     return _memory(result, allocator, count)
 
 
-def _latency(allocator: str, round_index: int, count: int) -> Arrays:
+def _latency(allocator: str, round_index: int, count: int, time_ns: float) -> Arrays:
     index = np.arange(count)
-    ticks = TIMES_NS.get(allocator, 3.0) + 20 + (index * 7919 + round_index) % 11
+    # Knuth's multiplicative hash stands for chance; its inverse gives the tail of a Pareto law.
+    chance = (index + 97 * round_index) * 2654435761 % 2**32 / 2**32
+    ticks = time_ns + 20 + 5 / (1 - 0.9995 * chance)
     if allocator == "phase21":
         ticks = ticks + index % (count // 2)
     ticks[index % 97 == 41] *= 50

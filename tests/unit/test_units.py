@@ -18,6 +18,7 @@ from allocphase.units import format_bytes, format_count, format_ns, format_ratio
         (0.5, "0.50 ns"),
         (9.994, "9.99 ns"),
         (12.34, "12.3 ns"),
+        (100.0, "100 ns"),
         (999.0, "999 ns"),
         (12345.6, "12.3 µs"),
         (1e6, "1.00 ms"),

@@ -137,7 +137,10 @@ def _judge(options: dict[str, Any]) -> GateVerdict:
         return read_verdict(options["again"])
     request = _request(options)
     with progress_line(sys.stderr) as progress:
-        return run_gate(request, DriverExecutor(), progress=progress)
+        verdict = run_gate(request, DriverExecutor(), progress=progress)
+    for session in verdict.sessions:
+        click.echo(f"run directory: {session['path']}", err=True)
+    return verdict
 
 
 def _request(options: dict[str, Any]) -> GateRequest:
@@ -208,5 +211,3 @@ def _render(verdict: GateVerdict, options: dict[str, Any]) -> None:
         write_text(markdown(verdict), options["markdown_path"])
     for line in report_to_github(verdict, os.environ):
         click.echo(line, err="-" in targets)
-    for session in verdict.sessions:
-        click.echo(f"run directory: {session['path']}", err=True)

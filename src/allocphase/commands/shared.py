@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +23,7 @@ __all__ = [
     "command_line",
     "out_option",
     "scenario_option",
+    "scratch_folder",
     "share",
     "timeout_option",
     "write_json",
@@ -95,6 +98,18 @@ def chosen_scenarios(specs: Sequence[str]) -> list[Scenario]:
         if names.count(name) > 1:
             raise UsageError(f"scenario {name!r} is named twice")
     return found
+
+
+@contextmanager
+def scratch_folder(out: Path) -> Iterator[Path]:
+    """A folder in `out` for sessions that nobody will look at again. Raises AllocphaseError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=".scratch-", dir=out)
+    except OSError as error:
+        raise AllocphaseError(f"{out}: cannot be made: {error.strerror}") from error
+    with scratch as name:
+        yield Path(name)
 
 
 def command_line() -> list[str]:

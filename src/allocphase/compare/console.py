@@ -11,6 +11,7 @@ from rich.text import Text
 
 from allocphase.compare import ComparedRuns, CompareRow
 from allocphase.compare.words import COLUMNS, cells
+from allocphase.gate.words import LEGEND
 from allocphase.stats import Verdict
 
 __all__ = ["print_comparison"]
@@ -26,6 +27,7 @@ def print_comparison(found: ComparedRuns, stream: IO[str] | None = None) -> None
         title = Text(f"{cell[1]} on {cell[0]}", style="bold")
         console.print(title.append(f"  against {found.against}", style="dim"))
         console.print(_table([r for r in found.rows if (r.scenario, r.allocator) == cell]))
+    console.print(Text(LEGEND, style="dim"))
     for note in found.notes:
         console.print(Text(f"! {note}", style="dim", overflow="fold"))
 
@@ -35,7 +37,7 @@ def _table(rows: list[CompareRow]) -> Table:
     table.add_column("", width=13, overflow="fold")
     table.add_column("", width=12)
     for name in COLUMNS[2:]:
-        table.add_column(name.replace("would ", ""), justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         metric, verdict, *figures = cells(row)
         style = _STYLES.get(row.verdict, "") if row.verdict else ""

@@ -10,7 +10,7 @@ from allocphase.units import format_bytes, format_count, format_ns
 
 __all__ = ["COLUMNS", "cells", "word"]
 
-COLUMNS = ("metric", "verdict", "baseline", "candidate", "change", "interval", "would see")
+COLUMNS = ("metric", "verdict", "baseline", "candidate", "change", "interval", "sees")
 _FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
 
 

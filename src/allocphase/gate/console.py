@@ -13,6 +13,7 @@ from rich.text import Text
 from allocphase.gate.outcome import Outcome
 from allocphase.gate.verdict import GateRow, GateVerdict
 from allocphase.gate.words import (
+    LEGEND,
     change_text,
     headline,
     interval_text,
@@ -43,6 +44,8 @@ def print_verdict(
     for scenario in dict.fromkeys(row.row.scenario for row in shown):
         console.print(Text(scenario, style="bold"))
         console.print(_table([row for row in shown if row.row.scenario == scenario]))
+    if any(row.row.measure.timed for row in shown):
+        console.print(Text(LEGEND, style="dim"))
     for line in _remarks(verdict, hidden=len(verdict.rows) - len(shown)):
         console.print(Text(line, overflow="fold"))
     style = "bold green" if verdict.exit_code == 0 else "bold red"

@@ -10,6 +10,7 @@ from allocphase.stats import Interval
 from allocphase.units import format_bytes, format_count, format_ns
 
 __all__ = [
+    "LEGEND",
     "change_text",
     "headline",
     "interval_text",
@@ -22,6 +23,11 @@ __all__ = [
 ]
 
 _FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
+
+LEGEND = (
+    "change: median of the rounds' ratios, and its interval; sees: the least slowdown that such "
+    "rounds would have shown 4 times in 5."
+)
 
 _VERBS = {
     3: "The candidate is worse.",
@@ -43,7 +49,9 @@ def percent(share: float, *, signed: bool = False) -> str:
     if math.isinf(share):
         return "any" if share > 0 else "none"
     scaled = 100.0 * share
-    digits = 0 if abs(scaled) >= 10 else 1 if abs(scaled) >= 1 else 2
+    # What is left of a hundredfold gain is in the decimals.
+    coarse = abs(scaled) >= 10 and not -100 < scaled < -99
+    digits = 0 if coarse else 1 if abs(scaled) >= 1 else 2
     text = f"{scaled:+.{digits}f}%" if signed else f"{scaled:.{digits}f}%"
     return "0%" if float(text.rstrip("%")) == 0.0 else text
 

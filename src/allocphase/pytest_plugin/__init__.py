@@ -1,7 +1,7 @@
 """The pytest plug-in: the fixture `allocphase_cell`, which runs a cell inside pytest-benchmark.
 
 Every pytest run on a machine that has allocphase loads this module, used or not: so it imports
-nothing but pytest, and each hook leaves alone what is not allocphase's.
+nothing heavy, and each hook leaves alone what is not allocphase's.
 
     hooks (here)  ──►  fixture  ──►  measurement  ──►  the runner, as `allocphase run` uses it
                        record         cell
@@ -9,10 +9,13 @@ nothing but pytest, and each hook leaves alone what is not allocphase's.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+
+from allocphase.errors import AllocphaseError
 
 __all__: list[str] = []
 
@@ -25,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("benchmark").addoption(
         ALLOW_MISMATCH,
         action="store_true",
-        help="Compare allocphase cells with a baseline of another machine: times are advisory.",
+        help="Compare allocphase cells with a baseline of another machine or driver, as a hint.",
     )
 
 
@@ -60,7 +63,9 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     """Adds our fingerprint; only what stays the same from run to run, since it is compared."""
     from allocphase.pytest_plugin.baseline import MACHINE_KEY, fingerprint
 
-    machine_info[MACHINE_KEY] = fingerprint()
+    # A broken installation fails the tests that measure cells, not everyone's session.
+    with contextlib.suppress(AllocphaseError):
+        machine_info[MACHINE_KEY] = fingerprint()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -70,7 +75,7 @@ def pytest_benchmark_compare_machine_info(
     machine_info: Mapping[str, Any],
     compared_benchmark: Mapping[str, Any],
 ) -> None:
-    """Ends the session when cells would be compared with those of another machine."""
+    """Ends the session when cells would be compared with those of another machine or driver."""
     from allocphase.pytest_plugin import baseline
 
     digests = baseline.scenario_digests(compared_benchmark)

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from allocphase import __version__
-
 __all__ = ["DIGESTS", "DIGEST_KEY", "MACHINE_KEY", "fingerprint", "refusal", "scenario_digests"]
 
 # Under this key of pytest-benchmark's machine_info lies the fingerprint.
@@ -22,28 +20,16 @@ DIGEST_KEY = "scenario_digest"
 # Each compared file's scenario digests, by the test's full name.
 DIGESTS = pytest.StashKey[list[dict[str, str]]]()
 
-# Facts that move times. Not among them: the load, and memory, which balloons in a guest.
-_MACHINE_FACTS = (
-    "cpu",
-    "machine",
-    "cpus",
-    "virtual",
-    "governor",
-    "kernel",
-    "libc",
-    "page_bytes",
-    "transparent_huge_pages",
-    "aslr",
-    "tuning",
-)
 
+def fingerprint() -> dict[str, Any]:
+    """What times depend on: the machine's facts and the driver's digest, ready for JSON.
 
-def fingerprint() -> dict[str, object]:
-    """What is kept of this machine beside pytest-benchmark's own facts, ready for JSON."""
+    Raises AllocphaseError when the driver is not installed.
+    """
+    from allocphase.fingerprint import driver_sha256, machine_facts
     from allocphase.machine import environment
 
-    facts = environment()
-    return {"version": __version__, **{fact: facts[fact] for fact in _MACHINE_FACTS}}
+    return {**machine_facts(environment()), "driver": driver_sha256()}
 
 
 def scenario_digests(saved: Mapping[str, Any]) -> dict[str, str]:
@@ -57,22 +43,20 @@ def refusal(here: Mapping[str, Any], saved: Mapping[str, Any], *, way_out: str) 
 
     `here`: pytest-benchmark's machine_info of this session. `way_out`: the option that overrides.
     """
-    found = _differences(here.get(MACHINE_KEY, {}), saved["machine_info"].get(MACHINE_KEY))
+    found = _differences(saved["machine_info"].get(MACHINE_KEY), here.get(MACHINE_KEY, {}))
     if not found:
         return None
     return (
-        f"the baseline of {saved.get('datetime', 'unknown date')} was measured on another machine, "
+        f"the baseline of {saved.get('datetime', 'unknown date')} is of another machine or driver, "
         f"its times cannot be compared: {'; '.join(found)}. Save one here "
         f"(--benchmark-save=NAME), let `allocphase gate` run both sides on this machine, or "
         f"pass {way_out}"
     )
 
 
-def _differences(here: Mapping[str, Any], there: Mapping[str, Any] | None) -> list[str]:
+def _differences(there: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list[str]:
+    from allocphase.fingerprint import differences
+
     if there is None:
-        return ["it has no fingerprint of its machine"]
-    return [
-        f"{fact} {there.get(fact)!r} there, {here.get(fact)!r} here"
-        for fact in _MACHINE_FACTS
-        if there.get(fact) != here.get(fact)
-    ]
+        return ["it has no fingerprint"]
+    return differences(there, here)

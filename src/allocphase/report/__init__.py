@@ -1,28 +1,87 @@
-"""What a run looks like: the table on the terminal, report.html, figures, report.md.
+"""What a run looks like: the table on the terminal, report.html, report.md and the figures.
 
-Reads run directories only; nothing here starts a process.
+    print_summary(run)                  the terminal's table (table.py)
+    render(run)                         all files, into the run directory
+    render_pair(run, other)             two runs side by side, in one page
+    render_figure(run, name)            one figure, as PNG or SVG
+    figure_names(run)                   what `name` may be
+
+Place in the pipeline: after frames, stats, sweep and claims. It reads run directories only, and
+starts no process. A Source holds what is shown; figures/ draws it with matplotlib; page.py fills
+the templates of reports/, and reports/report.js draws the interactive figures from payload.py.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from allocphase.errors import AllocphaseError, UsageError, unknown
 from allocphase.frames import Run
 
-__all__ = ["render"]
+__all__ = ["figure_names", "render", "render_figure", "render_pair"]
+
+FORMATS = ("png", "svg")
 
 
-def render(run: Run) -> Path:
-    """Writes report.html, report.md and figures/ into the run directory; returns report.html."""
+def render(run: Run, *, formats: tuple[str, ...] = ("png",)) -> Path:
+    """Writes report.html, report.md and figures/ into the run directory; returns report.html.
+
+    formats: of the figures, "png" and "svg". Raises AllocphaseError when a file cannot be
+    written.
+    """
     from allocphase.report.figures import draw, figures_of
     from allocphase.report.markdown import markdown
     from allocphase.report.page import page
     from allocphase.report.source import Source
 
     source = Source.of(run)
+    path = _write(run.path / "report.html", page(source))
+    _write(run.path / "report.md", markdown(source))
     for spec in figures_of(source):
-        draw(spec, run.path / "figures")
-    path = run.path / "report.html"
-    path.write_text(page(source), encoding="utf-8")
-    (run.path / "report.md").write_text(markdown(source), encoding="utf-8")
+        draw(spec, run.path / "figures", formats=formats)
+    return path
+
+
+def render_pair(run: Run, other: Run) -> Path:
+    """Writes one page about both runs into the first one's directory; returns its path.
+
+    Raises UsageError when the runs have no scenario in common that is the same trace.
+    """
+    from allocphase.report.page import page
+    from allocphase.report.pair import paired
+
+    return _write(
+        run.path / f"report-with-{other.path.resolve().name}.html", page(paired(run, other))
+    )
+
+
+def figure_names(run: Run) -> list[str]:
+    """The names of the run's figures, in the order of the report."""
+    from allocphase.report.figures import figures_of
+    from allocphase.report.source import Source
+
+    return [spec.name for spec in figures_of(Source.of(run))]
+
+
+def render_figure(run: Run, name: str, *, suffix: str = "png") -> Path:
+    """Draws one figure into figures/ of the run directory; returns its path.
+
+    Raises UsageError for a name that the run has no figure for, and for another suffix.
+    """
+    from allocphase.report.figures import draw, figures_of
+    from allocphase.report.source import Source
+
+    if suffix not in FORMATS:
+        raise UsageError(unknown("figure format", suffix, FORMATS))
+    specs = {spec.name: spec for spec in figures_of(Source.of(run))}
+    if name not in specs:
+        raise UsageError(unknown("figure", name, specs))
+    return draw(specs[name], run.path / "figures", formats=(suffix,))[0]
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise AllocphaseError(f"{path}: {error.strerror}") from error
     return path

@@ -15,6 +15,7 @@ from allocphase.metrics import CONFIDENCE
 from allocphase.report.assets import policy, scripts, style
 from allocphase.report.environment import allocators, commands, machines
 from allocphase.report.matrix import matrix_row, mean_row
+from allocphase.report.pair import changes
 from allocphase.report.parts import fragment, scenario_part
 from allocphase.report.payload import as_json, figures_payload, page_payload
 from allocphase.report.points import points_per_cell
@@ -30,17 +31,18 @@ Values = dict[str, Any]
 
 def page(source: Source) -> str:
     """The whole document."""
-    inline, growth = scripts(), growth_parts(source)
+    inline, growth, changed = scripts(), growth_parts(source), changes(source)
     claims = read_section(source.run.path)
     text: str = _template().render(
         **_head(source),
         policy=policy(inline),
         css=style(),
         scripts=inline,
-        contents=_contents(growth=bool(growth), claims=claims is not None),
+        contents=_contents(changes=bool(changed), growth=bool(growth), claims=claims is not None),
         arms=[{"name": n, "colour": k.colour, "dash": k.dash} for n, k in source.looks.items()],
         baseline=source.baseline,
         verdict=verdict(source),
+        changes=changed,
         matrix=_matrix(source),
         mean=mean_row(source),
         parts=_parts(source),
@@ -79,8 +81,9 @@ def _facts(run: Run) -> Sequence[str]:
     return (str(run.manifest["started"]), cpu, f"allocphase {machine.get('allocphase', '')}")
 
 
-def _contents(*, growth: bool, claims: bool) -> list[tuple[str, str]]:
-    entries = [("verdict", "Verdict"), ("ratios", "Ratios and scenarios")]
+def _contents(*, changes: bool, growth: bool, claims: bool) -> list[tuple[str, str]]:
+    entries = [("verdict", "Verdict")] + [("changes", "From A to B")] * changes
+    entries += [("ratios", "Ratios and scenarios")]
     entries += [("growth", "Growth")] * growth + [("claims", "Claims")] * claims
     last = (("again", "Run again"), ("environment", "Environment"), ("method", "Method"))
     return [*entries, *last]

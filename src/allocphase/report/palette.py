@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from allocphase.data import find
+from allocphase.frames import CAUSES
 
 __all__ = ["Look", "cause_looks", "looks"]
 
@@ -39,8 +40,9 @@ def looks(allocators: Iterable[str]) -> dict[str, Look]:
 
 
 def cause_looks() -> dict[str, Look]:
-    """The look of each cause, by the names of frames.CAUSES."""
-    return {entry["name"]: _look(entry) for entry in _table()["cause"]}
+    """The look of each cause, in the order of frames.CAUSES."""
+    found = {entry["name"]: _look(entry) for entry in _table()["cause"]}
+    return {name: found[name] for name in CAUSES}
 
 
 def _look(entry: dict[str, Any]) -> Look:

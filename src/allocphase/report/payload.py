@@ -73,7 +73,7 @@ def _list(values: npt.NDArray[np.float64] | None) -> list[float | None] | None:
 
 def figures_payload(source: Source, scenario: str) -> Values:
     """The figures of one scenario; arms without data are left out."""
-    arms = source.arms_of(scenario)
+    arms = source.names
     index = {name: source.names.index(name) for name in arms}
     points = {name: source.points(name, scenario) for name in arms}
     return {

@@ -7,7 +7,7 @@ report of two has both runs' arms, and their names say which run they are of.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from allocphase.report.ratios import Ratio, Times, default_baseline, ratio, time
 __all__ = ["Arm", "Cell", "Source"]
 
 Cell = Mapping[str, Any]
+DOTS = (2.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,17 @@ class Arm:
 class Source:
     """One report's data; everything is computed at its first use and kept."""
 
-    def __init__(self, arms: Sequence[Arm], *, run: Run, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        arms: Sequence[Arm],
+        *,
+        run: Run,
+        scenarios: Sequence[str],
+        notes: Sequence[str] = (),
+    ) -> None:
+        """`scenarios`: those that every arm's run has; `notes`: doubts about the whole report."""
         self.run = run
+        self.scenarios = list(scenarios)
         self.notes = list(notes)
         self.arms = {arm.name: arm for arm in arms}
         self.names = [arm.name for arm in arms]
@@ -49,12 +59,8 @@ class Source:
     @classmethod
     def of(cls, run: Run) -> Source:
         """One run."""
-        return cls([Arm(name, name, run) for name in run.allocators], run=run)
-
-    @cached_property
-    def scenarios(self) -> list[str]:
-        """In the order of the plans, those of the second run after those of the first."""
-        return list(dict.fromkeys(s for arm in self.arms.values() for s in arm.run.scenarios))
+        arms = [Arm(name, name, run) for name in run.allocators]
+        return cls(arms, run=run, scenarios=run.scenarios)
 
     @property
     def runs(self) -> list[Run]:
@@ -63,19 +69,24 @@ class Source:
 
     def entry(self, scenario: str) -> Mapping[str, Any]:
         """What the run says of a scenario."""
-        runs = (arm.run for arm in self.arms.values())
-        entries = (e for run in runs for e in run.manifest["scenarios"] if e["name"] == scenario)
-        return next(entries)
+        return next(e for e in self.run.manifest["scenarios"] if e["name"] == scenario)
 
     @cached_property
     def looks(self) -> dict[str, Look]:
-        """The look of each arm."""
-        return looks(self.names)
+        """The look of each arm; with two runs, solid lines are the first's, dotted the second's."""
+        by_allocator = looks(arm.allocator for arm in self.arms.values())
+        if len(self.runs) == 1:
+            return {arm.name: by_allocator[arm.allocator] for arm in self.arms.values()}
+        return {
+            arm.name: replace(by_allocator[arm.allocator], dash=() if arm.run is self.run else DOTS)
+            for arm in self.arms.values()
+        }
 
     @cached_property
     def baseline(self) -> str | None:
         """What ratios are to, until the reader chooses another."""
-        return default_baseline(self.names)
+        chosen = default_baseline([arm.allocator for arm in self.arms.values()])
+        return next((arm.name for arm in self.arms.values() if arm.allocator == chosen), None)
 
     @cached_property
     def _cells(self) -> dict[tuple[str, str], Cell]:
@@ -86,7 +97,7 @@ class Source:
         return {
             (arm.name, s): {**found[id(arm.run), arm.allocator, s], "allocator": arm.name}
             for arm in self.arms.values()
-            for s in arm.run.scenarios
+            for s in self.scenarios
         }
 
     def cells(self, scenario: str) -> list[Cell]:
@@ -120,7 +131,7 @@ class Source:
         return {
             (arm.name, s): _padded(times, rounds)
             for arm in self.arms.values()
-            for s in arm.run.scenarios
+            for s in self.scenarios
             if (times := by_run[id(arm.run)].get((arm.allocator, s))) is not None
         }
 
@@ -140,10 +151,6 @@ class Source:
             arm, limit = self.arms[name], points_per_cell(len(self._cells))
             self._points[key] = cell_points(arm.run, arm.allocator, scenario, limit=limit)
         return self._points[key]
-
-    def arms_of(self, scenario: str) -> list[str]:
-        """The arms whose run has this scenario."""
-        return [name for name in self.names if (name, scenario) in self._cells]
 
     def curves(self, name: str, scenario: str) -> dict[str, Curve]:
         """The latency distributions by kind of operation."""

@@ -13,7 +13,7 @@ from allocphase.stats import Growth
 from allocphase.sweep import Sweep, fit, process_times, sweeps
 from allocphase.units import MISSING, format_count, format_ns
 
-__all__ = ["growth_parts", "levels_ns", "source_sweeps"]
+__all__ = ["fitted", "growth_parts", "levels_ns", "source_sweeps"]
 
 Values = dict[str, Any]
 
@@ -55,11 +55,12 @@ def _row(source: Source, sweep: Sweep, name: str) -> Values:
         "arm": source.names.index(name),
         "allocator": name,
         "colour": source.looks[name].colour,
-        "cells": [*_exponent(_fit(source, sweep, name)), *times],
+        "cells": [*_exponent(fitted(source, sweep, name)), *times],
     }
 
 
-def _fit(source: Source, sweep: Sweep, name: str) -> Growth | None:
+def fitted(source: Source, sweep: Sweep, name: str) -> Growth | None:
+    """The growth exponent of an arm; None where too little was measured."""
     try:
         return fit(source.arms[name].run, sweep, source.arms[name].allocator, confidence=CONFIDENCE)
     except UsageError:

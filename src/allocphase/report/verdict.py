@@ -68,7 +68,7 @@ def _winner(source: Source, scenario: str) -> str | None:
 
 
 def _beats_all(source: Source, name: str, scenario: str) -> bool:
-    others = (source.ratio(o, scenario, name) for o in source.arms_of(scenario) if o != name)
+    others = (source.ratio(o, scenario, name) for o in source.names if o != name)
     return all(found.interval.lower > 1 for found in others if found is not None)
 
 
@@ -103,7 +103,8 @@ def _overall(source: Source) -> str | None:
 
 
 def _mean(found: Ratio) -> str:
-    return f"{format_ratio(found.interval.estimate)} ({interval_text(found)})"
+    doubt = "" if found.decided else "undecided: "
+    return f"{format_ratio(found.interval.estimate)} ({doubt}{interval_text(found)})"
 
 
 def _undecided(source: Source) -> str:
@@ -151,8 +152,8 @@ def _did(cause: str) -> str:
 def _slow_shares(source: Source, name: str) -> list[float] | None:
     counts = np.zeros(len(CAUSES))
     for scenario in source.scenarios:
-        points = source.points(name, scenario) if name in source.arms_of(scenario) else None
-        if points is not None and points.row.size:
+        points = source.points(name, scenario)
+        if points.row.size:
             slow = max(1, int(points.total * SLOW_SHARE))
             chosen = np.argsort(points.latency_ns)[-slow:]
             counts += np.bincount(points.cause[chosen], minlength=len(CAUSES))
@@ -162,7 +163,7 @@ def _slow_shares(source: Source, name: str) -> list[float] | None:
 def _growth(source: Source) -> str | None:
     found: dict[str, tuple[float, str]] = {}
     for scenario in source.scenarios:
-        for name in source.arms_of(scenario):
+        for name in source.names:
             for kind, (first, last) in source.points(name, scenario).growth.items():
                 ratio = last / first
                 if ratio >= max(GROWTH_RATIO, found.get(name, (0.0, ""))[0]):

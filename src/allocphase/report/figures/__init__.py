@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from allocphase.errors import AllocphaseError
 from allocphase.report.figures.canvas import styled, write
+from allocphase.report.figures.growth import growth
 from allocphase.report.figures.memory import memory
 from allocphase.report.figures.percentiles import percentiles
 from allocphase.report.figures.syscalls import syscalls
 from allocphase.report.figures.time_per_op import time_per_op
 from allocphase.report.figures.timeline import timeline
 from allocphase.report.source import Source
+from allocphase.report.sweeping import source_sweeps
 
 __all__ = ["FigureSpec", "draw", "figures_of", "slug"]
 
@@ -36,6 +39,9 @@ def figures_of(source: Source) -> Iterator[FigureSpec]:
     yield FigureSpec("time-per-op", "Time per op", None, partial(time_per_op, source))
     yield FigureSpec("syscalls", "System calls by name", None, partial(syscalls, source))
     yield FigureSpec("memory", "Memory over operation time", None, partial(memory, source))
+    for index, sweep in enumerate(source_sweeps(source)):
+        end = slug(f"{sweep.base}-by-{sweep.parameter}", index)
+        yield FigureSpec(f"growth-{end}", "Growth", None, partial(growth, source, sweep))
     for index, name in enumerate(source.scenarios):
         end = slug(name, index)
         yield FigureSpec(
@@ -46,13 +52,21 @@ def figures_of(source: Source) -> Iterator[FigureSpec]:
         )
 
 
-def draw(spec: FigureSpec, folder: Path, *, suffix: str = ".png") -> Path:
-    """Draws one figure into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{spec.name}{suffix}"
+def draw(spec: FigureSpec, folder: Path, *, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Draws one figure into `folder`, once for each format; returns the files.
+
+    Raises AllocphaseError when one cannot be written.
+    """
+    paths = [folder / f"{spec.name}.{suffix}" for suffix in formats]
     with styled():
-        write(spec.build(), path)
-    return path
+        figure = spec.build()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in paths:
+                write(figure, path)
+        except OSError as error:
+            raise AllocphaseError(f"{folder}: {error.strerror}") from error
+    return paths
 
 
 def slug(name: str, index: int) -> str:

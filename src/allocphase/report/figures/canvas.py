@@ -27,6 +27,7 @@ from allocphase.units import format_bytes, format_count, format_ns
 __all__ = [
     "MUTED",
     "TEXT",
+    "blank",
     "empty",
     "grid",
     "in_bytes",
@@ -35,6 +36,7 @@ __all__ = [
     "key",
     "label",
     "only_outer",
+    "short",
     "styled",
     "write",
 ]
@@ -66,6 +68,14 @@ def empty(text: str) -> Figure:
     figure = _canvas(width=6, height=1)
     figure.text(0.5, 0.5, text, ha="center", va="center", color=MUTED)
     return figure
+
+
+def blank(*, width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure with one pair of invisible axes that measure in inches from the lower left."""
+    figure = _canvas(width=width, height=height)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+    axes.set_axis_off()
+    return figure, axes
 
 
 def grid(
@@ -146,10 +156,10 @@ def _log(
 
 
 def _tick(text: Callable[[float], str]) -> FuncFormatter:
-    return FuncFormatter(lambda value, _: _short(text(value)))
+    return FuncFormatter(lambda value, _: short(text(value)))
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """Without the digits that a tick does not need: "10 ns", not "10.0 ns"."""
     number, _, unit = text.partition(" ")
     if "." in number:

@@ -33,7 +33,7 @@ def _panel(axes: Axes, source: Source, scenario: str) -> None:
     in_bytes(axes)
     in_counts(axes)
     live = None
-    for index, name in enumerate(source.arms_of(scenario)):
+    for index, name in enumerate(source.names):
         look = source.looks[name]
         points = source.checkpoints(name, scenario)
         if points is None:

@@ -1,0 +1,101 @@
+"""`allocphase selftest`: what the gate can see on this machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from allocphase.commands.shared import out_option, scratch_folder, share, write_json
+from allocphase.errors import UsageError
+
+__all__ = ["selftest"]
+
+QUICK_SESSIONS = 2
+QUICK_EFFECTS = (0.0, 0.05, 0.10)
+
+
+@click.command()
+@click.option(
+    "-a",
+    "--allocator",
+    default="phase3",
+    show_default=True,
+    metavar="NAME[=FILE]",
+    help="What is gated against itself.",
+)
+@click.option(
+    "-s",
+    "--scenario",
+    "scenario_spec",
+    default="random-churn",
+    show_default=True,
+    metavar="NAME|FILE.toml",
+    help="On which scenario.",
+)
+@click.option("--theta", default="2%", show_default=True, callback=share, help="As in gate.")
+@click.option(
+    "--sessions",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Gates of each slowdown.",
+)
+@click.option(
+    "--max-rounds", default=40, show_default=True, type=click.IntRange(1, 400), help="As in gate."
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help=f"{QUICK_SESSIONS} gates of nothing, 5% and 10% only: a sign of life, a few minutes.",
+)
+@out_option
+@click.option("--json", "json_path", metavar="PATH|-", help="Write the trials as JSON.")
+def selftest(
+    allocator: str,
+    scenario_spec: str,
+    theta: float,
+    sessions: int,
+    max_rounds: int,
+    quick: bool,
+    out: Path,
+    json_path: str | None,
+) -> None:
+    """Find out what the gate sees here: false alarms, and power at known slowdowns.
+
+    An allocator is gated against itself: unchanged, and made slower by 1, 3, 5 and 10% by a
+    plug-in that spins a calibrated amount. The full test takes about a quarter of an hour.
+
+    \b
+    Example:
+      allocphase selftest --quick
+      allocphase selftest -a mimalloc --theta 1%
+    """
+    from allocphase import scenario
+    from allocphase.driver import DriverExecutor
+    from allocphase.gating import candidate_arm
+    from allocphase.progress_line import progress_line
+    from allocphase.selftest import EFFECTS, Selftest, behind_toll, calibrate, run_trials
+    from allocphase.selftest.text import document, table
+
+    found = scenario.resolve(scenario_spec)
+    if len(found) != 1:
+        raise UsageError(f"{scenario_spec!r} names {len(found)} scenarios: selftest takes one")
+    subject, executor = behind_toll(candidate_arm(allocator)), DriverExecutor()
+    with progress_line(sys.stderr) as progress, scratch_folder(out) as folder:
+        plan = Selftest(
+            subject=subject,
+            scenario=found[0],
+            calibration=calibrate(subject, found[0], executor, out=folder, progress=progress),
+            sessions=QUICK_SESSIONS if quick else sessions,
+            theta=theta,
+            max_rounds=max_rounds,
+            out=folder,
+            effects=QUICK_EFFECTS if quick else EFFECTS,
+        )
+        trials = list(run_trials(plan, executor, progress=progress))
+    if json_path != "-":
+        click.echo(table(trials, theta=theta))
+    if json_path:
+        write_json(document(trials, theta=theta), json_path)

@@ -1,0 +1,95 @@
+"""How much slower one turn of the toll's loop makes an allocator on this machine.
+
+Time per operation is t0 + slope * iterations: the toll is fenced, so it adds up. The slope is the
+median, over interleaved rounds, of the difference between a dear toll and none; a toll that adds
+about a fifth is dear enough for noise of a few per cent to move the slope by a few per cent of
+itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from allocphase.allocator import Allocator
+from allocphase.driver import Executor, Probe
+from allocphase.errors import NothingMeasuredError
+from allocphase.metrics import process_time_ns
+from allocphase.result import ProcessRecord
+from allocphase.runner import Progress, Request, Session
+from allocphase.scenario import Scenario
+from allocphase.selftest.injected import with_toll
+
+__all__ = ["Calibration", "calibrate"]
+
+ROUNDS = 7
+# A first guess: a turn takes about a cycle, so that 600 on every 64th call add some 4 ns to each.
+FIRST_ITERATIONS = 600
+DEAR = 0.2
+FREE, PAID = "free", "paid"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """free_ns: time per operation without a toll; turn_ns: what one iteration adds to it."""
+
+    free_ns: float
+    turn_ns: float
+
+    def iterations(self, effect: float) -> int:
+        """The toll for a slowdown of `effect`, such as 0.05; at least one turn for any."""
+        turns = round(effect * self.free_ns / self.turn_ns)
+        return max(1, turns) if effect > 0.0 else 0
+
+    def effect(self, iterations: int) -> float:
+        """The slowdown that a toll makes: what a rounded number of turns comes to."""
+        return iterations * self.turn_ns / self.free_ns
+
+
+def calibrate(
+    subject: Allocator, scenario: Scenario, executor: Executor, *, out: Path, progress: Progress
+) -> Calibration:
+    """Measures `subject`, which is behind the toll. Raises NothingMeasuredError if it cannot."""
+    request = Request(
+        allocators=(),
+        scenarios=[scenario],
+        probes=[Probe.THROUGHPUT],
+        rounds=ROUNDS,
+        seed=1,
+        timeout_s=60.0,
+        syscall_backend="auto",
+        out=out,
+        label="calibrate",
+        command=["allocphase", "selftest"],
+    )
+    first = _slope(subject, FIRST_ITERATIONS, request, executor, progress)
+    return _slope(subject, first.iterations(DEAR), request, executor, progress)
+
+
+def _slope(
+    subject: Allocator, iterations: int, request: Request, executor: Executor, progress: Progress
+) -> Calibration:
+    arms = [
+        replace(subject, name=FREE),
+        replace(with_toll(subject, iterations=iterations), name=PAID),
+    ]
+    session = Session(replace(request, allocators=arms), executor, progress=progress)
+    records = [record for index in range(ROUNDS) for record in session.run_round(index)]
+    session.close()
+    free, paid = (_times(records, name) for name in (FREE, PAID))
+    turn_ns = float(np.median(paid - free)) / iterations
+    if not turn_ns > 0.0:
+        raise NothingMeasuredError("the toll makes no difference here: the machine is too busy")
+    return Calibration(float(np.median(free)), turn_ns)
+
+
+def _times(
+    records: Sequence[ProcessRecord], name: str
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    for record in records:
+        if record.allocator == name and record.status != "ok":
+            raise NothingMeasuredError(f"{name}: {record.status}: {record.message}")
+    return np.array([process_time_ns(r) for r in records if r.allocator == name])

@@ -1,0 +1,39 @@
+"""An allocator behind the toll of slow.c: the same code whether it is made slower or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from allocphase import data
+from allocphase.allocator import Allocator
+from allocphase.objects import compile_plugin
+
+__all__ = ["behind_toll", "with_toll"]
+
+
+def behind_toll(subject: Allocator) -> Allocator:
+    """`subject` behind a toll of nothing. Raises UsageError where there is no C compiler.
+
+    A plug-in is loaded by the toll's own; of a preload or libc the process's malloc is called, and
+    the plug-in proves that it comes from there.
+    """
+    environment = dict(subject.environment)
+    if subject.kind == "plugin":
+        environment["ALLOCPHASE_SLOW_PLUGIN"] = str(subject.path)
+    elif subject.path is not None:
+        environment["LD_PRELOAD"] = environment["ALLOCPHASE_SLOW_PROVIDER"] = str(subject.path)
+    return Allocator(
+        name=subject.name,
+        title=subject.title,
+        summary=f"{subject.summary} Behind a toll.",
+        kind="plugin",
+        path=compile_plugin(data.find("selftest/slow.c")),
+        config={**subject.config, "iterations": "0"},
+        environment=environment,
+    )
+
+
+def with_toll(subject: Allocator, *, iterations: int = 0, map_every: int = 0) -> Allocator:
+    """The same behind a dearer toll. `map_every`: calls to each extra mmap, 0 for none."""
+    settings = {"iterations": str(iterations), "map_every": str(map_every)}
+    return replace(subject, config={**subject.config, **settings})

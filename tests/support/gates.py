@@ -1,0 +1,115 @@
+"""What tests of the gate share: an executor that makes its figures up, and plain allocators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from allocphase.allocator import Allocator
+from allocphase.driver import Job, Outcome, Probe
+from allocphase.gate import Limits
+from allocphase.gate.limits import parse_limit
+from allocphase.gating import Arms, GateRequest
+from allocphase.scenario import Scenario, resolve
+
+__all__ = [
+    "MEMORY",
+    "FakeExecutor",
+    "arm",
+    "gate_request",
+    "limits",
+    "no_progress",
+    "small_scenario",
+]
+
+MEMORY = {
+    "peak_live_bytes": 1000,
+    "peak_mapped_bytes": 8192,
+    "peak_rss_bytes": 4096,
+    "rss_after_free_bytes": 0,
+    "call_faults": 2,
+    "touch_faults": 3,
+}
+
+
+@dataclass(slots=True)
+class FakeExecutor:
+    """Answers each job from functions of the job; keeps the jobs in order.
+
+    time_ns: the process's time per operation. calls: system calls in operation. memory: the
+    memory probe's figures. status: a status and a message instead of a result, or None.
+    """
+
+    time_ns: Callable[[Job], float] = lambda _: 10.0
+    calls: Callable[[Job], Mapping[str, int]] = lambda _: {}
+    memory: Callable[[Job], Mapping[str, int]] = lambda _: MEMORY
+    status: Callable[[Job], tuple[str, str] | None] = lambda _: None
+    jobs: list[Job] = field(default_factory=list)
+
+    def run(self, job: Job) -> Outcome:
+        self.jobs.append(job)
+        failed = self.status(job)
+        if failed is not None:
+            return Outcome(status=failed[0], message=failed[1], wall_s=0.1)
+        return Outcome(status="ok", message="", wall_s=0.1, result=self._result(job))
+
+    def _result(self, job: Job) -> dict[str, Any]:
+        result: dict[str, Any] = {"operations": 100}
+        if job.probe is Probe.THROUGHPUT:
+            time_ns = self.time_ns(job)
+            result["throughput"] = {"cold_ns_per_op": 2 * time_ns, "warm_ns_per_op": [time_ns]}
+        if job.probe is Probe.SYSCALLS:
+            result["syscalls"] = {
+                "backend": "dispatch",
+                "init": {},
+                "operation": dict(self.calls(job)),
+                "teardown": {},
+            }
+        if job.probe is Probe.MEMORY:
+            result["memory"] = dict(self.memory(job))
+        return result
+
+
+def no_progress(job: Job, done: int, total: int) -> None:
+    """Says nothing."""
+
+
+def arm(name: str, path: Path | None = None) -> Allocator:
+    """A plug-in at `path`; libc without one."""
+    return Allocator(
+        name=name,
+        title=name,
+        summary="of a test",
+        kind="plugin" if path else "libc",
+        path=path,
+        config={"key": "value"} if path else {},
+        environment={},
+    )
+
+
+def limits(*lines: str) -> Limits:
+    """Limits with these lines."""
+    return Limits(lines=tuple(parse_limit(line) for line in lines))
+
+
+def small_scenario(name: str = "phase-report-churn") -> Scenario:
+    """A scenario whose trace is made in no time."""
+    return resolve(f"{name}?operations=40")[0] if "?" not in name else resolve(name)[0]
+
+
+def gate_request(out: Path, *lines: str, **changes: Any) -> GateRequest:
+    """A gate of two plug-ins on one small scenario, with those limits."""
+    out.mkdir(exist_ok=True)
+    paths = [out / "old.so", out / "new.so"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    values: dict[str, Any] = {
+        "arms": Arms(arm("old", paths[0]), arm("new", paths[1])),
+        "scenarios": [small_scenario()],
+        "limits": limits(*lines),
+        "seed": 7,
+        "out": out / "runs",
+    }
+    return GateRequest(**{**values, **changes})

@@ -94,9 +94,9 @@ def limits(*lines: str) -> Limits:
     return Limits(lines=tuple(parse_limit(line) for line in lines))
 
 
-def small_scenario(name: str = "phase-report-churn") -> Scenario:
-    """A scenario whose trace is made in no time."""
-    return resolve(f"{name}?operations=40")[0] if "?" not in name else resolve(name)[0]
+def small_scenario(spec: str = "phase-report?allocations=50") -> Scenario:
+    """A scenario whose trace is made in no time; its name is `spec`."""
+    return resolve(spec)[0]
 
 
 def gate_request(out: Path, *lines: str, **changes: Any) -> GateRequest:

@@ -64,7 +64,10 @@ class Limits:
 
     def rule(self, measure: Measure, scenario: str) -> Rule | None:
         """The rule of one row; None: it is not gated."""
-        matching = [line for line in self.lines if line.matches(measure.name, scenario)]
+        names = [measure.name]
+        if measure.name.startswith(CALL_PREFIX):
+            names.append(CALL_PREFIX.rstrip("."))  # what holds for all calls holds for each
+        matching = [line for line in self.lines if any(line.matches(n, scenario) for n in names)]
         if not matching:
             return self._default(measure)
         chosen = matching[-1]

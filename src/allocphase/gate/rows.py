@@ -43,16 +43,10 @@ def planned_rows(scenarios: Sequence[str], limits: Limits) -> list[Row]:
 
 
 def call_rows(evidence: Evidence, scenario: str, limits: Limits) -> list[Row]:
-    """A row for each system call by name: which they are is known once they were made.
-
-    They follow the total: without its row there is none of them either, but those that a limit
-    names.
-    """
+    """A row for each system call by name: which they are is known once they were made."""
     found = [measure(CALL_PREFIX + name) for name in evidence.calls(scenario)]
-    rules = [(one, limits.rule(one, scenario)) for one in found]
-    total = limits.rule(MEASURES["syscalls"], scenario)
     return [
         Row(one, scenario, rule)
-        for one, rule in rules
-        if rule is not None and (total is not None or rule.named)
+        for one in found
+        if (rule := limits.rule(one, scenario)) is not None
     ]

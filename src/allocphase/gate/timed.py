@@ -15,9 +15,11 @@ from allocphase.gate.evidence import Values
 from allocphase.gate.outcome import Judged, Outcome
 from allocphase.stats import (
     Decision,
+    Interval,
     SequentialOutcome,
     SequentialSign,
     Verdict,
+    judge_interval,
     log_ratios,
     spread,
 )
@@ -36,30 +38,33 @@ def judge_timed(values: Values, rule: SequentialSign, *, final: bool) -> Judged:
     ratios = log_ratios(values.base, values.candidate)
     found = rule.decide(ratios)
     moved, floor = _twin(values, rule)
+    regressed = found.decision is Decision.REGRESSED
+    # The interval holds at every round: where a row passed early, later rounds only sharpen it.
+    interval = rule.interval(ratios)
     return Judged(
-        outcome=_outcome(found, rule.theta),
-        decided=found.decided or final,
+        outcome=_outcome(found, interval, rule.theta),
+        decided=final or (found.decided and (regressed or interval.bounded)),
         base=_median(values.base),
         candidate=_median(values.candidate),
-        ratio=found.ratio,
+        ratio=found.ratio if regressed else interval.exp(),
         twin=rule.interval(floor).exp() if values.has_twin else None,
         twin_moved=moved,
         floor_spread=spread(floor),
-        pairs=found.pairs,
+        pairs=found.pairs if regressed else int(np.isfinite(ratios).sum()),
         theta=rule.theta,
         varies=True,
         min_detectable_ratio=rule.min_detectable_ratio(ratios),
     )
 
 
-def _outcome(found: SequentialOutcome, theta: float) -> Outcome:
+def _outcome(found: SequentialOutcome, interval: Interval, theta: float) -> Outcome:
     if found.pairs == 0:
         return Outcome.NOT_MEASURED
     if found.decision is Decision.REGRESSED:
         return Outcome.REGRESSED
     if found.decision is Decision.NOT_REGRESSED:
-        return _VERDICTS.get(found.verdict, Outcome.NOT_WORSE)
-    excluded = found.ratio.upper <= 1.0 + 2.0 * theta
+        return _VERDICTS.get(judge_interval(interval, theta), Outcome.NOT_WORSE)
+    excluded = interval.exp().upper <= 1.0 + 2.0 * theta
     return Outcome.UNDECIDED if excluded else Outcome.INCONCLUSIVE
 
 

@@ -32,7 +32,7 @@ _SIZE, _QUIET_SIZE = 3.0, 1.4
 
 # Inches.
 WIDTH, PANEL_HEIGHT = 11.4, 1.75
-LEFT, RIGHT, TOP, BOTTOM = 0.75, 0.12, 0.62, 0.5
+LEFT, RIGHT, TOP, BOTTOM = 0.75, 0.12, 0.45, 0.4
 GAP_ACROSS, GAP_DOWN = 0.18, 0.34
 
 Floats = npt.NDArray[np.floating]
@@ -98,7 +98,7 @@ def timeline(source: Source, scenario: str) -> Figure:
     panels = list(_panels(len(cells), height=rows * PANEL_HEIGHT + BOTTOM))
     for panel, name in zip(panels, cells, strict=True):
         _frame(axes, panel, scales)
-        axes.text(panel.left, panel.y(1.0) + 0.06, name, color=source.looks[name].colour,
+        axes.text(panel.left, panel.bottom + panel.height + 0.06, name, color=source.looks[name].colour,
                   fontsize=9.5, fontweight="bold")  # fmt: skip
     _points(axes, panels, list(cells.values()), scales)
     _captions(figure, cells)

@@ -6,11 +6,10 @@ modules are imported by the command that needs them, so that --help stays quick.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +17,21 @@ import click
 
 from allocphase import __version__
 from allocphase.commands.baseline import baseline
+from allocphase.commands.claims import claims
 from allocphase.commands.compare import compare
 from allocphase.commands.gate import gate
 from allocphase.commands.selftest import selftest
+from allocphase.commands.shared import (
+    command_line,
+    out_option,
+    scenario_option,
+    timeout_option,
+    write_json,
+)
 from allocphase.errors import AllocphaseError, NothingMeasuredError
 
 if TYPE_CHECKING:
-    from allocphase.allocator import Allocator
-    from allocphase.claims import ClaimsFile
     from allocphase.frames import Run
-    from allocphase.scenario import Scenario
 
 PROBES = ("throughput", "latency", "syscalls", "memory", "verify")
 QUICK_PROBES = PROBES[:-1]
@@ -69,14 +73,7 @@ def main() -> None:
     metavar="NAME[=FILE][?KEY=VALUE]",
     help="An allocator; repeat for more. Without it: all that are installed.",
 )
-@click.option(
-    "-s",
-    "--scenario",
-    "scenarios",
-    multiple=True,
-    metavar="NAME|GLOB|FILE.toml|all",
-    help="A scenario; repeat for more. Without it: the default set.",
-)
+@scenario_option
 @click.option(
     "--sweep",
     metavar="PARAMETER=VALUE,VALUE",
@@ -115,13 +112,7 @@ def main() -> None:
     type=click.IntRange(0, 2**32 - 1),
     help="Of the order of processes. Without it: drawn, and recorded.",
 )
-@click.option(
-    "--timeout",
-    default=60.0,
-    show_default=True,
-    type=click.FloatRange(0.1, 86400),
-    help="Seconds after which a process is killed.",
-)
+@timeout_option
 @click.option(
     "--syscall-backend",
     default="auto",
@@ -129,13 +120,7 @@ def main() -> None:
     type=click.Choice(BACKENDS),
     help="How system calls are seen.",
 )
-@click.option(
-    "--out",
-    default=Path("out"),
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder that the run directory goes into.",
-)
+@out_option
 @click.option("--label", default="run", show_default=True, help="Part of the directory's name.")
 @click.option("--json", "json_path", metavar="PATH|-", help="Write the cells as JSON; - is stdout.")
 @click.option("--report", "with_report", is_flag=True, help="Render the report afterwards.")
@@ -164,12 +149,14 @@ def run(
     """
     from allocphase import frames
     from allocphase.driver import DriverExecutor, Probe
+    from allocphase.export import cells_document
     from allocphase.progress_line import progress_line
     from allocphase.runner import Request, draw_seed
     from allocphase.runner import run as run_plan
+    from allocphase.selection import chosen_allocators, chosen_scenarios, default_cells
 
-    chosen = _chosen_allocators(allocators)
-    wanted = _chosen_scenarios(scenarios, sweep)
+    chosen = chosen_allocators(allocators, say=partial(click.echo, err=True))
+    wanted = chosen_scenarios(scenarios, sweep=sweep)
     request = Request(
         allocators=chosen,
         scenarios=wanted,
@@ -182,15 +169,15 @@ def run(
         syscall_backend=syscall_backend,
         out=out,
         label=label,
-        command=["allocphase", *sys.argv[1:]],
-        only=None if allocators else _default_cells(chosen, wanted),
+        command=command_line(),
+        only=None if allocators else default_cells(chosen, wanted),
     )
     with progress_line(sys.stderr) as progress:
         folder = run_plan(request, DriverExecutor(), progress=progress)
     finished = frames.load(folder)
-    _write_results(finished)
+    finished.cells.to_csv(folder / "results.csv", index=False)
     if json_path:
-        _write_json(finished, json_path)
+        write_json(cells_document(finished), json_path)
     if json_path != "-":
         _print_summary(finished)
     if with_report:
@@ -212,121 +199,6 @@ def report(directory: Path) -> None:
     from allocphase import frames
 
     _render(frames.load(directory))
-
-
-@main.command()
-@click.argument("file")
-@click.option(
-    "--run",
-    "directory",
-    type=click.Path(path_type=Path),
-    help="Judge this run directory; measure nothing.",
-)
-@click.option(
-    "-r",
-    "--rounds",
-    default=5,
-    show_default=True,
-    type=click.IntRange(1, 1000),
-    help="Processes of each timed cell; an interval needs five.",
-)
-@click.option(
-    "--timeout",
-    default=60.0,
-    show_default=True,
-    type=click.FloatRange(0.1, 86400),
-    help="Seconds after which a process is killed.",
-)
-@click.option(
-    "--out",
-    default=Path("out"),
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder that the run directory goes into.",
-)
-@click.option("--label", default="claims", show_default=True, help="Part of its name.")
-@click.option("--json", "json_path", metavar="PATH|-", help="Write the verdicts; - is stdout.")
-@click.option("--export-markdown", "markdown_path", metavar="PATH", help="Write them as a table.")
-@click.pass_context
-def claims(
-    ctx: click.Context,
-    file: str,
-    directory: Path | None,
-    rounds: int,
-    timeout: float,
-    out: Path,
-    label: str,
-    json_path: str | None,
-    markdown_path: str | None,
-) -> None:
-    """Put claims to the test: measure what they need, and judge each by its figures.
-
-    FILE is a path, or the name of a file that comes with allocphase, such as phase-report. Exit
-    code 3 when a measurement contradicts a claim, 5 when nothing was measured.
-
-    \b
-    Example:
-      allocphase claims phase-report
-      allocphase claims promises.toml --run out/20261123-101500-bench --json -
-    """
-    from allocphase import frames
-    from allocphase.claims import (
-        exit_code,
-        judge,
-        load,
-        print_section,
-        section_document,
-        section_markdown,
-        write_section,
-    )
-
-    promised = load(file)
-    measured = frames.load(directory) if directory else None
-    if measured is None:
-        measured = _measure_claims(promised, rounds, timeout, out, label)
-    section = judge(promised, measured)
-    if measured is not None:
-        write_section(section, measured.path)
-    if json_path != "-":
-        print_section(section)
-    if json_path:
-        _write_json_document(section_document(section), json_path)
-    if markdown_path:
-        _write_text(section_markdown(section), markdown_path)
-    ctx.exit(exit_code(section, measured_now=directory is None))
-
-
-def _measure_claims(
-    promised: ClaimsFile, rounds: int, timeout_s: float, out: Path, label: str
-) -> Run | None:
-    """Runs what the claims need; None when they need nothing."""
-    from allocphase import frames
-    from allocphase.claims import requirements
-    from allocphase.driver import DriverExecutor, Probe
-    from allocphase.progress_line import progress_line
-    from allocphase.runner import Request, draw_seed
-    from allocphase.runner import run as run_plan
-
-    needed = requirements(promised)
-    if not needed.cells:
-        return None
-    request = Request(
-        allocators=_chosen_allocators(needed.allocators),
-        scenarios=_chosen_scenarios(needed.scenarios, None),
-        probes=[Probe(name) for name in needed.probes],
-        rounds=rounds,
-        seed=draw_seed(),
-        timeout_s=timeout_s,
-        syscall_backend=BACKENDS[0],
-        out=out,
-        label=label,
-        command=["allocphase", *sys.argv[1:]],
-        only=needed.cells,
-    )
-    with progress_line(sys.stderr) as progress:
-        folder = run_plan(request, DriverExecutor(), progress=progress)
-    click.echo(f"run directory: {folder}", err=True)
-    return frames.load(folder)
 
 
 @main.command(name="list")
@@ -374,84 +246,6 @@ def abi() -> None:
     click.echo(data.find("driver/allocphase.h"))
 
 
-def _chosen_allocators(specs: Sequence[str]) -> list[Allocator]:
-    """What was named, or all that is installed; what is missing is said and left out."""
-    from allocphase import allocator
-    from allocphase.errors import UsageError
-
-    if specs:
-        named = [found for spec in specs for found in allocator.resolve(spec)]
-        for found in named:
-            if found.missing:
-                raise UsageError(f"allocator {found.name}: {found.missing}")
-        _refuse_twins("allocator", [found.name for found in named])
-        return named
-    everything = allocator.collection().values()
-    for found in everything:
-        if found.missing:
-            click.echo(f"{found.name}: {found.missing}", err=True)
-    return [found for found in everything if not found.missing]
-
-
-def _chosen_scenarios(specs: Sequence[str], sweep: str | None) -> list[Scenario]:
-    from allocphase import scenario
-    from allocphase.sweep import parse_sweep
-
-    found = [chosen for spec in specs or ["default"] for chosen in scenario.resolve(spec)]
-    if sweep is not None:
-        key, values = parse_sweep(sweep)
-        found = [chosen.with_parameters({key: value}) for chosen in found for value in values]
-    _refuse_twins("scenario", [chosen.name for chosen in found])
-    return found
-
-
-def _default_cells(
-    allocators: Sequence[Allocator], scenarios: Sequence[Scenario]
-) -> frozenset[tuple[str, str, str]]:
-    """Where nobody was named, a very slow allocator stays out of the long scenarios."""
-    return frozenset(
-        (found.name, chosen.name, probe)
-        for found in allocators
-        for chosen in scenarios
-        for probe in PROBES
-        if any(fnmatchcase(chosen.name, pattern) for pattern in found.default_scenarios)
-    )
-
-
-def _refuse_twins(what: str, names: Sequence[str]) -> None:
-    from allocphase.errors import UsageError
-
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"{what} {name!r} is named twice: give the second NAME= of its own")
-
-
-def _write_results(finished: Run) -> None:
-    finished.cells.to_csv(finished.path / "results.csv", index=False)
-
-
-def _write_json(finished: Run, target: str) -> None:
-    from allocphase.export import cells_document
-
-    _write_json_document(cells_document(finished), target)
-
-
-def _write_json_document(document: dict[str, Any], target: str) -> None:
-    """`-` is stdout."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if target == "-":
-        click.echo(text, nl=False)
-    else:
-        _write_text(text, target)
-
-
-def _write_text(text: str, target: str) -> None:
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise AllocphaseError(f"{target}: {error.strerror}") from error
-
-
 def _print_summary(finished: Run) -> None:
     from allocphase.report.table import print_summary
 
@@ -465,7 +259,7 @@ def _render(finished: Run, *, aside: bool = False) -> None:
     click.echo(f"report: {render(finished)}", err=aside)
 
 
-for command in (baseline, compare, gate, selftest):
+for command in (baseline, claims, compare, gate, selftest):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Request:
     """What the user asked for. `out`: the folder that run directories go into.
 
     `quick`: short passes, for a first look; such a run is marked and never gated. A run that would
-    pass `time_budget_s` ends after a whole round, the first one at the earliest. `only`: as in Plan.
+    pass `time_budget_s` ends after a whole round, the first at the earliest. `only`: as in Plan.
     """
 
     allocators: Sequence[Allocator]

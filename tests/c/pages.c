@@ -1,14 +1,35 @@
 /* pages: each malloc maps `pages` pages, and touches them when `touch` is 1; free
- * gives them back when `release` is 1. Huge pages would make one fault of many. */
+ * gives them back when `release` is 1. Huge pages would make one fault of many.
+ *
+ * What is no allocator's memory can be had at init: `reserve_bytes` that nobody may
+ * touch, and the pages of the file `file`, read. */
 #include "arena.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 static long pages, touch, release;
+
+static int read_pages(const char *path) {
+  struct stat status;
+  int fd = open(path, O_RDONLY);
+  if (fd < 0 || fstat(fd, &status) != 0) return errno;
+  size_t bytes = (size_t)status.st_size;
+  const volatile char *file = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (file == MAP_FAILED) return errno;
+  for (size_t at = 0; at < bytes; at += os_page_bytes()) (void)file[at];
+  close(fd);
+  return 0;
+}
 
 static int pages_init(const struct allocphase_config *config) {
   pages = number_of(config, "pages");
   touch = number_of(config, "touch");
   release = number_of(config, "release");
-  return 0;
+  size_t reserved = (size_t)number_of(config, "reserve_bytes");
+  if (reserved && mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+    return ENOMEM;
+  return *text_of(config, "file") ? read_pages(text_of(config, "file")) : 0;
 }
 
 static void pages_fini(void) {}

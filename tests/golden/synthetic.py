@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from allocphase.claims import Finding, Judged, Section, Verdict, write_section
 from allocphase.result import ProcessRecord, RunWriter
 from allocphase.samples import (
     BUCKETS,
@@ -29,6 +30,8 @@ MARKUP = "<i>markup</i> & |pipe|"
 # ns per op of each allocator; the floor and one that crashes among them.
 TIMES_NS = {"libc": 20.0, "phase2": 2000.0, "phase21": 60.0, "fast": 10.0, MARKUP: 30.0}
 FLOOR = "null"
+# In names of scenarios: a level of a sweep, and the one level that has two threads.
+_LEVEL, _THREADED = "?live=", "=400"
 SCENARIOS = {"keep": 400, "<script>alert(1)</script>": 240}
 
 
@@ -43,10 +46,44 @@ def write_run(
     writer = RunWriter(path)
     writer.write_manifest(_manifest(label, [FLOOR, *times_ns], scenarios))
     for index, (name, operations) in enumerate(scenarios.items()):
-        writer.write_operations(index, _operations(operations))
+        threads = 1 + name.endswith(_THREADED)
+        writer.write_operations(index, _operations(operations, threads))
         for record, arrays in _processes(index, name, operations, times_ns):
             writer.add(record, arrays)
     return path
+
+
+def write_swept(path: Path) -> Path:
+    """A sweep of three levels, the last one with two threads, and claims judged on it."""
+    scenarios = {f"grow?live={live}": 4 * live for live in (100, 200, 400)}
+    write_section(_claims(), write_run(path, scenarios=scenarios, label="swept"))
+    return path
+
+
+def _claims() -> Section:
+    kept = Finding(
+        form="count",
+        subject="mmap calls of phase2",
+        verdict=Verdict.REPRODUCED,
+        expected="200",
+        measured="200 <b>exactly</b>",
+        value=200.0,
+        notes=("a doubt",),
+    )
+    broken = Finding(
+        form="arithmetic",
+        subject="2 to 1",
+        verdict=Verdict.INCONSISTENT,
+        expected="3x",
+        measured="2.00x",
+        value=2.0,
+    )
+    claims = (
+        Judged("C1", "phase2 maps each block", "report, page 1", (kept,)),
+        Judged("C2", "twice is <i>three times</i>", "report, page 2", (broken, kept)),
+    )
+    thesis = ("Spikes stay.", "The search is linear.")
+    return Section("The claims", "A report.", "swept", "Golden CPU <1>", claims, thesis)
 
 
 def write_large(path: Path, *, operations: int) -> Path:
@@ -101,10 +138,10 @@ def _scenario(name: str, operations: int) -> dict[str, Any]:
         "family": "golden",
         "seed": 1,
         "touch": "first",
-        "parameters": {},
+        "parameters": {"live": int(name.partition("=")[2])} if _LEVEL in name else {},
         "digest": "1" * 64,
         "operations": operations,
-        "threads": 1,
+        "threads": 1 + name.endswith(_THREADED),
         "operation_counts": {"malloc": operations // 2, "free": operations // 2},
         "build_operations": 0,
         "peak_live_bytes": 100 * operations,
@@ -112,14 +149,15 @@ def _scenario(name: str, operations: int) -> dict[str, Any]:
     }
 
 
-def _operations(count: int) -> Arrays:
-    """The first half allocates, the second frees."""
+def _operations(count: int, threads: int) -> Arrays:
+    """The first half allocates, the second frees; each is a thread's where there are two."""
     half = count // 2
+    rank = np.arange(count) % (count // threads)
     return {
         "kind": np.repeat([0, 4], half).astype(np.uint8),
         "size": np.concatenate([16 + np.arange(half) % 300, np.zeros(half)]).astype(np.uint32),
-        "thread": np.zeros(count, dtype=np.uint16),
-        "op": np.arange(count, dtype=np.uint32),
+        "thread": (np.arange(count) // (count // threads)).astype(np.uint16),
+        "op": rank.astype(np.uint32),
     }
 
 

@@ -166,6 +166,9 @@ def test_samples_of_threads_lie_thread_after_thread(
     outliers = counted.arrays["outliers"]
     assert outliers["thread"].tolist() == (outliers["op"] >= 60).astype(int).tolist()
     assert sorted(outliers["op"].tolist()) == list(range(120))
+    calls = counted.arrays["call_histogram"].sum(axis=(1, 2))
+    assert calls[[Kind.MALLOC, Kind.FREE]].tolist() == [60, 60]
+    assert counted.arrays["touch_histogram"].sum() == 60
 
 
 @pytest.mark.parametrize("options", [RAW, HISTOGRAM])

@@ -48,6 +48,19 @@ def test_what_is_mapped_and_never_touched_is_mapped_and_not_resident(
     assert memory["peak_rss_bytes"] < 0.01 * 5000 * PAGE
 
 
+def test_what_cannot_be_touched_is_not_mapped_and_what_is_read_of_a_file_is_not_resident(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(bytes(5000 * PAGE))
+    path = write_trace(tmp_path / "t", batch(1000))
+    outside = {"reserve_bytes": str(1 << 32), "file": str(tmp_path / "file")}
+    subject = plugin(plugins("pages"), pages="5", touch="1", **outside)
+    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
+    assert memory["rss_source"] == "smaps_rollup"
+    assert memory["peak_mapped_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+    assert memory["peak_rss_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+
+
 @pytest.mark.parametrize("pages", [1, 3, 16])
 def test_each_fault_belongs_to_the_call_that_took_it(
     driver: Driver, plugins: Plugins, tmp_path: Path, pages: int

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from allocphase.allocator import Allocator
 from allocphase.driver import Job, Outcome, Probe
 from allocphase.gate import Limits
 from allocphase.gate.limits import parse_limit
 from allocphase.gating import Arms, GateRequest
+from allocphase.samples import Arrays
 from allocphase.scenario import Scenario, resolve
 
 __all__ = [
@@ -39,13 +42,16 @@ class FakeExecutor:
     """Answers each job from functions of the job; keeps the jobs in order.
 
     time_ns: the process's time per operation. calls: system calls in operation. memory: the
-    memory probe's figures. status: a status and a message instead of a result, or None.
+    memory probe's figures. latency_ns: of every call in a process, for traces of `ops` operations.
+    status: a status and a message instead of a result, or None.
     """
 
     time_ns: Callable[[Job], float] = lambda _: 10.0
     calls: Callable[[Job], Mapping[str, int]] = lambda _: {}
     memory: Callable[[Job], Mapping[str, int]] = lambda _: MEMORY
+    latency_ns: Callable[[Job], int] = lambda _: 30
     status: Callable[[Job], tuple[str, str] | None] = lambda _: None
+    ops: int = 100
     jobs: list[Job] = field(default_factory=list)
 
     def run(self, job: Job) -> Outcome:
@@ -53,10 +59,18 @@ class FakeExecutor:
         failed = self.status(job)
         if failed is not None:
             return Outcome(status=failed[0], message=failed[1], wall_s=0.1)
-        return Outcome(status="ok", message="", wall_s=0.1, result=self._result(job))
+        result, arrays = self._result(job), self._arrays(job)
+        return Outcome(status="ok", message="", wall_s=0.1, result=result, arrays=arrays)
+
+    def _arrays(self, job: Job) -> Arrays:
+        if job.probe is not Probe.LATENCY:
+            return {}
+        ticks = np.full(self.ops, self.latency_ns(job), dtype=np.uint32)
+        return {"call_ticks": ticks, "touch_ticks": np.zeros_like(ticks)}
 
     def _result(self, job: Job) -> dict[str, Any]:
-        result: dict[str, Any] = {"operations": 100}
+        clock = {"hz": 1e9, "overhead_ns": 18.0, "step_ns": 1.0}
+        result: dict[str, Any] = {"operations": self.ops, "clock": clock}
         if job.probe is Probe.THROUGHPUT:
             time_ns = self.time_ns(job)
             result["throughput"] = {"cold_ns_per_op": 2 * time_ns, "warm_ns_per_op": [time_ns]}

@@ -10,7 +10,6 @@ import click
 
 from allocphase.commands.shared import (
     baseline_dir_option,
-    chosen_scenarios,
     command_line,
     out_option,
     scenario_option,
@@ -22,7 +21,13 @@ __all__ = ["baseline"]
 
 @click.group()
 def baseline() -> None:
-    """Save baselines for `gate --saved`: counts for any machine, times for this one."""
+    """Save baselines for `gate --saved`: counts for any machine, times for this one.
+
+    \b
+    Example:
+      allocphase baseline save main -a mine=build/libmine.so
+      allocphase baseline list
+    """
 
 
 @baseline.command()
@@ -61,6 +66,7 @@ def save(
     from allocphase.gating.against import measure_baseline
     from allocphase.progress_line import progress_line
     from allocphase.runner import Request, draw_seed
+    from allocphase.selection import chosen_scenarios
 
     request = Request(
         allocators=(),

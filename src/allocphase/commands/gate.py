@@ -12,7 +12,6 @@ import click
 
 from allocphase.commands.shared import (
     baseline_dir_option,
-    chosen_scenarios,
     command_line,
     out_option,
     scenario_option,
@@ -147,6 +146,7 @@ def _request(options: dict[str, Any]) -> GateRequest:
     from allocphase.gating import Arms, GateRequest, baseline_arm, candidate_arm
     from allocphase.gating.against import against_saved
     from allocphase.runner import draw_seed
+    from allocphase.selection import chosen_scenarios
 
     _check(options)
     baseline = baseline_arm(options["baseline"]) if options["baseline"] else None

@@ -1,25 +1,21 @@
-"""What several commands have in common: options, the selection of scenarios, writing files."""
+"""What several commands have in common: options, scratch folders, writing files."""
 
 from __future__ import annotations
 
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from allocphase.errors import AllocphaseError, UsageError
-
-if TYPE_CHECKING:
-    from allocphase.scenario import Scenario
+from allocphase.errors import AllocphaseError
 
 __all__ = [
     "baseline_dir_option",
-    "chosen_scenarios",
     "command_line",
     "out_option",
     "scenario_option",
@@ -86,18 +82,6 @@ def baseline_dir_option(command: _Command) -> _Command:
         type=click.Path(path_type=Path),
         help="Folder of the saved baselines.",
     )(command)
-
-
-def chosen_scenarios(specs: Sequence[str]) -> list[Scenario]:
-    """What was named, or the default set. Raises UsageError, also for one named twice."""
-    from allocphase import scenario
-
-    found = [one for spec in specs or ["default"] for one in scenario.resolve(spec)]
-    names = [one.name for one in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"scenario {name!r} is named twice")
-    return found
 
 
 @contextmanager

@@ -10,13 +10,14 @@ and starts nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase import frames
 from allocphase.compare.pairs import between_runs, within_run
-from allocphase.compare.rows import DEFAULT_METRICS, CompareRow, compare_cells
+from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
 
 __all__ = ["DEFAULT_METRICS", "CompareRow", "CompareSettings", "ComparedRuns", "compare_runs"]
 
@@ -63,10 +64,13 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
 
 def _doubts(rows: Sequence[CompareRow]) -> list[str]:
     """What the figures themselves give cause to say."""
-    blind = [row for row in rows if row.timed and row.pairs and not row.can_regress]
+    timed = [row for row in rows if row.timed]
+    blind = [row for row in timed if row.pairs and not row.can_regress]
     if not blind:
         return []
-    most = max(row.pairs for row in blind)
+    # A sign test of n rounds has no p-value below 2^-n, and Holm asks for ALPHA over the rows.
+    needed = math.ceil(math.log2(len(timed) / ALPHA))
     return [
-        f"{len(blind)} rows have {most} rounds or fewer, too few for any verdict: more --rounds"
+        f"{len(blind)} of {len(timed)} times have too few rounds for a verdict: together they "
+        f"take {needed} rounds or more"
     ]

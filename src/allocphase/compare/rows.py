@@ -15,7 +15,7 @@ from allocphase.result import ProcessRecord
 from allocphase.stats import Comparison, Interval, Row, Verdict, compare_rows, judge_interval
 from allocphase.stats.samples import FloatArray
 
-__all__ = ["DEFAULT_METRICS", "CompareRow", "compare_cells"]
+__all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "compare_cells"]
 
 DEFAULT_METRICS = ("time", "syscalls", "page_faults", "peak_mapped", "peak_rss")
 # Each direction's family-wise level, and the tails of each row's own interval.

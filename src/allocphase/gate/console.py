@@ -15,6 +15,7 @@ from allocphase.gate.verdict import GateRow, GateVerdict
 from allocphase.gate.words import (
     LEGEND,
     change_text,
+    failure_text,
     headline,
     interval_text,
     quiet,
@@ -79,9 +80,6 @@ def _cells(row: GateRow) -> list[Text]:
 
 def _remarks(verdict: GateVerdict, *, hidden: int) -> list[str]:
     lines = [f"{hidden} further counts are equal."] if hidden else []
-    lines += [
-        f"{one.arm} on {one.scenario}, {one.probe}: {one.status}: {one.message}".rstrip(": ")
-        for one in verdict.failures
-    ]
+    lines += [failure_text(failure) for failure in verdict.failures]
     lines += [f"another machine: {line}" for line in verdict.machine_mismatch]
     return lines + list(verdict.notes)

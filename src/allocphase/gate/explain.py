@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from allocphase.errors import UsageError, unknown
 from allocphase.gate.outcome import Judged, Outcome
 from allocphase.gate.verdict import GateRow, GateVerdict
-from allocphase.gate.words import change_text, interval_text, percent, seen_text, value_text
+from allocphase.gate.words import (
+    change_text,
+    failure_text,
+    interval_text,
+    percent,
+    seen_text,
+    value_text,
+)
 
 __all__ = ["explain"]
 
@@ -48,16 +55,16 @@ def _sentences(row: GateRow, verdict: GateVerdict) -> Iterator[str]:
         yield "  The baseline is of another machine: this row is advice and fails nothing."
     for failure in verdict.failures:
         if failure.scenario == row.row.scenario:
-            yield f"  {failure.arm}, {failure.probe}: {failure.status}: {failure.message}".rstrip()
+            yield f"  {failure_text(failure)}"
 
 
 def _limit(row: GateRow) -> str:
     theta = percent(row.first.theta)
     if row.row.rule.exact and not row.first.theta:
-        return "It is a count: one more than the baseline's is worse."
+        return "It is counted exactly: anything above the baseline's is worse."
     if row.row.rule.exact:
         return (
-            "It is a count, but copies of the baseline differ among themselves, so more than "
+            "It would be counted exactly, but copies of the baseline differ among themselves, so more than "
             f"{theta} above the highest of theirs is worse."
         )
     if row.row.measure.timed:
@@ -70,20 +77,19 @@ def _session(row: GateRow, judged: Judged, which: str) -> Iterator[str]:
         yield f"In the {which} session there was no value of both sides."
         return
     base, candidate = (value_text(row, value) for value in (judged.base, judged.candidate))
+    how = "the median of the rounds' ratios" if row.row.measure.timed else "that of the medians"
     yield (
-        f"In the {which} session the baseline had {base} and the candidate {candidate} "
-        f"({change_text(judged)}; medians)."
+        f"In the {which} session the medians were {base} for the baseline and {candidate} for the "
+        f"candidate; the change, {change_text(judged)}, is {how}."
     )
     yield from _timed(judged) if row.row.measure.timed else _counted(row, judged)
 
 
 def _timed(judged: Judged) -> Iterator[str]:
     sides = interval_text(judged.ratio)
-    within = f" lies within {sides}" if sides != "-" else " is not bounded"
-    yield (
-        f"Over {judged.pairs} paired rounds, as many as the rule asked for, the true change"
-        f"{within}; that rule: {judged.outcome}."
-    )
+    sure = f" with {percent(judged.ratio.confidence)} confidence"
+    within = f"lies within {sides}{sure}" if sides != "-" else "is not bounded"
+    yield f"By {judged.pairs} paired rounds the true change {within}: {judged.outcome}."
     if judged.twin is not None:
         known = not math.isnan(judged.floor_spread)
         spread = f", spread {percent(judged.floor_spread)}" if known else ""

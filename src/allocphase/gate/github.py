@@ -12,7 +12,7 @@ from pathlib import Path
 from allocphase.gate.markdown import markdown
 from allocphase.gate.outcome import Outcome
 from allocphase.gate.verdict import GateVerdict
-from allocphase.gate.words import headline, reason
+from allocphase.gate.words import failure_text, headline, reason
 
 __all__ = ["report_to_github", "workflow_commands"]
 
@@ -41,8 +41,7 @@ def report_to_github(verdict: GateVerdict, environment: Mapping[str, str]) -> li
 
 def _commands(verdict: GateVerdict) -> Iterator[str]:
     for failure in verdict.failures:
-        text = f"{failure.arm}, {failure.probe}: {failure.status}: {failure.message}"
-        yield _command("error", failure.scenario, text)
+        yield _command("error", failure.scenario, failure_text(failure))
     for row in verdict.rows:
         if row.fails:
             soft = row.outcome in (Outcome.INCONCLUSIVE, Outcome.INVALID)

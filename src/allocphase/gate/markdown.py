@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from allocphase.gate.verdict import GateRow, GateVerdict
 from allocphase.gate.words import (
     change_text,
+    failure_text,
     headline,
     interval_text,
     limit_text,
+    plain,
     quiet,
     seen_text,
     value_text,
@@ -17,7 +19,7 @@ from allocphase.gate.words import (
 
 __all__ = ["escaped", "markdown"]
 
-_COLUMNS = ("", "row", "baseline", "candidate", "change", "interval", "limit", "would see")
+_COLUMNS = ("", "row", "baseline", "candidate", "change", "interval", "limit", "sees")
 _SPECIAL = "\\`*_[]<>#|~&@"
 
 
@@ -28,8 +30,7 @@ def markdown(verdict: GateVerdict) -> str:
 
 def escaped(text: str) -> str:
     """Text from outside as plain text: no markup, no mention, one line."""
-    flat = " ".join(text.split())
-    return "".join(f"\\{c}" if c in _SPECIAL else c for c in flat)
+    return "".join(f"\\{c}" if c in _SPECIAL else c for c in plain(text))
 
 
 def _lines(verdict: GateVerdict) -> Iterator[str]:
@@ -72,9 +73,7 @@ def _cells(row: GateRow) -> list[str]:
 def _remarks(verdict: GateVerdict, *, hidden: int) -> Iterator[str]:
     if hidden:
         yield f"{hidden} further counts are equal."
-    for one in verdict.failures:
-        text = f"{one.arm} on {one.scenario}, {one.probe}: {one.status}: {one.message}"
-        yield escaped(text.rstrip(": "))
+    yield from (escaped(failure_text(failure)) for failure in verdict.failures)
     for line in verdict.machine_mismatch:
         yield f"another machine: {escaped(line)}"
     yield from (escaped(note) for note in verdict.notes)

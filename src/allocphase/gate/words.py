@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 
 from allocphase.gate.outcome import Judged, Outcome
-from allocphase.gate.verdict import GateRow, GateVerdict
+from allocphase.gate.verdict import Failure, GateRow, GateVerdict
 from allocphase.stats import Interval
 from allocphase.units import format_bytes, format_count, format_ns
 
 __all__ = [
     "LEGEND",
     "change_text",
+    "failure_text",
     "headline",
     "interval_text",
     "limit_text",
     "percent",
+    "plain",
     "quiet",
     "reason",
     "seen_text",
@@ -35,6 +37,17 @@ _VERBS = {
     4: "This session cannot be relied upon.",
     0: "Nothing is worse.",
 }
+
+
+def plain(text: str) -> str:
+    """One line without control characters: a crashed allocator may print anything."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def failure_text(failure: Failure) -> str:
+    """ "candidate on random-churn, verify: crashed: killed by SIGSEGV." """
+    where = f"{failure.arm} on {failure.scenario}, {failure.probe}"
+    return plain(f"{where}: {failure.status}: {failure.message}").rstrip(": ")
 
 
 def value_text(row: GateRow, value: float) -> str:
@@ -107,4 +120,6 @@ def headline(verdict: GateVerdict) -> str:
     """ "allocphase gate: regressed: 2 of 14 rows. The candidate is worse." """
     failing = sum(row.fails for row in verdict.rows)
     rows = f"{failing} of {len(verdict.rows)} rows" if failing else f"{len(verdict.rows)} rows"
-    return f"{verdict.word}: {rows}. {_VERBS[verdict.exit_code]}"
+    broken = len(verdict.failures)
+    processes = f", {broken} process{'es' * (broken > 1)} failed" if broken else ""
+    return f"{verdict.word}: {rows}{processes}. {_VERBS[verdict.exit_code]}"

@@ -81,7 +81,7 @@ def _rows(source: Source, scenario: str, cells: Sequence[Cell]) -> list[Values]:
 
 
 def _timeline_caption(source: Source, scenario: str) -> str:
-    cells = [source.points(name, scenario) for name in source.names]
+    cells = [source.points(name, scenario) for name in source.names_on(scenario)]
     if not any(points.row.size for points in cells):
         return ""
     text = "One process's calls, on the same scales for all. Drag over a panel to zoom all of them."
@@ -120,7 +120,7 @@ def _count(count: int | None) -> Values:
 
 
 def _threads(source: Source, scenario: str) -> Values | None:
-    tables = {name: source.points(name, scenario).threads for name in source.names}
+    tables = {name: source.points(name, scenario).threads for name in source.names_on(scenario)}
     tables = {name: table for name, table in tables.items() if len(table)}
     if not tables:
         return None

@@ -101,6 +101,10 @@ class Source:
             if (id(arm.run), arm.allocator, s) in found  # the plan may leave slow ones out
         }
 
+    def names_on(self, scenario: str) -> list[str]:
+        """The arms whose plan has a cell on this scenario."""
+        return [name for name in self.names if (name, scenario) in self._cells]
+
     def cells(self, scenario: str) -> list[Cell]:
         """The arms' cells of one scenario, in the order of the arms; `allocator` is the arm."""
         return [c for (_, s), c in self._cells.items() if s == scenario]

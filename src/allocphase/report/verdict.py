@@ -87,7 +87,7 @@ def _certainty(certain: int, wins: int) -> str:
 
 
 def _overall(source: Source) -> str | None:
-    means = {name: geometric_mean(source, name) for name in source.names}
+    means = {name: geometric_mean(source, name) for name in source.names_on(scenario)}
     ordered = sorted(
         ((n, found) for n, found in means.items() if found and not found.exact),
         key=lambda pair: pair[1].interval.estimate,

@@ -33,7 +33,7 @@ def _panel(axes: Axes, source: Source, scenario: str) -> None:
     in_bytes(axes)
     in_counts(axes)
     live = None
-    for index, name in enumerate(source.names):
+    for index, name in enumerate(source.names_on(scenario)):
         look = source.looks[name]
         points = source.checkpoints(name, scenario)
         if points is None:

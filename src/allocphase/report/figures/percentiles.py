@@ -19,7 +19,7 @@ __all__ = ["percentiles"]
 
 def percentiles(source: Source, scenario: str) -> Figure:
     """The tail gets as much room as the middle: the axis is the share of slower operations."""
-    found = {name: source.curves(name, scenario) for name in source.names}
+    found = {name: source.curves(name, scenario) for name in source.names_on(scenario)}
     found = {name: by_kind for name, by_kind in found.items() if by_kind}
     kinds = [kind for kind in KIND_NAMES if any(kind in by_kind for by_kind in found.values())]
     if not kinds:

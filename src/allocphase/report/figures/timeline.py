@@ -88,7 +88,7 @@ class _Panel:
 
 def timeline(source: Source, scenario: str) -> Figure:
     """Thinned by thin.kept, which loses no outlier; the caption says so."""
-    cells = {name: source.points(name, scenario) for name in source.names}
+    cells = {name: source.points(name, scenario) for name in source.names_on(scenario)}
     cells = {name: points for name, points in cells.items() if points.row.size}
     if not cells:
         return empty("no latency was measured")

@@ -1,0 +1,128 @@
+"""`allocphase claims`: published figures, or a team's own promises, put to the test."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from allocphase.commands.shared import (
+    command_line,
+    out_option,
+    timeout_option,
+    write_json,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from allocphase.claims import ClaimsFile
+    from allocphase.frames import Run
+
+__all__ = ["claims"]
+
+
+@click.command()
+@click.argument("file")
+@click.option(
+    "--run",
+    "directory",
+    type=click.Path(path_type=Path),
+    help="Judge this run directory; measure nothing.",
+)
+@click.option(
+    "-r",
+    "--rounds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Processes of each timed cell; an interval needs five.",
+)
+@timeout_option
+@out_option
+@click.option("--label", default="claims", show_default=True, help="Part of its name.")
+@click.option("--json", "json_path", metavar="PATH|-", help="Write the verdicts; - is stdout.")
+@click.option("--export-markdown", "markdown_path", metavar="PATH", help="Write them as a table.")
+@click.pass_context
+def claims(
+    ctx: click.Context,
+    file: str,
+    directory: Path | None,
+    rounds: int,
+    timeout: float,
+    out: Path,
+    label: str,
+    json_path: str | None,
+    markdown_path: str | None,
+) -> None:
+    """Put claims to the test: measure what they need, and judge each by its figures.
+
+    FILE is a path, or the name of a file that comes with allocphase, such as phase-report. Exit
+    code 3 when a measurement contradicts a claim, 5 when nothing was measured.
+
+    \b
+    Example:
+      allocphase claims phase-report
+      allocphase claims promises.toml --run out/20261123-101500-bench --json -
+    """
+    from allocphase import frames
+    from allocphase.claims import (
+        exit_code,
+        judge,
+        load,
+        print_section,
+        section_document,
+        section_markdown,
+        write_section,
+    )
+
+    promised = load(file)
+    measured = frames.load(directory) if directory else None
+    if measured is None:
+        measured = _measure(promised, rounds, timeout, out, label)
+    section = judge(promised, measured)
+    if measured is not None:
+        write_section(section, measured.path)
+    if json_path != "-":
+        print_section(section)
+    if json_path:
+        write_json(section_document(section), json_path)
+    if markdown_path:
+        write_text(section_markdown(section), markdown_path)
+    ctx.exit(exit_code(section, measured_now=directory is None))
+
+
+def _measure(
+    promised: ClaimsFile, rounds: int, timeout_s: float, out: Path, label: str
+) -> Run | None:
+    """Runs what the claims need; None when they need nothing."""
+    from allocphase import frames
+    from allocphase.claims import requirements
+    from allocphase.driver import DriverExecutor, Probe
+    from allocphase.progress_line import progress_line
+    from allocphase.runner import Request, draw_seed
+    from allocphase.runner import run as run_plan
+    from allocphase.selection import chosen_allocators, chosen_scenarios
+
+    needed = requirements(promised)
+    if not needed.cells:
+        return None
+    request = Request(
+        allocators=chosen_allocators(needed.allocators, say=partial(click.echo, err=True)),
+        scenarios=chosen_scenarios(needed.scenarios),
+        probes=[Probe(name) for name in needed.probes],
+        rounds=rounds,
+        seed=draw_seed(),
+        timeout_s=timeout_s,
+        syscall_backend="auto",
+        out=out,
+        label=label,
+        command=command_line(),
+        only=needed.cells,
+    )
+    with progress_line(sys.stderr) as progress:
+        folder = run_plan(request, DriverExecutor(), progress=progress)
+    click.echo(f"run directory: {folder}", err=True)
+    return frames.load(folder)

@@ -1,0 +1,56 @@
+"""Accessibility of the report: an audit of our own (audit.js) in both colour schemes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import OpenPage
+
+AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
+
+
+def _faults(page: Page) -> list[str]:
+    found: list[str] = page.evaluate(AUDIT)
+    return found
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 420])
+def test_the_audit_finds_no_fault(open_page: OpenPage, width: int, dark: bool) -> None:
+    page = open_page(width=width, dark=dark)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    for host in page.locator(".plot, .slowest").all():
+        host.scroll_into_view_if_needed()
+        page.wait_for_timeout(150)
+    assert _faults(page) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "document.querySelector('#baseline').parentElement.replaceWith(document.querySelector('#baseline'))",
+        "document.querySelector('h2').outerHTML = '<h4>Verdict</h4>'",
+        "document.querySelector('#matrix th').removeAttribute('scope')",
+        "document.querySelector('#verdict li').style.color = '#bbbbbb'",
+        "document.querySelector('.sort').textContent = ''",
+        "document.querySelector('#ratios').id = 'verdict'",
+        "document.querySelector('#matrix a').tabIndex = 3",
+    ],
+    ids=["label", "heading", "scope", "contrast", "name", "id", "tabindex"],
+)
+def test_the_audit_finds_what_is_broken_on_purpose(open_page: OpenPage, damage: str) -> None:
+    page = open_page()
+    page.evaluate(damage)
+    assert _faults(page) != []
+
+
+def test_everything_that_acts_is_reached_by_the_tabulator(open_page: OpenPage) -> None:
+    page = open_page()
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.name || document.activeElement.className"))
+    assert {"baseline", "arm", "theme", "print", "filter", "sort"} <= reached

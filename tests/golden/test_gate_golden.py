@@ -1,0 +1,221 @@
+"""The gate's verdict and a comparison, as every reader sees them, against files looked at."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from allocphase.compare import CompareSettings, compare_runs
+from allocphase.compare.console import print_comparison
+from allocphase.compare.export import csv_text
+from allocphase.compare.export import document as comparison_document
+from allocphase.compare.export import markdown as comparison_markdown
+from allocphase.frames import Run
+from allocphase.gate import (
+    Failure,
+    GateVerdict,
+    Judged,
+    Outcome,
+    Row,
+    Rule,
+    SessionResult,
+    final_rows,
+)
+from allocphase.gate.console import WIDTH, print_verdict
+from allocphase.gate.document import document
+from allocphase.gate.explain import explain
+from allocphase.gate.github import report_to_github, workflow_commands
+from allocphase.gate.junit import junit
+from allocphase.gate.markdown import markdown
+from allocphase.gate.measures import measure
+from allocphase.stats import Interval
+
+Golden = Callable[[str, str], None]
+
+HOSTILE = "<script>|`x`,: @all"
+TIME_RULE = Rule(0.02, exact=False, named=True)
+COUNT_RULE = Rule(0.05, exact=True, named=False)
+
+
+def timed(outcome: Outcome, ratio: float, *, pairs: int = 12) -> Judged:
+    return Judged(
+        outcome=outcome,
+        decided=True,
+        base=10.0,
+        candidate=10.0 * ratio,
+        ratio=Interval(ratio, ratio * 0.99, ratio * 1.012, 0.98),
+        twin=Interval(1.001, 0.994, 1.006, 0.98),
+        twin_moved=False,
+        floor_spread=0.004,
+        pairs=pairs,
+        theta=0.02,
+        varies=True,
+        min_detectable_ratio=1.031,
+    )
+
+
+def counted(outcome: Outcome, base: float, candidate: float, *, varies: bool = False) -> Judged:
+    ratio = candidate / base if base else math.inf
+    return Judged(
+        outcome=outcome,
+        decided=True,
+        base=base,
+        candidate=candidate,
+        ratio=Interval(ratio, ratio, ratio, math.nan),
+        twin=None,
+        twin_moved=False,
+        floor_spread=math.nan,
+        pairs=4,
+        theta=0.05 if varies else 0.0,
+        varies=varies,
+        min_detectable_ratio=math.nan,
+        values=((base, base + varies), (candidate,)) if base >= 0 else ((), ()),
+    )
+
+
+def rows_of(scenario: str) -> list[tuple[Row, Judged]]:
+    def row(name: str, rule: Rule) -> Row:
+        return Row(measure(name), scenario, rule)
+
+    return [
+        (row("time", TIME_RULE), timed(Outcome.REGRESSED, 1.05)),
+        (row("build_time", TIME_RULE), timed(Outcome.REGRESSED, 1.03)),
+        (row("p50", TIME_RULE), timed(Outcome.IMPROVED, 0.9)),
+        (row("p90", TIME_RULE), timed(Outcome.NOT_WORSE, 0.98)),
+        (row("p99", TIME_RULE), timed(Outcome.UNDECIDED, 1.02, pairs=40)),
+        (row("p99_9", TIME_RULE), timed(Outcome.INCONCLUSIVE, 1.08, pairs=40)),
+        (row("syscalls", COUNT_RULE), counted(Outcome.REGRESSED, 0.0, 3.0)),
+        (row("syscalls.mmap", COUNT_RULE), counted(Outcome.REGRESSED, 2.0, 3.0)),
+        (row("page_faults", COUNT_RULE), counted(Outcome.UNCHANGED, 75.0, 76.0, varies=True)),
+        (row("peak_live", COUNT_RULE), counted(Outcome.UNCHANGED, 4096.0, 4096.0)),
+        (
+            row("peak_rss", Rule(0.05, exact=False, named=False)),
+            counted(Outcome.NOT_MEASURED, math.nan, math.nan),
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def verdict() -> GateVerdict:
+    first = rows_of("keep") + rows_of(HOSTILE)[:2]
+    again = [
+        (row, timed(Outcome.UNCHANGED, 1.004) if row.measure.name == "build_time" else judged)
+        for row, judged in first
+        if judged.outcome is Outcome.REGRESSED
+    ]
+    return GateVerdict(
+        baseline={"name": "old <b>", "kind": "plugin", "sha256": "0" * 64},
+        candidate={"name": "new", "kind": "plugin", "sha256": "1" * 64},
+        environment={"cpu": "Golden CPU"},
+        rows=final_rows(SessionResult(tuple(first), 40), SessionResult(tuple(again), 12)),
+        failures=(
+            Failure(
+                arm="candidate",
+                scenario=HOSTILE,
+                probe="verify",
+                status="crashed",
+                message="killed by SIGSEGV. 100%\x00\x1b[31m\nfree(): <invalid> & ]]>",
+            ),
+        ),
+        sessions=({"path": "out/x-gate", "rounds": 40, "seconds": 20.5, "valid": True},),
+        notes=("libc cannot be copied: its twin is libc itself",),
+    )
+
+
+def test_the_verdict_on_the_terminal_is_as_before(verdict: GateVerdict, golden: Golden) -> None:
+    stream = io.StringIO()
+    print_verdict(verdict, stream)
+    golden("gate.txt", stream.getvalue())
+    assert max(len(line) for line in stream.getvalue().splitlines()) <= WIDTH
+
+
+def test_equal_counts_are_printed_when_everything_is_asked_for(verdict: GateVerdict) -> None:
+    brief, full = io.StringIO(), io.StringIO()
+    print_verdict(verdict, brief)
+    print_verdict(verdict, full, everything=True)
+    assert "peak_live" not in brief.getvalue()
+    assert "peak_live" in full.getvalue()
+
+
+def test_the_verdict_in_markdown_is_as_before(verdict: GateVerdict, golden: Golden) -> None:
+    golden("gate.md", markdown(verdict))
+
+
+def test_no_name_from_outside_becomes_markdown(verdict: GateVerdict) -> None:
+    text = markdown(verdict)
+    assert "<script>" not in text
+    assert "<b>" not in text
+    assert " @all" not in text
+
+
+def test_the_verdict_as_junit_is_as_before(verdict: GateVerdict, golden: Golden) -> None:
+    golden("gate.xml", junit(verdict))
+
+
+def test_the_junit_file_is_xml_that_counts_its_own_cases(verdict: GateVerdict) -> None:
+    root = ET.fromstring(junit(verdict))
+    for suite in root:
+        assert int(suite.get("tests", "")) == len(suite.findall("testcase"))
+        for tag, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+            assert int(suite.get(name, "")) == len(suite.findall(f"testcase/{tag}"))
+    hostile = root.findall("testsuite")[1]
+    assert hostile.get("name") == HOSTILE
+    failed = hostile.findall("testcase/failure")[-1]
+    assert "free(): <invalid> & ]]>" in failed.get("message", "")
+
+
+def test_the_annotations_are_as_before(verdict: GateVerdict, golden: Golden) -> None:
+    commands = workflow_commands(verdict)
+    golden("gate.github", "\n".join(commands) + "\n")
+    assert len(commands) <= 10
+    assert all("\n" not in command for command in commands)
+
+
+def test_github_is_told_only_where_the_environment_names_it(
+    verdict: GateVerdict, tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.md"
+    assert report_to_github(verdict, {}) == []
+    assert report_to_github(verdict, {"GITHUB_ACTIONS": "true"}) == workflow_commands(verdict)
+    summary.write_text("before\n", encoding="utf-8")
+    assert report_to_github(verdict, {"GITHUB_STEP_SUMMARY": str(summary)}) == []
+    assert summary.read_text(encoding="utf-8") == "before\n" + markdown(verdict)
+
+
+def test_the_verdict_as_json_is_as_before(verdict: GateVerdict, golden: Golden) -> None:
+    text = json.dumps(document(verdict), indent=1, ensure_ascii=False, allow_nan=False)
+    golden("gate.json", text + "\n")
+
+
+def test_the_explanations_are_as_before(verdict: GateVerdict, golden: Golden) -> None:
+    golden("gate-explain.txt", "\n".join(explain(verdict, r.row.id) for r in verdict.rows) + "\n")
+
+
+# ---- compare: the golden run against its own libc ------------------------------------------
+
+
+def test_a_comparison_on_the_terminal_is_as_before(run: Run, golden: Golden) -> None:
+    stream = io.StringIO()
+    print_comparison(compare_runs([run.path], CompareSettings()), stream)
+    golden("compare.txt", stream.getvalue())
+    assert max(len(line) for line in stream.getvalue().splitlines()) <= WIDTH
+
+
+def test_a_comparison_in_markdown_is_as_before(run: Run, golden: Golden) -> None:
+    golden("compare.md", comparison_markdown(compare_runs([run.path], CompareSettings())))
+
+
+def test_a_comparison_as_csv_is_as_before(run: Run, golden: Golden) -> None:
+    golden("compare.csv", csv_text(compare_runs([run.path], CompareSettings())))
+
+
+def test_a_comparison_as_json_has_the_same_rows_as_the_csv(run: Run) -> None:
+    found = compare_runs([run.path], CompareSettings())
+    text = json.dumps(comparison_document(found), allow_nan=False)
+    assert len(json.loads(text)["rows"]) == len(csv_text(found).splitlines()) - 1

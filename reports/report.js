@@ -12,6 +12,7 @@
   // ---- Numbers as text, as units.py prints them -------------------------------------------
 
   const MISSING = "-";
+  const LEFT_OUT = "left out";
   const NS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
   const BYTES = [[2 ** 40, "TiB"], [2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"], [1, "B"]];
 
@@ -149,7 +150,7 @@
     const name = arms[arm].name;
     const place = scenario === null ? "over all scenarios" : `on ${data.scenarios[scenario].name}`;
     const status = scenario === null ? "ok" : data.scenarios[scenario].status[arm];
-    if (status !== "ok") return `${name} ${place}: ${status}`;
+    if (status !== "ok") return `${name} ${place}: ${status}${status === LEFT_OUT ? " of the plan" : ""}`;
     if (!ratio) return `${name} ${place}: no time, or none of the baseline`;
     const base = arms[state.baseline].name;
     if (ratio.exact) return `${name} ${place}: the baseline`;
@@ -163,10 +164,10 @@
       const times = (arm) => (scenario === null ? meanTimes[arm] : timesOf(scenario, arm));
       for (const cell of $$("td", row)) {
         const arm = Number(cell.dataset.arm);
-        const failed = scenario !== null && data.scenarios[scenario].status[arm] !== "ok";
+        const status = scenario === null ? "ok" : data.scenarios[scenario].status[arm];
         const ratio = ratioOf(times(state.baseline), times(arm));
-        cell.className = failed ? "failed" : ratioLook(ratio);
-        cell.textContent = failed ? data.scenarios[scenario].status[arm] : ratioText(ratio);
+        if (status === "ok") [cell.className, cell.textContent] = [ratioLook(ratio), ratioText(ratio)];
+        else [cell.className, cell.textContent] = [status === LEFT_OUT ? "missing" : "failed", status];
         cell.setAttribute("aria-label", describe(ratio, scenario, arm));
       }
     }

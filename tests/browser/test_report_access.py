@@ -52,5 +52,9 @@ def test_everything_that_acts_is_reached_by_the_tabulator(open_page: OpenPage) -
     reached = set()
     for _ in range(60):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.id || document.activeElement.name || document.activeElement.className"))
+        reached.add(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.name || document.activeElement.className"
+            )
+        )
     assert {"baseline", "arm", "theme", "print", "filter", "sort"} <= reached

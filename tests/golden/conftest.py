@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from allocphase import frames
-from tests.golden.synthetic import write_run
+from tests.golden.synthetic import write_run, write_swept
 
 HERE = Path(__file__).parent
 # ALLOCPHASE_UPDATE_GOLDEN=1 writes the golden files anew: look at the difference before committing.
@@ -32,3 +32,9 @@ def golden() -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
+    """A run with a sweep, threads and claims."""
+    return frames.load(write_swept(tmp_path_factory.mktemp("golden") / "swept"))

@@ -9,16 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from allocphase.allocator import Allocator, resolve
 from allocphase.driver import Outcome, Probe
-from allocphase.errors import AllocphaseError
-from allocphase.layout import Kind, Touch
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins, plugin
-from tests.support.traces import Op, batch, free, malloc, write_trace
+from tests.support.traces import batch, write_trace
 
 
 @pytest.fixture
@@ -211,127 +207,6 @@ def runs(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
-
-
-# ---- Traces ------------------------------------------------------------------------------
-
-
-def mixed_ops() -> list[Op]:
-    """Every kind but writes, whose size is a repetition that a flipped bit makes endless."""
-    ops = [malloc(0, 24), (Kind.CALLOC, 1, 100, 0, 0), (Kind.ALIGNED_ALLOC, 2, 50, 6, 0)]
-    ops += [(Kind.REALLOC, 0, 400, 0, 0), malloc(3, 4096), free(1), malloc(1, 8)]
-    return ops + [free(slot) for slot in (2, 0, 3, 1)]
-
-
-@given(
-    flips=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 7)), min_size=1, max_size=4),
-    probe=st.sampled_from(list(Probe)),
-    threaded=st.booleans(),
-)
-@settings(
-    max_examples=120,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def test_a_damaged_trace_is_refused_or_replayed_but_never_crashes_the_driver(
-    driver: Driver,
-    plugins: Plugins,
-    tmp_path: Path,
-    flips: list[tuple[int, int]],
-    probe: Probe,
-    threaded: bool,
-) -> None:
-    ops = mixed_ops()
-    thread = [i % 2 for i in range(len(ops))] if threaded else None
-    path = write_trace(tmp_path / "t", ops, touch=Touch.FIRST, build_ops=3, thread=thread)
-    content = bytearray(path.read_bytes())
-    for place, bit in flips:
-        content[place % len(content)] ^= 1 << bit
-    path.write_bytes(content)
-    arguments = ["--trace", str(path), "--probe", probe.value, "--plugin", str(plugins("broken"))]
-    arguments += ["--pass-ns", "1", "--passes", "1"]
-    done = driver.bare(arguments, timeout_s=10)
-    assert done.returncode in (0, 2), done.stderr
-    if done.returncode == 2:
-        assert done.stderr.startswith(f"allocphase-driver: {path}: ")
-        assert done.stderr.count("\n") == 1
-
-
-Edit = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
-
-EDITS: dict[str, Edit] = {
-    "a trace of another version": lambda head, *_: head.__setitem__("version", 2),
-    "header has the wrong length": lambda head, *_: head.__setitem__("header_bytes", 64),
-    "holds no operation": lambda head, *_: head.__setitem__("op_count", 0),
-    "bad thread count": lambda head, *_: head.__setitem__("thread_count", 2**31),
-    "bad tag count": lambda head, *_: head.__setitem__("tag_count", 0),
-    "bad slot count": lambda head, *_: head.__setitem__("slot_count", 2**29),
-    "unknown kind of touch": lambda head, *_: head.__setitem__("touch", 4),
-    "build_ops lies beyond": lambda head, *_: head.__setitem__("build_ops", 99),
-    "a section lies outside": lambda head, *_: head.__setitem__("op_offset", 2**63),
-    "threads do not follow": lambda _, threads, __: threads["first_op"].__setitem__(1, 3),
-    "a thread leaves the operations": lambda _, threads, __: threads["op_count"].__setitem__(0, 99),
-    "operations belong to no thread": lambda _, threads, __: threads["op_count"].__setitem__(1, 3),
-    "predecessor does not come before": lambda _, t, __: t["predecessor"].__setitem__(0, 1),
-    "a thread has no such lane": lambda _, threads, __: threads["lane"].__setitem__(1, 2),
-    "names a slot that is not there": lambda _, __, ops: ops["slot"].__setitem__(0, 4),
-    "names a tag that is not there": lambda _, __, ops: ops["tag"].__setitem__(0, 1),
-    "an operation of unknown kind": lambda _, __, ops: ops["kind_flags"].__setitem__(0, 9),
-    "an alignment outside": lambda _, __, ops: set_op(ops, 0, Kind.ALIGNED_ALLOC, 22),
-    "an alignment on an operation": lambda _, __, ops: set_op(ops, 0, Kind.MALLOC, 4),
-    "not numbered in order": lambda _, __, ops: ops["epoch"].__setitem__(2, 0),
-    "into a slot that is in use": lambda _, __, ops: set_op(ops, 2, Kind.MALLOC, 0),
-    "on an empty slot": lambda _, __, ops: set_op(ops, 0, Kind.FREE, 0),
-    "a realloc of an aligned object": lambda _, __, ops: set_op(ops, 0, Kind.ALIGNED_ALLOC, 4),
-    "an object is never freed": lambda _, __, ops: set_op(ops, 3, Kind.WRITE, 0),
-    "hand-over flags are wrong": lambda _, __, ops: ops["kind_flags"].__setitem__(4, Kind.MALLOC),
-    "waits for a slot for ever": lambda _, __, ops: wait_for_each_other(ops),
-}
-
-
-def set_op(ops: np.ndarray, place: int, kind: Kind, align_log2: int) -> None:
-    ops["kind_flags"][place] = kind
-    ops["align_log2"][place] = align_log2
-
-
-def wait_for_each_other(ops: np.ndarray) -> None:
-    """Each thread begins with what the other one has still to allocate."""
-    ops[[0, 1, 2, 3]] = ops[[3, 0, 1, 2]]
-    ops[4:8] = ops[[7, 4, 5, 6]]
-
-
-@pytest.mark.parametrize("words", EDITS)
-def test_each_broken_invariant_of_a_trace_is_refused_by_name(
-    driver: Driver, tmp_path: Path, words: str
-) -> None:
-    """Slot 0 is thread 0's, slot 1 thread 1's; slot 2 goes from 0 to 1, slot 3 from 1 to 0."""
-    ops = [malloc(0), (Kind.REALLOC, 0, 70, 0, 0), free(0)]
-    path = write_trace(tmp_path / "t", ops)
-    del path
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "is no regular file, or empty"),
-        (b"short", "shorter than a trace header"),
-        (b"x" * 300, "not a trace file"),
-    ],
-)
-def test_a_file_that_is_no_trace_is_refused_in_one_line(
-    driver: Driver, tmp_path: Path, content: bytes, words: str
-) -> None:
-    path = tmp_path / "no.trace"
-    path.write_bytes(content)
-    with pytest.raises(AllocphaseError) as caught:
-        driver.run(Probe.VERIFY, path, resolve("libc")[0])
-    assert f"{path}: {words}" in str(caught.value)
-
-
-def test_a_truncated_trace_is_refused(driver: Driver, small: Path) -> None:
-    small.write_bytes(small.read_bytes()[:-16])
-    with pytest.raises(AllocphaseError, match="a section lies outside the file"):
-        driver.run(Probe.VERIFY, small, resolve("libc")[0])
 
 
 # ---- Options -----------------------------------------------------------------------------

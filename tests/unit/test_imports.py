@@ -29,7 +29,8 @@ LAYERS = (
     "gate report",
     "baseline compare",
     "baseline_text",
-    "gating pytest_plugin",
+    "gating selection pytest_plugin",
+    "selftest",
     "commands",
     "cli",
 )

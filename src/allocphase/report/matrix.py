@@ -11,10 +11,12 @@ from allocphase.report.ratios import Ratio, ratio
 from allocphase.report.rows import ratio_text
 from allocphase.report.source import Source
 
-__all__ = ["STEPS", "MatrixCell", "geometric_mean", "look_of", "matrix_row", "mean_row"]
+__all__ = ["LEFT_OUT", "STEPS", "MatrixCell", "geometric_mean", "look_of", "matrix_row", "mean_row"]
 
 # Ratios (or their inverses) at which the colour grows one step stronger.
 STEPS = (1.25, 2.0, 8.0)
+# The status of a cell that the plan does not have: very slow allocators stay out of long traces.
+LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def matrix_row(source: Source, scenario: str) -> list[MatrixCell]:
     found = source.ratios(scenario)
     row = []
     for name in source.names:
-        status = cells[name]["status"] if name in cells else "not measured"
+        status = cells[name]["status"] if name in cells else LEFT_OUT
         row.append(_cell(found[name], status))
     return row
 
@@ -73,5 +75,5 @@ def look_of(found: Ratio | None) -> str:
 
 def _cell(found: Ratio | None, status: str) -> MatrixCell:
     if status != "ok":
-        return MatrixCell(status, "failed")
+        return MatrixCell(status, "missing" if status == LEFT_OUT else "failed")
     return MatrixCell(ratio_text(found), look_of(found))

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from allocphase.frames import CAUSES
 from allocphase.metrics import CONFIDENCE, KIND_NAMES
+from allocphase.report.matrix import LEFT_OUT
 from allocphase.report.palette import cause_looks
 from allocphase.report.points import Points
 from allocphase.report.source import Source
@@ -61,7 +62,7 @@ def _scenario(source: Source, name: str) -> Values:
         "name": name,
         "clock": source.clock_ns(name),
         "times": [_list(source.times.get((arm, name))) for arm in source.names],
-        "status": [cells[a]["status"] if a in cells else "not measured" for a in source.names],
+        "status": [cells[a]["status"] if a in cells else LEFT_OUT for a in source.names],
     }
 
 
@@ -73,7 +74,7 @@ def _list(values: npt.NDArray[np.float64] | None) -> list[float | None] | None:
 
 def figures_payload(source: Source, scenario: str) -> Values:
     """The figures of one scenario; arms without data are left out."""
-    arms = source.names
+    arms = source.names_on(scenario)
     index = {name: source.names.index(name) for name in arms}
     points = {name: source.points(name, scenario) for name in arms}
     return {

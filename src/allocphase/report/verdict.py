@@ -87,7 +87,7 @@ def _certainty(certain: int, wins: int) -> str:
 
 
 def _overall(source: Source) -> str | None:
-    means = {name: geometric_mean(source, name) for name in source.names_on(scenario)}
+    means = {name: geometric_mean(source, name) for name in source.names}
     ordered = sorted(
         ((n, found) for n, found in means.items() if found and not found.exact),
         key=lambda pair: pair[1].interval.estimate,
@@ -152,6 +152,8 @@ def _did(cause: str) -> str:
 def _slow_shares(source: Source, name: str) -> list[float] | None:
     counts = np.zeros(len(CAUSES))
     for scenario in source.scenarios:
+        if name not in source.names_on(scenario):
+            continue
         points = source.points(name, scenario)
         if points.row.size:
             slow = max(1, int(points.total * SLOW_SHARE))
@@ -163,7 +165,7 @@ def _slow_shares(source: Source, name: str) -> list[float] | None:
 def _growth(source: Source) -> str | None:
     found: dict[str, tuple[float, str]] = {}
     for scenario in source.scenarios:
-        for name in source.names:
+        for name in source.names_on(scenario):
             for kind, (first, last) in source.points(name, scenario).growth.items():
                 ratio = last / first
                 if ratio >= max(GROWTH_RATIO, found.get(name, (0.0, ""))[0]):

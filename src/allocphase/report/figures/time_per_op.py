@@ -45,15 +45,16 @@ def _margin(names: Sequence[str]) -> float:
 
 
 def _panel(axes: Axes, cells: Sequence[Cell], source: Source) -> None:
-    names = [cell["allocator"] for cell in cells]
+    names = source.names
     in_ns(axes, "x")
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    for row, cell in enumerate(cells):
-        _row(axes, row, cell, source.looks[cell["allocator"]])
-    _mark(axes, cells[0]["metrics"].get("floor_ns"), "--")
+    for cell in cells:
+        name = cell["allocator"]
+        _row(axes, names.index(name), cell, source.looks[name])
+    _mark(axes, next((cell["metrics"].get("floor_ns") for cell in cells), None), "--")
     base = (cell for cell in cells if cell["allocator"] == source.baseline)
     _mark(axes, next(map(_time, base), None), ":")
     _room_for_labels(axes, [t for t in map(_time, cells) if t])

@@ -23,11 +23,12 @@ from allocphase.errors import UsageError
 from allocphase.layout import FLAGS_SHIFT, WAIT, Kind, kind_of
 from allocphase.samples import Arrays, load_arrays, save_arrays
 
-__all__ = ["SCHEMA", "ProcessRecord", "RunFiles", "RunWriter", "ops_arrays"]
+__all__ = ["SCHEMA", "ProcessRecord", "RunFiles", "RunWriter", "is_slow", "ops_arrays"]
 
 SCHEMA = 1
 # driver/histogram.h: histogram_kind
 FREE_REMOTE = len(Kind)
+SLOW_REPLAY_NS = 1e9
 _RUN_KEYS = ("schema", "label", "started", "command", "environment", "plan")
 _RUN_LISTS = ("allocators", "scenarios")
 
@@ -144,6 +145,12 @@ def ops_arrays(trace_ops: Any, thread_counts: Any) -> Arrays:
     remote = (kind == Kind.FREE) & (trace_ops["kind_flags"] >> FLAGS_SHIFT & WAIT > 0)
     kind[remote] = FREE_REMOTE
     return {"kind": kind, "size": size, "thread": thread, "op": rank}
+
+
+def is_slow(result: Mapping[str, Any]) -> bool:
+    """Whether one replay of a throughput process took so long that one process has to do."""
+    cold_ns_per_op = float(result.get("throughput", {}).get("cold_ns_per_op", 0.0))
+    return cold_ns_per_op * int(result.get("operations", 0)) > SLOW_REPLAY_NS
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from allocphase.errors import AllocphaseError, UsageError
 from allocphase.machine import timed_cpus
 from allocphase.manifest import describe_run, describe_scenario
 from allocphase.plan import FLOOR, TIMED, Plan, Workload, process_count, round_jobs, untimed_jobs
-from allocphase.result import ProcessRecord, RunWriter, ops_arrays
+from allocphase.result import ProcessRecord, RunWriter, is_slow, ops_arrays
 from allocphase.scenario import Scenario, generate
 from allocphase.trace import write
 
@@ -55,8 +55,6 @@ class Request:
 
 # One warm pass of 4 ms instead of five of 20: a process is short, and its figure less steady.
 QUICK_OPTIONS = {"pass-ns": "4000000", "passes": "1"}
-
-SLOW_S = 2.0
 
 # Called after each process with (job, number of jobs done, number of jobs).
 Progress = Callable[[Job, int, int], None]
@@ -107,9 +105,9 @@ class Session:
         """Runs one round to its end; returns its records, which are in the journal by then.
 
         The first round begins with what is not timed, as many processes at once as there are
-        CPUs. Timed processes have the machine to themselves. A cell with a timed process that took
-        longer than SLOW_S is left out of later rounds: what is a hundred times slower than the
-        others needs no interval, and would take the time that they do need.
+        CPUs. Timed processes have the machine to themselves. A slow cell is left out of later
+        rounds: what is a hundred times slower than the others needs no interval, and would take
+        the time that they do need.
         """
         records = self._run_untimed() if round_index == 0 else []
         for job in round_jobs(self.plan, round_index):
@@ -119,7 +117,7 @@ class Session:
                 continue
             outcome = self._executor.run(job)
             records.append(self._keep(job, outcome))
-            if outcome.wall_s > SLOW_S:
+            if is_slow(outcome.result):
                 self._slow.add(cell)
         return records
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from allocphase.result import ProcessRecord
+from allocphase.result import ProcessRecord, is_slow
 
 __all__ = ["cell_warnings"]
 
 # A process of some 150 ms that was put aside more often than a scheduler's tick explains.
 SWITCHES_PER_PROCESS = 100
-# As runner.SLOW_S, which a reader of results must not import.
-SLOW_S = 2.0
 
 
 def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) -> list[str]:
@@ -30,9 +28,9 @@ def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) 
 
 def _slow(records: Sequence[ProcessRecord]) -> list[str]:
     timed = [r for r in records if r.probe == "throughput"]
-    if len(timed) != 1 or timed[0].wall_s <= SLOW_S:
+    if len(timed) != 1 or not is_slow(timed[0].result):
         return []
-    return [f"slow: one process of {timed[0].wall_s:.1f} s, so its time has no interval"]
+    return ["slow: a replay takes more than a second, so one process had to do: no interval"]
 
 
 def _emulated(records: Sequence[ProcessRecord]) -> list[str]:

@@ -20,7 +20,8 @@ MakeTrace = Callable[[str], Path]
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether figures are wanted, and not only a sign of life."""
-    return not request.config.getoption("benchmark_disable")
+    option = request.config.getoption
+    return bool(option("benchmark_enable") or not option("benchmark_disable"))
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
 
 from allocphase import frames
-from allocphase.report import render
-from tests.golden.synthetic import write_run
+from allocphase.report import render, render_pair
+from tests.golden.synthetic import TIMES_NS, write_run, write_swept
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # No sandbox: tests also run as root in containers. The rest keeps it from the network.
@@ -48,6 +48,20 @@ def report(run: frames.Run) -> Path:
     return render(run)
 
 
+@pytest.fixture(scope="session")
+def swept_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With growth, threads and claims."""
+    return render(frames.load(write_swept(tmp_path_factory.mktemp("browser") / "swept")))
+
+
+@pytest.fixture(scope="session")
+def pair_report(run: frames.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run beside one that is half as fast."""
+    slower = {name: 2 * time_ns for name, time_ns in TIMES_NS.items()}
+    folder = tmp_path_factory.mktemp("browser") / "slower"
+    return render_pair(run, frames.load(write_run(folder, times_ns=slower, label="slower")))
+
+
 @pytest.fixture
 def complaints() -> list[str]:
     """What the page complained of, and what it asked of any host: to be empty at the end."""
@@ -56,19 +70,20 @@ def complaints() -> list[str]:
 
 @pytest.fixture
 def open_page(browser: Browser, report: Path, complaints: list[str]) -> Iterator[OpenPage]:
-    """Opens the report: open_page(fragment, width=..., dark=...). Fails on any complaint."""
+    """open_page(fragment, width=..., dark=..., path=...); fails on any complaint of a page."""
     opened: list[Page] = []
 
-    def open_one(fragment: str = "", *, width: int = 1400, dark: bool = False) -> Page:
-        scheme = "dark" if dark else "light"
+    def open_one(
+        fragment: str = "", *, width: int = 1400, dark: bool = False, path: Path = report
+    ) -> Page:
         page = browser.new_page(
-            viewport={"width": width, "height": 1000}, color_scheme=scheme, reduced_motion="reduce"
+            viewport={"width": width, "height": 1000},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
         )
         opened.append(page)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
-        page.on("request", lambda r: _foreign(r.url) and complaints.append(r.url))
-        page.goto(f"{report.as_uri()}{fragment}")
+        _listen(page, complaints)
+        page.goto(f"{path.as_uri()}{fragment}")
         page.wait_for_selector("html[data-ready]")
         return page
 
@@ -78,5 +93,18 @@ def open_page(browser: Browser, report: Path, complaints: list[str]) -> Iterator
     assert complaints == []
 
 
-def _foreign(url: str) -> bool:
-    return not url.startswith(("file:", "data:", "blob:"))
+def _listen(page: Page, complaints: list[str]) -> None:
+    def on_error(error: Error) -> None:
+        complaints.append(str(error))
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            complaints.append(request.url)
+
+    page.on("pageerror", on_error)
+    page.on("console", on_console)
+    page.on("request", on_request)

@@ -64,8 +64,8 @@ def _limit(row: GateRow) -> str:
         return "It is counted exactly: anything above the baseline's is worse."
     if row.row.rule.exact:
         return (
-            "It would be counted exactly, but copies of the baseline differ among themselves, so more than "
-            f"{theta} above the highest of theirs is worse."
+            "It would be counted exactly, but copies of the baseline differ among themselves, so "
+            f"more than {theta} above the highest of theirs is worse."
         )
     if row.row.measure.timed:
         return f"More than {theta} above the baseline is worse; exactly {theta} is not."

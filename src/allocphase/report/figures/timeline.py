@@ -98,8 +98,8 @@ def timeline(source: Source, scenario: str) -> Figure:
     panels = list(_panels(len(cells), height=rows * PANEL_HEIGHT + BOTTOM))
     for panel, name in zip(panels, cells, strict=True):
         _frame(axes, panel, scales)
-        axes.text(panel.left, panel.bottom + panel.height + 0.06, name, color=source.looks[name].colour,
-                  fontsize=9.5, fontweight="bold")  # fmt: skip
+        axes.text(panel.left, panel.bottom + panel.height + 0.06, name, fontsize=9.5,
+                  fontweight="bold", color=source.looks[name].colour)  # fmt: skip
     _points(axes, panels, list(cells.values()), scales)
     _captions(figure, cells)
     return figure

@@ -16,6 +16,7 @@ __all__ = ["progress_line"]
 
 PLAIN_LINES = 20  # of a whole run, where there is no terminal
 BAR_CELLS = 24
+LINE_CHARS = 79  # a line that wraps cannot be wiped
 
 
 @contextmanager
@@ -29,7 +30,8 @@ def progress_line(stream: TextIO) -> Iterator[Callable[[Job, int, int], None]]:
         left_s = elapsed_s / done * (total - done) if done else None
         line = _line(job, done, total, left_s)
         if terminal:
-            stream.write(f"\r\x1b[2K{_bar(done, total)} {line}")
+            whole = f"{_bar(done, total)} {line}"
+            stream.write(f"\r\x1b[2K{whole[:LINE_CHARS]}")
         elif done % max(1, total // PLAIN_LINES) == 0:
             stream.write(f"{line}\n")
         stream.flush()
@@ -50,4 +52,4 @@ def _bar(done: int, total: int) -> str:
 def _line(job: Job, done: int, total: int, left_s: float | None) -> str:
     left = f"{left_s:.0f} s left" if left_s is not None else "starting"
     cell = f"{job.allocator.name} on {job.scenario}, {job.probe.value}"
-    return f"{done}/{total}, {left}: {cell}"[:78]
+    return f"{done}/{total}, {left}: {cell}"[:LINE_CHARS]

@@ -10,9 +10,12 @@ from tests.browser.conftest import OpenPage
 def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, swept_report: Path) -> None:
     page = open_page("#growth", path=swept_report)
     page.locator("[data-figure=growth] canvas").first.wait_for()
-    row = page.locator("#growth-0 tbody tr").filter(has_text="libc")
-    assert row.locator("td").first.inner_text() == "0.00"
-    assert row.locator("td").last.inner_text() == "20.0 ns"
+    rows = page.locator("#growth-0 tbody tr")
+    flat, linear = rows.filter(has_text="libc"), rows.filter(has_text="phase21")
+    assert flat.locator("td").first.inner_text() == "0.00"
+    assert flat.locator("td").last.inner_text() == "20.0 ns"
+    assert linear.locator("td").first.inner_text() == "1.00"
+    assert linear.locator("td").last.inner_text() == "240 ns"
 
 
 def test_threads_are_told_apart(open_page: OpenPage, swept_report: Path) -> None:
@@ -43,4 +46,5 @@ def test_two_runs_stand_side_by_side_with_what_changed(
     assert page.locator("#baseline option:checked").inner_text() == "libc, A"
     notes = page.locator("#verdict .doubt").first.inner_text()
     assert "A is golden <run>" in notes and "B is slower" in notes
-    page.locator("[data-figure=percentiles] canvas").first.wait_for(state="attached")
+    page.locator("[data-figure=percentiles]").first.scroll_into_view_if_needed()
+    page.locator("[data-figure=percentiles] canvas").first.wait_for()

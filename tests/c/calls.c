@@ -9,9 +9,11 @@
 #include "arena.h"
 
 #include <math.h>
+#include <sched.h>
 #include <sys/syscall.h>
 
 static long mmaps, getpids, fini_getuids;
+static unsigned long cpus; /* that called malloc, a bit each */
 
 static void repeat(long times, long number) {
   for (long i = 0; i < times; i++) syscall(number);
@@ -31,6 +33,7 @@ static void calls_fini(void) {
 }
 
 static void *calls_malloc(size_t size) {
+  cpus |= 1ul << sched_getcpu();
   for (long i = 0; i < mmaps; i++)
     if (os_map(1) == NULL) return NULL;
   return arena_malloc(size);
@@ -46,6 +49,7 @@ static void calls_stats(allocphase_stat_sink *sink, void *context) {
   sink(context, "used_bytes", 12345678);
   sink(context, "share", -0.125);
   sink(context, "endless", INFINITY);
+  sink(context, "cpus", (double)cpus);
   sink(context, "a \"quoted\"\tname", 0);
 }
 

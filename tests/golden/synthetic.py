@@ -172,9 +172,15 @@ def _processes(
                     continue
                 number = ((scenario * ROUNDS + round_index) * 16 + place) * 4 + order
                 result, arrays = _probe(
-                    probe, allocator, round_index, count, times_ns.get(allocator, 3.0)
+                    probe, allocator, round_index, count, _time_ns(allocator, name, times_ns)
                 )
                 yield _record(number, round_index, allocator, name, probe, result), arrays
+
+
+def _time_ns(allocator: str, scenario: str, times_ns: Mapping[str, float]) -> float:
+    """phase21 is linear in the level of a sweep."""
+    level = float(scenario.partition("=")[2]) / 100 if _LEVEL in scenario else 1.0
+    return times_ns.get(allocator, 3.0) * (level if allocator == "phase21" else 1.0)
 
 
 def _record(
@@ -224,7 +230,7 @@ def _latency(allocator: str, round_index: int, count: int, time_ns: float) -> Ar
     chance = (index + 97 * round_index) * 2654435761 % 2**32 / 2**32
     ticks = time_ns + 20 + 5 / (1 - 0.9995 * chance)
     if allocator == "phase21":
-        ticks = ticks + index % (count // 2)
+        ticks = ticks + 2 * (index % (count // 2))
     ticks[index % 97 == 41] *= 50
     if allocator == "fast":  # a long trace, whose samples are histograms
         counts = np.zeros((KINDS, SIZE_CLASSES, BUCKETS), dtype=np.uint64)

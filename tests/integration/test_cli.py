@@ -63,7 +63,7 @@ def everything(command: Command) -> subprocess.CompletedProcess[str]:
 # ---- run ---------------------------------------------------------------------------------
 
 
-def test_the_phase_report_s_claim_is_shown_by_the_command_of_the_issue(command: Command) -> None:
+def test_one_command_shows_what_the_phase_report_says_of_system_calls(command: Command) -> None:
     what = ["-a", "phase2", "-a", "phase21", "-s", "phase-report"]
     done = command("run", *what, "--probe", "syscalls", "--json", "-")
     assert done.returncode == 0, done.stderr

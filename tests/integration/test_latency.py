@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,8 @@ SPIN_NS = 20_000
 # The driver's clock is compared with the system's at both ends of a process: 1% is far more
 # than the two can disagree by.
 LOWER = 0.99 * SPIN_NS
-RAW = {"raw_ops": 1_000_000}
-HISTOGRAM = {"raw_ops": 10}
+RAW: dict[str, Any] = {"raw_ops": 1_000_000}
+HISTOGRAM: dict[str, Any] = {"raw_ops": 10}
 
 
 def call_ns(outcome: Outcome) -> npt.NDArray[np.float64]:
@@ -173,7 +174,7 @@ def test_samples_of_threads_lie_thread_after_thread(
 
 @pytest.mark.parametrize("options", [RAW, HISTOGRAM])
 def test_the_clock_s_own_cost_is_published_beside_the_samples(
-    driver: Driver, plugins: Plugins, tmp_path: Path, options: dict[str, int]
+    driver: Driver, plugins: Plugins, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     path = write_trace(tmp_path / "t", batch(500))
     outcome = driver.measure(Probe.LATENCY, path, plugin(plugins("spin")), **options)

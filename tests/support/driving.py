@@ -32,9 +32,13 @@ class Driver:
         allocator: Allocator,
         *,
         timeout_s: float = TIMEOUT_S,
+        cpus: Sequence[int] = (),
         **options: str | int,
     ) -> Outcome:
-        """Whatever became of the process. `options` are the driver's, _ for -."""
+        """Whatever became of the process. `options` are the driver's, _ for -.
+
+        Without `cpus` it has one CPU, whatever the number of threads.
+        """
         return DriverExecutor().run(
             Job(
                 id=0,
@@ -43,17 +47,23 @@ class Driver:
                 scenario="test",
                 trace=trace,
                 probe=probe,
-                cpus=(min(os.sched_getaffinity(0)),),
+                cpus=tuple(cpus) or (min(os.sched_getaffinity(0)),),
                 timeout_s=timeout_s,
                 options={key.replace("_", "-"): str(value) for key, value in options.items()},
             )
         )
 
     def measure(
-        self, probe: Probe, trace: Path, allocator: Allocator, **options: str | int
+        self,
+        probe: Probe,
+        trace: Path,
+        allocator: Allocator,
+        *,
+        cpus: Sequence[int] = (),
+        **options: str | int,
     ) -> Outcome:
         """The outcome of a process that must end well."""
-        outcome = self.run(probe, trace, allocator, timeout_s=TIMEOUT_S, **options)
+        outcome = self.run(probe, trace, allocator, timeout_s=TIMEOUT_S, cpus=cpus, **options)
         assert outcome.status == "ok", outcome.message
         return outcome
 

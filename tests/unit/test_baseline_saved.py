@@ -79,6 +79,13 @@ def test_a_baseline_keeps_a_figure_of_each_process_and_its_fingerprint(tmp_path:
     assert again.allocator["sha256"] is not None
 
 
+def test_a_baseline_of_one_round_still_counts_in_several(tmp_path: Path) -> None:
+    found = save(tmp_path, FakeExecutor(calls=lambda job: {"mmap": job.round}), rounds=1)
+    (entry,) = found.scenarios.values()
+    assert entry["values"]["syscalls.mmap"] == [0.0, 1.0, 2.0, 3.0]
+    assert entry["values"]["p90"] == [30.0] * 4
+
+
 def test_a_cell_that_fails_is_not_saved(tmp_path: Path) -> None:
     executor = FakeExecutor(status=lambda _: ("crashed", "killed by SIGSEGV"))
     with pytest.raises(NothingMeasuredError, match=r"old on .*killed by SIGSEGV"):

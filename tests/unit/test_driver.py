@@ -129,9 +129,7 @@ def test_last_words_that_are_no_text_do_no_harm(stand_in: StandIn, job: Job) -> 
 
 
 def test_a_process_that_does_not_end_is_killed_after_its_time(stand_in: StandIn, job: Job) -> None:
-    start = time.monotonic()
     outcome = stand_in("echo waiting >&2; exec sleep 60").run(replace(job, timeout_s=0.3))
-    assert time.monotonic() - start < 30
     assert outcome.status == "timeout"
     assert outcome.message == "still running after 0.3 s: killed. waiting"
 

@@ -99,13 +99,15 @@ def run_session(
 
 
 def measure_alone(request: Request, executor: Executor, *, progress: Progress) -> Evidence:
-    """Every round of one allocator, and its counts in COUNT_ROUNDS of them. Raises as Session."""
+    """Every round of one allocator, COUNT_ROUNDS at least: so many count. Raises as Session."""
+    rounds = max(request.rounds, COUNT_ROUNDS)
+    request = replace(request, rounds=rounds)
     session = _GateSession(request, _Spread(executor), progress=progress)
     evidence = Evidence(files=RunFiles(session.path))
     evidence.add(session.run_round(0))
     cells = {(one.name, probe.value) for one in request.scenarios for probe in request.probes}
     timed = {(name, probe) for name, probe in cells if probe in {one.value for one in TIMED}}
-    for round_index in range(1, max(request.rounds, COUNT_ROUNDS)):
+    for round_index in range(1, rounds):
         wanted = cells if round_index < COUNT_ROUNDS else timed
         evidence.add(session.run_some(round_index, wanted))
     session.close()

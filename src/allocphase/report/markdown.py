@@ -1,18 +1,21 @@
-"""report.md: the tables, as a pull request shows them."""
+"""report.md: for a pull request. Verdict and ratios at once, each scenario's table to unfold."""
 
 from __future__ import annotations
 
+import html
 import re
 import shlex
 from collections.abc import Iterator
 
+from allocphase.report.matrix import matrix_row, mean_row
 from allocphase.report.rows import COLUMNS, rows
 from allocphase.report.source import Source
+from allocphase.report.verdict import verdict
 from allocphase.units import format_count, format_ns
 
 __all__ = ["escaped", "markdown"]
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~!&])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&])")
 
 
 def markdown(source: Source) -> str:
@@ -21,36 +24,56 @@ def markdown(source: Source) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that stays text: no markup, no link, no second line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+    """Text that stays text: no markup, no second line, and nobody is notified by an @name."""
+    line = " ".join(str(text).split()).replace("@", "@\u200b")
+    return _SPECIAL.sub(r"\\\1", line)
 
 
 def _lines(source: Source) -> Iterator[str]:
-    run = source.run
+    run, baseline = source.run, escaped(source.baseline or "-")
     yield f"# allocphase: {escaped(run.manifest['label'])}"
     yield ""
-    yield f"Ratios are to {escaped(source.baseline or '-')}; \\~ marks those that are undecided."
+    yield from (f"- {escaped(sentence)}" for sentence in verdict(source))
+    yield ""
+    yield f"Time per op as a ratio to {baseline}, less is faster; \\~ is undecided."
+    yield ""
+    yield from _matrix(source)
     for scenario in source.scenarios:
         yield from _block(source, scenario)
     yield ""
     yield f"{escaped(str(run.manifest['environment'].get('cpu')))}. Run again:"
     yield ""
-    yield f"    {shlex.join(run.manifest['command'])}"
+    yield from (f"    {line}" for line in shlex.join(run.manifest["command"]).splitlines())
+
+
+def _matrix(source: Source) -> Iterator[str]:
+    yield _row("scenario", *map(escaped, source.names))
+    yield _row("---", *["---:"] * len(source.names))
+    for scenario in source.scenarios:
+        yield _row(
+            escaped(scenario), *(escaped(cell.text) for cell in matrix_row(source, scenario))
+        )
+    if mean := mean_row(source):
+        yield _row("geometric mean", *(escaped(cell.text) for cell in mean))
+
+
+def _row(*texts: str) -> str:
+    return f"| {' | '.join(texts)} |"
 
 
 def _block(source: Source, scenario: str) -> Iterator[str]:
     cells, floor = source.cells(scenario), format_ns(source.floor_ns(scenario))
     count = format_count(source.entry(scenario)["operations"])
     yield ""
-    yield f"## {escaped(scenario)}"
+    yield f"<details><summary>{html.escape(scenario)}</summary>"
     yield ""
     yield f"{count} operations; floor {floor} an op."
     yield ""
-    yield f"| {' | '.join(name for name, _ in COLUMNS)} |"
-    yield "| --- |" + " ---: |" * (len(COLUMNS) - 1)
+    yield _row(*(name for name, _ in COLUMNS))
+    yield _row("---", *["---:"] * (len(COLUMNS) - 1))
     for row in rows(cells, source.ratios(scenario)):
         texts = (row.allocator, *(value.text for value in row.values))
-        yield f"| {' | '.join(map(escaped, texts))} |"
+        yield _row(*map(escaped, texts))
     notes = [
         f"{c['allocator']}: {c['status']}: {c['message']}" for c in cells if c["status"] != "ok"
     ]
@@ -58,3 +81,5 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     if notes:
         yield ""
         yield from (f"- {escaped(note)}" for note in notes)
+    yield ""
+    yield "</details>"

@@ -168,10 +168,13 @@ def short(text: str) -> str:
 
 
 def key(figure: Figure, entries: Sequence[tuple[str, Look, Literal["line", "point"]]]) -> None:
-    """One legend above all panels. entries: name, look, and how it is drawn."""
+    """One legend above all panels. entries: name, look, and how it is drawn.
+
+    The space before a name keeps matplotlib from hiding those that begin with an underscore.
+    """
     handles = [
         Line2D(
-            [], [], color=look.colour, marker=look.marker, label=name, markersize=5,
+            [], [], color=look.colour, marker=look.marker, label=f" {name}", markersize=5,
             markeredgewidth=0, linestyle=(0, look.dash) if kind == "line" else "",
         )
         for name, look, kind in entries

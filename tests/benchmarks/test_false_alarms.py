@@ -1,0 +1,244 @@
+"""Does the gate cry wolf, and does it sleep? Gates of known truth on this machine.
+
+In full (`make benchmark`) this takes about an hour and a half on a quiet machine; the number of
+sessions is ALLOCPHASE_SESSIONS (20). Each test prints a table as docs/method.md has it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from allocphase import frames, scenario
+from allocphase.allocator import Allocator
+from allocphase.driver import DriverExecutor
+from allocphase.gate import BASELINE, CANDIDATE, GateRow, GateVerdict, Limits, Outcome
+from allocphase.gating import Arms, GateRequest, run_gate
+from allocphase.metrics import process_time_ns
+from allocphase.runner import draw_seed
+from allocphase.selftest import Selftest, Trial, behind_toll, calibrate, run_trials
+from allocphase.stats import Verdict, mann_whitney, proportion_interval, pytest_benchmark
+from tests.benchmarks.conftest import Say
+from tests.support.gates import no_progress
+from tests.support.plugins import ROOT
+
+Floats = npt.NDArray[np.float64]
+
+SESSIONS = int(os.environ.get("ALLOCPHASE_SESSIONS", "20"))
+# Quick to replay, and unlike each other: 5 x 4 rows a session, so that 10 sessions make 200.
+ALLOCATORS = ("phase1", "phase21", "phase3", "mimalloc", "jemalloc")
+SCENARIOS = ("phase-report", "phase-report-churn", "random-churn", "realloc-growth")
+# The other rules get at least as many values as their users give them.
+MIN_ROUNDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One time row of one A/A session: whether each rule calls it regressed."""
+
+    pytest_benchmark: bool
+    mann_whitney: bool
+    gate: bool
+    ratio: float
+
+
+def gate_request(arms: Arms, scenarios: Sequence[str], out: Path, *, full: bool) -> GateRequest:
+    return GateRequest(
+        arms=arms,
+        scenarios=[found for name in scenarios for found in scenario.resolve(name)],
+        limits=Limits(),
+        seed=draw_seed(),
+        out=out,
+        max_rounds=40 if full else 15,
+        min_rounds=MIN_ROUNDS if full else 1,
+        time_budget_s=120.0 if full else 6.0,
+        verify=False,
+    )
+
+
+def run(request: GateRequest) -> GateVerdict:
+    return run_gate(request, DriverExecutor(), progress=no_progress)
+
+
+def times(run: frames.Run, arm: str, name: str) -> Floats:
+    """ns per operation of an arm, shape (rounds,)."""
+    records = [r for r in run.records_of(arm, name) if r.probe == "throughput"]
+    return np.array([process_time_ns(r) for r in sorted(records, key=lambda r: r.round)])
+
+
+def replayed(verdict: GateVerdict) -> Iterator[Row]:
+    """Each time row of a verdict, with the other rules' words on the same processes."""
+    recorded = frames.load(str(verdict.sessions[0]["path"]))
+    for row in verdict.rows:
+        if row.row.measure.name == "time":
+            arms = [times(recorded, arm, row.row.scenario) for arm in (BASELINE, CANDIDATE)]
+            yield Row(
+                pytest_benchmark=pytest_benchmark(*arms) is Verdict.REGRESSED,
+                mann_whitney=mann_whitney(*arms) is Verdict.REGRESSED,
+                gate=row.outcome is Outcome.REGRESSED,
+                ratio=row.first.ratio.estimate,
+            )
+
+
+def share(found: int, of: int) -> str:
+    interval = proportion_interval(found, of)
+    return f"{found} of {of} ({interval.lower:.1%} to {interval.upper:.1%})"
+
+
+def codes(verdicts: Sequence[GateVerdict]) -> str:
+    """How often each exit code came up."""
+    seen = [verdict.exit_code for verdict in verdicts]
+    return ", ".join(f"{code}: {seen.count(code)}" for code in sorted(set(seen)))
+
+
+def _counted_as_worse(row: GateRow) -> bool:
+    return not row.row.measure.timed and row.outcome is Outcome.REGRESSED
+
+
+def test_identical_objects_raise_no_alarm(
+    benchmark: BenchmarkFixture,
+    full: bool,
+    say: Say,
+    tmp_path: Path,
+    installed: Callable[[str], Allocator],
+) -> None:
+    names = ALLOCATORS if full else ("phase3",)
+    scenarios = SCENARIOS if full else SCENARIOS[:1]
+    sessions = max(1, SESSIONS // 2) if full else 1
+
+    def measure() -> list[GateVerdict]:
+        arms = [installed(name) for name in names]
+        return [
+            run(gate_request(Arms(arm, arm), scenarios, tmp_path, full=full))
+            for _ in range(sessions)
+            for arm in arms
+        ]
+
+    verdicts = benchmark.pedantic(measure, rounds=1, iterations=1)
+    rows = [row for verdict in verdicts for row in replayed(verdict)]
+    ratios = np.array([row.ratio for row in rows])
+    say(f"A/A: {len(rows)} rows, ratios {ratios.min():.4f} to {ratios.max():.4f}")
+    say("| rule | regressed, of identical arms (95% interval) |\n  | --- | ---: |")
+    for name in ("pytest_benchmark", "mann_whitney", "gate"):
+        found = sum(getattr(row, name) for row in rows)
+        benchmark.extra_info[name] = found
+        say(f"| {name} | {share(found, len(rows))} |")
+    say(f"exit codes: {codes(verdicts)}")
+    assert rows
+    assert not [r.row.id for v in verdicts for r in v.rows if _counted_as_worse(r)]
+
+
+# The limit, and what is injected: below it, and enough above it.
+CASES = ((0.02, (0.01, 0.05)), (0.01, (0.0, 0.03)))
+
+
+def test_injected_slowdowns_above_the_limit_are_found(
+    benchmark: BenchmarkFixture,
+    full: bool,
+    say: Say,
+    tmp_path: Path,
+    installed: Callable[[str], Allocator],
+) -> None:
+    names = ("phase3", "mimalloc") if full else ("phase3",)
+    cases = CASES if full else CASES[:1]
+    chosen = scenario.resolve("random-churn" if full else "phase-report")[0]
+    executor = DriverExecutor()
+
+    def plans() -> Iterator[tuple[str, Selftest]]:
+        for name in names:
+            subject = behind_toll(installed(name))
+            turn = calibrate(subject, chosen, executor, out=tmp_path, progress=no_progress)
+            for theta, effects in cases:
+                yield (
+                    name,
+                    Selftest(
+                        subject=subject,
+                        scenario=chosen,
+                        calibration=turn,
+                        sessions=SESSIONS if full else 1,
+                        theta=theta,
+                        max_rounds=40 if full else 10,
+                        out=tmp_path,
+                        effects=effects,
+                    ),
+                )
+
+    def measure() -> list[tuple[str, float, Trial]]:
+        return [
+            (name, plan.theta, trial)
+            for name, plan in plans()
+            for trial in run_trials(plan, executor, progress=no_progress)
+        ]
+
+    trials = benchmark.pedantic(measure, rounds=1, iterations=1)
+    say("| allocator | limit | injected | measured | regressed (95% interval) | longest |")
+    for key in dict.fromkeys((name, theta, trial.effect) for name, theta, trial in trials):
+        group = [trial for name, theta, trial in trials if (name, theta, trial.effect) == key]
+        found = sum(trial.alarm for trial in group)
+        benchmark.extra_info[f"{key[0]} {key[1]:.0%} {key[2]:.0%}"] = found
+        ratio = float(np.median([trial.ratio for trial in group]))
+        seconds = max(trial.seconds for trial in group)
+        say(
+            f"| {key[0]} | {key[1]:.0%} | {key[2]:.0%} | {ratio - 1:+.2%} | "
+            f"{share(found, len(group))} | {seconds:.0f} s |"
+        )
+    assert len(trials) == sum(len(effects) for _, effects in cases) * len(names) * (
+        SESSIONS if full else 1
+    )
+
+
+def linked(folder: Path, label: str, *, padding_bytes: int) -> Path:
+    """phase3 of this checkout; with padding, other code lies before it in the object."""
+    pad = folder / "pad.s"
+    pad.write_text(f'.text\n.skip {padding_bytes}, 0x90\n.section .note.GNU-stack,"",@progbits\n')
+    source, target = ROOT / "allocators" / "phase3" / "phase3.c", folder / f"{label}.so"
+    flags = ["-std=c11", "-O2", "-g", "-fPIC", "-fvisibility=hidden", f"-I{ROOT / 'driver'}"]
+    objects = [folder / "pad.o", folder / "phase3.o"]
+    subprocess.run(["cc", "-c", "-o", str(objects[0]), str(pad)], check=True)
+    subprocess.run(["cc", *flags, "-c", "-o", str(objects[1]), str(source)], check=True)
+    order = objects if padding_bytes else objects[::-1]
+    subprocess.run(["cc", "-shared", "-o", str(target), *map(str, order)], check=True)
+    return target
+
+
+def test_another_link_order_is_no_regression(
+    benchmark: BenchmarkFixture,
+    full: bool,
+    say: Say,
+    tmp_path: Path,
+    installed: Callable[[str], Allocator],
+) -> None:
+    """The same machine code, moved by 1,616 bytes: 16-aligned, and other cache lines and sets."""
+    known = installed("phase3")
+
+    def arm(label: str, padding_bytes: int) -> Allocator:
+        path = linked(tmp_path, label, padding_bytes=padding_bytes)
+        return replace(known, name=label, path=path)
+
+    arms = Arms(arm("plain", 0), arm("moved", 1616))
+    scenarios = ("random-churn", "phase-report-churn") if full else ("phase-report",)
+
+    def measure() -> list[GateVerdict]:
+        request = gate_request(arms, scenarios, tmp_path, full=full)
+        sessions = SESSIONS if full else 1
+        return [run(replace(request, seed=draw_seed())) for _ in range(sessions)]
+
+    verdicts = benchmark.pedantic(measure, rounds=1, iterations=1)
+    for name in scenarios:
+        rows = [r for v in verdicts for r in v.rows if r.row.id == f"time:{name}"]
+        ratios = np.array([row.first.ratio.estimate for row in rows])
+        found = sum(row.outcome is Outcome.REGRESSED for row in rows)
+        benchmark.extra_info[name] = float(np.median(ratios))
+        say(
+            f"phase3 relinked, {name}: median of ratios {np.median(ratios):.4f} "
+            f"({ratios.min():.4f} to {ratios.max():.4f}), regressed {share(found, len(rows))}"
+        )
+    say(f"exit codes: {codes(verdicts)}")
+    assert not [r.row.id for v in verdicts for r in v.rows if _counted_as_worse(r)]

@@ -1,0 +1,345 @@
+"""The gate and its neighbours on real processes, through the command line where there is one.
+
+Times are off in all of them but where no verdict depends on them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from allocphase import scenario, trace
+from allocphase.allocator import Allocator
+from allocphase.driver import DriverExecutor, Probe
+from allocphase.gate import Outcome, read_limits
+from allocphase.gate.limits import parse_limit
+from allocphase.gating import Arms, GateRequest, run_gate
+from allocphase.selftest import behind_toll, with_toll
+from tests.support.driving import Driver
+from tests.support.gates import limits, no_progress
+from tests.support.plugins import ROOT, Plugins
+
+COUNTS = ["--limit", "time=off"]
+
+TraceFile = Callable[[str], Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Cli:
+    """`allocphase` in a folder of its own, in an environment that names no CI."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("GITHUB_")}
+        return subprocess.run(
+            [sys.executable, "-m", "allocphase.cli", *arguments],
+            cwd=self.folder,
+            env={**environment, **extra},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path)
+
+
+@pytest.fixture
+def trace_file(tmp_path: Path) -> TraceFile:
+    """The trace of a scenario of the collection, written to a file."""
+
+    def write(name: str) -> Path:
+        path = tmp_path / f"{name}.trace"
+        trace.write(scenario.generate(scenario.resolve(name)[0]), path)
+        return path
+
+    return write
+
+
+# ---- Exit codes, each with its own message ----------------------------------------------------
+
+
+def test_an_allocator_passes_against_itself_in_every_format(cli: Cli) -> None:
+    arguments = ["gate", "--baseline", "phase3", "--candidate", "phase3", "-s", "phase-report"]
+    files = ["--junit", "gate.xml", "--export-markdown", "gate.md", "--json", "gate.json"]
+    result = cli(*arguments, *COUNTS, *files, "--explain", "syscalls:phase-report")
+    assert result.returncode == 0, result.stderr
+    assert "passed: " in result.stdout
+    assert "syscalls:phase-report: unchanged" in result.stdout
+    assert ET.parse(cli.folder / "gate.xml").getroot().find("testsuite") is not None
+    assert "allocphase gate: passed" in (cli.folder / "gate.md").read_text("utf-8")
+    document = json.loads((cli.folder / "gate.json").read_text("utf-8"))
+    assert (document["exit_code"], document["candidate"]["name"]) == (0, "phase3")
+
+
+def test_more_system_calls_fail_with_3_and_an_old_verdict_can_be_explained(cli: Cli) -> None:
+    arguments = ["gate", "--baseline", "phase21", "--candidate", "phase2", "-s", "phase-report"]
+    result = cli(*arguments, *COUNTS)
+    assert result.returncode == 3, result.stderr
+    assert re.search(r"syscalls\.mmap +regressed", result.stdout)
+    (folder,) = (cli.folder / "out").glob("*-gate")
+    again = cli("gate", "--again", str(folder), "--explain", "syscalls.mmap:phase-report")
+    assert again.returncode == 3
+    assert "It regressed in two sessions: the gate fails." in again.stdout
+
+
+def test_a_missing_baseline_is_5_and_names_the_nearest(cli: Cli) -> None:
+    result = cli("gate", "--baseline", "phaze3", "--candidate", "phase3")
+    assert (result.returncode, result.stdout) == (5, "")
+    assert "baseline: allocator 'phaze3' does not exist: did you mean 'phase3'?" in result.stderr
+
+
+def test_a_missing_candidate_is_a_mistake_of_usage(cli: Cli) -> None:
+    result = cli("gate", "--baseline", "phase3", "--candidate", "phaze3")
+    assert result.returncode == 2
+    assert "candidate: allocator 'phaze3' does not exist" in result.stderr
+
+
+def test_a_selection_of_no_scenario_is_a_mistake_of_usage(cli: Cli) -> None:
+    result = cli("gate", "--baseline", "phase3", "--candidate", "phase3", "-s", "nothing*")
+    assert result.returncode == 2
+    assert "nothing*" in result.stderr
+
+
+def test_limits_that_leave_no_row_are_5(cli: Cli) -> None:
+    arguments = ["--baseline", "phase3", "--candidate", "phase3", "-s", "phase-report"]
+    result = cli("gate", *arguments, "--limit", "*=off")
+    assert result.returncode == 5
+    assert "every row is off" in result.stderr
+
+
+def test_a_candidate_that_crashes_is_3_with_the_signal(cli: Cli, plugins: Plugins) -> None:
+    candidate = f"mine={plugins('ends')}?way=segv&in=malloc"
+    arguments = ["--baseline", "phase3", "--candidate", candidate, "-s", "phase-report"]
+    result = cli("gate", *arguments, *COUNTS)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert "candidate is broken" in result.stdout
+    assert "killed by SIGSEGV" in result.stdout
+
+
+def test_a_candidate_that_returns_wrong_memory_is_3(cli: Cli, plugins: Plugins) -> None:
+    candidate = f"mine={plugins('broken')}?fault=overlap&at=5"
+    arguments = ["--baseline", "phase3", "--candidate", candidate, "-s", "phase-report"]
+    result = cli("gate", *arguments, *COUNTS)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert "candidate on phase-report, verify: corrupt:" in result.stdout
+
+
+def test_a_candidate_that_is_no_allocator_is_5(cli: Cli, plugins: Plugins) -> None:
+    arguments = ["--baseline", "libc", "--candidate", f"mine={plugins('empty')}"]
+    result = cli("gate", *arguments, "-s", "phase-report", *COUNTS)
+    assert result.returncode == 5, result.stdout + result.stderr
+    assert "wrong-allocator" in result.stdout
+
+
+def test_one_of_baseline_and_saved_is_wanted(cli: Cli) -> None:
+    for arguments in (["--candidate", "phase3"], ["--baseline", "phase3"]):
+        assert cli("gate", *arguments).returncode == 2
+
+
+# ---- What a slow or greedy allocator costs -----------------------------------------------------
+
+
+def injected_gate(tmp_path: Path, subject: Allocator, *lines: str, map_every: int) -> Outcome:
+    base = behind_toll(subject)
+    request = GateRequest(
+        arms=Arms(with_toll(base), with_toll(base, map_every=map_every)),
+        scenarios=scenario.resolve("random-churn"),
+        limits=limits(*lines),
+        seed=1,
+        out=tmp_path,
+        verify=False,
+    )
+    found = run_gate(request, DriverExecutor(), progress=no_progress)
+    (row,) = [row for row in found.rows if row.row.measure.name == "syscalls.mmap"]
+    return row.outcome
+
+
+def test_one_mmap_more_in_10000_operations_fails_by_count(
+    tmp_path: Path, installed: Callable[[str], Allocator]
+) -> None:
+    phase3 = installed("phase3")
+    lines = ("*=off", "syscalls=exact", "syscalls.mmap=exact")
+    assert injected_gate(tmp_path, phase3, *lines, map_every=10_000) is Outcome.REGRESSED
+    assert injected_gate(tmp_path, phase3, *lines, map_every=0) is Outcome.UNCHANGED
+
+
+@pytest.mark.parametrize("name", ["phase3", "ariax", "libc", "mimalloc", "jemalloc"])
+def test_an_allocator_behind_the_toll_stays_correct(
+    driver: Driver, installed: Callable[[str], Allocator], trace_file: TraceFile, name: str
+) -> None:
+    subject = with_toll(behind_toll(installed(name)), iterations=3)
+    path = trace_file("ariax" if name == "ariax" else "phase-report")
+    outcome = driver.run(Probe.VERIFY, path, subject)
+    assert outcome.status == "ok", outcome.message
+
+
+def test_a_toll_before_an_allocator_that_is_not_there_is_refused(
+    driver: Driver, installed: Callable[[str], Allocator], trace_file: TraceFile
+) -> None:
+    subject = behind_toll(installed("libc"))
+    environment = {**subject.environment, "ALLOCPHASE_SLOW_PROVIDER": sys.executable}
+    changed = replace(subject, environment=environment)
+    outcome = driver.run(Probe.VERIFY, trace_file("phase-report"), changed)
+    assert outcome.status == "unsupported"
+
+
+def test_the_toll_compiles_without_a_warning(tmp_path: Path) -> None:
+    source = ROOT / "src" / "allocphase" / "selftest" / "slow.c"
+    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-fPIC", "-shared"]
+    command = ["cc", *flags, f"-I{ROOT / 'driver'}", "-o", str(tmp_path / "slow.so"), str(source)]
+    subprocess.run(command, check=True)
+
+
+def test_the_self_test_runs_to_its_table(cli: Cli) -> None:
+    arguments = ["selftest", "--quick", "--max-rounds", "9", "--json", "trials.json"]
+    result = cli(*arguments, "-s", "phase-report", "--theta", "50%")
+    assert result.returncode == 0, result.stderr
+    assert "False alarms at a limit of 50%" in result.stdout
+    effects = json.loads((cli.folder / "trials.json").read_text("utf-8"))["effects"]
+    assert [entry["effect"] for entry in effects] == [0.0, 0.05, 0.1]
+    assert list((cli.folder / "out").iterdir()) == [], "nobody looks at its sessions again"
+
+
+# ---- Saved baselines and comparisons ----------------------------------------------------------
+
+
+def test_a_saved_baseline_is_listed_shown_and_gated_against(cli: Cli) -> None:
+    where = ["-s", "phase-report"]
+    saved = cli("baseline", "save", "main", "-a", "phase21", *where, "-r", "2")
+    assert saved.returncode == 0, saved.stderr
+    assert "main" in cli("baseline", "list").stdout
+    assert "syscalls" in cli("baseline", "show", "main").stdout
+    same = cli("gate", "--saved", "main", "--candidate", "phase21", *where, *COUNTS)
+    assert same.returncode == 0, same.stdout + same.stderr
+    worse = cli("gate", "--saved", "main", "--candidate", "phase2", *where, *COUNTS)
+    assert worse.returncode == 3, worse.stdout + worse.stderr
+    gone = cli("gate", "--saved", "mian", "--candidate", "phase2", *where, *COUNTS)
+    assert gone.returncode == 5
+    assert "did you mean 'main'" in gone.stderr
+
+
+def test_a_scenario_that_changed_since_its_baseline_is_4(cli: Cli) -> None:
+    text = (ROOT / "scenarios" / "phase-report.toml").read_text("utf-8")
+    path = cli.folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    cli("baseline", "save", "main", "-a", "phase21", "-s", "mine.toml", "-r", "1")
+    path.write_text(text.replace("seed = 201", "seed = 202"), encoding="utf-8")
+    result = cli("gate", "--saved", "main", "--candidate", "phase21", "-s", "mine.toml", *COUNTS)
+    assert result.returncode == 4, result.stdout + result.stderr
+    assert "mine: changed since" in result.stderr
+
+
+def test_a_run_is_compared_in_every_format(cli: Cli) -> None:
+    names = ["-a", "phase2", "-a", "phase21", "-s", "phase-report"]
+    cli("run", *names, "-p", "syscalls", "-p", "throughput", "-r", "2")
+    (folder,) = (cli.folder / "out").glob("*-run")
+    result = cli("compare", str(folder), "--baseline", "phase21", "--csv", "-")
+    assert result.returncode == 0, result.stderr
+    rows = {row["metric"]: row for row in csv.DictReader(io.StringIO(result.stdout))}
+    assert rows["syscalls"]["verdict"] == "regressed"
+    assert rows["time"]["verdict"] == "inconclusive"
+    table = cli("compare", str(folder), "--baseline", "phase21", "--export-markdown", "c.md")
+    assert "phase2 on phase-report  against phase21" in table.stdout
+    assert "| phase2 | syscalls | regressed |" in (cli.folder / "c.md").read_text("utf-8")
+
+
+# ---- docs/ci.md -------------------------------------------------------------------------------
+
+MINE = """
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "allocphase.h"
+static unsigned long calls;
+static int init(const struct allocphase_config *c) { (void)c; return 0; }
+static void fini(void) {}
+static void *mine_malloc(size_t size) {
+  if (EVERY && ++calls % EVERY == 0) munmap(mmap(0, 4096, 3, 34, -1, 0), 4096);
+  return malloc(size);
+}
+static void mine_free(void *block) { free(block); }
+static const struct allocphase_allocator table = {.abi_version = 1, .init = init, .fini = fini,
+  .malloc = mine_malloc, .free = mine_free};
+const struct allocphase_allocator *allocphase_plugin(void) { return &table; }
+"""
+
+
+def fences(language: str) -> list[str]:
+    text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def steps(workflow: str) -> dict[str, str]:
+    """The scripts of the named steps that have several lines, without their indentation."""
+    pattern = r"^( *)- name: (.*)\n *run: \|\n((?:\1    .*\n)+)"
+    found = re.findall(pattern, workflow, flags=re.MULTILINE)
+    return {name: re.sub(r"^ *", "", body, flags=re.MULTILINE) for _, name, body in found}
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "gc.auto=0"]
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def commit(folder: Path, *, every: int) -> None:
+    (folder / "mine.c").write_text(f"#define EVERY {every}\n{MINE}", encoding="utf-8")
+    (folder / "gate.toml").write_text('limits = ["time=off"]\n', encoding="utf-8")
+    git(folder, "add", ".")
+    git(folder, "commit", "--allow-empty", "-m", f"every {every}")
+
+
+@pytest.mark.parametrize(("every", "code", "word"), [(0, 0, "passed"), (900, 3, "regressed")])
+def test_the_workflow_of_the_documentation_gates_two_revisions(
+    tmp_path: Path, every: int, code: int, word: str
+) -> None:
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    origin.mkdir()
+    git(origin, "init", "--initial-branch", "main")
+    commit(origin, every=0)
+    git(tmp_path, "clone", str(origin), str(clone))
+    commit(clone, every=every)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "GITHUB_BASE_REF": "main",
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }
+    (workflow,) = fences("yaml")
+    scripts = steps(workflow)
+    assert list(scripts) == ["Build both revisions", "Gate"]
+    for name, script in scripts.items():
+        result = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", script],
+            cwd=clone,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == (code if name == "Gate" else 0), result.stdout + result.stderr
+    assert f"allocphase gate: {word}" in (tmp_path / "summary.md").read_text("utf-8")
+    assert ("::error title=syscalls%3A" in result.stdout) == (code == 3)
+    assert (clone / "gate.xml").is_file()
+
+
+def test_the_limits_of_the_documentation_are_limits(tmp_path: Path) -> None:
+    (text,) = fences("toml")
+    path = tmp_path / "gate.toml"
+    path.write_text(text, encoding="utf-8")
+    assert [str(parse_limit(line)) for line in read_limits(path)] == read_limits(path)

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* allocators/*.h allocators/*/*.h allocators/*/*.c)
 
-.PHONY: bench test lint benchmark system clean
+.PHONY: bench test lint benchmark gate system clean
 
 bench: $(VENV)/installed
 	$(BIN)/allocphase run --label bench --report
@@ -23,6 +23,10 @@ lint: $(VENV)/installed-test
 
 benchmark: $(VENV)/installed-test
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds
+
+# This tree against where main was left, or make gate AGAINST=v0.1.0
+gate: $(VENV)/installed-test
+	$(BIN)/python -m tests.gate_revision $(if $(AGAINST),--against $(AGAINST))
 
 system:
 	@sh tests/system.sh

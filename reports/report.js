@@ -305,7 +305,7 @@
     ns: { type: "log", text: (value) => brief(formatNs(value)) },
     count: { type: "linear", text: (value) => formatCount(value) },
     bytes: { type: "log", text: (value) => brief(formatBytes(value)), at: [...Array(10).keys()].map((n) => 16 ** (n + 2)), fine: [...Array(20).keys()].map((n) => 4 ** (n + 4)) },
-    above: { type: "log", text: percentile, at: [0.5, ...[...Array(8).keys()].map((n) => 10 ** -(n + 1))] },
+    above: { type: "log", text: (share) => percentile(share).slice(1), at: [0.5, ...[...Array(8).keys()].map((n) => 10 ** -(n + 1))] },
     level: { type: "log", text: (value) => formatCount(value) },
   };
 
@@ -328,6 +328,8 @@
     for (const [axis, name, span] of [[figure.xaxes[0], x, xRange], [figure.yaxes[0], y, yRange]]) {
       const { text, at, fine } = AXES[name];
       axis.formatter = ticks(text);
+      // On an axis that runs backwards, as that of percentiles does, it would leave out all but one.
+      if (span.end > span.start) axis.major_label_policy = new Bokeh.NoOverlap({ min_distance: 6 });
       if (at) axis.ticker = new Bokeh.FixedTicker({ ticks: fine && span.end / span.start < 4 ** 7 ? fine : at });
       axis.axis_line_color = axis.major_tick_line_color = color("--line");
       axis.minor_tick_line_color = null;

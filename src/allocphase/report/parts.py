@@ -85,6 +85,8 @@ def _timeline_caption(source: Source, scenario: str) -> str:
     if not any(points.row.size for points in cells):
         return ""
     text = "One process's calls, on the same scales for all. Drag over a panel to zoom all of them."
+    if any(len(points.threads) for points in cells):
+        text += " The threads' calls stand one thread after the other."
     drawn = sum(points.row.size for points in cells)
     total = sum(points.total for points in cells)
     if drawn == total:

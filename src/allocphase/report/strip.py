@@ -34,7 +34,8 @@ def strip(cell: Cell, *, colour: str, floor_ns: float | None, scale: Scale | Non
     low, high = (_place(value, scale) for value in interval)
     middle = _place(cell["metrics"]["time_per_op_ns"], scale)
     parts = [
-        f'<svg class="strip" width="{WIDTH}" height="{HEIGHT}" aria-hidden="true">',
+        f'<svg class="strip" width="{WIDTH}" height="{HEIGHT}" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">',
         f'<line class="axis" x1="0" y1="8" x2="{WIDTH}" y2="8"/>',
     ]
     if floor_ns:

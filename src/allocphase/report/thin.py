@@ -15,6 +15,7 @@ __all__ = ["kept"]
 # The slowest operations of a cell, kept one by one: a share of the points that are asked for.
 SLOWEST_SHARE = 0.1
 _PER_GROUP = 3
+_MOST_GROUPS = 1 << 16
 
 Indices = npt.NDArray[np.int64]
 
@@ -31,7 +32,7 @@ def kept(
         return present.astype(np.int64)
     latency, codes = latency_ns[present], cause[present].astype(np.int64)
     slowest = np.argpartition(latency, -_slowest(points))[-_slowest(points) :]
-    extremes = _extremes(latency, codes, stretches=_stretches(codes, points))
+    extremes = _extremes(latency, _groups(codes, points))
     chosen: Indices = present[np.union1d(slowest, extremes)]
     return chosen
 
@@ -40,20 +41,29 @@ def _slowest(points: int) -> int:
     return max(1, int(points * SLOWEST_SHARE))
 
 
-def _stretches(codes: Indices, points: int) -> int:
-    """As many as keep the number of points when every cause appears in every stretch."""
-    causes = np.unique(codes).size
-    return max(1, int(points * (1 - SLOWEST_SHARE)) // (_PER_GROUP * causes))
+def _groups(codes: Indices, points: int) -> npt.NDArray[np.uint16]:
+    """The number of each operation's (stretch, cause), as many as the points allow.
+
+    Twice the stretches make at most twice the groups, since a group only splits in two. So one
+    try, with every cause in every stretch assumed, tells how many stretches there may be.
+    """
+    wanted = max(1, int(points * (1 - SLOWEST_SHARE)) // _PER_GROUP)
+    causes = int(codes.max()) + 1
+    first = _cut(codes, max(1, wanted // causes), causes)
+    spare = wanted / np.count_nonzero(np.bincount(first))
+    return _cut(codes, max(1, int(max(1, wanted // causes) * spare)), causes)
 
 
-def _extremes(latency: npt.NDArray[np.float64], codes: Indices, *, stretches: int) -> Indices:
-    """First, middle and last by latency of each (stretch, cause)."""
-    stretch = np.arange(latency.size) * stretches // latency.size
-    group = stretch * (codes.max() + 1) + codes
-    # Bits of positive floats ascend with their values: one key, half the time of a lexsort.
-    bits = latency.astype(np.float32).view(np.uint32).astype(np.int64)
-    order = np.argsort(group << 32 | bits, kind="stable")
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+def _cut(codes: Indices, stretches: int, causes: int) -> npt.NDArray[np.uint16]:
+    stretch = np.arange(codes.size) * min(stretches, _MOST_GROUPS // causes) // codes.size
+    return (stretch * causes + codes).astype(np.uint16)
+
+
+def _extremes(latency: npt.NDArray[np.float64], groups: npt.NDArray[np.uint16]) -> Indices:
+    """First, middle and last by latency of each group."""
+    by_latency = np.argsort(latency, kind="stable")
+    order = by_latency[np.argsort(groups[by_latency], kind="stable")]  # numpy sorts uint16 fast
+    starts = np.flatnonzero(np.diff(groups[order].astype(np.int64), prepend=-1))
     ends = np.append(starts[1:], latency.size) - 1
     picked: Indices = order[np.concatenate([starts, (starts + ends) // 2, ends])]
     return picked

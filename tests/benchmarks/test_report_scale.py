@@ -1,0 +1,53 @@
+"""A large run's report: how long to render, how large, how long until it can be used."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from allocphase import frames
+from allocphase.report import render
+from tests.benchmarks.conftest import Say
+from tests.browser.conftest import browser  # noqa: F401 (a fixture)
+from tests.golden.synthetic import write_large
+
+MOST_BYTES = 10_000_000
+
+
+def test_a_large_run_is_rendered_into_a_page_of_bounded_size(
+    benchmark: BenchmarkFixture,
+    browser: Browser,  # noqa: F811
+    full: bool,
+    say: Say,
+    tmp_path: Path,
+) -> None:
+    scenarios, operations = (20, 12_500) if full else (2, 250)
+    folder = write_large(tmp_path / "run", scenarios=scenarios, operations=operations)
+
+    def render_once() -> Path:
+        return render(frames.load(folder))
+
+    start = time.perf_counter()
+    path = benchmark.pedantic(render_once, rounds=1, iterations=1)
+    rendered_s = time.perf_counter() - start
+    usable_s = _seconds_until_usable(browser, path)
+    samples = 8 * scenarios * 5 * operations
+    say(
+        f"8 allocators x {scenarios} scenarios, {samples:,} latencies: rendered in {rendered_s:.1f} s, "
+        f"{path.stat().st_size / 1e6:.1f} MB, usable after {usable_s:.2f} s in Chromium"
+    )
+    assert path.stat().st_size < MOST_BYTES
+
+
+def _seconds_until_usable(browser: Browser, path: Path) -> float:  # noqa: F811
+    """Until the page is ready and has answered to another baseline."""
+    page = browser.new_page()
+    start = time.perf_counter()
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    page.select_option("#baseline", "1")
+    page.close()
+    return time.perf_counter() - start

@@ -30,12 +30,18 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture(scope="session")
 def browser(needs: Callable[..., None]) -> Iterator[Browser]:
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
-    needs(path, "chromium", install="apt-get install chromium")
+    path = chromium(needs)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield started
         started.close()
+
+
+def chromium(needs: Callable[..., None]) -> str:
+    """The path of the system's Chromium; skips where there is none."""
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    needs(path, "chromium", install="apt-get install chromium")
+    return str(path)
 
 
 @pytest.fixture(scope="session")

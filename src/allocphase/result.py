@@ -28,7 +28,7 @@ __all__ = ["SCHEMA", "ProcessRecord", "RunFiles", "RunWriter", "is_slow", "ops_a
 SCHEMA = 1
 # driver/histogram.h: histogram_kind
 FREE_REMOTE = len(Kind)
-SLOW_REPLAY_NS = 1e9
+SLOW_REPLAY_NS = 2e9
 _RUN_KEYS = ("schema", "label", "started", "command", "environment", "plan")
 _RUN_LISTS = ("allocators", "scenarios")
 

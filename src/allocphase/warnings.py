@@ -30,7 +30,7 @@ def _slow(records: Sequence[ProcessRecord]) -> list[str]:
     timed = [r for r in records if r.probe == "throughput"]
     if len(timed) != 1 or not is_slow(timed[0].result):
         return []
-    return ["slow: a replay takes more than a second, so one process had to do: no interval"]
+    return ["slow: a replay takes more than two seconds, so one process had to do: no interval"]
 
 
 def _emulated(records: Sequence[ProcessRecord]) -> list[str]:

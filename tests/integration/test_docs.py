@@ -1,0 +1,72 @@
+"""What README and docs show is run as it stands there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from allocphase import allocator
+from cli import main
+from tests.support.plugins import ROOT
+
+
+def fenced(path: Path, language: str) -> list[str]:
+    """The blocks of one language in a Markdown file."""
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands(path: Path) -> list[list[str]]:
+    """Indented lines that call allocphase, as words without the program's name."""
+    text = path.read_text(encoding="utf-8")
+    lines = re.findall(r"^ {4}(?:\.venv/bin/)?allocphase (.+)$", text, re.MULTILINE)
+    return [shlex.split(line) for line in lines]
+
+
+def test_the_plug_in_of_the_guide_compiles_and_is_measured_from_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = ROOT / "docs" / "plugins.md"
+    (source,) = fenced(guide, "c")
+    (command,) = commands(guide)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Path("bump.c").write_text(source, encoding="utf-8")
+    extra = ["--probe", "syscalls", "--probe", "verify", "--json", "cells.json"]
+    result = CliRunner().invoke(main, [*command, *extra])
+    assert result.exit_code == 0, result.output
+    cells = {
+        cell["allocator"]: cell for cell in json.loads(Path("cells.json").read_text())["cells"]
+    }
+    bump = cells["bump?pool_bytes=16777216"]
+    assert bump["status"] == "ok"
+    assert bump["metrics"]["syscalls"]["init"] == {"mmap": 1}
+    assert bump["metrics"]["syscalls"]["operation"] == {}
+    assert any("emulated" in warning for warning in bump["warnings"])
+
+
+def test_the_guides_folders_are_what_the_collection_reads(tmp_path: Path) -> None:
+    for number, text in enumerate(fenced(ROOT / "docs" / "plugins.md", "toml")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "allocator.toml").write_text(text, encoding="utf-8")
+        found = allocator._load(folder / "allocator.toml")
+        assert found.name == str(number)
+        assert found.title
+
+
+def test_every_command_of_the_readme_is_one_that_the_command_line_knows() -> None:
+    known = set(main.commands)
+    found = [words[0] for words in commands(ROOT / "README.md")]
+    assert len(found) >= 4
+    assert set(found) <= known
+
+
+def test_every_file_that_readme_and_docs_link_to_is_there() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

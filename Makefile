@@ -14,7 +14,7 @@ bench: $(VENV)/installed
 	$(BIN)/allocphase run --label bench --report
 
 test: system $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -29,9 +29,6 @@ from allocphase.commands.shared import (
     write_json,
 )
 from allocphase.errors import AllocphaseError, NothingMeasuredError
-
-if TYPE_CHECKING:
-    from allocphase.frames import Run
 
 PROBES = ("throughput", "latency", "syscalls", "memory", "verify")
 QUICK_PROBES = PROBES[:-1]
@@ -151,6 +148,7 @@ def run(
     from allocphase.driver import DriverExecutor, Probe
     from allocphase.export import cells_document
     from allocphase.progress_line import progress_line
+    from allocphase.report.table import print_summary
     from allocphase.runner import Request, draw_seed
     from allocphase.runner import run as run_plan
     from allocphase.selection import chosen_allocators, chosen_scenarios, default_cells
@@ -179,9 +177,11 @@ def run(
     if json_path:
         write_json(cells_document(finished), json_path)
     if json_path != "-":
-        _print_summary(finished)
+        print_summary(finished)
     if with_report:
-        _render(finished, aside=json_path == "-")
+        from allocphase.report import render
+
+        click.echo(f"report: {render(finished)}", err=json_path == "-")
     click.echo(f"run directory: {folder}", err=True)
     if not any(cell["metrics"] and cell["status"] == "ok" for cell in finished.cell_list):
         raise NothingMeasuredError("no cell was measured: see the statuses above")
@@ -189,16 +189,37 @@ def run(
 
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-def report(directory: Path) -> None:
-    """Render a run: report.html and every figure as PNG, into its own directory.
+@click.argument("other", type=click.Path(path_type=Path), required=False)
+@click.option("--figure", metavar="NAME", help="Only this figure; ? lists the names.")
+@click.option("--svg", is_flag=True, help="Figures as SVG too.")
+@click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
+def report(directory: Path, other: Path | None, figure: str | None, svg: bool, show: bool) -> None:
+    """Render a run: report.html, report.md and every figure, into its own directory.
+
+    With OTHER, the report shows two runs side by side.
 
     \b
     Example:
-      allocphase report out/20261123-101500-bench
+      allocphase report out/20261123-101500-bench --open
+      allocphase report out/20261123-101500-bench --figure time-per-op --svg
+      allocphase report out/20261120-090000-bench out/20261123-101500-bench
     """
     from allocphase import frames
+    from allocphase.report import figure_names, render, render_figure, render_pair
 
-    _render(frames.load(directory))
+    run = frames.load(directory)
+    if figure == "?":
+        click.echo("\n".join(figure_names(run)))
+        return
+    if figure is not None:
+        path = render_figure(run, figure, suffix="svg" if svg else "png")
+    elif other is not None:
+        path = render_pair(run, frames.load(other))
+    else:
+        path = render(run, formats=("png", "svg") if svg else ("png",))
+    click.echo(f"report: {path}")
+    if show:
+        click.launch(str(path))
 
 
 @main.command(name="list")
@@ -244,19 +265,6 @@ def abi() -> None:
     from allocphase import data
 
     click.echo(data.find("driver/allocphase.h"))
-
-
-def _print_summary(finished: Run) -> None:
-    from allocphase.report.table import print_summary
-
-    print_summary(finished)
-
-
-def _render(finished: Run, *, aside: bool = False) -> None:
-    """`aside`: stdout belongs to other data."""
-    from allocphase.report import render
-
-    click.echo(f"report: {render(finished)}", err=aside)
 
 
 for command in (baseline, claims, compare, gate, selftest):

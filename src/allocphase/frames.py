@@ -235,16 +235,33 @@ def _positions(frame: pd.DataFrame, events: npt.NDArray[Any]) -> npt.NDArray[np.
 def _add_syscalls(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None) -> None:
     frame["syscalls"] = 0
     frame["syscall_names"] = ""
-    if found is None or "syscalls" not in found[1]:
+    if found is None or len(found[1].get("syscalls", ())) == 0:
         return
     record, arrays = found
     events = arrays["syscalls"]
     rows = _positions(frame, events)
+    known = {int(n): name for n, name in record.result["syscalls"].get("numbers", {}).items()}
+    numbers, which = np.unique(events["number"], return_inverse=True)
+    names = np.array([known.get(int(n), f"syscall_{n}") for n in numbers], dtype=object)
+    texts = np.full(len(frame), "", dtype=object)
+    at, joined = _names_by_row(rows, names[which])
+    texts[at] = joined
     frame["syscalls"] = np.bincount(rows, minlength=len(frame))
-    names = {int(n): name for n, name in record.result["syscalls"].get("numbers", {}).items()}
-    named = pd.Series([names.get(int(n), f"syscall_{n}") for n in events["number"]], dtype=object)
-    joined = named.groupby(rows).agg("+".join)
-    frame.loc[joined.index, "syscall_names"] = joined.to_numpy()
+    frame["syscall_names"] = texts
+
+
+def _names_by_row(
+    rows: npt.NDArray[np.int64], names: npt.NDArray[np.object_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:
+    """Rows without repeats, and the names of each row's calls in order, joined by +."""
+    order = np.argsort(rows, kind="stable")
+    named = names[order]
+    found, starts, counts = np.unique(rows[order], return_index=True, return_counts=True)
+    texts = named[starts]
+    for rank in range(1, int(counts.max())):
+        more = counts > rank
+        texts[more] = texts[more] + "+" + named[starts[more] + rank]
+    return found, texts
 
 
 def _add_touch_faults(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None) -> None:

@@ -32,6 +32,7 @@ KIND_NAMES = (
     "write",
     "free_remote",
 )
+LAST_ALLOCATION = KIND_NAMES.index("aligned_alloc")
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
 # Five rounds bound a median at 93.75%; asking for 95% would leave it open until the sixth.
 CONFIDENCE = 0.9
@@ -137,11 +138,15 @@ def _pooled_calls(cell: _Cell, records: Sequence[ProcessRecord]) -> dict[str, We
 def _calls_of_kind(arrays: Arrays, kinds: npt.NDArray[np.uint8], kind: int) -> Weighted | None:
     if "call_ticks" in arrays:
         ticks = arrays["call_ticks"][kinds == kind]
-        if ticks.size == 0:
-            return None
-        return ticks.astype(np.float64), np.ones(ticks.size, dtype=np.int64)
+        return _counted(ticks) if ticks.size else None
     counts = arrays["call_histogram"][kind].sum(axis=0).astype(np.int64)
     return (bucket_midpoints()[counts > 0], counts[counts > 0]) if counts.any() else None
+
+
+def _counted(ticks: npt.NDArray[np.uint32]) -> Weighted:
+    """Each value once: a clock that moves in steps gives few different ones."""
+    values, counts = np.unique(ticks, return_counts=True)
+    return values.astype(np.float64), counts.astype(np.int64)
 
 
 def _pooled_touches(cell: _Cell, records: Sequence[ProcessRecord]) -> Weighted:
@@ -149,8 +154,7 @@ def _pooled_touches(cell: _Cell, records: Sequence[ProcessRecord]) -> Weighted:
     for record in records:
         arrays = cell.samples(record.id)
         if "touch_ticks" in arrays:
-            ticks = arrays["touch_ticks"][cell.kinds <= 3]
-            pair: Weighted = (ticks.astype(np.float64), np.ones(ticks.size, dtype=np.int64))
+            pair = _counted(arrays["touch_ticks"][cell.kinds <= LAST_ALLOCATION])
         else:
             counts = arrays["touch_histogram"].sum(axis=(0, 1)).astype(np.int64)
             pair = (bucket_midpoints()[counts > 0], counts[counts > 0])

@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -175,6 +176,11 @@ def test_the_annotations_are_as_before(verdict: GateVerdict, golden: Golden) -> 
     golden("gate.github", "\n".join(commands) + "\n")
     assert len(commands) <= 10
     assert all("\n" not in command for command in commands)
+
+
+def test_nothing_that_is_said_can_end_a_workflow_command(verdict: GateVerdict) -> None:
+    hostile = replace(verdict, rows=(), failures=(), machine_mismatch=("a%0A\r\n::error::b",))
+    assert workflow_commands(hostile) == ["::warning title=another machine::a%250A%0D%0A::error::b"]
 
 
 def test_github_is_told_only_where_the_environment_names_it(

@@ -148,6 +148,19 @@ def test_a_row_that_nobody_measured_is_not_measured() -> None:
     assert found["peak_rss:s"] is Outcome.NOT_MEASURED
 
 
+def test_the_error_is_divided_among_the_timed_rows() -> None:
+    def rounds_to_regress(*names: str) -> int:
+        found = limits("*=off", *(f"{name}=2%" for name in names))
+        evidence, index = Evidence(), 0
+        while judge(found).wanted(evidence):
+            evidence.add(times(index, 10, 10, 13))
+            index += 1
+        (judged, *_) = [j for row, j in judge(found).result(evidence).rows if row.id == "time:s"]
+        return judged.pairs
+
+    assert rounds_to_regress("time") < rounds_to_regress("time", "p50", "p90", "p99", "p99_9")
+
+
 def test_rounds_that_can_never_decide_are_refused() -> None:
     with pytest.raises(UsageError, match="raise --max-rounds"):
         judge(Limits(), max_rounds=5)

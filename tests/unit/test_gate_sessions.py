@@ -227,10 +227,23 @@ def test_a_decided_scenario_is_left_alone_while_others_go_on(tmp_path: Path) -> 
 def test_the_time_budget_ends_the_first_session_and_leaves_the_confirmation_its_share(
     tmp_path: Path,
 ) -> None:
-    executor = FakeExecutor(time_ns=times(1.02, spread=0.3))
-    found = gate(tmp_path, *TIME_ONLY, executor=executor, clock=count(0, 1), time_budget_s=30.0)
-    assert 3 <= found.sessions[0]["rounds"] < 20
-    assert found.exit_code == 4
+    scenarios = [small_scenario(), small_scenario("phase-report?allocations=60")]
+    slower, loud = times(1.1), times(1.02, spread=0.3)
+
+    def time_ns(job: Job) -> float:
+        return slower(job) if job.scenario == scenarios[0].name else loud(job)
+
+    executor = FakeExecutor(time_ns=time_ns)
+    request = gate_request(
+        tmp_path, *TIME_ONLY, scenarios=scenarios, time_budget_s=150.0, verify=False
+    )
+    found = run_gate(
+        request, executor, progress=no_progress, clock=lambda: float(len(executor.jobs))
+    )
+    first, again = found.sessions
+    assert 85.0 < first["seconds"] <= 100.0, "two thirds: a job is a second here"
+    assert again["rounds"] == 9, "as few as the rule asks for"
+    assert {row.outcome for row in found.rows} == {Outcome.REGRESSED, Outcome.INCONCLUSIVE}
 
 
 def test_latencies_are_compared_with_addresses_drawn_anew(tmp_path: Path) -> None:
@@ -251,10 +264,12 @@ def test_a_longer_tail_is_found_where_a_limit_asks_for_it(tmp_path: Path) -> Non
 def test_ids_are_never_given_twice(tmp_path: Path) -> None:
     executor = FakeExecutor(
         time_ns=times(1.02),
-        calls=lambda job: {"mmap": job.round if job.allocator.name == "candidate" else 0},
+        calls=lambda job: {"mmap": 2 if job.allocator.name == "candidate" else 1},
     )
     found = gate(tmp_path, executor=executor)
-    ids = [record.id for record in frames.load(found.sessions[0]["path"]).records]
+    records = frames.load(found.sessions[0]["path"]).records
+    assert len([record for record in records if record.probe == "syscalls"]) == 12
+    ids = [record.id for record in records]
     assert len(ids) == len(set(ids))
 
 

@@ -345,7 +345,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """The runs that a report was asked for; none is drawn."""
     seen: list[Run] = []
 
-    def render(run: Run) -> Path:
+    def render(run: Run, **_: object) -> Path:
         seen.append(run)
         return Path("report.html")
 

@@ -10,8 +10,12 @@ NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* allocators/*.h alloc
 
 .PHONY: bench test lint benchmark gate system clean
 
+# The scenarios that tell the phases' story and two of the field's, in under five minutes;
+# `allocphase run` without -s has all of the default set.
+BENCH := phase-report phase-report-churn random-churn realloc-growth large-blocks larson fleet
+
 bench: $(VENV)/installed
-	$(BIN)/allocphase run --label bench --report
+	$(BIN)/allocphase run $(BENCH:%=-s %) --time-budget 180 --label bench --report
 
 test: system $(VENV)/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest

@@ -97,6 +97,14 @@ def test_more_system_calls_fail_with_3_and_an_old_verdict_can_be_explained(cli: 
     assert "It regressed in two sessions: the gate fails." in again.stdout
 
 
+def test_a_row_that_does_not_exist_costs_no_file(cli: Cli) -> None:
+    arguments = ["gate", "--baseline", "phase21", "--candidate", "phase21", "-s", "phase-report"]
+    result = cli(*arguments, *COUNTS, "--junit", "gate.xml", "--explain", "syscals:phase-report")
+    assert result.returncode == 2
+    assert "did you mean 'syscalls:phase-report'" in result.stderr
+    assert (cli.folder / "gate.xml").is_file()
+
+
 def test_a_missing_baseline_is_5_and_names_the_nearest(cli: Cli) -> None:
     result = cli("gate", "--baseline", "phaze3", "--candidate", "phase3")
     assert (result.returncode, result.stdout) == (5, "")

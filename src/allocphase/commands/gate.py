@@ -201,8 +201,6 @@ def _render(verdict: GateVerdict, options: dict[str, Any]) -> None:
     targets = [options[key] for key in ("json_path", "junit_path", "markdown_path")]
     if "-" not in targets:
         print_verdict(verdict, everything=options["all_rows"])
-    for row in options["rows"]:
-        click.echo(explain(verdict, row), err="-" in targets)
     if options["json_path"]:
         write_json(document(verdict), options["json_path"])
     if options["junit_path"]:
@@ -211,3 +209,5 @@ def _render(verdict: GateVerdict, options: dict[str, Any]) -> None:
         write_text(markdown(verdict), options["markdown_path"])
     for line in report_to_github(verdict, os.environ):
         click.echo(line, err="-" in targets)
+    for row in options["rows"]:  # last: a row that does not exist must not cost the files
+        click.echo(explain(verdict, row), err="-" in targets)

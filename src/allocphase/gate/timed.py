@@ -53,7 +53,8 @@ def judge_timed(values: Values, rule: SequentialSign, *, final: bool) -> Judged:
         pairs=found.pairs if regressed else int(np.isfinite(ratios).sum()),
         theta=rule.theta,
         varies=True,
-        min_detectable_ratio=rule.min_detectable_ratio(ratios),
+        # Slow to compute, and for readers only.
+        min_detectable_ratio=rule.min_detectable_ratio(ratios) if final else math.nan,
     )
 
 

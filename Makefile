@@ -15,7 +15,7 @@ NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* allocators/*.h alloc
 BENCH := phase-report phase-report-churn random-churn realloc-growth large-blocks larson fleet
 
 bench: $(VENV)/installed
-	$(BIN)/allocphase run $(BENCH:%=-s %) --time-budget 180 --label bench --report
+	$(BIN)/allocphase run $(BENCH:%=-s %) --time-budget 235 --label bench --report
 
 test: system $(VENV)/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest

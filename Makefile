@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* allocators/*.h allocators/*/*.h allocators/*/*.c)
 
-.PHONY: bench test lint benchmark gate system clean
+.PHONY: bench test lint benchmark fuzz gate system clean
 
 # The scenarios that tell the phases' story and two of the field's, in under five minutes;
 # `allocphase run` without -s has all of the default set.
@@ -27,6 +27,11 @@ lint: $(VENV)/installed-test
 
 benchmark: $(VENV)/installed-test
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds
+
+# Every parser of files from elsewhere; make test has a minute of each
+FUZZ_SECONDS ?= 600
+fuzz: system $(VENV)/installed-test
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # This tree against where main was left, or make gate AGAINST=v0.1.0
 gate: $(VENV)/installed-test

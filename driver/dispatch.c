@@ -149,6 +149,12 @@ const char *dispatch_join(struct syscall_thread *thread) {
   return errno == EINVAL ? "this kernel has no Syscall User Dispatch" : strerror(errno);
 }
 
+bool dispatch_holds(void) {
+  struct kernel_sigaction action = {0};
+  syscall(SYS_rt_sigaction, SIGSYS, NULL, &action, sizeof action.mask);
+  return action.handler == on_sigsys;
+}
+
 /* A thread's last calls come from libc, after its own memory may be gone. */
 void dispatch_leave(void) { prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0); }
 
@@ -162,6 +168,7 @@ const char *dispatch_join(struct syscall_thread *thread) {
   (void)thread;
   return "Syscall User Dispatch is implemented here for x86-64 only";
 }
+bool dispatch_holds(void) { return false; }
 void dispatch_leave(void) {}
 
 #endif

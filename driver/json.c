@@ -15,18 +15,36 @@ static void put(struct json *json, const char *text, size_t length) {
 
 static void put_char(struct json *json, char c) { put(json, &c, 1); }
 
+/* How many bytes the character at `c` has, 0 when they are no UTF-8 (RFC 3629). A
+ * terminating zero is no continuation, so that nothing behind it is read. */
+static size_t utf8_length(const unsigned char *c) {
+  if (c[0] < 0x80) return 1;
+  size_t length = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
+  if (c[0] < 0xc2 || c[0] > 0xf4) return 0;
+  for (size_t i = 1; i < length; i++)
+    if ((c[i] & 0xc0) != 0x80) return 0;
+  bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
+  bool surrogate = c[0] == 0xed && c[1] >= 0xa0;
+  bool beyond = c[0] == 0xf4 && c[1] >= 0x90;
+  return overlong || surrogate || beyond ? 0 : length;
+}
+
 static void put_string(struct json *json, const char *value) {
   static const char hex[] = "0123456789abcdef";
+  size_t length = 0;
   put_char(json, '"');
-  for (const unsigned char *c = (const unsigned char *)value; *c; c++) {
-    if (*c == '"' || *c == '\\') {
+  for (const unsigned char *c = (const unsigned char *)value; *c; c += length ? length : 1) {
+    length = utf8_length(c);
+    if (length == 0) {
+      put(json, "\\ufffd", 6);
+    } else if (*c == '"' || *c == '\\') {
       char escaped[2] = {'\\', (char)*c};
       put(json, escaped, 2);
-    } else if (*c < 0x20 || *c == 0x7f) { /* the rest passes: paths are mostly UTF-8 */
+    } else if (*c < 0x20 || *c == 0x7f) {
       char escaped[6] = {'\\', 'u', '0', '0', hex[*c >> 4], hex[*c & 15]};
       put(json, escaped, 6);
     } else {
-      put_char(json, (char)*c);
+      put(json, (const char *)c, length);
     }
   }
   put_char(json, '"');

@@ -1,8 +1,8 @@
 /* json.h: writes one JSON object into a fixed buffer, without malloc or stdio.
  *
  * Calls nest as the document does: json_open(j, "key") .. json_close(j). Inside
- * an array the key is NULL. Doubles keep nine decimals; what is not finite
- * becomes null.
+ * an array the key is NULL. Doubles keep nine decimals; what is not finite, or
+ * beyond 10^18, becomes null. What is no UTF-8 becomes U+FFFD.
  */
 #ifndef ALLOCPHASE_JSON_H
 #define ALLOCPHASE_JSON_H

@@ -2,14 +2,21 @@
  *
  * Up to raw_ops operations each sample is kept (latency.bin: uint32 call ticks
  * of every operation, then uint32 touch ticks). A longer trace is counted into
- * histograms (histogram.bin: calls, then touches), and of its slowest calls the
- * OUTLIERS longest are kept with their operation (outliers.bin), so that memory
- * does not grow with the trace and no spike loses its name.
+ * histograms (histogram.bin: calls, then touches; thread_histogram.bin: each
+ * thread's calls of all kinds), and of its slowest calls the OUTLIERS longest are
+ * kept with their operation (outliers.bin), so that memory does not grow with the
+ * trace and no spike loses its name.
+ *
+ * Where the driver puts an allocator behind a lock, a call's time has the wait for
+ * the lock in it: that is what a program sees that does the same. Waiting for
+ * another thread to hand an object over is the program's own, and in no call.
  *
  * After a call that took longer than SLOW_NS the kernel is asked what happened
  * meanwhile: page faults, and whether the thread slept or was put aside. None of
- * these fits into a shorter call, so what is new since the last slow one belongs
- * to this one. The asking lies outside the timed part (slow.bin).
+ * these fits into a shorter call, nor between two calls that follow each other
+ * closely: after a longer gap it is asked as well, and the answer dropped. So what
+ * is new since the last question belongs to this call. The asking lies outside the
+ * timed part (slow.bin).
  */
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -36,7 +43,8 @@ struct outlier {
 struct slow_call {
   uint64_t op;
   uint32_t faults;
-  uint16_t sleeps;      /* voluntary switches: it waited for something */
+  uint16_t sleeps;      /* voluntary switches: it waited for something. At least 1
+                           where it met another thread at the driver's lock */
   uint16_t preemptions; /* involuntary ones: somebody else ran */
 };
 
@@ -54,17 +62,26 @@ struct outliers {
   uint32_t count;
 };
 
+/* A thread of a long trace hands its tables on to one that starts when it has
+ * ended: as many are needed as threads can run at once. */
+struct tables {
+  struct histogram calls;
+  struct histogram touches;
+  struct outliers outliers;
+};
+
 /* On lines of its own: two threads that shared one would time each other. */
 struct latency_thread {
-  _Alignas(64) uint64_t begin_ticks;
+  _Alignas(64) uint64_t begin_ticks; /* of what is timed next, or the last reading */
   uint32_t *calls; /* raw: this thread's part; else NULL */
   uint32_t *touches;
-  struct histogram *call_histogram;
-  struct histogram *touch_histogram;
-  struct outliers *outliers;
+  struct tables *tables;
+  bool inherited; /* the tables are counted with the thread that had them first */
+  bool handed_on;
+  uint64_t *histogram; /* HISTOGRAM_BUCKETS of its own, whatever the kind and size */
   struct slow_calls *slow_calls;
   uint32_t slow_ticks;
-  struct rusage seen; /* at the last slow call or touch */
+  struct rusage seen; /* when last asked */
 };
 
 static void outliers_sift_down(struct outliers *outliers, struct outlier item) {
@@ -104,6 +121,7 @@ static void ask_why(struct latency_thread *own, uint64_t op, bool keep) {
   getrusage(RUSAGE_THREAD, &now);
   long faults = now.ru_minflt + now.ru_majflt - own->seen.ru_minflt - own->seen.ru_majflt;
   long sleeps = now.ru_nvcsw - own->seen.ru_nvcsw;
+  if (subject_waited && sleeps == 0) sleeps = 1;
   long preemptions = now.ru_nivcsw - own->seen.ru_nivcsw;
   own->seen = now;
   if (!keep || faults + sleeps + preemptions == 0) return;
@@ -113,6 +131,13 @@ static void ask_why(struct latency_thread *own, uint64_t op, bool keep) {
         (struct slow_call){op, (uint32_t)faults, (uint16_t)sleeps, (uint16_t)preemptions};
 }
 
+static inline void begin_call(struct worker *worker, const struct trace_op *op) {
+  struct latency_thread *own = worker->probe;
+  if (ticks_begin() - own->begin_ticks > own->slow_ticks)
+    ask_why(own, file_index(worker, op), false);
+  own->begin_ticks = ticks_begin();
+}
+
 static inline void record_call(struct worker *worker, const struct trace_op *op, uint64_t end) {
   struct latency_thread *own = worker->probe;
   uint32_t ticks = ticks_clamp(end - own->begin_ticks);
@@ -120,8 +145,9 @@ static inline void record_call(struct worker *worker, const struct trace_op *op,
   if (own->calls) {
     own->calls[op - worker->ops] = ticks;
   } else {
-    histogram_add(own->call_histogram, op, ticks);
-    outliers_offer(own->outliers,
+    histogram_add(&own->tables->calls, op, ticks);
+    own->histogram[histogram_bucket(ticks)]++;
+    outliers_offer(&own->tables->outliers,
                    (struct outlier){.op = index,
                                     .ticks = ticks,
                                     .size = op->size,
@@ -136,12 +162,10 @@ static inline void record_touch(struct worker *worker, const struct trace_op *op
   struct latency_thread *own = worker->probe;
   uint32_t ticks = ticks_clamp(end - own->begin_ticks);
   if (own->touches) own->touches[op - worker->ops] = ticks;
-  else histogram_add(own->touch_histogram, op, ticks);
-  if (ticks > own->slow_ticks) ask_why(own, file_index(worker, op), false);
+  else histogram_add(&own->tables->touches, op, ticks);
 }
 
-#define REPLAY_ENTER(worker, op) \
-  (((struct latency_thread *)(worker)->probe)->begin_ticks = ticks_begin())
+#define REPLAY_ENTER(worker, op) begin_call(worker, op)
 #define REPLAY_LEAVE(worker, op) record_call(worker, op, ticks_end())
 #define REPLAY_TOUCHED(worker, op) record_touch(worker, op, ticks_end())
 
@@ -157,7 +181,6 @@ static inline void record_touch(struct worker *worker, const struct trace_op *op
 static void run_thread(struct worker *worker) {
   struct latency_thread *threads = worker->probe;
   worker->probe = &threads[worker->thread];
-  getrusage(RUSAGE_THREAD, &threads[worker->thread].seen);
   if (worker->session->trace.header->thread_count == 1) replay_alone(worker, 0, worker->count);
   else replay_threaded(worker, 0, worker->count);
 }
@@ -179,26 +202,38 @@ static void merge(struct histogram *into, const struct histogram *from) {
   for (size_t i = 0; i < sizeof *into / sizeof *total; i++) total[i] += part[i];
 }
 
-/* One set of tables a thread of the trace: no two threads write to one line. */
+static void take_tables(const struct trace *trace, struct latency_thread *threads) {
+  uint32_t count = trace->header->thread_count;
+  uint64_t *histograms = take_pages(count * HISTOGRAM_BUCKETS * sizeof *histograms);
+  for (uint32_t t = 0; t < count; t++) {
+    uint32_t before = trace->threads[t].predecessor;
+    threads[t].histogram = histograms + t * HISTOGRAM_BUCKETS;
+    threads[t].inherited = before != TRACE_NO_THREAD && !threads[before].handed_on;
+    if (threads[t].inherited) threads[before].handed_on = true;
+    threads[t].tables =
+        threads[t].inherited ? threads[before].tables : take_pages(sizeof(struct tables));
+  }
+}
+
 static void measure_histograms(struct session *session, struct latency_thread *threads) {
   uint32_t count = session->trace.header->thread_count;
-  for (uint32_t t = 0; t < count; t++) {
-    threads[t].call_histogram = take_pages(sizeof(struct histogram));
-    threads[t].touch_histogram = take_pages(sizeof(struct histogram));
-    threads[t].outliers = take_pages(sizeof(struct outliers));
-  }
+  take_tables(&session->trace, threads);
   team_run(session, run_thread, threads);
-  struct outliers *all = threads[0].outliers;
+  struct tables *all = threads[0].tables;
   for (uint32_t t = 1; t < count; t++) {
-    merge(threads[0].call_histogram, threads[t].call_histogram);
-    merge(threads[0].touch_histogram, threads[t].touch_histogram);
-    for (uint32_t i = 0; i < threads[t].outliers->count; i++)
-      outliers_offer(all, threads[t].outliers->heap[i]);
+    struct tables *part = threads[t].tables;
+    if (threads[t].inherited) continue;
+    merge(&all->calls, &part->calls);
+    merge(&all->touches, &part->touches);
+    for (uint32_t i = 0; i < part->outliers.count; i++)
+      outliers_offer(&all->outliers, part->outliers.heap[i]);
   }
-  struct part parts[] = {{threads[0].call_histogram, sizeof(struct histogram)},
-                         {threads[0].touch_histogram, sizeof(struct histogram)}};
+  struct part parts[] = {{&all->calls, sizeof all->calls}, {&all->touches, sizeof all->touches}};
   write_parts(session_path(session, "histogram.bin"), parts, 2);
-  write_file(session_path(session, "outliers.bin"), all->heap, all->count * sizeof *all->heap);
+  write_file(session_path(session, "thread_histogram.bin"), threads[0].histogram,
+             count * HISTOGRAM_BUCKETS * sizeof *threads[0].histogram);
+  write_file(session_path(session, "outliers.bin"), all->outliers.heap,
+             all->outliers.count * sizeof *all->outliers.heap);
 }
 
 void probe_latency(struct session *session) {

@@ -4,6 +4,7 @@
  *
  * One process replays one trace against one allocator under one probe, and never
  * more: each probe disturbs the others, and each process has a layout of its own.
+ * The same binary is also the keeper that such a process runs under (keeper.h).
  * What the allocator does wrong is a result with a status; only what the driver
  * or its caller does wrong is an exit code.
  */
@@ -16,9 +17,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "conditions.h"
+#include "keeper.h"
+#include "progress.h"
 #include "replay.h"
+#include "seal.h"
 #include "session.h"
 #include "system.h"
+#include "tampering.h"
 #include "text.h"
 
 #define DRIVER_VERSION 1
@@ -74,13 +80,18 @@ void session_fail(struct worker *worker, uint64_t op, const char *status, const 
 
 void session_start(struct session *session) {
   struct refusal refusal;
+  progress_to(PROGRESS_INIT);
   if (!subject_init(&session->subject, &session->options, &refusal))
     session_end_early(session, refusal.status, refusal.message);
+  progress_to(PROGRESS_TRACE);
 }
 
 void session_stop(struct session *session) {
+  progress_to(PROGRESS_STATS);
   subject_stats(&session->subject, &session->json);
+  progress_to(PROGRESS_FINI);
   session->subject.table.fini();
+  progress_to(PROGRESS_RESULT);
 }
 
 static void report_clock(struct json *json, const struct clock *clock) {
@@ -125,7 +136,7 @@ static void fix_addresses(char **argv) {
   int current = personality(0xffffffff);
   if (current == -1 || (current & ADDR_NO_RANDOMIZE)) return;
   if (personality((unsigned long)current | ADDR_NO_RANDOMIZE) == -1) {
-    say("ASLR stays on", "personality() is not permitted here");
+    conditions_lack("fixed addresses", "personality() is not permitted here");
     return;
   }
   execv("/proc/self/exe", argv);
@@ -136,7 +147,7 @@ static void pin(struct session *session) {
   const struct options *options = &session->options;
   if (options->cpu_count == 0) return;
   int error = pin_to_cpu(options->cpus[0]);
-  if (error) say("not pinned", strerror(error));
+  if (error) conditions_lack("pinning to a CPU", strerror(error));
 }
 
 static void open_trace(struct session *session) {
@@ -151,6 +162,9 @@ static void open_trace(struct session *session) {
 static void load_subject(struct session *session) {
   struct refusal refusal;
   uint32_t threads = session->trace.header->thread_count;
+  progress_open(session_path(session, "progress.bin"), threads);
+  tampering_watch();
+  system_expect_the_worst();
   if (!subject_load(&session->subject, &session->options, threads, &refusal))
     session_end_early(session, refusal.status, refusal.message);
 }
@@ -173,6 +187,7 @@ static void run_probe(struct session *session) {
 
 int main(int argc, char **argv) {
   static struct session session;
+  if (argc > 1 && strcmp(argv[1], "--keep") == 0) return keeper_main(argc - 2, argv + 2);
   options_parse(&session.options, argc, argv);
   if (session.options.fixed_addresses) fix_addresses(argv);
   pin(&session);
@@ -182,12 +197,16 @@ int main(int argc, char **argv) {
   json_start(&session.json);
   json_integer(&session.json, "driver", DRIVER_VERSION);
   clock_start(&session.clock);
+  seal_close(&session);
   run_probe(&session);
+  seal_check(&session);
   clock_stop(&session.clock);
   subject_describe(&session.subject, &session.json);
   report_clock(&session.json, &session.clock);
   report_usage(&session.json);
   report_trace(&session);
+  conditions_report(&session.json);
+  tampering_report(&session.json);
   json_string(&session.json, "status", "ok");
   json_string(&session.json, "message", "");
   json_finish(&session.json, session_path(&session, "result.json"));

@@ -9,6 +9,14 @@
  * before init. The driver's own tables are resident before that.
  *
  * Checkpoints lie at equal steps of op time, and one at the peak of live bytes.
+ * Two readings more tell what is given back: when every object is freed, and
+ * after fini, which only a plug-in has.
+ *
+ * The peak of live bytes is the trace's own. With threads it is the peak of the
+ * order in which the generator wrote the operations down: one possible run, and
+ * the same for every allocator and repeat. How far threads are apart differs from
+ * run to run, and with it what is live at a checkpoint.
+ *
  * Files: checkpoints.bin (struct checkpoint), faults.bin (struct fault_event).
  */
 #include <fcntl.h>
@@ -17,11 +25,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "progress.h"
 #include "replay.h"
 #include "system.h"
 #include "team.h"
 
 #define FAULT_EVENTS (1u << 20)
+#define STATM "/proc/self/statm"
+#define ROLLUP "/proc/self/smaps_rollup"
 
 struct checkpoint {
   uint64_t op; /* operations done, by all threads */
@@ -46,8 +57,7 @@ struct footprint {
 };
 
 struct memory_probe {
-  int statm_fd;
-  int rollup_fd;
+  bool exact; /* there is a smaps_rollup */
   uint64_t interval;
   uint64_t peak_op;
   struct footprint base;
@@ -64,11 +74,13 @@ struct memory_probe {
 
 /* ---- Readings ---------------------------------------------------------------- */
 
-static size_t read_text(int fd, char *buffer, size_t capacity) {
-  ssize_t length = pread(fd, buffer, capacity - 1, 0);
-  if (length < 0) length = 0;
+/* Opened anew each time: an allocator may have closed what it did not open. */
+static void read_text(const char *path, char *buffer, size_t capacity) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, buffer, capacity - 1);
+  if (length <= 0) die(EXIT_TOOL, path, "cannot be read");
+  close(fd);
   buffer[length] = '\0';
-  return (size_t)length;
 }
 
 static uint64_t number_at(const char *text) {
@@ -94,13 +106,13 @@ static uint64_t statm_field(const char *text, int field) {
 static struct footprint read_footprint(const struct memory_probe *probe) {
   static char text[8192];
   struct footprint now = {0};
-  read_text(probe->statm_fd, text, sizeof text);
+  read_text(STATM, text, sizeof text);
   now.mapped_bytes = statm_field(text, 5);
-  if (probe->rollup_fd < 0) {
+  if (!probe->exact) {
     now.rss_bytes = statm_field(text, 1);
     return now;
   }
-  read_text(probe->rollup_fd, text, sizeof text);
+  read_text(ROLLUP, text, sizeof text);
   now.rss_bytes = rollup_bytes(text, "\nAnonymous:") + rollup_bytes(text, "\nPss_Shmem:");
   return now;
 }
@@ -161,8 +173,9 @@ static inline void account(struct worker *worker, const struct cell *cell,
   if (done % probe->interval == 0 || done == probe->peak_op) take_checkpoint(probe, done);
 }
 
-#define REPLAY_ENTER(worker, op) enter_call()
-#define REPLAY_LEAVE(worker, op) leave_call()
+#define REPLAY_ENTER(worker, op) \
+  (progress_enter((worker)->thread, op, (uint64_t)((op) - (worker)->ops)), enter_call())
+#define REPLAY_LEAVE(worker, op) (leave_call(), progress_leave((worker)->thread))
 #define REPLAY_TOUCHED(worker, op) (touch_faults = thread_faults() - faults_at_enter)
 #define REPLAY_AFTER(worker, cell, op, old_size) account(worker, cell, op, old_size)
 
@@ -182,26 +195,36 @@ static void run_thread(struct worker *worker) {
 
 /* ---- The result ------------------------------------------------------------------ */
 
+static void report_growth(struct json *json, const char *mapped_key, const char *rss_key,
+                          const struct memory_probe *probe, struct footprint now) {
+  json_integer(json, mapped_key, growth(now.mapped_bytes, probe->base.mapped_bytes));
+  json_integer(json, rss_key, growth(now.rss_bytes, probe->base.rss_bytes));
+}
+
 static void report(struct session *session, const struct memory_probe *probe,
-                   struct footprint after_free) {
+                   struct footprint after_free, struct footprint after_teardown) {
   struct json *json = &session->json;
   uint32_t seen = atomic_load(&probe->fault_event_count);
   uint32_t kept = seen < FAULT_EVENTS ? seen : FAULT_EVENTS;
-  uint64_t mapped = 0, rss = 0, live = 0;
+  uint64_t mapped = 0, rss = 0;
   for (uint32_t i = 0; i < probe->checkpoint_count; i++) {
     const struct checkpoint *at = &probe->checkpoints[i];
     if (at->mapped_bytes > mapped) mapped = at->mapped_bytes;
     if (at->rss_bytes > rss) rss = at->rss_bytes;
-    if (at->live_bytes > live) live = at->live_bytes;
   }
-  /* One thread replays in trace order, whose peak is known exactly. */
-  if (session->trace.header->thread_count == 1) live = session->trace.header->peak_live_bytes;
   json_open(json, "memory");
-  json_string(json, "rss_source", probe->rollup_fd < 0 ? "statm" : "smaps_rollup");
-  json_integer(json, "peak_live_bytes", live);
+  json_string(json, "rss_source", probe->exact ? "smaps_rollup" : "statm");
+  json_integer(json, "peak_live_bytes", session->trace.header->peak_live_bytes);
   json_integer(json, "peak_mapped_bytes", mapped);
   json_integer(json, "peak_rss_bytes", rss);
-  json_integer(json, "rss_after_free_bytes", growth(after_free.rss_bytes, probe->base.rss_bytes));
+  report_growth(json, "mapped_after_free_bytes", "rss_after_free_bytes", probe, after_free);
+  if (session->options.subject == SUBJECT_PLUGIN) {
+    report_growth(json, "mapped_after_teardown_bytes", "rss_after_teardown_bytes", probe,
+                  after_teardown);
+  } else { /* the process's own malloc is never taken down */
+    json_null(json, "mapped_after_teardown_bytes");
+    json_null(json, "rss_after_teardown_bytes");
+  }
   json_integer(json, "call_faults", atomic_load(&probe->call_faults));
   json_integer(json, "touch_faults", atomic_load(&probe->touch_faults));
   json_integer(json, "fault_events_dropped", seen - kept);
@@ -216,14 +239,15 @@ void probe_memory(struct session *session) {
   static struct memory_probe probe;
   const struct trace_header *header = session->trace.header;
   uint32_t wanted = session->options.checkpoints;
-  probe.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-  probe.rollup_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
-  if (probe.statm_fd < 0) die(EXIT_TOOL, "/proc/self/statm", "cannot be read");
+  int rollup = open(ROLLUP, O_RDONLY | O_CLOEXEC);
+  probe.exact = rollup >= 0;
+  if (probe.exact) close(rollup);
   pthread_mutex_init(&probe.lock, NULL);
   probe.interval = (header->op_count + wanted - 1) / wanted;
   probe.peak_op = header->thread_count == 1 ? header->peak_live_op + 1 : 0;
   probe.checkpoints = take_pages((wanted + 3) * sizeof *probe.checkpoints);
   probe.fault_events = take_pages(FAULT_EVENTS * sizeof *probe.fault_events);
+  team_prepare(session);
   probe.base = read_footprint(&probe);
   probe.base = read_footprint(&probe); /* the first reading makes its own buffer resident */
 
@@ -231,6 +255,7 @@ void probe_memory(struct session *session) {
   take_checkpoint(&probe, 0);
   team_run(session, run_thread, &probe);
   struct footprint after_free = read_footprint(&probe);
-  report(session, &probe, after_free);
   session_stop(session);
+  struct footprint after_teardown = read_footprint(&probe);
+  report(session, &probe, after_free, after_teardown);
 }

@@ -2,11 +2,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "system.h"
 #include "text.h"
 
 static bool refuse(struct refusal *refusal, const char *status, const char *what,
@@ -121,16 +121,48 @@ static void emulate_what_is_absent(struct subject *subject) {
     subject->emulated[subject->emulated_count++] = "aligned_alloc";
 }
 
-static pthread_mutex_t big_lock = PTHREAD_MUTEX_INITIALIZER;
+/* 0: free, 1: taken, 2: taken, and somebody may sleep (U. Drepper, "Futexes are
+ * tricky", 2011). No pthread mutex: it does not say whether it was contended. */
+static uint32_t big_lock;
 static struct allocphase_allocator unlocked;
 
-#define UNDER_LOCK(type, call)       \
-  pthread_mutex_lock(&big_lock);     \
-  type result = unlocked.call;       \
-  pthread_mutex_unlock(&big_lock);   \
+_Thread_local volatile uint8_t *subject_gate;
+_Thread_local bool subject_waited;
+
+static inline void take_lock(void) {
+  uint32_t seen = 0;
+  subject_waited = !__atomic_compare_exchange_n(&big_lock, &seen, 1, false, __ATOMIC_ACQUIRE,
+                                                __ATOMIC_RELAXED);
+  if (!subject_waited) return;
+  while (__atomic_exchange_n(&big_lock, 2, __ATOMIC_ACQUIRE) != 0) futex_wait(&big_lock, 2);
+}
+
+static inline void drop_lock(void) {
+  if (__atomic_exchange_n(&big_lock, 0, __ATOMIC_RELEASE) != 2) return;
+  subject_waited = true;
+  futex_wake_one(&big_lock);
+}
+
+static inline void with_gate_closed(void (*step)(void)) {
+  volatile uint8_t *gate = subject_gate;
+  uint8_t was = gate ? *gate : 0;
+  if (gate) *gate = 0;
+  step();
+  if (gate) *gate = was;
+}
+
+#define UNDER_LOCK(type, call)  \
+  with_gate_closed(take_lock);  \
+  type result = unlocked.call;  \
+  with_gate_closed(drop_lock);  \
   return result
+#define UNDER_LOCK_VOID(call)   \
+  with_gate_closed(take_lock);  \
+  unlocked.call;                \
+  with_gate_closed(drop_lock)
 
 static void *locked_malloc(size_t size) { UNDER_LOCK(void *, malloc(size)); }
+static void locked_free(void *block) { UNDER_LOCK_VOID(free(block)); }
 static void *locked_calloc(size_t count, size_t size) { UNDER_LOCK(void *, calloc(count, size)); }
 static void *locked_realloc(void *block, size_t size) { UNDER_LOCK(void *, realloc(block, size)); }
 static void *locked_aligned_alloc(size_t alignment, size_t size) {
@@ -142,14 +174,10 @@ static void *locked_malloc_tagged(size_t size, const struct allocphase_tag *tag)
 static int locked_free_tagged(void *block, const struct allocphase_tag *tag) {
   UNDER_LOCK(int, free_tagged(block, tag));
 }
-static void locked_free(void *block) {
-  pthread_mutex_lock(&big_lock);
-  unlocked.free(block);
-  pthread_mutex_unlock(&big_lock);
-}
-
 static size_t locked_usable_size(const void *block) { UNDER_LOCK(size_t, usable_size(block)); }
 static const char *locked_check(void) { UNDER_LOCK(const char *, check()); }
+static void locked_thread_start(void) { UNDER_LOCK_VOID(thread_start()); }
+static void locked_thread_stop(void) { UNDER_LOCK_VOID(thread_stop()); }
 
 static void put_behind_lock(struct subject *subject) {
   struct allocphase_allocator *table = &subject->table;
@@ -164,6 +192,8 @@ static void put_behind_lock(struct subject *subject) {
   if (table->free_tagged) table->free_tagged = locked_free_tagged;
   if (table->usable_size) table->usable_size = locked_usable_size;
   if (table->check) table->check = locked_check;
+  if (table->thread_start) table->thread_start = locked_thread_start;
+  if (table->thread_stop) table->thread_stop = locked_thread_stop;
 }
 
 /* ---- Interface -------------------------------------------------------------------- */
@@ -202,12 +232,28 @@ void subject_describe(const struct subject *subject, struct json *json) {
   json_close_array(json);
 }
 
+/* A faulty allocator may never stop, or hand over a name without an end. */
+#define MAX_STATS 1000
+#define STAT_NAME_BYTES 120
+
+struct stats {
+  struct json *json;
+  uint64_t count;
+};
+
 static void add_stat(void *context, const char *name, double value) {
-  json_double(context, name, value);
+  struct stats *stats = context;
+  char bounded[STAT_NAME_BYTES];
+  struct text text = text_in(bounded, sizeof bounded);
+  text_add(&text, name ? name : "unnamed");
+  if (stats->count++ < MAX_STATS) json_double(stats->json, bounded, value);
 }
 
 void subject_stats(const struct subject *subject, struct json *json) {
+  struct stats stats = {json, 0};
   json_open(json, "allocator_stats");
-  if (subject->table.stats) subject->table.stats(add_stat, json);
+  if (subject->table.stats) subject->table.stats(add_stat, &stats);
   json_close(json);
+  if (stats.count > MAX_STATS)
+    json_integer(json, "allocator_stats_dropped", stats.count - MAX_STATS);
 }

@@ -8,6 +8,7 @@
 #define ALLOCPHASE_SUBJECT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "allocphase.h"
 #include "json.h"
@@ -23,6 +24,13 @@ struct subject {
   int emulated_count;
   bool locked; /* not thread-safe: every call goes through one lock */
 };
+
+/* The lock is the driver's, not the allocator's. In each thread: a byte that is 0
+ * while the lock itself works, for a probe that asks whose system call it sees, or
+ * NULL; and whether the last locked call met another thread there, so that it had to
+ * wait or to wake. */
+extern _Thread_local volatile uint8_t *subject_gate;
+extern _Thread_local bool subject_waited;
 
 /* Why a subject cannot be measured: a status of the result, and one line. */
 struct refusal {

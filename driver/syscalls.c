@@ -3,10 +3,13 @@
  * most allocations. Files: syscalls.bin, an array of struct syscall_event. */
 #include "syscalls.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "conditions.h"
+#include "progress.h"
 #include "replay.h"
 #include "syscall_names.h"
 #include "system.h"
@@ -14,6 +17,7 @@
 #include "text.h"
 
 #define MARK_FD (-1000)
+#define NO_SUCH_CALL (SYSCALL_NUMBERS - 1)
 
 struct syscall_probe {
   struct syscall_log *log;
@@ -30,8 +34,9 @@ static inline void open_gate(struct worker *worker, const struct trace_op *op) {
 
 static inline void close_gate(void) { here->gate = GATE_CLOSED; }
 
-#define REPLAY_ENTER(worker, op) open_gate(worker, op)
-#define REPLAY_LEAVE(worker, op) close_gate()
+#define REPLAY_ENTER(worker, op) \
+  (progress_enter((worker)->thread, op, (uint64_t)((op) - (worker)->ops)), open_gate(worker, op))
+#define REPLAY_LEAVE(worker, op) (close_gate(), progress_leave((worker)->thread))
 
 #define REPLAY_NAME replay_alone
 #define REPLAY_THREADED 0
@@ -47,12 +52,43 @@ static const char *join(struct syscall_probe *probe, uint32_t index, uint16_t th
   here->thread = thread;
   here->phase = PHASE_OPERATION;
   here->tid = (pid_t)syscall(SYS_gettid);
+  subject_gate = &here->gate;
   return probe->backend == BACKEND_DISPATCH ? dispatch_join(here) : NULL;
 }
 
 /* Right around the loop: what the driver needs to start a pass is not the allocator's. */
 static void mark(const struct syscall_probe *probe) {
   if (probe->backend == BACKEND_MARK) syscall(SYS_close, MARK_FD);
+}
+
+static bool counts(const struct syscall_probe *probe) {
+  return probe->backend != BACKEND_MARK && probe->backend != BACKEND_NONE;
+}
+
+/* A call that the kernel does not have, and every backend sees. Through what was let
+ * through, or from a thread of its own, an allocator can end the observation; a count
+ * that ended early would look like a good one. */
+static bool still_sees(const struct syscall_probe *probe) {
+  static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+  _Atomic uint64_t *count = &probe->log->counts[PHASE_TEARDOWN][NO_SUCH_CALL];
+  if (!counts(probe)) return true;
+  if (probe->backend == BACKEND_DISPATCH && !dispatch_holds()) return false;
+  pthread_mutex_lock(&one_at_a_time);
+  uint64_t before = atomic_load(count);
+  here->phase = PHASE_TEARDOWN;
+  here->gate = GATE_OPEN;
+  syscall(NO_SUCH_CALL);
+  close_gate();
+  bool seen = atomic_exchange(count, before) == before + 1;
+  pthread_mutex_unlock(&one_at_a_time);
+  return seen;
+}
+
+static void check_sight(struct session *session, const struct syscall_probe *probe) {
+  if (!still_sees(probe))
+    session_end_early(session, "unsupported",
+                      "the allocator has ended the observation of its system calls:"
+                      " --syscall-backend ptrace cannot be ended from inside");
 }
 
 static void run_alone(struct worker *worker) {
@@ -68,6 +104,7 @@ static void run_threaded(struct worker *worker) {
   mark(probe);
   replay_threaded(worker, 0, worker->count);
   mark(probe);
+  check_sight(worker->session, probe);
   if (probe->backend == BACKEND_DISPATCH) dispatch_leave();
 }
 
@@ -111,8 +148,15 @@ static void report_numbers(struct json *json, const struct syscall_log *log) {
   json_close(json);
 }
 
+static void report_threads(struct json *json, const struct syscall_log *log, uint32_t threads) {
+  json_open_array(json, "thread_calls");
+  for (uint32_t t = 0; t < threads; t++)
+    json_integer(json, NULL, atomic_load(&log->threads[t].operation_calls));
+  json_close_array(json);
+}
+
 static void report(struct session *session, const struct syscall_probe *probe) {
-  static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark"};
+  static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark", "none"};
   struct json *json = &session->json;
   const struct syscall_log *log = probe->log;
   uint32_t seen = atomic_load(&log->event_count);
@@ -123,7 +167,7 @@ static void report(struct session *session, const struct syscall_probe *probe) {
   json_open(json, "syscalls");
   json_string(json, "backend", backend_names[probe->backend]);
   json_integer(json, "pass_ns", probe->pass_ns);
-  if (probe->backend != BACKEND_MARK) {
+  if (counts(probe)) {
     /* A preloaded malloc was initialised before main, out of any backend's sight. */
     if (session->options.subject == SUBJECT_PLUGIN) {
       report_counts(json, log, PHASE_INIT, "init");
@@ -134,6 +178,7 @@ static void report(struct session *session, const struct syscall_probe *probe) {
     }
     report_counts(json, log, PHASE_OPERATION, "operation");
     report_numbers(json, log);
+    report_threads(json, log, session->trace.header->thread_count);
     json_integer(json, "events", kept);
     json_integer(json, "events_dropped", seen - kept);
     json_integer(json, "let_through", let_through);
@@ -154,21 +199,32 @@ void probe_syscalls(struct session *session) {
   probe.log = take_lazy_pages(sizeof *probe.log + (threads + 1) * sizeof probe.log->threads[0]);
   atomic_store(&probe.log->thread_count, threads + 1);
   const char *wrong = choose_backend(&probe, session->options.backend, main_index);
-  if (wrong) session_end_early(session, "unsupported", wrong);
+  if (wrong && session->options.backend != BACKEND_AUTO)
+    session_end_early(session, "unsupported", wrong);
+  if (wrong) { /* nobody asked for a backend by name: the cell's other figures stand */
+    conditions_lack("system calls", wrong);
+    probe.backend = BACKEND_NONE;
+  }
 
   struct refusal refusal;
+  progress_to(PROGRESS_INIT);
   enter_phase(PHASE_INIT);
   bool ready = subject_init(&session->subject, &session->options, &refusal);
   close_gate();
   if (!ready) session_end_early(session, refusal.status, refusal.message);
 
+  progress_to(PROGRESS_TRACE);
   here->phase = PHASE_OPERATION;
   probe.pass_ns = team_run(session, threads == 1 ? run_alone : run_threaded, &probe);
+  progress_to(PROGRESS_STATS);
   subject_stats(&session->subject, &session->json);
 
+  progress_to(PROGRESS_FINI);
   enter_phase(PHASE_TEARDOWN);
   session->subject.table.fini();
   close_gate();
+  progress_to(PROGRESS_RESULT);
+  check_sight(session, &probe);
   if (probe.backend == BACKEND_DISPATCH) dispatch_leave();
   tracer_stop();
   report(session, &probe);

@@ -1,7 +1,8 @@
 /* syscalls.h: which system calls the allocator makes, and in which operation.
  *
  * The probe opens a gate (a byte) just before it calls the allocator and closes
- * it just after. A backend sees each system call of the thread and, while the
+ * it just after; the lock that the driver puts before an allocator that is not
+ * thread-safe closes it for itself (subject.h). A backend sees each system call of the thread and, while the
  * gate is open, enters it into the log:
  *
  *   dispatch   Syscall User Dispatch (Linux 5.11, x86-64): the kernel reads the
@@ -46,6 +47,7 @@ struct syscall_thread {
   volatile uint32_t op;
   volatile pid_t tid;
   volatile uint32_t let_through; /* calls that closed the gate: see dispatch.c */
+  _Atomic uint64_t operation_calls; /* of thread i of the trace, in threads[i] */
 };
 
 struct syscall_log {
@@ -61,6 +63,8 @@ static inline void syscall_log_add(struct syscall_log *log, const struct syscall
   if (number >= SYSCALL_NUMBERS) number = SYSCALL_NUMBERS - 1;
   atomic_fetch_add_explicit(&log->counts[thread->phase][number], 1, memory_order_relaxed);
   if (thread->phase != PHASE_OPERATION) return;
+  atomic_fetch_add_explicit(&log->threads[thread->thread].operation_calls, 1,
+                            memory_order_relaxed);
   uint32_t at = atomic_fetch_add_explicit(&log->event_count, 1, memory_order_relaxed);
   if (at < SYSCALL_EVENTS)
     log->events[at] = (struct syscall_event){thread->op, thread->thread, (uint16_t)number};
@@ -69,6 +73,7 @@ static inline void syscall_log_add(struct syscall_log *log, const struct syscall
 /* Each returns NULL, or why this machine cannot do it. */
 const char *dispatch_start(struct syscall_log *log);                         /* once */
 const char *dispatch_join(struct syscall_thread *thread);                    /* each thread */
+bool dispatch_holds(void); /* whether its handler still stands */
 void dispatch_leave(void);                                                   /* before it ends */
 const char *tracer_start(struct syscall_log *log);                           /* once */
 void tracer_stop(void);

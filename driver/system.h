@@ -14,14 +14,23 @@
 enum exit_code {
   EXIT_MEASURED = 0, /* a result was written; its status may still be a failure */
   EXIT_TOOL = 1,     /* the driver itself could not do its work */
-  EXIT_USAGE = 2     /* bad option or bad trace */
+  EXIT_USAGE = 2,    /* bad option or bad trace */
+  EXIT_HINDERED = 3  /* nor this, and the allocator may have taken what was needed */
 };
+
+/* Called once, before any code of the allocator's own runs: from now on what fails
+ * may be its doing, and EXIT_TOOL becomes EXIT_HINDERED, but for a disk that is
+ * full or broken. A copy of the process that the allocator forks ends where it would
+ * write or die: there is one result. */
+void system_expect_the_worst(void);
 
 /* One line on stderr, "allocphase-driver: <what>: <detail>", then exit. */
 _Noreturn void die(enum exit_code code, const char *what, const char *detail);
 void say(const char *what, const char *detail);
 
 /* Zeroed memory that is already resident, so that its first use takes no fault.
+ * Before and behind it lies a page that nobody may touch: an allocator that runs
+ * over the end of its own mapping is stopped there.
  * `shared` memory stays common with a forked process. Dies when there is none. */
 void *take_pages(size_t bytes);
 void *take_shared_pages(size_t bytes);
@@ -38,8 +47,9 @@ struct part {
 };
 void write_parts(const char *path, const struct part *parts, size_t count);
 
-/* Sleeps while *word == expected; wakes every sleeper. */
+/* Sleeps while *word == expected; wakes one sleeper, or all. */
 void futex_wait(uint32_t *word, uint32_t expected);
+void futex_wake_one(uint32_t *word);
 void futex_wake_all(uint32_t *word);
 
 /* Runs the calling thread on one CPU. Returns 0 or an errno value. */

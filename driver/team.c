@@ -5,21 +5,27 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "conditions.h"
 #include "handover.h"
 #include "system.h"
+#include "tampering.h"
 
-/* Stacks are mapped memory too: no more of it than an allocator may need. */
+/* Resident before anything is measured, so that a thread's stack is neither the
+ * allocator's memory nor its page faults. The thread-local memory of all libraries
+ * lies on it too: that of a sanitizer needs most of this. */
 #define STACK_BYTES ((size_t)1 << 20)
 
 struct team {
   struct session *session;
   worker_body *body;
   struct worker *workers;
+  pthread_t *handles;
+  uint32_t *turns; /* of each thread with a predecessor: a futex, 0, then 1 */
+  char **stacks;
   uint32_t threads;
   _Atomic uint32_t ready;
-  uint32_t started; /* futex: 0, then 1 */
+  _Atomic uint32_t started;
   _Atomic uint32_t running;
-  uint32_t ended; /* futex: 0, then 1 */
   uint64_t end_ns;
 };
 
@@ -29,11 +35,10 @@ static void *worker_main(void *argument);
 
 static void start_thread(struct worker *worker) {
   pthread_attr_t attributes;
-  pthread_t thread;
   pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, STACK_BYTES);
-  int error = pthread_create(&thread, &attributes, worker_main, worker);
+  pthread_attr_setstack(&attributes, team.stacks[worker->thread], STACK_BYTES);
+  int error =
+      pthread_create(&team.handles[worker->thread], &attributes, worker_main, worker);
   if (error) die(EXIT_TOOL, "cannot start a thread", strerror(error));
   pthread_attr_destroy(&attributes);
 }
@@ -42,37 +47,47 @@ static void pin_worker(const struct worker *worker) {
   const struct options *options = &team.session->options;
   if (options->cpu_count == 0) return;
   uint32_t lane = team.session->trace.threads[worker->thread].lane;
-  pin_to_cpu(options->cpus[lane % options->cpu_count]);
+  int error = pin_to_cpu(options->cpus[lane % options->cpu_count]);
+  if (error) conditions_lack("pinning to a CPU", strerror(error));
 }
 
-static void wait_for_start(void) {
-  atomic_fetch_add(&team.ready, 1);
-  while (!__atomic_load_n(&team.started, __ATOMIC_ACQUIRE)) spin_pause();
+static void wait_for_start(uint32_t thread) {
+  if (team.session->trace.threads[thread].predecessor == TRACE_NO_THREAD) {
+    atomic_fetch_add(&team.ready, 1);
+    while (!atomic_load(&team.started)) spin_pause();
+  } else {
+    while (!__atomic_load_n(&team.turns[thread], __ATOMIC_ACQUIRE))
+      futex_wait(&team.turns[thread], 0);
+  }
 }
 
 static void start_successors(uint32_t thread) {
-  for (uint32_t t = thread + 1; t < team.threads; t++)
-    if (team.session->trace.threads[t].predecessor == thread) start_thread(&team.workers[t]);
+  for (uint32_t t = thread + 1; t < team.threads; t++) {
+    if (team.session->trace.threads[t].predecessor != thread) continue;
+    __atomic_store_n(&team.turns[t], 1, __ATOMIC_RELEASE);
+    futex_wake_one(&team.turns[t]);
+  }
 }
 
 static void end_worker(void) {
-  if (atomic_fetch_sub(&team.running, 1) != 1) return;
-  team.end_ns = now_ns();
-  __atomic_store_n(&team.ended, 1, __ATOMIC_RELEASE);
-  futex_wake_all(&team.ended);
+  if (atomic_fetch_sub(&team.running, 1) == 1) team.end_ns = now_ns();
 }
 
 static void *worker_main(void *argument) {
   struct worker *worker = argument;
   const struct allocphase_allocator *table = &team.session->subject.table;
+  bool first = team.session->trace.threads[worker->thread].predecessor == TRACE_NO_THREAD;
+  struct thread_state state;
   pin_worker(worker);
-  if (table->thread_start) table->thread_start();
-  if (team.session->trace.threads[worker->thread].predecessor == TRACE_NO_THREAD)
-    wait_for_start();
+  thread_state_take(&state);
+  if (first && table->thread_start) table->thread_start();
+  wait_for_start(worker->thread);
+  if (!first && table->thread_start) table->thread_start();
   uint64_t start_ns = now_ns();
   team.body(worker);
   worker->busy_ns = now_ns() - start_ns;
   if (table->thread_stop) table->thread_stop();
+  thread_state_compare(&state);
   start_successors(worker->thread);
   end_worker();
   return NULL;
@@ -88,32 +103,43 @@ static uint64_t run_alone(struct session *session, worker_body *body, struct wor
   return end_ns - start_ns;
 }
 
+/* All threads are made before any of them goes, and taken down when all have ended:
+ * what libc itself allocates for a thread lies outside the pass. */
 static uint64_t run_together(struct session *session) {
-  memset(session->epochs, 0, session->trace.header->slot_count * sizeof *session->epochs);
-  atomic_store(&team.ready, 0);
-  atomic_store(&team.running, team.threads);
-  team.started = team.ended = 0;
   uint32_t first = 0;
+  memset(session->epochs, 0, session->trace.header->slot_count * sizeof *session->epochs);
+  memset(team.turns, 0, team.threads * sizeof *team.turns);
+  atomic_store(&team.ready, 0);
+  atomic_store(&team.started, 0);
+  atomic_store(&team.running, team.threads);
   for (uint32_t t = 0; t < team.threads; t++) {
-    if (session->trace.threads[t].predecessor != TRACE_NO_THREAD) continue;
+    first += session->trace.threads[t].predecessor == TRACE_NO_THREAD;
     start_thread(&team.workers[t]);
-    first++;
   }
   while (atomic_load(&team.ready) < first) sched_yield();
   uint64_t start_ns = now_ns();
-  __atomic_store_n(&team.started, 1, __ATOMIC_RELEASE);
-  while (!__atomic_load_n(&team.ended, __ATOMIC_ACQUIRE)) futex_wait(&team.ended, 0);
+  atomic_store(&team.started, 1);
+  for (uint32_t t = 0; t < team.threads; t++) pthread_join(team.handles[t], NULL);
   return team.end_ns - start_ns;
 }
 
 uint64_t team_busy_ns(uint32_t thread) { return team.workers[thread].busy_ns; }
 
+void team_prepare(const struct session *session) {
+  team.threads = session->trace.header->thread_count;
+  team.workers = take_pages(team.threads * sizeof *team.workers);
+  if (team.threads == 1) return;
+  team.handles = take_pages(team.threads * sizeof *team.handles);
+  team.turns = take_pages(team.threads * sizeof *team.turns);
+  team.stacks = take_pages(team.threads * sizeof *team.stacks);
+  for (uint32_t t = 0; t < team.threads; t++) team.stacks[t] = take_pages(STACK_BYTES);
+}
+
 uint64_t team_run(struct session *session, worker_body *body, void *probe) {
   const struct trace *trace = &session->trace;
+  if (!team.workers) team_prepare(session);
   team.session = session;
   team.body = body;
-  team.threads = trace->header->thread_count;
-  if (!team.workers) team.workers = take_pages(team.threads * sizeof *team.workers);
   for (uint32_t t = 0; t < team.threads; t++)
     team.workers[t] = (struct worker){
         .session = session,

@@ -2,8 +2,8 @@
  *
  * A trace of one thread runs on the process's own thread. Otherwise each thread
  * of the trace is a thread of the process, pinned to the CPU of its lane: those
- * without a predecessor wait at a common start, the others are started by their
- * predecessor as it ends.
+ * without a predecessor wait at a common start, the others sleep until their
+ * predecessor has done its last operation. It ends as they begin.
  */
 #ifndef ALLOCPHASE_TEAM_H
 #define ALLOCPHASE_TEAM_H
@@ -11,6 +11,10 @@
 #include "session.h"
 
 typedef void worker_body(struct worker *worker);
+
+/* Takes what the threads need, so that it is there before a probe's first reading;
+ * team_run() does it where nobody has. */
+void team_prepare(const struct session *session);
 
 /* Runs `body` once for each thread of the trace, with worker->probe = probe.
  * Returns the nanoseconds from the common start to the last end. */

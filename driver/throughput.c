@@ -2,8 +2,13 @@
  *
  * The first replay is cold: the allocator's first sight of this trace. Then a
  * pass is as many replays as last pass_ns, and a process reports each of its
- * warm passes: several, or one when a single replay is long already. When the trace has a build part, further passes time that part
- * alone (two clock readings per replay).
+ * warm passes: several, or one when a single replay is long already. When the
+ * trace has a build part, further passes time that part alone (two clock readings
+ * per replay).
+ *
+ * Of a trace with threads the time of a pass is that from the common start to the
+ * last end. Each thread's own time, from its start to its end and with what it
+ * waited for objects of others, is the median over the warm passes.
  */
 #include "replay.h"
 #include "team.h"
@@ -18,9 +23,10 @@
 #include "replay.inc"
 
 struct throughput {
-  uint64_t replays;     /* of the whole trace, by each run */
-  uint64_t build_ns;    /* spent in the build part, when `split` */
+  uint64_t replays;  /* of the whole trace, by each run */
+  uint64_t build_ns; /* spent in the build part, when `split` */
   bool split;
+  uint64_t *busy_ns; /* of each thread, in one pass */
 };
 
 static void run_alone(struct worker *worker) {
@@ -45,7 +51,12 @@ static uint64_t time_replays(struct session *session, struct throughput *run) {
   if (session->trace.header->thread_count == 1)
     return team_run(session, run->split ? run_split : run_alone, run);
   uint64_t total_ns = 0; /* the threads live as long as one replay */
-  for (uint64_t r = 0; r < run->replays; r++) total_ns += team_run(session, run_threaded, run);
+  uint32_t threads = session->trace.header->thread_count;
+  memset(run->busy_ns, 0, threads * sizeof *run->busy_ns);
+  for (uint64_t r = 0; r < run->replays; r++) {
+    total_ns += team_run(session, run_threaded, run);
+    for (uint32_t t = 0; t < threads; t++) run->busy_ns[t] += team_busy_ns(t);
+  }
   return total_ns;
 }
 
@@ -56,10 +67,34 @@ static double per_op(const struct session *session, const struct throughput *run
   return (double)ns / ((double)run->replays * (double)session->trace.header->op_count);
 }
 
+static double median(double *values, uint32_t count) {
+  for (uint32_t i = 1; i < count; i++) { /* insertion: passes are few */
+    double value = values[i];
+    uint32_t hole = i;
+    for (; hole > 0 && values[hole - 1] > value; hole--) values[hole] = values[hole - 1];
+    values[hole] = value;
+  }
+  return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
 static void report_passes(struct session *session, struct throughput *run) {
+  const struct trace *trace = &session->trace;
+  uint32_t passes = session->options.passes;
+  uint32_t threads = trace->header->thread_count > 1 ? trace->header->thread_count : 0;
+  double *thread_ns = take_pages((size_t)threads * passes * sizeof *thread_ns);
   json_open_array(&session->json, "warm_ns_per_op");
-  for (uint32_t pass = 0; pass < session->options.passes; pass++)
+  for (uint32_t pass = 0; pass < passes; pass++) {
     json_double(&session->json, NULL, per_op(session, run, time_replays(session, run)));
+    for (uint32_t t = 0; t < threads; t++)
+      thread_ns[t * passes + pass] = (double)run->busy_ns[t] / (double)run->replays;
+  }
+  json_close_array(&session->json);
+  json_open_array(&session->json, "thread_ns_per_op");
+  for (uint32_t t = 0; t < threads; t++) {
+    uint64_t ops = trace->threads[t].op_count;
+    json_double(&session->json, NULL,
+                ops ? median(thread_ns + t * passes, passes) / (double)ops : 0);
+  }
   json_close_array(&session->json);
 }
 
@@ -77,19 +112,10 @@ static void report_build_passes(struct session *session, struct throughput *run)
   json_close_array(&session->json);
 }
 
-/* Of the last replay, where there is more than one thread to tell apart. */
-static void report_threads(struct session *session) {
-  const struct trace *trace = &session->trace;
-  json_open_array(&session->json, "thread_ns_per_op");
-  for (uint32_t t = 0; trace->header->thread_count > 1 && t < trace->header->thread_count; t++)
-    json_double(&session->json, NULL,
-                (double)team_busy_ns(t) / (double)trace->threads[t].op_count);
-  json_close_array(&session->json);
-}
-
 void probe_throughput(struct session *session) {
   struct throughput run = {.replays = 1};
   struct json *json = &session->json;
+  run.busy_ns = take_pages(session->trace.header->thread_count * sizeof *run.busy_ns);
   session_start(session);
   json_open(json, "throughput");
   uint64_t replay_ns = time_replays(session, &run);
@@ -100,7 +126,6 @@ void probe_throughput(struct session *session) {
   json_integer(json, "replays_per_pass", run.replays);
   report_passes(session, &run);
   report_build_passes(session, &run);
-  report_threads(session);
   json_close(json);
   session_stop(session);
 }

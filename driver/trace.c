@@ -1,6 +1,7 @@
 #include "trace.h"
 
 #include <fcntl.h>
+#include <float.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,12 +16,15 @@
 #define MAX_SLOTS 0x40000000u
 #define MIN_ALIGN_LOG2 4
 #define MAX_ALIGN_LOG2 21
+#define WORD_BYTES 8 /* what one TRACE_WRITE touches */
 
 /* What the checker knows of a slot while it walks the trace. */
 struct slot_state {
   uint32_t epoch;
   uint32_t thread; /* of its last operation */
-  bool posted;     /* which hands the slot over */
+  uint32_t size;   /* of its object, as is the tag */
+  uint16_t tag;
+  bool posted; /* its last operation hands it over */
   bool filled;
   bool aligned;
 };
@@ -52,6 +56,16 @@ static const char *check_header(const struct trace *trace) {
   return NULL;
 }
 
+static const char *check_tags(const struct trace *trace) {
+  const struct trace_tag *first = &trace->tags[0];
+  if (first->class_id != 0 || first->domain != 0 || first->hint_hz != 0)
+    return "the first tag is not the untagged one";
+  for (uint32_t i = 0; i < trace->header->tag_count; i++)
+    if (!(trace->tags[i].hint_hz >= 0 && trace->tags[i].hint_hz <= DBL_MAX))
+      return "a tag's hint is no frequency";
+  return NULL;
+}
+
 static const char *check_threads(const struct trace *trace) {
   uint64_t next = 0;
   for (uint32_t t = 0; t < trace->header->thread_count; t++) {
@@ -74,18 +88,40 @@ static const char *check_op(const struct trace *trace, const struct trace_op *op
   if (aligned && (op->align_log2 < MIN_ALIGN_LOG2 || op->align_log2 > MAX_ALIGN_LOG2))
     return "an alignment outside 16 bytes to 2 MiB";
   if (!aligned && op->align_log2 != 0) return "an alignment on an operation that has none";
+  bool frees = op->kind == TRACE_FREE || op->kind == TRACE_FREE_FOREIGN;
+  if (frees && op->size != 0) return "a free with a size";
+  if (op->kind == TRACE_REALLOC && op->size == 0) return "a realloc to nothing";
   return NULL;
 }
 
-static const char *step(struct slot_state *slot, const struct trace_op *op) {
+/* An operation on an object that is there. */
+static const char *check_use(const struct trace *trace, const struct slot_state *slot,
+                             const struct trace_op *op) {
+  if (op->kind == TRACE_REALLOC && slot->aligned) return "a realloc of an aligned object";
+  if (op->kind == TRACE_WRITE && slot->size < WORD_BYTES)
+    return "a write of a word to a smaller object";
+  if (op->kind != TRACE_FREE_FOREIGN)
+    return op->tag == slot->tag ? NULL : "an operation with another tag than its object";
+  if (trace->tags[op->tag].domain == trace->tags[slot->tag].domain)
+    return "a foreign free from the object's own domain";
+  return NULL;
+}
+
+static const char *step(const struct trace *trace, struct slot_state *slot,
+                        const struct trace_op *op) {
   if (op->epoch != slot->epoch) return "a slot's operations are not numbered in order";
   slot->epoch++;
   bool creates = op->kind == TRACE_MALLOC || op->kind == TRACE_CALLOC ||
                  op->kind == TRACE_ALIGNED_ALLOC;
   if (creates && slot->filled) return "an allocation into a slot that is in use";
   if (!creates && !slot->filled) return "an operation on an empty slot";
-  if (op->kind == TRACE_REALLOC && slot->aligned) return "a realloc of an aligned object";
-  if (creates) slot->aligned = op->kind == TRACE_ALIGNED_ALLOC;
+  const char *wrong = creates ? NULL : check_use(trace, slot, op);
+  if (wrong) return wrong;
+  if (creates) {
+    slot->aligned = op->kind == TRACE_ALIGNED_ALLOC;
+    slot->tag = op->tag;
+  }
+  if (creates || op->kind == TRACE_REALLOC) slot->size = op->size;
   slot->filled = op->kind != TRACE_FREE;
   return NULL;
 }
@@ -105,41 +141,55 @@ static const char *check_sequence(const struct trace *trace, struct slot_state *
   for (uint64_t i = 0; i < trace->header->op_count; i++) {
     const struct trace_op *op = &trace->ops[i];
     const char *wrong = check_op(trace, op);
-    if (!wrong) wrong = step(&slots[op->slot], op);
+    if (!wrong) wrong = step(trace, &slots[op->slot], op);
     if (wrong) return wrong;
   }
   return NULL;
 }
 
-/* Several threads: each thread runs until it needs a slot that another one has
- * not yet handed over. A round in which nobody moves is a deadlock. */
-static const char *check_threaded(const struct trace *trace, struct slot_state *slots) {
-  uint32_t threads = trace->header->thread_count;
-  uint64_t *done = take_lazy_pages(threads * sizeof *done);
+/* One thread's run from where it stands to its end, or to a slot that another one
+ * has not yet handed over. `done` counts the operations behind it. */
+static const char *run_thread(const struct trace *trace, struct slot_state *slots, uint32_t thread,
+                              uint64_t *done) {
+  const struct trace_op *ops = trace->ops + trace->threads[thread].first_op;
+  for (; *done < trace->threads[thread].op_count; ++*done) {
+    const struct trace_op *op = &ops[*done];
+    const char *wrong = check_op(trace, op);
+    if (wrong) return wrong;
+    struct slot_state *slot = &slots[op->slot];
+    if ((op->flags & TRACE_WAIT) && op->epoch > slot->epoch) return NULL;
+    wrong = hand_over(slot, op, thread);
+    if (!wrong) wrong = step(trace, slot, op);
+    if (wrong) return wrong;
+  }
+  return NULL;
+}
+
+/* Several threads, in rounds. A round in which nobody moves is a deadlock. */
+static const char *check_rounds(const struct trace *trace, struct slot_state *slots,
+                                uint64_t *done) {
   uint64_t total = 0;
   for (bool moved = true; moved;) {
     moved = false;
-    for (uint32_t t = 0; t < threads; t++) {
-      const struct trace_thread *thread = &trace->threads[t];
-      uint32_t before = thread->predecessor;
+    for (uint32_t t = 0; t < trace->header->thread_count; t++) {
+      uint32_t before = trace->threads[t].predecessor;
       if (before != TRACE_NO_THREAD && done[before] < trace->threads[before].op_count) continue;
-      const struct trace_op *ops = trace->ops + thread->first_op;
-      while (done[t] < thread->op_count) {
-        const struct trace_op *op = &ops[done[t]];
-        const char *wrong = check_op(trace, op);
-        if (wrong) return wrong;
-        if ((op->flags & TRACE_WAIT) && op->epoch > slots[op->slot].epoch) break;
-        wrong = hand_over(&slots[op->slot], op, t);
-        if (!wrong) wrong = step(&slots[op->slot], op);
-        if (wrong) return wrong;
-        done[t]++;
-        total++;
-        moved = true;
-      }
+      uint64_t stood_at = done[t];
+      const char *wrong = run_thread(trace, slots, t, &done[t]);
+      if (wrong) return wrong;
+      total += done[t] - stood_at;
+      moved |= done[t] > stood_at;
     }
   }
-  give_pages(done, threads * sizeof *done);
   return total == trace->header->op_count ? NULL : "cannot end: a thread waits for a slot for ever";
+}
+
+static const char *check_threaded(const struct trace *trace, struct slot_state *slots) {
+  size_t bytes = trace->header->thread_count * sizeof(uint64_t);
+  uint64_t *done = take_lazy_pages(bytes);
+  const char *wrong = check_rounds(trace, slots, done);
+  give_pages(done, bytes);
+  return wrong;
 }
 
 static const char *check_ops(const struct trace *trace) {
@@ -176,6 +226,7 @@ const char *trace_open(struct trace *trace, const char *path) {
   trace->threads = (const struct trace_thread *)(base + trace->header->thread_offset);
   trace->tags = (const struct trace_tag *)(base + trace->header->tag_offset);
   trace->ops = (const struct trace_op *)(base + trace->header->op_offset);
-  wrong = check_threads(trace);
+  wrong = check_tags(trace);
+  if (!wrong) wrong = check_threads(trace);
   return wrong ? wrong : check_ops(trace);
 }

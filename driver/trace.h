@@ -18,7 +18,9 @@
  *     a free find it filled; at the end every slot is empty, so that a pass can
  *     be repeated;
  *   - a slot's operations carry their rank in `epoch`: 0, 1, 2, ...;
- *   - an aligned object is not reallocated.
+ *   - an aligned object is not reallocated, and nothing is reallocated to nothing;
+ *   - an object is used under the tag that it was allocated with; a foreign free
+ *     comes from another domain than the object's.
  */
 #ifndef ALLOCPHASE_TRACE_H
 #define ALLOCPHASE_TRACE_H

@@ -11,6 +11,7 @@
  */
 #include <pthread.h>
 
+#include "progress.h"
 #include "replay.h"
 #include "system.h"
 #include "team.h"
@@ -200,6 +201,9 @@ static void after(struct worker *worker, const struct cell *cell, const struct t
 }
 
 #define REPLAY_BEFORE(worker, cell, op) before(worker, cell, op)
+#define REPLAY_ENTER(worker, op) \
+  progress_enter((worker)->thread, op, (uint64_t)((op) - (worker)->ops))
+#define REPLAY_LEAVE(worker, op) progress_leave((worker)->thread)
 #define REPLAY_AFTER(worker, cell, op, old_size) after(worker, cell, op, old_size)
 
 #define REPLAY_NAME replay_alone

@@ -380,12 +380,12 @@
           return figure.scatter({ field: "x" }, { field: "y" }, { source, size: quiet ? 2.5 : 5, marker: look.marker, fill_color: look.colour, line_color: null, level: quiet ? "glyph" : "annotation" });
         });
         hover(figure, renderers);
-        return { title: arms[arm].name, arm, note: causeNote(cell), label: `Latency of ${formatCount(cell.total)} calls of ${arms[arm].name} in order. ${causeNote(cell)}.`, figure, lines: [], x };
+        return { title: arms[arm].name, arm, note: causeNote(cell), label: `Latency of ${formatCount(cell.total)} calls of ${arms[arm].name} in order. ${causeNote(cell)}`, figure, lines: [], x };
       });
     },
 
     percentiles(scenario) {
-      const kinds = Object.entries(figuresOf(scenario).percentiles).map(([kind, curves]) => [kind, Object.entries(curves).map(([arm, curve]) => [Number(arm), curve.samples, unpack(curve.ns)])]);
+      const kinds = Object.entries(figuresOf(scenario).percentiles).map(([kind, curves]) => [kind, Object.entries(curves).map(([arm, curve]) => [Number(arm), curve.samples, unpack(curve.ns), curve.floor])]);
       const samples = Math.max(...kinds.flatMap(([, curves]) => curves.map(([, count]) => count)));
       const x = range(1, 1 / samples);
       const y = range(...bounds(kinds.flatMap(([, curves]) => curves.map(([, , ns]) => ns))));
@@ -399,7 +399,9 @@
           return line(figure, arm, { x: above, y: ns, text });
         });
         hover(figure, lines.map(({ renderer }) => renderer));
-        return { title: kind, label: `Latency of ${kind} by percentile, a line an allocator.`, figure, lines, x };
+        const floored = curves.filter(([, , , floor]) => floor).map(([arm]) => arms[arm].name);
+        const note = floored.length ? `median at the clock's floor: ${floored.join(", ")}` : "";
+        return { title: kind, note, label: `Latency of ${kind} by percentile, a line an allocator.`, figure, lines, x };
       });
     },
 
@@ -426,8 +428,9 @@
     growth(sweep) {
       const part = data.growth[sweep];
       const x = range(part.levels[0] / 1.2, part.levels.at(-1) * 1.2);
-      const y = range(...bounds(Object.values(part.lines).map((values) => values.filter(Number.isFinite))));
+      const y = range(...bounds([...Object.values(part.lines), part.floor].map((values) => values.filter(Number.isFinite))));
       const figure = newFigure("level", "ns", x, y, 340);
+      figure.line(part.levels, part.floor.map((value) => value ?? NaN), { line_color: color("--quiet"), line_dash: [4, 4] });
       const lines = Object.entries(part.lines).map(([arm, values]) => {
         const text = values.map((value, level) => `${arms[arm].name}, ${part.parameter} ${formatCount(part.levels[level])}: ${formatNs(value)}`);
         const numbers = values.map((value) => value ?? NaN);
@@ -447,6 +450,7 @@
   }
 
   function causeNote(cell) {
+    if (!cell.shares) return "";
     const parts = cell.shares.map((share, code) => [share, data.causes[code].name]).filter(([share, name]) => share > 0 && name !== "neither");
     const text = (share) => (share < 0.001 ? "<0.1%" : `${+(100 * share).toFixed(1)}%`);
     return parts.length ? parts.map(([share, name]) => `${text(share)} ${name}`).join(", ") : "no system call, no fault";

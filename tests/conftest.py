@@ -26,6 +26,12 @@ def _needs(present: object, what: str, *, install: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_machine_lock(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test's figure is kept, so none needs the machine, nor has to wait for who has it."""
+    os.environ["ALLOCPHASE_LOCK"] = str(tmp_path_factory.mktemp("lock") / "lock")
+
+
 @pytest.fixture(scope="session")
 def needs() -> Needs:
     """needs(shutil.which("strace"), "strace", install="apt-get install strace")."""

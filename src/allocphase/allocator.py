@@ -15,21 +15,48 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from allocphase import data
-from allocphase.errors import UsageError, unknown
+from allocphase.documents import read_toml
+from allocphase.errors import UsageError, shown, unknown
 from allocphase.objects import compile_plugin, inspect_object, search_library
+from allocphase.shape import FLAG, NAME, TEXT, anything, entries, listing, table
 
-__all__ = ["Allocator", "Kind", "collection", "resolve"]
+__all__ = ["Allocator", "Kind", "collection", "load", "resolve"]
 
 Kind = Literal["plugin", "preload", "libc"]
 _KEYS = {"title", "summary", "kind", "correct", "default_scenarios", "config", "preload"}
 _PRELOAD_KEYS = {"libraries", "package", "environment"}
+# What a command line and an environment can carry.
+_KEY = re.compile(r"[\w.-]+")
+
+
+def _settings(values: object) -> str:
+    """A shape: keys of letters and digits, values of one kind."""
+    fault = entries(anything)(values)
+    for key, value in values.items() if isinstance(values, dict) else ():
+        if not _KEY.fullmatch(key):
+            return f": {shown(key)}: a key has letters, digits, and . _ - only"
+        if not isinstance(value, str | int | float):
+            return f".{key}: must be a string, a number, true or false, not {shown(value)}"
+    return fault
+
+
+_SHAPE = table(
+    optional={
+        "correct": FLAG,
+        "default_scenarios": listing(TEXT),
+        "config": _settings,
+        "preload": table(
+            optional={"libraries": listing(NAME), "package": TEXT, "environment": _settings}
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +102,7 @@ def collection() -> dict[str, Allocator]:
 
     Raises UsageError for a broken allocator.toml.
     """
-    return {name: _load(path) for name, path in _files().items()}
+    return {name: load(path) for name, path in _files().items()}
 
 
 def resolve(spec: str) -> tuple[Allocator, ...]:
@@ -85,8 +112,8 @@ def resolve(spec: str) -> tuple[Allocator, ...]:
     """
     base, _, settings = spec.partition("?")
     name, equals, file = base.partition("=")
-    if not name:
-        raise UsageError(f"allocator {spec!r}: NAME=path wants a name before the =")
+    if not name or not spec.isprintable():
+        raise UsageError(f"allocator {spec!r}: NAME=path wants a name before the =, in plain text")
     found = _from_file(name, Path(file)) if equals else _from_collection(name)
     return tuple(
         found.with_settings(point) if point else found for point in _points(spec, settings)
@@ -108,7 +135,7 @@ def _from_collection(name: str) -> Allocator:
     files = _files()
     if name not in files:
         raise UsageError(unknown("allocator", name, files))
-    return _load(files[name])
+    return load(files[name])
 
 
 def _from_file(name: str, path: Path) -> Allocator:
@@ -138,7 +165,8 @@ def _files() -> dict[str, Path]:
     return dict(sorted(files.items()))
 
 
-def _load(path: Path) -> Allocator:
+def load(path: Path) -> Allocator:
+    """The allocator that an allocator.toml describes. Raises UsageError with the file and key."""
     table = _read(path)
     kind = table["kind"]
     preload = table.get("preload", {})
@@ -150,7 +178,7 @@ def _load(path: Path) -> Allocator:
         kind=kind,
         path=location,
         config={key: _text(value) for key, value in table.get("config", {}).items()},
-        environment=preload.get("environment", {}),
+        environment={key: _text(value) for key, value in preload.get("environment", {}).items()},
         correct=table.get("correct", True),
         default_scenarios=tuple(table.get("default_scenarios", ("*",))),
         missing=missing,
@@ -158,27 +186,27 @@ def _load(path: Path) -> Allocator:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
-    for key in table:
+    found = read_toml(path)
+    for key in found:
         if key not in _KEYS:
             raise UsageError(f"{path}: {unknown('key', key, _KEYS)}")
+    if fault := _SHAPE(found):
+        raise UsageError(f"{path}: {fault[1:]}")
     for key in ("title", "summary", "kind"):
-        if not isinstance(table.get(key), str):
+        if not isinstance(found.get(key), str):
             raise UsageError(f"{path}: {key}: missing, or not a string")
-    if table["kind"] not in ("plugin", "preload", "libc"):
-        raise UsageError(f"{path}: kind: must be plugin, preload or libc, not {table['kind']!r}")
+    if found["kind"] not in ("plugin", "preload", "libc"):
+        kind = shown(found["kind"])
+        raise UsageError(f"{path}: kind: must be plugin, preload or libc, not {kind}")
     for key, kind in (("config", "plugin"), ("preload", "preload")):
-        if key in table and table["kind"] != kind:
+        if key in found and found["kind"] != kind:
             raise UsageError(f"{path}: {key}: is for kind {kind!r} only")
-    preload = table.get("preload", {})
-    if table["kind"] == "preload" and not _PRELOAD_KEYS.issuperset(preload):
+    preload = found.get("preload", {})
+    if found["kind"] == "preload" and not _PRELOAD_KEYS.issuperset(preload):
         raise UsageError(f"{path}: preload: knows {', '.join(sorted(_PRELOAD_KEYS))} only")
-    if table["kind"] == "preload" and not preload.get("libraries"):
+    if found["kind"] == "preload" and not preload.get("libraries"):
         raise UsageError(f"{path}: preload.libraries: missing: the file names to look for")
-    return table
+    return found
 
 
 def _locate(path: Path, kind: str, preload: Mapping[str, Any]) -> tuple[Path | None, str | None]:

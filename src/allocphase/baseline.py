@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 
 from allocphase.comparable import refuse_changed_scenarios
+from allocphase.documents import read_json
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError, unknown
 from allocphase.fingerprint import differences
 from allocphase.gate import Evidence
-from allocphase.gate.measures import CALL_PREFIX, MEASURES, Measure, measure
+from allocphase.gate.measures import CALL_PREFIX, MEASURES, Measure, is_measure, measure
+from allocphase.shape import NUMBER, TEXT, anything, entries, listing, nullable, table
 
 __all__ = ["Baseline", "list_baselines", "load_baseline", "save_baseline", "saved_values"]
 
@@ -106,11 +108,9 @@ def load_baseline(name: str, folder: Path) -> Baseline:
     _check_name(name)
     path = folder / f"{name}.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except FileNotFoundError:
         raise NothingMeasuredError(_missing(name, folder)) from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not readable as JSON: {error}") from None
     _check_document(path, document)
     return Baseline(**{key: document[key] for key in _KEYS[1:]})
 
@@ -135,20 +135,23 @@ def _missing(name: str, folder: Path) -> str:
 def _check_document(path: Path, document: object) -> None:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise UsageError(f"{path}: schema: this version reads schema {SCHEMA}")
-    for key in _KEYS:
-        if key not in document:
-            raise UsageError(f"{path}: {key}: missing")
-    scenarios = document["scenarios"]
-    if not isinstance(scenarios, dict) or not all(map(_is_entry, scenarios.values())):
-        raise UsageError(f"{path}: scenarios: each has a digest, and values by metric")
+    if fault := _SHAPE(document):
+        raise UsageError(f"{path}: {fault[1:]}")
+    for name, entry in document["scenarios"].items():
+        unread = next((one for one in entry["values"] if not is_measure(one)), None)
+        if unread is not None:
+            raise UsageError(f"{path}: scenarios.{name}.values: {unread!r} is no metric")
 
 
-def _is_entry(entry: object) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("digest"), str):
-        return False
-    values = entry.get("values")
-    lists: Sequence[object] = list(values.values()) if isinstance(values, dict) else [None]
-    return all(
-        isinstance(one, list) and all(isinstance(number, int | float) for number in one)
-        for one in lists
-    )
+_SHAPE = table(
+    {
+        **dict.fromkeys(("name", "saved"), TEXT),
+        "allocator": table(
+            {"name": TEXT, "kind": TEXT, "path": nullable(TEXT), "sha256": nullable(TEXT)}
+        ),
+        "fingerprint": entries(anything),
+        "scenarios": entries(
+            table({"digest": TEXT, "values": entries(listing(NUMBER, at_least=1))})
+        ),
+    }
+)

@@ -72,6 +72,9 @@ def table_problem(op_count: int, tags: Records, *, build_ops: int) -> str | None
         return f"has {len(tags)} tags, more than {MAX_TAGS}"
     if len(tags) == 0 or tags[0] != UNTAGGED[0]:
         return "has a tag table that does not start with the untagged tag"
+    hint_hz = tags["hint_hz"]
+    if not (np.isfinite(hint_hz) & (hint_hz >= 0)).all():
+        return "has a tag whose hint is no frequency"
     return None
 
 

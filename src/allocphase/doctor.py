@@ -74,17 +74,27 @@ def _disturbances(facts: dict[str, object]) -> Iterator[Finding]:
 
 
 def _abilities() -> Iterator[Finding]:
-    with tempfile.TemporaryDirectory(prefix="allocphase-doctor-") as scratch:
-        path = Path(scratch) / "trial.trace"
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix="allocphase-doctor-")
+    except OSError as error:
+        text = f"{error.strerror or error}: nothing can be tried; set TMPDIR to another folder"
+        yield Finding("missing", "temporary folder", text)
+        return
+    with scratch as folder:
+        path = Path(folder) / "trial.trace"
         trace.write(scenario.generate(scenario.resolve("phase-report")[0]), path)
-        yield _clock(_trial(path, Probe.LATENCY))
+        timed = _trial(path, Probe.LATENCY)
+        yield _clock(timed)
+        yield from _lacks(timed)
         yield _backend("dispatch", _trial(path, Probe.SYSCALLS, backend="dispatch"))
         yield _backend("ptrace", _trial(path, Probe.SYSCALLS, backend="ptrace"))
         yield _rss(_trial(path, Probe.MEMORY))
 
 
 def _trial(path: Path, probe: Probe, *, backend: str = "auto") -> Outcome:
-    options = {"syscall-backend": backend} if probe is Probe.SYSCALLS else {}
+    options = {"fixed-addresses": "1"}
+    if probe is Probe.SYSCALLS:
+        options["syscall-backend"] = backend
     return DriverExecutor().run(
         Job(
             id=0,
@@ -107,6 +117,30 @@ def _clock(outcome: Outcome) -> Finding:
     cost, step = format_ns(clock["overhead_ns"]), format_ns(clock["step_ns"])
     text = f"{clock['source']}: a reading costs {cost}, steps of {step}; shorter calls are a floor"
     return Finding("ok", "clock", text)
+
+
+def _lacks(outcome: Outcome) -> Iterator[Finding]:
+    """What the driver was not allowed, and what is lost with it."""
+    if outcome.status != "ok":
+        return
+    found = dict(text.split(": ", 1) for text in outcome.result.get("lacks", []))
+    for what, lost in _LOST.items():
+        if what in found:
+            yield Finding("missing", what, f"{found[what]}: {lost}")
+        else:
+            yield Finding("ok", what, "works")
+    if outcome.result.get("tracer_pid"):
+        text = (
+            f"process {outcome.result['tracer_pid']} traces what allocphase starts: times mislead"
+        )
+        yield Finding("note", "debugger", text)
+
+
+# What conditions_lack() in the driver can say, and what a run is without it.
+_LOST = {
+    "fixed addresses": "layouts differ between the probes that are joined operation by operation",
+    "pinning to a CPU": "threads may move while they are timed: expect wider intervals",
+}
 
 
 def _backend(name: str, outcome: Outcome) -> Finding:

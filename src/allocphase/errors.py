@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
-__all__ = ["AllocphaseError", "NothingMeasuredError", "UsageError", "unknown"]
+__all__ = ["AllocphaseError", "NothingMeasuredError", "UsageError", "shown", "unknown"]
 
 
 class AllocphaseError(Exception):
@@ -32,9 +33,21 @@ class NothingMeasuredError(AllocphaseError):
     exit_code = 5
 
 
+SHOWN_LENGTH = 100
+
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = 60
+
+
+def shown(value: object) -> str:
+    """A value as an error quotes it, without the middle of a long one."""
+    text = _brief.repr(value)
+    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
     """One line about a name that does not exist, with the nearest one that does."""
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-    return f"{what} {given!r} does not exist: {advice}"
+    return f"{what} {shown(given)} does not exist: {advice}"

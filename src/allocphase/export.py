@@ -14,11 +14,12 @@ _CELL_KEYS = ("allocator", "scenario", "status", "message", "metrics", "warnings
 
 
 def cells_document(run: Run) -> dict[str, Any]:
-    """`{"schema", "environment", "plan", "cells"}`; what has no value is null, never NaN."""
+    """`{"schema", "environment", "plan", "notes", "cells"}`; no value is null, never NaN."""
     return {
         "schema": SCHEMA,
         "environment": run.manifest["environment"],
         "plan": run.manifest["plan"],
+        "notes": run.files.notes(),
         "cells": [{key: _plain(cell[key]) for key in _CELL_KEYS} for cell in run.cell_list],
     }
 

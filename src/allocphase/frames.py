@@ -11,7 +11,7 @@ together because the trace is the same, operation by operation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from allocphase.metrics import KIND_NAMES, cell_metrics, process_time_ns
+from allocphase.consistency import thread_counts
+from allocphase.latency import (
+    CAUSES,
+    Latencies,
+    ProcessCalls,
+    Rows,
+    called_rows,
+    pool,
+    process_calls,
+)
+from allocphase.metrics import cell_metrics, process_time_ns
+from allocphase.operations import Found, operations_frame
 from allocphase.result import ProcessRecord, RunFiles
-from allocphase.samples import SLOW_CALL, Arrays
+from allocphase.samples import Arrays
 from allocphase.warnings import cell_warnings
 
 __all__ = ["CAUSES", "Run", "load"]
-
-# Why a call may have been slow. `waited`: the thread slept in the call (a lock, as a rule);
-# `preempted`: somebody else ran on its CPU, which is the machine's doing.
-CAUSES = ("system call", "page fault", "waited", "preempted", "neither")
 
 
 class Run:
@@ -39,6 +46,8 @@ class Run:
         self.files = RunFiles(path)
         self.path = path
         self.manifest = self.files.manifest
+        self._latencies: dict[tuple[str, str], Latencies] = {}
+        self._operations: tuple[str, Arrays] = ("", {})
 
     @property
     def allocators(self) -> list[str]:
@@ -61,9 +70,16 @@ class Run:
         """The journal."""
         return self.files.processes()
 
+    @cached_property
+    def _by_cell(self) -> dict[tuple[str, str], list[ProcessRecord]]:
+        found: dict[tuple[str, str], list[ProcessRecord]] = {}
+        for record in self.records:
+            found.setdefault((record.allocator, record.scenario), []).append(record)
+        return found
+
     def records_of(self, allocator: str, scenario: str) -> list[ProcessRecord]:
         """The processes of one cell, in order of finishing."""
-        return [r for r in self.records if r.allocator == allocator and r.scenario == scenario]
+        return list(self._by_cell.get((allocator, scenario), ()))
 
     @cached_property
     def cell_list(self) -> list[dict[str, Any]]:
@@ -101,48 +117,78 @@ class Run:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def operations_of(self, allocator: str, scenario: str) -> pd.DataFrame:
-        """One row per operation of a cell, in the order of the trace.
+        """One row per operation of a cell, in the order of the trace; the index is its place.
 
         Columns: allocator, scenario, thread, op, kind, size; of the first latency process:
-        latency_ns and touch_ns (NaN beyond the raw samples), call_faults, sleeps, preemptions;
-        of the others: syscalls (a count), syscall_names, touch_faults; and cause.
+        latency_ns and touch_ns, call_faults, sleeps, preemptions; of the others: syscalls (a
+        count), syscall_names, touch_faults; and cause.
+
+        Of a trace beyond samples.RAW_OPS, only the slowest calls are kept one by one (65,536 in
+        all): its frame has no other rows, and no touch_ns.
         """
-        ops = self.files.operations(scenario)
-        frame = pd.DataFrame(
-            {
-                "thread": ops["thread"],
-                "op": ops["op"],
-                "kind": _categorical(ops["kind"], KIND_NAMES),
-                "size": ops["size"],
-            }
-        )
-        records = [r for r in self.records_of(allocator, scenario) if r.status == "ok"]
-        _add_latency(frame, self._first(records, "latency"))
-        _add_syscalls(frame, self._first(records, "syscalls"))
-        _add_touch_faults(frame, self._first(records, "memory"))
-        frame["cause"] = _causes(frame)
+        found = {
+            probe: first
+            for probe in ("latency", "syscalls", "memory")
+            if (first := self.first(allocator, scenario, probe)) is not None
+        }
+        frame = operations_frame(self.trace_operations(scenario), found)
         frame.insert(0, "scenario", scenario)
         frame.insert(0, "allocator", allocator)
         return frame
 
-    def samples_of(self, allocator: str, scenario: str, probe: str) -> list[Arrays]:
-        """The arrays of each good process of a cell under one probe."""
-        return [
-            self.files.samples(r.id)
-            for r in self.records_of(allocator, scenario)
-            if r.probe == probe and r.status == "ok"
-        ]
+    def trace_operations(self, scenario: str) -> Arrays:
+        """`kind`, `size`, `thread`, `op` of a scenario's operations: see RunFiles.operations.
 
-    def _first(
-        self, records: Sequence[ProcessRecord], probe: str
-    ) -> tuple[ProcessRecord, Arrays] | None:
-        chosen = next((r for r in records if r.probe == probe), None)
-        return (chosen, self.files.samples(chosen.id)) if chosen else None
+        And `thread_ops`, shape (threads,): how many each thread has, also of a long trace. The last
+        scenario that was asked for is kept: cells are read scenario by scenario.
+        """
+        if self._operations[0] != scenario:
+            ops = self.files.operations(scenario)
+            self._operations = (scenario, {**ops, "thread_ops": thread_counts(ops)})
+        return self._operations[1]
+
+    def thread_counts(self, scenario: str) -> npt.NDArray[np.int64]:
+        """How many operations each thread of a scenario has, shape (threads,)."""
+        return self.trace_operations(scenario)["thread_ops"]
+
+    def latencies(self, allocator: str, scenario: str) -> Latencies:
+        """The latencies of a cell, by kind and by cause; read once, since they are the bulk."""
+        key = (allocator, scenario)
+        if key not in self._latencies:
+            records = [
+                r for r in self.records_of(*key) if r.probe == "latency" and r.status == "ok"
+            ]
+            self._latencies[key] = pool(
+                records,
+                self.files.samples,
+                self.trace_operations(scenario)["kind"],
+                called=self.called_rows(*key) if records else None,
+                threads=len(self.thread_counts(scenario)),
+            )
+        return self._latencies[key]
+
+    def process_calls(self, record: ProcessRecord, *, called: Rows) -> ProcessCalls:
+        """The timed calls of one latency process; `called`: called_rows of its cell."""
+        kinds = self.trace_operations(record.scenario)["kind"]
+        return process_calls(record, self.files.samples(record.id), kinds, called=called)
+
+    def called_rows(self, allocator: str, scenario: str) -> Rows | None:
+        """The places in the trace at which a cell made system calls; None where nobody saw."""
+        first = self.first(allocator, scenario, "syscalls")
+        return called_rows(*first, self.trace_operations(scenario)) if first else None
+
+    def first(self, allocator: str, scenario: str, probe: str) -> Found | None:
+        """The first good process of a cell under one probe, with its arrays."""
+        for record in self.records_of(allocator, scenario):
+            if record.probe == probe and record.status == "ok":
+                return record, self.files.samples(record.id)
+        return None
 
     def _cell(self, allocator: str, scenario: str) -> dict[str, Any]:
         records = self.records_of(allocator, scenario)
-        kinds = self.files.operations(scenario)["kind"]
-        metrics = cell_metrics(records, self.files.samples, kinds)
+        kinds = self.trace_operations(scenario)["kind"]
+        latencies = self.latencies(allocator, scenario)
+        metrics = cell_metrics(records, self.files.samples, kinds, latencies=latencies)
         metrics["floor_ns"] = self._floor_ns(scenario)
         bad = next((r for r in records if r.status != "ok"), None)
         return {
@@ -194,92 +240,3 @@ def _process_row(record: ProcessRecord) -> dict[str, Any]:
         "time_per_op_ns": process_time_ns(record),
         "involuntary_switches": usage.get("involuntary_switches"),
     }
-
-
-def _add_latency(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None) -> None:
-    frame[["latency_ns", "touch_ns"]] = np.nan
-    frame[list(_SLOW_COLUMNS)] = 0
-    if found is None:
-        return
-    record, arrays = found
-    ns_per_tick = 1e9 / record.result["clock"]["hz"]
-    if "call_ticks" in arrays:
-        frame["latency_ns"] = arrays["call_ticks"] * ns_per_tick
-        frame["touch_ns"] = arrays["touch_ticks"] * ns_per_tick
-    elif "outliers" in arrays:  # a long trace keeps its slowest calls one by one
-        position = arrays["outliers"]["op"].astype(np.int64)
-        frame.loc[position, "latency_ns"] = arrays["outliers"]["ticks"] * ns_per_tick
-    slow = arrays.get("slow", np.empty(0, SLOW_CALL))
-    rows = slow["op"].astype(np.int64)
-    for column, field in _SLOW_COLUMNS.items():
-        frame[column] = _counts(rows, slow[field], len(frame))
-
-
-_SLOW_COLUMNS = {"call_faults": "faults", "sleeps": "sleeps", "preemptions": "preemptions"}
-
-
-def _counts(
-    rows: npt.NDArray[np.int64], weights: npt.NDArray[Any], length: int
-) -> npt.NDArray[np.int64]:
-    return np.bincount(rows, weights=weights, minlength=length).astype(np.int64)
-
-
-def _positions(frame: pd.DataFrame, events: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Rows of the operations that events name by (thread, op)."""
-    counts = np.bincount(frame["thread"])
-    starts = np.cumsum(counts) - counts
-    rows: npt.NDArray[np.int64] = starts[events["thread"]] + events["op"].astype(np.int64)
-    return rows
-
-
-def _add_syscalls(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None) -> None:
-    frame["syscalls"] = 0
-    frame["syscall_names"] = ""
-    if found is None or len(found[1].get("syscalls", ())) == 0:
-        return
-    record, arrays = found
-    events = arrays["syscalls"]
-    rows = _positions(frame, events)
-    known = {int(n): name for n, name in record.result["syscalls"].get("numbers", {}).items()}
-    numbers, which = np.unique(events["number"], return_inverse=True)
-    names = np.array([known.get(int(n), f"syscall_{n}") for n in numbers], dtype=object)
-    texts = np.full(len(frame), "", dtype=object)
-    at, joined = _names_by_row(rows, names[which])
-    texts[at] = joined
-    frame["syscalls"] = np.bincount(rows, minlength=len(frame))
-    frame["syscall_names"] = texts
-
-
-def _names_by_row(
-    rows: npt.NDArray[np.int64], names: npt.NDArray[np.object_]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:
-    """Rows without repeats, and the names of each row's calls in order, joined by +."""
-    order = np.argsort(rows, kind="stable")
-    named = names[order]
-    found, starts, counts = np.unique(rows[order], return_index=True, return_counts=True)
-    texts = named[starts]
-    for rank in range(1, int(counts.max())):
-        more = counts > rank
-        texts[more] = texts[more] + "+" + named[starts[more] + rank]
-    return found, texts
-
-
-def _add_touch_faults(frame: pd.DataFrame, found: tuple[ProcessRecord, Arrays] | None) -> None:
-    frame["touch_faults"] = 0
-    if found is None or "faults" not in found[1]:
-        return
-    events = found[1]["faults"]
-    frame["touch_faults"] = _counts(_positions(frame, events), events["touch_faults"], len(frame))
-
-
-def _causes(frame: pd.DataFrame) -> pd.Series[Any]:
-    """What explains the call best: a call that slept did so in a system call, and so on."""
-    waited, called = frame["sleeps"] > 0, frame["syscalls"] > 0
-    faulted, preempted = frame["call_faults"] > 0, frame["preemptions"] > 0
-    codes = np.select([waited, called, faulted, preempted], [2, 0, 1, 3], default=4)
-    return _categorical(codes, CAUSES)
-
-
-def _categorical(codes: npt.NDArray[Any], names: Sequence[str]) -> pd.Series[Any]:
-    dtype = pd.CategoricalDtype(list(names))
-    return pd.Series(pd.Categorical.from_codes(codes.astype(np.int64), dtype=dtype))

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from allocphase import allocator, scenario
+from allocphase.families import FAMILIES, Value
+from allocphase.scenario import Scenario
 
-__all__ = ["allocators", "scenarios"]
+__all__ = ["allocators", "scenarios", "scenarios_markdown"]
 
 WIDTH = 80
+PAGE_WIDTH = 100
+INTRODUCTION = """
+One file in `scenarios/` is one workload; this page is made from these files. `allocphase list
+scenarios -v` prints the same, and what other packages add. `allocphase run` without `-s` takes
+those of the default set. A parameter is changed with `-s 'NAME?PARAMETER=VALUE'`, and swept with
+`--sweep PARAMETER=VALUE,VALUE`.
+"""
 
 
 def _block(label: str, text: str) -> str:
@@ -46,3 +56,45 @@ def scenarios(*, verbose: bool) -> str:
             parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
             lines.append(_block("parameters", f"{found.family}: {parameters}"))
     return "\n".join(lines)
+
+
+def scenarios_markdown(chosen: Sequence[Scenario]) -> str:
+    """The page docs/scenarios.md: a table of all, and a section for each."""
+    rows = [f"| [{s.name}](#{s.name}) | {'yes' if s.default else ''} | {s.title} |" for s in chosen]
+    table = "\n".join(["| scenario | default | what it does |", "| --- | --- | --- |", *rows])
+    parts = ["# Scenarios", _paragraph(INTRODUCTION), table, *(_section(entry) for entry in chosen)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(
+        " ".join(text.split()), PAGE_WIDTH, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _section(entry: Scenario) -> str:
+    family = FAMILIES[entry.family]
+    described = [
+        f"| `{key}` | {_shown(value)} | {family.fields()[key].metadata['doc']} |"
+        for key, value in entry.parameters.items()
+    ]
+    how = f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`."
+    return "\n\n".join(
+        [
+            f"## {entry.name}",
+            _paragraph(f"**{entry.title}.**"),
+            _paragraph(entry.stands_for),
+            _paragraph(f"*Source.* {entry.source}"),
+            _paragraph(f"*Does not show.* {entry.does_not_show}"),
+            how,
+            "\n".join(["| parameter | value | meaning |", "| --- | --- | --- |", *described]),
+        ]
+    )
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_shown(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,9 @@ from allocphase.machine import environment
 from allocphase.plan import Plan, process_count
 from allocphase.scenario import Scenario
 
-__all__ = ["describe_run", "describe_scenario"]
+__all__ = ["describe_run", "describe_scenario", "plan_digest"]
+
+_PLANNED = ("plan", "allocators", "scenarios", "driver_sha256")
 
 
 def describe_run(
@@ -25,9 +30,12 @@ def describe_run(
     label: str,
     command: Sequence[str],
     quick: bool,
+    resumable: bool,
+    time_budget_s: float,
+    driver_sha256: str,
 ) -> dict[str, object]:
     """The manifest of a run that is about to start; `scenarios` by `describe_scenario`."""
-    return {
+    manifest: dict[str, object] = {
         "label": label,
         "started": started.isoformat(timespec="seconds"),
         "command": list(command),
@@ -42,10 +50,37 @@ def describe_run(
             "processes": process_count(plan),
             "quick": quick,
             "left_out": _left_out(plan),
+            "left_out_cells": _left_out_cells(plan),
+            "driver_options": dict(plan.driver_options),
+            "time_budget_s": time_budget_s if math.isfinite(time_budget_s) else None,
+            "resumable": resumable,
         },
         "allocators": [_describe_allocator(allocator) for allocator in plan.allocators],
         "scenarios": list(scenarios),
+        "driver_sha256": driver_sha256,
     }
+    return {**manifest, "plan_sha256": plan_digest(manifest)}
+
+
+def plan_digest(manifest: Mapping[str, Any]) -> str:
+    """Of all that decides which processes run, and on what: a resumed run must have the same."""
+    planned = {key: manifest[key] for key in _PLANNED}
+    text = json.dumps(planned, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _left_out_cells(plan: Plan) -> list[list[str]]:
+    """[allocator, scenario, probe] of what `only` leaves out, the floor's aside."""
+    if plan.only is None:
+        return []
+    every = (
+        (allocator.name, workload.name, probe.value)
+        for allocator in plan.allocators
+        if allocator.correct
+        for workload in plan.workloads
+        for probe in plan.probes
+    )
+    return [list(cell) for cell in every if cell not in plan.only]
 
 
 def _left_out(plan: Plan) -> dict[str, list[str]]:
@@ -96,5 +131,6 @@ def _describe_allocator(allocator: Allocator) -> dict[str, Any]:
         "path": str(allocator.path) if allocator.path else None,
         "sha256": allocator.sha256(),
         "config": dict(allocator.config),
+        "environment": dict(allocator.environment),
         "floor": not allocator.correct,
     }

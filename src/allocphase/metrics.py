@@ -8,63 +8,78 @@ their percentiles describe operations, not the uncertainty of a mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from allocphase.result import ProcessRecord
-from allocphase.samples import Arrays, bucket_midpoints
-from allocphase.stats import median_interval, quantiles
-
-__all__ = ["CONFIDENCE", "KIND_NAMES", "QUANTILES", "SampleReader", "cell_metrics"]
-
-# driver/trace.h: enum trace_kind; and the free of what another thread used last.
-KIND_NAMES = (
-    "malloc",
-    "calloc",
-    "realloc",
-    "aligned_alloc",
-    "free",
-    "free_foreign",
-    "write",
-    "free_remote",
+from allocphase.latency import (
+    QUANTILES,
+    Latencies,
+    SampleReader,
+    cause_metrics,
+    describe,
+    pool,
 )
-LAST_ALLOCATION = KIND_NAMES.index("aligned_alloc")
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
+from allocphase.result import ProcessRecord
+from allocphase.samples import KIND_NAMES
+from allocphase.stats import median_interval
+
+__all__ = [
+    "CONFIDENCE",
+    "KIND_NAMES",
+    "QUANTILES",
+    "SampleReader",
+    "cell_metrics",
+    "process_time_ns",
+]
+
+# What is still there when every object is freed, and after fini.
+_LEFT_BYTES = (
+    "mapped_after_free_bytes",
+    "mapped_after_teardown_bytes",
+    "rss_after_teardown_bytes",
+)
+
 # Five rounds bound a median at 93.75%; asking for 95% would leave it open until the sixth.
 CONFIDENCE = 0.9
 
-SampleReader = Callable[[int], Arrays]
 Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """The good processes of one cell, by probe."""
+    """The good processes of one cell, by probe, and their latencies."""
 
     by_probe: Mapping[str, Sequence[ProcessRecord]]
-    samples: SampleReader
-    kinds: npt.NDArray[np.uint8]
+    latencies: Latencies
 
     def of(self, probe: str) -> Sequence[ProcessRecord]:
         return self.by_probe.get(probe, ())
 
 
 def cell_metrics(
-    records: Sequence[ProcessRecord], samples: SampleReader, kinds: npt.NDArray[np.uint8]
+    records: Sequence[ProcessRecord],
+    samples: SampleReader,
+    kinds: npt.NDArray[np.uint8],
+    *,
+    latencies: Latencies | None = None,
 ) -> Metrics:
     """Every metric that the processes of one cell support; absent probes leave theirs out.
 
-    kinds: the kind of each operation of the trace, shape (ops,), as the samples are ordered.
+    kinds: the kind of each operation of the trace, shape (ops,), as the samples are ordered; of a
+    long trace, shape (0,). latencies: those of the same records, where the caller has them (see
+    Run.latencies); without them the samples are read here, and nothing is said of causes.
     """
     good: dict[str, list[ProcessRecord]] = {}
     for record in records:
         if record.status == "ok":
             good.setdefault(record.probe, []).append(record)
-    cell = _Cell(good, samples, kinds)
+    if latencies is None:
+        latencies = pool(good.get("latency", []), samples, kinds)
+    cell = _Cell(good, latencies)
     metrics: Metrics = {}
     for part in (_throughput, _latency, _syscalls, _memory, _verify, _stats):
         metrics.update(part(cell))
@@ -93,91 +108,28 @@ def _throughput(cell: _Cell) -> Metrics:
     build = [process_time_ns(record, "warm_build_ns_per_op") for record in records]
     if not np.isnan(build).any():
         metrics["build_time_per_op_ns"] = float(np.median(build))
+    threads = [record.result["throughput"].get("thread_ns_per_op", ()) for record in records]
+    if all(threads):
+        metrics["thread_time_per_op_ns"] = np.median(threads, axis=0).tolist()
     return metrics
-
-
-# ---- Latency ---------------------------------------------------------------------------
 
 
 def _latency(cell: _Cell) -> Metrics:
     records = cell.of("latency")
     if not records:
         return {}
-    pooled = _pooled_calls(cell, records)
-    clock = records[0].result["clock"]
+    clock, found = records[0].result["clock"], cell.latencies
+    floor_ns = clock["overhead_ns"]
     metrics: Metrics = {
-        "latency_ns": {kind: _describe(*pair) for kind, pair in pooled.items()},
-        "clock_floor_ns": clock["overhead_ns"],
+        "latency_ns": {
+            kind: describe(pair, clock_ns=floor_ns) for kind, pair in found.by_kind.items()
+        },
+        "clock_floor_ns": floor_ns,
         "clock_step_ns": clock["step_ns"],
     }
-    touches = _pooled_touches(cell, records)
-    if touches[0].size:
-        metrics["first_touch_ns"] = _describe(*touches)
-    return metrics
-
-
-Weighted = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
-
-
-def _ns_per_tick(record: ProcessRecord) -> float:
-    return 1e9 / float(record.result["clock"]["hz"])
-
-
-def _pooled_calls(cell: _Cell, records: Sequence[ProcessRecord]) -> dict[str, Weighted]:
-    """(ns, count) pairs by kind of operation, over all processes."""
-    parts: dict[str, list[Weighted]] = {}
-    for record in records:
-        arrays = cell.samples(record.id)
-        for kind, name in enumerate(KIND_NAMES):
-            pair = _calls_of_kind(arrays, cell.kinds, kind)
-            if pair is not None and name != "write":
-                parts.setdefault(name, []).append((pair[0] * _ns_per_tick(record), pair[1]))
-    return {name: _concatenate(pairs) for name, pairs in parts.items()}
-
-
-def _calls_of_kind(arrays: Arrays, kinds: npt.NDArray[np.uint8], kind: int) -> Weighted | None:
-    if "call_ticks" in arrays:
-        ticks = arrays["call_ticks"][kinds == kind]
-        return _counted(ticks) if ticks.size else None
-    counts = arrays["call_histogram"][kind].sum(axis=0).astype(np.int64)
-    return (bucket_midpoints()[counts > 0], counts[counts > 0]) if counts.any() else None
-
-
-def _counted(ticks: npt.NDArray[np.uint32]) -> Weighted:
-    """Each value once: a clock that moves in steps gives few different ones."""
-    values, counts = np.unique(ticks, return_counts=True)
-    return values.astype(np.float64), counts.astype(np.int64)
-
-
-def _pooled_touches(cell: _Cell, records: Sequence[ProcessRecord]) -> Weighted:
-    pairs: list[Weighted] = []
-    for record in records:
-        arrays = cell.samples(record.id)
-        if "touch_ticks" in arrays:
-            pair = _counted(arrays["touch_ticks"][cell.kinds <= LAST_ALLOCATION])
-        else:
-            counts = arrays["touch_histogram"].sum(axis=(0, 1)).astype(np.int64)
-            pair = (bucket_midpoints()[counts > 0], counts[counts > 0])
-        pairs.append((pair[0] * _ns_per_tick(record), pair[1]))
-    return _concatenate(pairs)
-
-
-def _concatenate(pairs: Sequence[Weighted]) -> Weighted:
-    return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
-
-
-def _describe(values: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> Metrics:
-    """Quantiles that at least one observation lies above; the others are None."""
-    total = int(counts.sum())
-    found = quantiles(values, list(QUANTILES.values()), counts=counts)
-    described: Metrics = {
-        name: float(value) if round(total * (1 - q), 6) >= 1 else None
-        for (name, q), value in zip(QUANTILES.items(), found, strict=True)
-    }
-    described["max"] = float(values.max())
-    described["mean"] = float(np.average(values, weights=counts))
-    described["samples"] = total
-    return described
+    if found.touches[0].size:
+        metrics["first_touch_ns"] = describe(found.touches)
+    return metrics | cause_metrics(found)
 
 
 # ---- Counts ------------------------------------------------------------------------------
@@ -190,11 +142,13 @@ def _syscalls(cell: _Cell) -> Metrics:
     result = records[0].result
     counts = result["syscalls"]
     total = sum(counts["operation"].values())
-    return {
+    metrics = {
         "syscalls": {phase: counts[phase] for phase in ("init", "operation", "teardown")},
         "syscalls_per_op": total / result["operations"],
         "syscall_backend": counts["backend"],
     }
+    by_thread = counts.get("thread_calls", ())
+    return metrics | ({"thread_syscalls": list(by_thread)} if len(by_thread) > 1 else {})
 
 
 def _memory(cell: _Cell) -> Metrics:
@@ -204,6 +158,9 @@ def _memory(cell: _Cell) -> Metrics:
     memory = [record.result["memory"] for record in records]
     names = ("peak_live_bytes", "peak_mapped_bytes", "peak_rss_bytes", "rss_after_free_bytes")
     metrics: Metrics = {name: int(np.median([m[name] for m in memory])) for name in names}
+    for name in _LEFT_BYTES:  # null where there is no teardown, absent in older runs
+        left = [m[name] for m in memory if m.get(name) is not None]
+        metrics |= {name: int(np.median(left)) if left else None}
     faults = {
         key: int(np.median([m[f"{key}_faults"] for m in memory])) for key in ("call", "touch")
     }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
 import glob
 import hashlib
 import os
 import platform
+import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,28 +82,59 @@ def _in_folders(name: str, extra: list[str]) -> list[str]:
 def compile_plugin(source: Path) -> Path:
     """Compiles one C file into a cached shared object; the same source is compiled once.
 
-    Raises UsageError with the compiler's own words.
+    Where the cache cannot be written, into a temporary folder. Raises UsageError with the
+    compiler's own words.
     """
     header = data.find("driver/allocphase.h")
     compiler = os.environ.get("CC", "cc")
     command = [compiler, "-std=gnu11", "-O2", "-g", "-fPIC", "-shared", f"-I{header.parent}"]
     key = hashlib.sha256(" ".join(command).encode() + header.read_bytes() + source.read_bytes())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allocphase"
-    target = cache / f"{source.stem}-{key.hexdigest()[:16]}.so"
-    if target.is_file():
-        return target
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        built = Path(scratch) / target.name
-        arguments = [*command, "-o", str(built), str(source), "-lpthread"]
+    name = f"{source.stem}-{key.hexdigest()[:16]}.so"
+    for cache in _caches():
+        if (cache / name).is_file():
+            return cache / name
         try:
-            result = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise UsageError(
-                f"{source}: no C compiler {compiler!r}: install one, or set CC"
-            ) from None
-        if result.returncode != 0:
-            first = next((line for line in result.stderr.splitlines() if "error" in line), "")
-            raise UsageError(f"{source}: does not compile: {first or result.stderr.strip()}")
-        built.replace(target)
-    return target
+            cache.mkdir(parents=True, exist_ok=True)
+            scratch = tempfile.TemporaryDirectory(dir=cache)
+        except OSError:
+            continue  # not ours to write: the next one is
+        with scratch as folder:
+            built = Path(folder) / name
+            _compile(source, [*command, "-o", str(built), str(source), "-lpthread"], folder)
+            built.replace(cache / name)
+        return cache / name
+    raise UsageError(
+        f"{source}: no folder to compile into can be written: set XDG_CACHE_HOME to one"
+    )
+
+
+def _caches() -> Iterator[Path]:
+    """Where compiled plug-ins are kept, and where they go if that cannot be: for this run only."""
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        yield Path(folder) / "allocphase"
+    else:
+        with contextlib.suppress(RuntimeError):  # a user without a home
+            yield Path.home() / ".cache" / "allocphase"
+    with contextlib.suppress(OSError):
+        yield _own_folder()
+
+
+@functools.cache
+def _own_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="allocphase-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _compile(source: Path, command: Sequence[str], scratch: str) -> None:
+    """The compiler's own files go into `scratch`: its /tmp may not be ours to write."""
+    variables = {**os.environ, "TMPDIR": scratch}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    except OSError:
+        raise UsageError(
+            f"{source}: no C compiler {command[0]!r}: install one, or set CC"
+        ) from None
+    if done.returncode != 0:
+        first = next((line for line in done.stderr.splitlines() if "error" in line), "")
+        raise UsageError(f"{source}: does not compile: {first or done.stderr.strip()}")

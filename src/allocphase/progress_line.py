@@ -12,7 +12,10 @@ from typing import TextIO
 
 from allocphase.driver import Job
 
-__all__ = ["progress_line"]
+__all__ = ["Progress", "progress_line"]
+
+# Called after each process with (job, number of jobs done, number of jobs).
+Progress = Callable[[Job, int, int], None]
 
 PLAIN_LINES = 20  # of a whole run, where there is no terminal
 BAR_CELLS = 24
@@ -20,14 +23,17 @@ LINE_CHARS = 79  # a line that wraps cannot be wiped
 
 
 @contextmanager
-def progress_line(stream: TextIO) -> Iterator[Callable[[Job, int, int], None]]:
+def progress_line(stream: TextIO) -> Iterator[Progress]:
     """A function to call after each process with (job, done, total)."""
     start = time.monotonic()
     terminal = stream.isatty()
+    before: int | None = None  # what an earlier part of the run has done took none of this time
 
     def show(job: Job, done: int, total: int) -> None:
+        nonlocal before
+        before = max(done - 1, 0) if before is None else before
         elapsed_s = time.monotonic() - start
-        left_s = elapsed_s / done * (total - done) if done else None
+        left_s = elapsed_s / (done - before) * (total - done) if done > before else None
         line = _line(job, done, total, left_s)
         if terminal:
             whole = f"{_bar(done, total)} {line}"

@@ -1,125 +1,119 @@
 """Runs a plan: one process after the other, each on disk before the next one starts.
 
-A session is one run directory being filled, a round at a time: `run` takes all the rounds of the
+A session is one run directory being filled, a round at a time: `fill` takes all the rounds of the
 plan, a gate takes rounds until it has decided.
 """
 
 from __future__ import annotations
 
-import datetime
-import math
 import queue
-import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
 
-from allocphase.allocator import Allocator, resolve
-from allocphase.driver import Executor, Job, Outcome, Probe
-from allocphase.errors import AllocphaseError, UsageError
-from allocphase.machine import timed_cpus
-from allocphase.manifest import describe_run, describe_scenario
-from allocphase.plan import FLOOR, TIMED, Plan, Workload, process_count, round_jobs, untimed_jobs
-from allocphase.result import ProcessRecord, RunWriter, is_slow, ops_arrays
-from allocphase.scenario import Scenario, generate
-from allocphase.trace import write
+from allocphase import interruption
+from allocphase.begin import Begun, Request, begin
+from allocphase.driver import Executor, Job, Outcome
+from allocphase.durable import named_errors, require_room
+from allocphase.errors import AllocphaseError
+from allocphase.interruption import InterruptionError
+from allocphase.machine_lock import MachineLock
+from allocphase.plan import TIMED, process_count, round_jobs, untimed_jobs
+from allocphase.progress_line import Progress
+from allocphase.result import Event, ProcessRecord, RunWriter, is_slow, resume_command
+from allocphase.traces import remove_traces
 
-__all__ = ["Progress", "Request", "Session", "draw_seed", "run"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What the user asked for. `out`: the folder that run directories go into.
-
-    `quick`: short passes, for a first look; such a run is marked and never gated. A run that would
-    pass `time_budget_s` ends after a whole round, the first at the earliest. `only`: as in Plan.
-    """
-
-    allocators: Sequence[Allocator]
-    scenarios: Sequence[Scenario]
-    probes: Sequence[Probe]
-    rounds: int
-    seed: int
-    timeout_s: float
-    syscall_backend: str
-    out: Path
-    label: str
-    command: Sequence[str]
-    quick: bool = False
-    only: frozenset[tuple[str, str, str]] | None = None
-    time_budget_s: float = math.inf
+__all__ = ["Begun", "Progress", "Request", "Session", "begin", "draw_seed", "fill", "run"]
 
 
-# One warm pass of 4 ms instead of five of 20: a process is short, and its figure less steady.
-QUICK_OPTIONS = {"pass-ns": "4000000", "passes": "1"}
+# What a process leaves at most, but for what grows with the trace and is less than it.
+FILES_BYTES = 4 << 20
 
-# Called after each process with (job, number of jobs done, number of jobs).
-Progress = Callable[[Job, int, int], None]
+_Future: TypeAlias = "Future[tuple[Job, Outcome]]"
 
 
 class Session:
     """A run directory being filled. `path` is the directory, `plan` what is run into it.
 
-    Raises UsageError for scenarios that make no valid trace, AllocphaseError when out/ cannot be
-    written or the driver itself fails. What finished before that stays in the run directory.
+    A context: left without an exception, the run has ended as it should; left in any way, its
+    traces are gone and its locks are free. What finished stays in the run directory.
+
+    Every method raises AllocphaseError when the directory cannot be written or the driver itself
+    fails, and InterruptionError.
     """
 
-    def __init__(self, request: Request, executor: Executor, *, progress: Progress) -> None:
-        started = datetime.datetime.now(tz=datetime.UTC)
-        allocators = _with_floor(request)
-        self.path = _new_folder(request, started)
+    def __init__(self, begun: Begun, executor: Executor, *, progress: Progress) -> None:
+        self.path = begun.path
+        self.plan = begun.plan
         self._executor = executor
         self._progress = progress
-        self._writer = RunWriter(self.path)
-        self._done = 0
+        self._writer = RunWriter(begun.path)
+        self._lock = begun.lock
+        self._machine = MachineLock(begun.path)
+        self._finished = {record.id: record for record in begun.finished}
+        self._done = len(begun.finished)
+        self._total = process_count(begun.plan)
         self._slow: set[tuple[str, str]] = set()
-        workloads, entries = _write_traces(request.scenarios, self._writer)
-        self.plan = Plan(
-            allocators=allocators,
-            workloads=workloads,
-            probes=request.probes,
-            rounds=request.rounds,
-            seed=request.seed,
-            timeout_s=request.timeout_s,
-            cpus=timed_cpus(),
-            syscall_backend=request.syscall_backend,
-            driver_options=QUICK_OPTIONS if request.quick else {},
-            only=request.only,
-        )
-        self._total = process_count(self.plan)
-        self._writer.write_manifest(
-            describe_run(
-                self.plan,
-                started,
-                entries,
-                label=request.label,
-                command=request.command,
-                quick=request.quick,
-            )
-        )
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                remove_traces(self.path)  # first: nobody comes back to a run that has ended
+                self._writer.tell(Event.ENDED, f"{self._done} processes")
+        finally:
+            self.close()
+
+    @property
+    def waited_s(self) -> float:
+        """How long other runs had the machine, while this one waited to time."""
+        return self._machine.waited_s
 
     def run_round(self, round_index: int) -> list[ProcessRecord]:
-        """Runs one round to its end; returns its records, which are in the journal by then.
+        """Runs one round to its end; returns its new records, which are in the journal by then.
 
         The first round begins with what is not timed, as many processes at once as there are
         CPUs. Timed processes have the machine to themselves. A slow cell is left out of later
         rounds: what is a hundred times slower than the others needs no interval, and would take
-        the time that they do need.
+        the time that they do need. What an earlier part of the run has finished is not run again,
+        and decides the same.
         """
         records = self._run_untimed() if round_index == 0 else []
         for job in round_jobs(self.plan, round_index):
             cell = (job.allocator.name, job.scenario)
-            if cell in self._slow and round_index > 0:
+            record = self._finished.get(job.id)
+            if record is None and cell in self._slow and round_index > 0:
                 self._total -= 1
                 continue
-            outcome = self._executor.run(job)
-            records.append(self._keep(job, outcome))
-            if is_slow(outcome.result):
+            if record is None:
+                record = self._measure(job)
+                records.append(record)
+            if is_slow(record.result):
                 self._slow.add(cell)
         return records
+
+    def run_jobs(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
+        """Runs these, one at a time, whatever the plan says of them; their ids must be new."""
+        self._total = max(self._total, self._done + len(jobs))  # the plan may not know of them
+        return [self._measure(job) for job in jobs]
+
+    def close(self) -> None:
+        """Removes the traces, and lets others have the machine. May be called again."""
+        remove_traces(self.path)
+        self._machine.release()
+        self._lock.release()
 
     def _run_untimed(self) -> list[ProcessRecord]:
         """Each worker has a CPU of its own; the journal is written by this thread alone."""
@@ -131,13 +125,40 @@ class Session:
             first = idle.get()
             others = [cpu for cpu in job.cpus if cpu != first]
             try:
-                return job, self._executor.run(replace(job, cpus=(first, *others)))
+                return job, self._run(replace(job, cpus=(first, *others)))
             finally:
                 idle.put(first)
 
+        jobs = [job for job in untimed_jobs(self.plan) if job.id not in self._finished]
         with ThreadPoolExecutor(max_workers=len(self.plan.cpus)) as pool:
-            waiting = [pool.submit(run_on_idle_cpu, job) for job in untimed_jobs(self.plan)]
-            return [self._keep(*future.result()) for future in as_completed(waiting)]
+            waiting = [pool.submit(run_on_idle_cpu, job) for job in jobs]
+            try:
+                return [self._keep(*finished) for finished in _finished(waiting)]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _measure(self, job: Job) -> ProcessRecord:
+        if job.probe in TIMED:
+            self._have_the_machine()
+        return self._keep(job, self._run(job))
+
+    def _have_the_machine(self) -> None:
+        before = self._machine.problem
+        self._machine.acquire()
+        if self._machine.problem is not None and before is None:
+            reason = f"another run may have disturbed this one: {self._machine.problem}"
+            self._writer.tell(Event.UNLOCKED, reason)
+
+    def _run(self, job: Job) -> Outcome:
+        """On a full disk a process fails, and cannot even say why: the allocator is not blamed."""
+        interruption.check()
+        beside = job.trace.parent  # where an executor has its own files
+        with named_errors(beside):
+            outcome = self._executor.run(job)
+            if outcome.status != "ok":
+                require_room(beside, job.trace.stat().st_size + FILES_BYTES)
+        return outcome
 
     def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
         record = _record(job, outcome)
@@ -146,25 +167,54 @@ class Session:
         self._progress(job, self._done, self._total)
         return record
 
-    def close(self) -> None:
-        """Removes the traces: run.json can make them again, and they are the bulk of a run."""
-        for path in (self.path / "traces").iterdir():
-            path.unlink()
-        (self.path / "traces").rmdir()
-
 
 def run(request: Request, executor: Executor, *, progress: Progress) -> Path:
-    """Measures everything that was asked for; returns the run directory. Raises as Session."""
-    start = time.monotonic()
-    session = Session(request, executor, progress=progress)
-    for round_index in range(request.rounds):
-        round_start = time.monotonic()
+    """Measures everything that was asked for; returns the run directory. Raises as begin, fill."""
+    begun = begin(request)
+    fill(begun, executor, progress=progress)
+    return begun.path
+
+
+def fill(begun: Begun, executor: Executor, *, progress: Progress) -> None:
+    """Measures what a run directory lacks, all of it or until the time budget is spent.
+
+    Raises as Session; the message of an error says how to go on from what was finished.
+    """
+    if begun.ended:
+        begun.lock.release()
+        return
+    try:
+        with Session(begun, executor, progress=progress) as session:
+            _run_rounds(begun, session)
+    except InterruptionError:
+        raise
+    except AllocphaseError as error:
+        way_out = f"what is finished is kept, go on with `{resume_command(begun.path)}`"
+        raise AllocphaseError(f"{error}; {way_out}") from error
+
+
+def _run_rounds(begun: Begun, session: Session) -> None:
+    """An unbroken run stops where the next round would pass the budget; so does a resumed one."""
+    rounds_s = _spent_s(begun)
+    start_s = time.monotonic() - sum(rounds_s.values())
+    last_begun = max(rounds_s, default=0)
+    for round_index in range(begun.plan.rounds):
+        round_start_s = time.monotonic() - session.waited_s
         session.run_round(round_index)
-        now = time.monotonic()
-        if now - start + (now - round_start) > request.time_budget_s:
+        now_s = time.monotonic() - session.waited_s
+        round_s = now_s - round_start_s + rounds_s.get(round_index, 0.0)
+        over = now_s - start_s + round_s > begun.time_budget_s
+        if over and round_index >= last_begun:
             break
-    session.close()
-    return session.path
+
+
+def _spent_s(begun: Begun) -> dict[int, float]:
+    """By round, how long its finished processes took, as far as the journal knows."""
+    spent: dict[int, float] = {}
+    for record in begun.finished:
+        side_by_side = 1 if record.probe in TIMED else len(begun.plan.cpus)
+        spent[record.round] = spent.get(record.round, 0.0) + record.wall_s / side_by_side
+    return spent
 
 
 def draw_seed() -> int:
@@ -172,48 +222,20 @@ def draw_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def _with_floor(request: Request) -> tuple[Allocator, ...]:
-    """Every timed figure has the null allocator's beside it."""
-    chosen = tuple(request.allocators)
-    if any(not a.correct for a in chosen) or not set(TIMED) & set(request.probes):
-        return chosen
-    if any(a.name == FLOOR for a in chosen):
-        raise UsageError(f"allocator {FLOOR!r} is the floor: give yours another NAME")
-    return (*resolve(FLOOR), *chosen)
-
-
-def _new_folder(request: Request, started: datetime.datetime) -> Path:
-    """A folder of its own for each run, also for two that start in one second."""
-    stem = started.strftime("%Y%m%d-%H%M%S")
-    label = re.sub(r"[^\w.-]+", "-", request.label).strip("-") or "run"
-    for attempt in range(100):
-        suffix = f"-{attempt}" if attempt else ""
-        folder = request.out / f"{stem}-{label}{suffix}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
+def _finished(waiting: Sequence[_Future]) -> Iterator[tuple[Job, Outcome]]:
+    """What comes of the futures; after the first error only what was under way, then the error."""
+    failed: AllocphaseError | None = None
+    for future in as_completed(waiting):
+        if future.cancelled():
             continue
-        except OSError as error:
-            raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
-        return folder
-    raise AllocphaseError(f"{request.out}: a hundred runs named {stem}-{label} already")
-
-
-def _write_traces(
-    scenarios: Sequence[Scenario], writer: RunWriter
-) -> tuple[list[Workload], list[dict[str, object]]]:
-    traces = writer.path / "traces"
-    traces.mkdir()
-    workloads: list[Workload] = []
-    entries: list[dict[str, object]] = []
-    for index, chosen in enumerate(scenarios):
-        made = generate(chosen)
-        path = traces / f"{index}.trace"
-        digest = write(made, path)
-        writer.write_operations(index, ops_arrays(made.ops, made.threads["op_count"]))
-        workloads.append(Workload(name=chosen.name, trace=path, threads=len(made.threads)))
-        entries.append(describe_scenario(chosen, made, digest=digest))
-    return workloads, entries
+        try:
+            yield future.result()
+        except AllocphaseError as error:
+            failed = failed or error
+            for other in waiting:
+                other.cancel()
+    if failed is not None:
+        raise failed
 
 
 def _record(job: Job, outcome: Outcome) -> ProcessRecord:

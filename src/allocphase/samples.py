@@ -5,21 +5,22 @@ A finished process leaves arrays; the run keeps them in one .npz a process, with
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.archive import Arrays, read_archive
 from allocphase.errors import AllocphaseError
 
 __all__ = [
     "BUCKETS",
     "CHECKPOINT",
     "FAULT_EVENT",
+    "KIND_NAMES",
     "OUTLIER",
+    "RAW_OPS",
     "SLOW_CALL",
     "SYSCALL_EVENT",
     "Arrays",
@@ -28,8 +29,6 @@ __all__ = [
     "read_driver_files",
     "save_arrays",
 ]
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 # driver/syscalls.h: struct syscall_event
 SYSCALL_EVENT = np.dtype([("op", "<u4"), ("thread", "<u2"), ("number", "<u2")])
@@ -53,8 +52,23 @@ SLOW_CALL = np.dtype([("op", "<u8"), ("faults", "<u4"), ("sleeps", "<u2"), ("pre
 PART_BITS = 5
 PARTS = 1 << PART_BITS
 BUCKETS = (32 - PART_BITS + 1) * PARTS
-KINDS = 8
 SIZE_CLASSES = 33
+
+# driver/trace.h: enum trace_kind; and the free of what another thread used last.
+KIND_NAMES = (
+    "malloc",
+    "calloc",
+    "realloc",
+    "aligned_alloc",
+    "free",
+    "free_foreign",
+    "write",
+    "free_remote",
+)
+KINDS = len(KIND_NAMES)
+
+# driver/options.c: the longest trace of which every latency is kept.
+RAW_OPS = 4_000_000
 
 
 def bucket_midpoints() -> npt.NDArray[np.float64]:
@@ -71,7 +85,8 @@ def read_driver_files(folder: Path) -> Arrays:
     """Whatever the driver left in `folder`, by name. Raises AllocphaseError for a torn file.
 
     `call_ticks`, `touch_ticks`: shape (ops,). `call_histogram`, `touch_histogram`: shape (kinds,
-    size classes, buckets). `outliers`, `slow`, `syscalls`, `checkpoints`, `faults`: records.
+    size classes, buckets); `thread_histogram`: shape (threads, buckets), of calls of any kind.
+    `outliers`, `slow`, `syscalls`, `checkpoints`, `faults`: records.
     """
     arrays: Arrays = {}
     if (latency := _read(folder / "latency.bin", np.dtype("<u4"))) is not None:
@@ -79,6 +94,8 @@ def read_driver_files(folder: Path) -> Arrays:
     if (counts := _read(folder / "histogram.bin", np.dtype("<u8"))) is not None:
         shape = (2, KINDS, SIZE_CLASSES, BUCKETS)
         arrays["call_histogram"], arrays["touch_histogram"] = counts.reshape(shape)
+    if (counts := _read(folder / "thread_histogram.bin", np.dtype("<u8"))) is not None:
+        arrays["thread_histogram"] = counts.reshape(-1, BUCKETS)
     for name, dtype in _RECORDS.items():
         if (records := _read(folder / f"{name}.bin", dtype)) is not None:
             arrays[name] = records
@@ -109,10 +126,24 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # its allow_pickle keyword
 
 
-def load_arrays(path: Path) -> Arrays:
-    """Raises AllocphaseError when the file is torn or holds objects."""
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise AllocphaseError(f"{path}: not a sample file: {error}") from error
+def load_arrays(path: Path, *, operations: int = RAW_OPS) -> Arrays:
+    """The arrays in a file of a run whose longest trace has that many operations.
+
+    Raises AllocphaseError when the file is torn, holds what no process leaves, or more of it.
+    """
+    max_bytes = operations * OPERATION_BYTES + LOG_BYTES
+    return read_archive(path, known=_DTYPES, max_bytes=max_bytes)
+
+
+# Of each operation: its two latencies, or its kind, size, thread and rank.
+OPERATION_BYTES = 11
+# All that does not grow with the trace: the driver's logs at their capacities, and histograms.
+LOG_BYTES = 128 << 20
+_DTYPES = {
+    **_RECORDS,
+    **dict.fromkeys(("call_ticks", "touch_ticks", "size", "op"), np.dtype("<u4")),
+    **dict.fromkeys(("call_histogram", "touch_histogram", "thread_histogram"), np.dtype("<u8")),
+    "kind": np.dtype("u1"),
+    "thread": np.dtype("<u2"),
+    "thread_ops": np.dtype("<i8"),
+}

@@ -6,7 +6,7 @@ that a reader of a result needs, and nothing in it is ignored.
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -17,7 +17,8 @@ import numpy as np
 
 from allocphase import data
 from allocphase.completion import complete
-from allocphase.errors import UsageError, unknown
+from allocphase.documents import read_toml
+from allocphase.errors import UsageError, shown, unknown
 from allocphase.families import FAMILIES, Family, ParameterError, Value
 from allocphase.layout import Touch, Trace
 
@@ -35,6 +36,11 @@ _KEYS: dict[str, type] = {
     "parameters": dict,
 }
 _OPTIONAL = {"default", "parameters"}
+
+# A trace file of 4 GiB.
+MAX_OPERATIONS = 1 << 28
+# What making a trace takes at least, the file in the page cache included.
+BYTES_PER_OPERATION = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +80,10 @@ class Scenario:
 
 def load(path: Path) -> Scenario:
     """The scenario in a TOML file. Raises UsageError with the file, the key and the reason."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: not a TOML file: {error}") from error
+    values = read_toml(path)
     _check_keys(path, values)
+    if not path.stem.isprintable():
+        raise UsageError(f"{str(path)!r}: its name cannot be printed")
     family = FAMILIES.get(values["family"])
     if family is None:
         raise UsageError(unknown(f"{path}: family", values["family"], FAMILIES))
@@ -129,12 +131,27 @@ def generate(scenario: Scenario) -> Trace:
     Raises UsageError when the parameters make no valid trace.
     """
     family = FAMILIES[scenario.family]
+    parameters = family.parameters(**scenario.parameters)
+    _check_length(scenario.name, family.most_operations(parameters))
     rng = np.random.Generator(np.random.PCG64(scenario.seed))
     try:
-        draft = family.draft(family.parameters(**scenario.parameters), rng)
+        draft = family.draft(parameters, rng)
         return complete(draft, touch=scenario.touch)
     except (ParameterError, UsageError) as error:
         raise UsageError(f"scenario {scenario.name}: {error}") from error
+    except MemoryError:
+        raise UsageError(f"scenario {scenario.name}: there is no memory for its trace") from None
+
+
+def _check_length(name: str, most: int) -> None:
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    allowed = min(MAX_OPERATIONS, memory_bytes // BYTES_PER_OPERATION)
+    if most > allowed:
+        raise UsageError(
+            f"scenario {name}: its parameters make up to {most:,} operations;"
+            f" this machine's memory allows {allowed:,}, and no trace has more than"
+            f" {MAX_OPERATIONS:,}"
+        )
 
 
 def _check_keys(path: Path, values: Mapping[str, Any]) -> None:
@@ -143,7 +160,7 @@ def _check_keys(path: Path, values: Mapping[str, Any]) -> None:
             raise UsageError(unknown(f"{path}: key", key, _KEYS))
         if type(value) is not _KEYS[key]:
             kind = {str: "a string", int: "an integer", bool: "true or false", dict: "a table"}
-            raise UsageError(f"{path}: {key}: must be {kind[_KEYS[key]]}, not {value!r}")
+            raise UsageError(f"{path}: {key}: must be {kind[_KEYS[key]]}, not {shown(value)}")
         if value == "":
             raise UsageError(f"{path}: {key}: is empty")
     for key in _KEYS:

@@ -2,17 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
+from allocphase.begin import Request
 from allocphase.driver import Probe
-from allocphase.errors import UsageError
+from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.runner import draw_seed
 from allocphase.scenario import Scenario
-from allocphase.sweep import parse_sweep
 
-__all__ = ["chosen_allocators", "chosen_scenarios", "default_cells"]
+__all__ = ["chosen_allocators", "chosen_scenarios", "default_cells", "requested"]
+
+QUICK_PROBES = tuple(probe for probe in Probe if probe is not Probe.VERIFY)
+QUICK_ROUNDS = 2
+
+
+def requested(
+    options: Mapping[str, Any], *, command: Sequence[str], say: Callable[[str], None]
+) -> Request:
+    """The request that the options of `allocphase run` come to, by their names there.
+
+    Raises UsageError, and NothingMeasuredError where all that was named is the floor.
+    """
+    chosen = chosen_allocators(options["allocators"], say=say)
+    wanted = chosen_scenarios(options["scenarios"], sweep=options["sweep"])
+    if not any(found.correct for found in chosen):
+        names = ", ".join(found.name for found in chosen)
+        raise NothingMeasuredError(
+            f"{names} is the floor, which every timed run has beside its cells, and no cell "
+            "itself: name an allocator to measure, such as -a libc"
+        )
+    quick = options["quick"]
+    probes = [Probe(name) for name in options["probes"]]
+    return Request(
+        allocators=chosen,
+        scenarios=wanted,
+        probes=probes or (QUICK_PROBES if quick else tuple(Probe)),
+        rounds=min(options["rounds"], QUICK_ROUNDS) if quick else options["rounds"],
+        quick=quick,
+        time_budget_s=options["time_budget"] or math.inf,
+        seed=draw_seed() if options["seed"] is None else options["seed"],
+        timeout_s=options["timeout"],
+        syscall_backend=options["syscall_backend"],
+        out=options["out"],
+        label=options["label"],
+        command=command,
+        only=None if options["allocators"] else default_cells(chosen, wanted),
+    )
 
 
 def chosen_allocators(specs: Sequence[str], *, say: Callable[[str], None]) -> list[Allocator]:
@@ -38,6 +78,8 @@ def chosen_scenarios(specs: Sequence[str], *, sweep: str | None = None) -> list[
     """What was named, or the default set; each at every value of a sweep. Raises UsageError."""
     found = [chosen for spec in specs or ["default"] for chosen in scenario.resolve(spec)]
     if sweep is not None:
+        from allocphase.sweep import parse_sweep  # with pandas, which a run can start without
+
         key, values = parse_sweep(sweep)
         found = [chosen.with_parameters({key: value}) for chosen in found for value in values]
     _refuse_twins("scenario", [chosen.name for chosen in found])

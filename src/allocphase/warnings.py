@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from allocphase.disturbance import DISTURBANCE, Disturbance
 from allocphase.result import ProcessRecord, is_slow
 
 __all__ = ["cell_warnings"]
 
 # A process of some 150 ms that was put aside more often than a scheduler's tick explains.
 SWITCHES_PER_PROCESS = 100
+# Three ticks of the kernel's clock: less cannot be told from its rounding.
+LEAST_S = 0.03
+# Rates of an idle machine differ by less, from one process to the next.
+CLOCK_SPREAD = 0.05
+# Key of a Disturbance, from where on it is told, whether that is a share of the time, the words.
+_DISTURBANCES = (
+    ("others_s", 0.25, True, "load: other processes used up to {most} of a CPU meanwhile"),
+    ("steal_s", 0.02, True, "steal: the hypervisor took up to {most} of a CPU for other guests"),
+    ("stalled_s", 0.01, True, "memory: something waited for memory up to {most} of the time"),
+    ("swapped_pages", 0.0, False, "swap: the machine swapped up to {most} pages meanwhile"),
+    ("throttles", 0.0, False, "heat: the CPU was throttled up to {most} times meanwhile"),
+    ("suspended_s", 0.1, False, "suspension: the machine slept for up to {most} s meanwhile"),
+)
 
 
 def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) -> list[str]:
@@ -20,6 +34,8 @@ def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) 
         *_emulated(good),
         *_locked(good),
         *_slow(good),
+        *_lacking(good),
+        *_interrupted(good),
         *_disturbed(good),
         *_floor(metrics),
         *_lost(good),
@@ -45,7 +61,19 @@ def _locked(records: Sequence[ProcessRecord]) -> list[str]:
     return ["not thread-safe: every call went through one lock of the driver"] * locked
 
 
-def _disturbed(records: Sequence[ProcessRecord]) -> list[str]:
+def _lacking(records: Sequence[ProcessRecord]) -> list[str]:
+    """What the driver was not allowed, and under which probes."""
+    probes: dict[str, list[str]] = {}
+    for record in records:
+        for text in record.result.get("lacks", []):
+            probes.setdefault(text, []).append(record.probe)
+    return [
+        f"not to be had here: {text} ({', '.join(sorted(set(found)))})"
+        for text, found in sorted(probes.items())
+    ]
+
+
+def _interrupted(records: Sequence[ProcessRecord]) -> list[str]:
     switches = [
         r.result.get("usage", {}).get("involuntary_switches", 0)
         for r in records
@@ -54,6 +82,53 @@ def _disturbed(records: Sequence[ProcessRecord]) -> list[str]:
     if not switches or max(switches) <= SWITCHES_PER_PROCESS:
         return []
     return [f"a timed process was interrupted {max(switches)} times: the machine was not idle"]
+
+
+def _disturbed(records: Sequence[ProcessRecord]) -> list[str]:
+    """What the harness saw of the machine while these processes were timed."""
+    seen = [found for r in records if (found := r.result.get(DISTURBANCE))]
+    lines = [
+        line
+        for key, threshold, scale, text in _DISTURBANCES
+        if (line := _by_share(seen, key, threshold=threshold, scale=scale, text=text))
+    ]
+    return lines + _clock_rates(seen) + _traced(records)
+
+
+def _by_share(
+    seen: Sequence[Disturbance], key: str, *, threshold: float, scale: bool, text: str
+) -> str | None:
+    """One line about the processes in which the figure passes its threshold."""
+    values = [float(one.get(key) or 0.0) for one in seen]
+    spans = [float(one.get("span_s") or 0.0) if scale else 1.0 for one in seen]
+    shares = [value / span if span else 0.0 for value, span in zip(values, spans, strict=True)]
+    hit = [
+        share
+        for share, value in zip(shares, values, strict=True)
+        if share > threshold and (not scale or value >= LEAST_S)
+    ]
+    if not hit:
+        return None
+    most = f"{100 * max(hit):.0f}%" if scale else f"{max(hit):g}"
+    return f"{text.format(most=most)} ({len(hit)} of {len(seen)} timed processes)"
+
+
+def _clock_rates(seen: Sequence[Disturbance]) -> list[str]:
+    rates = [float(rate) for one in seen if (rate := one.get("clock_khz"))]
+    if not rates or min(rates) >= (1.0 - CLOCK_SPREAD) * max(rates):
+        return []
+    low, high = min(rates) / 1e6, max(rates) / 1e6
+    return [
+        f"the CPU's clock ran at {low:.2f} GHz after one timed process, {high:.2f} after another"
+    ]
+
+
+def _traced(records: Sequence[ProcessRecord]) -> list[str]:
+    """As the driver says of itself; its own tracer, which counts system calls, is gone by then."""
+    traced = sum(bool(r.result.get("tracer_pid")) for r in records)
+    if not traced:
+        return []
+    return [f"a debugger or tracer was attached to {traced} of {len(records)} processes"]
 
 
 def _floor(metrics: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from allocphase.frames import Run, load
+from allocphase.report import render
 from tests.browser.conftest import OpenPage
+from tests.golden.synthetic import write_run
 
 
 def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, swept_report: Path) -> None:
@@ -22,9 +27,40 @@ def test_threads_are_told_apart(open_page: OpenPage, swept_report: Path) -> None
     page = open_page(path=swept_report)
     table = page.locator("table.threads")
     assert table.count() == 1
-    assert table.locator("thead th").all_inner_texts() == ["allocator", "thread 0", "thread 1"]
-    row = table.locator("tbody tr").filter(has_text="phase2").first
-    assert row.locator("td").first.inner_text().endswith(", 800")
+    heads = [text.strip() for text in table.locator("thead th").all_inner_texts()]
+    rows = table.locator("tbody tr").filter(has=page.get_by_text("phase2", exact=True))
+    first, second = (
+        dict(zip(heads[1:], rows.nth(thread).locator("td").all_inner_texts(), strict=True))
+        for thread in (0, 1)
+    )
+    assert (first["thread"], first["operations"], first["time/op"]) == ("0", "800", "2.00 µs")
+    assert (second["time/op"], second["system calls"]) == ("4.00 µs", "800")
+    assert (first["remote frees"], second["remote frees"]) == ("-", "800")
+    assert (first["malloc p50"], second["malloc p50"]) == ("2.03 µs", "-")
+
+
+def test_each_allocator_s_slow_calls_are_told_by_cause(
+    open_page: OpenPage, report: Path, run: Run
+) -> None:
+    page = open_page(path=report)
+    table = page.locator("table.why").first
+    row = table.locator("tbody tr").filter(has=page.get_by_text("libc", exact=True))
+    cell = next(c for c in run.cell_list if c["allocator"] == "libc")
+    shares = cell["metrics"]["outlier_causes"]["p99"]
+    told = row.locator("td").first.inner_text()
+    assert f"{shares['page_fault']:.0%} page fault, {shares['neither']:.0%} neither" in told
+    widths = [float(r.get_attribute("width") or 0) for r in row.locator("rect").all()]
+    assert widths[0] / sum(widths[:2]) == pytest.approx(shares["page_fault"], abs=1e-3)
+    assert "46.1x" in row.locator("td.cost").nth(1).inner_text()
+
+
+def test_a_partial_run_says_so_among_the_warnings(open_page: OpenPage, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "partial", scenarios={"keep": 240}, processes=999)
+    page = open_page(path=render(load(folder)))
+    done = len(load(folder).records)
+    notes = page.locator("#verdict .doubt").all_inner_texts()
+    assert any(f"partial: {done} of 999 processes" in note for note in notes)
+    assert "partial" in folder.joinpath("report.md").read_text(encoding="utf-8")
 
 
 def test_claims_stand_with_verdict_evidence_and_thesis(

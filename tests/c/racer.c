@@ -3,7 +3,9 @@
  * Each thread bumps through a region of its own and frees by writing into the
  * block. So whatever order there is between an allocation on one thread and a
  * use or free on another is the driver's hand-over alone, and a thread sanitizer
- * that sees none reports a race.
+ * that sees none reports a race. SHARED: all threads bump through one region, and
+ * the table does not say that it is thread-safe, so that the order is the driver's
+ * lock alone.
  */
 #include <stdint.h>
 #include <sys/mman.h>
@@ -12,8 +14,16 @@
 
 #define REGION ((size_t)64 << 20)
 
-static _Thread_local char *next;
-static _Thread_local size_t left;
+#ifdef SHARED
+#define OWNER static
+#define FLAGS 0
+#else
+#define OWNER static _Thread_local
+#define FLAGS ALLOCPHASE_THREAD_SAFE
+#endif
+
+OWNER char *next;
+OWNER size_t left;
 
 static int init(const struct allocphase_config *config) {
   (void)config;
@@ -41,7 +51,7 @@ static void give(void *block) { *(uint64_t *)block = UINT64_MAX; }
 
 static const struct allocphase_allocator table = {
     .abi_version = ALLOCPHASE_ABI_VERSION,
-    .flags = ALLOCPHASE_THREAD_SAFE,
+    .flags = FLAGS,
     .init = init,
     .fini = fini,
     .malloc = take,

@@ -1,5 +1,6 @@
 /* spin: malloc takes at least `malloc_ns`, free at least `free_ns`, and the malloc
- * of a size above 1,000 bytes ten times as long. */
+ * of a size above 1,000 bytes ten times as long. It makes no system call and never
+ * sleeps. LOCKED: it does not say that it is thread-safe. */
 #include "arena.h"
 
 #include <time.h>
@@ -38,7 +39,9 @@ static void spin_free(void *old) {
 
 static const struct allocphase_allocator table = {
     .abi_version = ALLOCPHASE_ABI_VERSION,
+#ifndef LOCKED
     .flags = ALLOCPHASE_THREAD_SAFE,
+#endif
     .init = spin_init,
     .fini = spin_fini,
     .malloc = spin_malloc,

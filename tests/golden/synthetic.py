@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from allocphase.claims import Finding, Judged, Section, Verdict, write_section
 from allocphase.result import ProcessRecord, RunWriter
@@ -18,8 +19,11 @@ from allocphase.samples import (
     BUCKETS,
     CHECKPOINT,
     FAULT_EVENT,
+    KIND_NAMES,
     KINDS,
+    OUTLIER,
     SIZE_CLASSES,
+    SLOW_CALL,
     SYSCALL_EVENT,
     Arrays,
 )
@@ -30,6 +34,7 @@ MARKUP = "<i>markup</i> & |pipe|"
 # ns per op of each allocator; the floor and one that crashes among them.
 TIMES_NS = {"libc": 20.0, "phase2": 2000.0, "phase21": 60.0, "fast": 10.0, MARKUP: 30.0}
 FLOOR = "null"
+MALLOC, FREE, FREE_REMOTE = (KIND_NAMES.index(n) for n in ("malloc", "free", "free_remote"))
 # In names of scenarios: a level of a sweep, and the one level that has two threads.
 _LEVEL, _THREADED = "?live=", "=400"
 SCENARIOS = {"keep": 400, "<script>alert(1)</script>": 240}
@@ -41,13 +46,19 @@ def write_run(
     times_ns: Mapping[str, float] = TIMES_NS,
     scenarios: Mapping[str, int] = SCENARIOS,
     label: str = "golden <run>",
+    processes: int | None = None,
 ) -> Path:
-    """Writes the run into `path` and returns it. scenarios: operations by name."""
+    """Writes the run into `path` and returns it. scenarios: operations by name.
+
+    processes: how many were planned, of a run that stopped before it had all of them.
+    """
     writer = RunWriter(path)
-    writer.write_manifest(_manifest(label, [FLOOR, *times_ns], scenarios))
+    manifest = _manifest(label, [FLOOR, *times_ns], scenarios)
+    if processes is not None:
+        manifest["plan"] |= {"processes": processes, "resumable": True}
+    writer.write_manifest(manifest)
     for index, (name, operations) in enumerate(scenarios.items()):
-        threads = 1 + name.endswith(_THREADED)
-        writer.write_operations(index, _operations(operations, threads))
+        writer.write_operations(index, _operations(operations, _threads(name)))
         for record, arrays in _processes(index, name, operations, times_ns):
             writer.add(record, arrays)
     return path
@@ -150,7 +161,7 @@ def _scenario(name: str, operations: int) -> dict[str, Any]:
         "parameters": {"live": int(name.partition("=")[2])} if _LEVEL in name else {},
         "digest": "1" * 64,
         "operations": operations,
-        "threads": 1 + name.endswith(_THREADED),
+        "threads": _threads(name),
         "operation_counts": {"malloc": operations // 2, "free": operations // 2},
         "build_operations": 0,
         "peak_live_bytes": 100 * operations,
@@ -159,11 +170,14 @@ def _scenario(name: str, operations: int) -> dict[str, Any]:
 
 
 def _operations(count: int, threads: int) -> Arrays:
-    """The first half allocates, the second frees; each is a thread's where there are two."""
-    half = count // 2
+    """The first half allocates, the second frees; each is a thread's where there are two.
+
+    The second thread then frees what the first one used last.
+    """
+    half, free = count // 2, FREE if threads == 1 else FREE_REMOTE
     rank = np.arange(count) % (count // threads)
     return {
-        "kind": np.repeat([0, 4], half).astype(np.uint8),
+        "kind": np.repeat([MALLOC, free], half).astype(np.uint8),
         "size": np.concatenate([16 + np.arange(half) % 300, np.zeros(half)]).astype(np.uint32),
         "thread": (np.arange(count) // (count // threads)).astype(np.uint16),
         "op": rank.astype(np.uint32),
@@ -180,8 +194,9 @@ def _processes(
                 if counted and (round_index or allocator == FLOOR):
                     continue
                 number = ((scenario * ROUNDS + round_index) * 16 + place) * 4 + order
+                time_ns = _time_ns(allocator, name, times_ns)
                 result, arrays = _probe(
-                    probe, allocator, round_index, count, _time_ns(allocator, name, times_ns)
+                    probe, allocator, round_index, count, time_ns, threads=_threads(name)
                 )
                 yield _record(number, round_index, allocator, name, probe, result), arrays
 
@@ -209,8 +224,12 @@ def _record(
     )
 
 
+def _threads(scenario: str) -> int:
+    return 1 + scenario.endswith(_THREADED)
+
+
 def _probe(
-    probe: str, allocator: str, round_index: int, count: int, time_ns: float
+    probe: str, allocator: str, round_index: int, count: int, time_ns: float, *, threads: int
 ) -> tuple[dict[str, Any], Arrays]:
     result: dict[str, Any] = {
         "operations": count,
@@ -224,16 +243,22 @@ def _probe(
             * (1 + 0.01 * (round_index - 2))
             * (2 if round_index == 4 and time_ns == 10 else 1)
         )
-        result["throughput"] = {"cold_ns_per_op": 2 * value, "warm_ns_per_op": [value] * 5}
+        result["throughput"] = {
+            "cold_ns_per_op": 2 * value,
+            "warm_ns_per_op": [value] * 5,
+            "thread_ns_per_op": [value, 2 * value] if threads > 1 else [],
+        }
         return result, {}
     if probe == "latency":
-        return result, _latency(allocator, round_index, count, time_ns)
+        return result, _latency(allocator, round_index, count, time_ns, threads=threads)
     if probe == "syscalls":
-        return _syscalls(result, allocator, count)
+        return _syscalls(result, allocator, count, threads=threads)
     return _memory(result, allocator, count)
 
 
-def _latency(allocator: str, round_index: int, count: int, time_ns: float) -> Arrays:
+def _latency(
+    allocator: str, round_index: int, count: int, time_ns: float, *, threads: int
+) -> Arrays:
     index = np.arange(count)
     # Knuth's multiplicative hash stands for chance; its inverse gives the tail of a Pareto law.
     chance = (index + 97 * round_index) * 2654435761 % 2**32 / 2**32
@@ -241,27 +266,63 @@ def _latency(allocator: str, round_index: int, count: int, time_ns: float) -> Ar
     if allocator == "phase21":
         ticks = ticks + 2 * (index % (count // 2))
     ticks[index % 97 == 41] *= 50
-    if allocator == "fast":  # a long trace, whose samples are histograms
-        counts = np.zeros((KINDS, SIZE_CLASSES, BUCKETS), dtype=np.uint64)
-        for kind, part in ((0, ticks[: count // 2]), (4, ticks[count // 2 :])):
-            counts[kind, 5] = np.bincount(part.astype(int) % 64, minlength=BUCKETS)
-        return {"call_histogram": counts, "touch_histogram": np.zeros_like(counts)}
+    if allocator == "fast":
+        return _counted(ticks.astype(int) % 64, threads=threads)
     touch = np.full(count, 5, dtype=np.uint32)
-    return {"call_ticks": ticks.astype(np.uint32), "touch_ticks": touch}
+    return {
+        "call_ticks": ticks.astype(np.uint32),
+        "touch_ticks": touch,
+        "slow": _slow(allocator, np.flatnonzero(index % 97 == 41)),
+    }
 
 
-def _syscalls(result: dict[str, Any], allocator: str, count: int) -> tuple[dict[str, Any], Arrays]:
+def _slow(allocator: str, spikes: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
+    """What happened in the spikes: libc faults in each, phase21 sleeps or is put aside."""
+    slow = np.zeros(spikes.size, dtype=SLOW_CALL)
+    slow["op"] = spikes
+    slow["faults"] = allocator == "libc"
+    slow["sleeps"] = (allocator == "phase21") & (spikes % 2 == 0)
+    slow["preemptions"] = (allocator == "phase21") & (spikes % 2 == 1)
+    return slow[: spikes.size if allocator in ("libc", "phase21") else 0]
+
+
+def _counted(ticks: npt.NDArray[np.int64], *, threads: int) -> Arrays:
+    """As of a long trace: histograms, and the slowest calls one by one. All ticks are below 64."""
+    counts = np.zeros((KINDS, SIZE_CLASSES, BUCKETS), dtype=np.uint64)
+    halves = np.split(ticks, 2)
+    kinds = (MALLOC, FREE if threads == 1 else FREE_REMOTE)
+    for kind, part in zip(kinds, halves, strict=True):
+        counts[kind, 5] = np.bincount(part, minlength=BUCKETS)
+    slowest = np.flatnonzero(ticks >= 60)
+    outliers = np.zeros(slowest.size, dtype=OUTLIER)
+    outliers["op"], outliers["ticks"], outliers["size"] = slowest, ticks[slowest], 32
+    outliers["kind"] = np.where(slowest < ticks.size // 2, *kinds)
+    outliers["thread"] = slowest * threads // ticks.size
+    by_thread = [np.bincount(part, minlength=BUCKETS) for part in np.split(ticks, threads)]
+    return {
+        "call_histogram": counts,
+        "touch_histogram": np.zeros_like(counts),
+        "thread_histogram": np.array(by_thread, dtype=np.uint64),
+        "outliers": outliers,
+    }
+
+
+def _syscalls(
+    result: dict[str, Any], allocator: str, count: int, *, threads: int
+) -> tuple[dict[str, Any], Arrays]:
     half = count // 2
     makes = allocator == "phase2"
     events = np.zeros(count if makes else 1, dtype=SYSCALL_EVENT)
-    events["op"] = np.arange(events.size)
-    events["number"] = np.where(events["op"] < half, 9, 11) if makes else 12
+    places = np.arange(events.size)
+    events["thread"], events["op"] = np.divmod(places, count // threads)
+    events["number"] = np.where(places < half, 9, 11) if makes else 12
     result["syscalls"] = {
         "backend": "dispatch",
         "init": {"mmap": 1} if allocator.startswith("phase") else None,
         "operation": {"mmap": half, "munmap": half} if makes else {"brk": 1},
         "teardown": {"munmap": 1} if allocator.startswith("phase") else None,
         "numbers": {"9": "mmap", "11": "munmap", "12": "brk"},
+        "thread_calls": np.bincount(events["thread"], minlength=threads).tolist(),
         "events": events.size,
         "events_dropped": 0,
     }
@@ -283,7 +344,10 @@ def _memory(result: dict[str, Any], allocator: str, count: int) -> tuple[dict[st
         "peak_live_bytes": peak,
         "peak_mapped_bytes": peak * factor,
         "peak_rss_bytes": peak * factor,
-        "rss_after_free_bytes": 0,
+        "rss_after_free_bytes": peak // 4,
+        "mapped_after_free_bytes": peak,
+        "rss_after_teardown_bytes": 0 if allocator.startswith("phase") else None,
+        "mapped_after_teardown_bytes": 4096 if allocator.startswith("phase") else None,
         "call_faults": 3,
         "touch_faults": 9,
         "fault_events_dropped": 0,

@@ -18,7 +18,7 @@ from allocphase.frames import Run
 from allocphase.report import figure_names, render_figure
 from tests.golden.conftest import HERE, UPDATE
 
-FIGURES = ("time-per-op", "syscalls", "memory", "timeline-keep", "percentiles-keep")
+FIGURES = ("time-per-op", "syscalls", "causes", "memory", "timeline-keep", "percentiles-keep")
 SHRINK = 4
 # Of 255: what differs by more than the first is a difference, and few pixels may differ so.
 TOLERANCE, SHARE = 30, 0.002
@@ -73,5 +73,5 @@ def test_an_unknown_figure_or_format_is_a_usage_error_that_names_the_nearest(run
 
 def test_every_name_that_is_offered_can_be_drawn(swept: Run) -> None:
     names = figure_names(swept)
-    assert len(set(names)) == len(names) == 3 + 1 + 2 * 3
+    assert len(set(names)) == len(names) == 4 + 1 + 2 * 3
     assert all(render_figure(swept, name).exists() for name in names)

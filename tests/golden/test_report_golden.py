@@ -63,7 +63,13 @@ def test_the_page_forbids_the_network_and_names_no_host(report: Path) -> None:
 
 def test_every_figure_is_written_as_a_picture(report: Path) -> None:
     pictures = sorted(path.name for path in (report.parent / "figures").glob("*.png"))
-    assert {"memory.png", "syscalls.png", "time-per-op.png", "timeline-keep.png"} <= set(pictures)
+    assert {
+        "causes.png",
+        "memory.png",
+        "syscalls.png",
+        "time-per-op.png",
+        "timeline-keep.png",
+    } <= set(pictures)
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in pictures)
 
 

@@ -54,7 +54,7 @@ def test_the_guides_folders_are_what_the_collection_reads(tmp_path: Path) -> Non
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "allocator.toml").write_text(text, encoding="utf-8")
-        found = allocator._load(folder / "allocator.toml")
+        found = allocator.load(folder / "allocator.toml")
         assert found.name == str(number)
         assert found.title
 

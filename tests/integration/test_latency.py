@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from allocphase import scenario, trace
 from allocphase.driver import Outcome, Probe
-from allocphase.layout import Kind, Touch
-from allocphase.samples import bucket_midpoints
+from allocphase.layout import Kind, Touch, kind_of
+from allocphase.samples import KIND_NAMES, bucket_midpoints
+from tests.conftest import Needs
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins, plugin
 from tests.support.traces import Op, batch, free, malloc, write_trace
@@ -170,6 +174,101 @@ def test_samples_of_threads_lie_thread_after_thread(
     calls = counted.arrays["call_histogram"].sum(axis=(1, 2))
     assert calls[[Kind.MALLOC, Kind.FREE]].tolist() == [60, 60]
     assert counted.arrays["touch_histogram"].sum() == 60
+
+
+# ---- Threads -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "xmalloc?batches=6&batch_objects=50&queued=2",
+        "larson?slots=40&replacements=500&generations=3",
+        "mstress?rounds=2&scale=5",
+        "rptest-even?loops=20",
+    ],
+)
+def test_frees_of_what_another_thread_used_last_are_counted_apart(
+    driver: Driver, plugins: Plugins, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "t"
+    made = scenario.generate(scenario.resolve(name)[0])
+    trace.write(made, path)
+    outcome = driver.measure(Probe.LATENCY, path, plugin(plugins("libc")), **HISTOGRAM)
+    calls = outcome.arrays["call_histogram"].sum(axis=(1, 2))
+    frees = made.op_counts["free"]
+    assert calls[KIND_NAMES.index("free_remote")] == remote_frees(made) > 0
+    assert calls[Kind.FREE] == frees - remote_frees(made)
+    if name.startswith("xmalloc"):  # one thread allocates, another frees
+        assert remote_frees(made) == frees
+
+
+def remote_frees(made: trace.Trace) -> int:
+    """Counted by walking each slot's life, whatever the trace's own flags say."""
+    thread = np.repeat(np.arange(len(made.threads)), made.threads["op_count"].astype(int))
+    kind = kind_of(made.ops)
+    order = np.lexsort((made.ops["epoch"], made.ops["slot"]))
+    pairs = pairwise(order)
+    return sum(int(kind[b] == Kind.FREE and thread[a] != thread[b]) for a, b in pairs)
+
+
+def test_the_histogram_of_each_thread_has_its_calls_and_no_other_s(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Larson's threads follow each other, and inherit the tables that are not theirs alone."""
+    path = tmp_path / "t"
+    made = scenario.generate(scenario.resolve("larson?slots=40&replacements=500&generations=3")[0])
+    trace.write(made, path)
+    outcome = driver.measure(Probe.LATENCY, path, plugin(plugins("libc")), **HISTOGRAM)
+    by_thread = outcome.arrays["thread_histogram"]
+    assert by_thread.sum(axis=1).tolist() == made.threads["op_count"].tolist()
+    all_calls = outcome.arrays["call_histogram"].sum(axis=(0, 1))
+    assert by_thread.sum(axis=0).tolist() == all_calls.tolist()
+    assert sorted(outcome.arrays["outliers"]["op"].tolist()) == list(range(len(made.ops)))
+
+
+def test_the_histogram_of_a_thread_tells_how_long_its_own_calls_took(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Thread 1 asks for what takes ten times as long."""
+    ops = [malloc(slot, 2000 if slot % 2 else 16) for slot in range(60)]
+    ops += [free(slot) for slot in range(60)]
+    path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
+    subject = plugin(plugins("spin"), malloc_ns=str(SPIN_NS))
+    outcome = driver.measure(Probe.LATENCY, path, subject, **HISTOGRAM)
+    long = bucket_midpoints() * ns_per_tick(outcome) >= 10 * LOWER * 31 / 32
+    assert outcome.arrays["thread_histogram"][1, long].sum() >= 30
+
+
+def test_of_two_calls_that_meet_at_the_driver_s_lock_neither_is_without_a_cause(
+    driver: Driver, plugins: Plugins, needs: Needs, tmp_path: Path
+) -> None:
+    """The second sleeps until the first wakes it: at most one of them is a sleep."""
+    available = sorted(os.sched_getaffinity(0))
+    needs(len(available) > 1, "two CPUs", install="run on a machine that has them")
+    path = write_trace(tmp_path / "t", batch(2), thread=[0, 1, 0, 1])
+    subject = plugin(plugins("spin", "LOCKED"), malloc_ns="10000000")
+    for _ in range(5):  # they start together, unless something else runs
+        outcome = driver.measure(Probe.LATENCY, path, subject, **RAW, cpus=available[:2])
+        slow = outcome.arrays["slow"]
+        waited = set(slow["op"][slow["sleeps"] > 0].tolist())
+        if {0, 2} <= waited:
+            break
+    assert {0, 2} <= waited
+    assert call_ns(outcome)[[0, 2]].max() >= 500 * LOWER  # the wait is in the time
+
+
+def test_waiting_for_another_thread_s_object_is_in_no_call(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Each free must wait for a malloc 5 ms long, so the thread sleeps; spinning never does."""
+    ops = [op for slot in range(20) for op in (malloc(slot), free(slot))]
+    path = write_trace(tmp_path / "t", ops, thread=[0, 1] * 20)
+    subject = plugin(plugins("spin"), malloc_ns="5000000", free_ns="5000")
+    outcome = driver.measure(Probe.LATENCY, path, subject, **RAW)
+    assert outcome.result["usage"]["voluntary_switches"] >= 20
+    assert outcome.arrays["slow"]["sleeps"].sum() == 0
+    assert np.median(call_ns(outcome)[20:]) < 5_000_000
 
 
 @pytest.mark.parametrize("options", [RAW, HISTOGRAM])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from allocphase import scenario, trace
+from allocphase.allocator import Allocator
 from allocphase.driver import Probe
 from allocphase.layout import Kind, Touch
 from tests.support.driving import Driver
@@ -35,6 +38,26 @@ def test_what_free_keeps_is_still_there_afterwards(
     subject = plugin(plugins("pages"), pages="5", touch="1")
     memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
     assert memory["rss_after_free_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+
+
+def test_what_fini_gives_back_is_gone_after_the_teardown_and_the_rest_is_not(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(1000))
+    subject = plugin(plugins("pages"), pages="5", touch="1", pool_pages="3000")
+    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
+    for what in ("rss", "mapped"):
+        assert memory[f"{what}_after_free_bytes"] == pytest.approx(8000 * PAGE, rel=0.01)
+        assert memory[f"{what}_after_teardown_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+
+
+def test_the_process_s_own_malloc_has_no_teardown(
+    driver: Driver, installed: Callable[[str], Allocator], tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(1000))
+    memory = driver.measure(Probe.MEMORY, path, installed("libc")).result["memory"]
+    assert memory["rss_after_teardown_bytes"] is None
+    assert memory["mapped_after_teardown_bytes"] is None
 
 
 def test_what_is_mapped_and_never_touched_is_mapped_and_not_resident(
@@ -119,14 +142,40 @@ def test_the_peak_of_live_bytes_has_a_checkpoint_of_its_own(
     assert outcome.result["memory"]["peak_rss_bytes"] == points["rss_bytes"].max()
 
 
-def test_faults_of_threads_are_named_by_thread(
+def test_threads_that_come_and_go_cost_no_memory_of_their_own(
     driver: Driver, plugins: Plugins, tmp_path: Path
 ) -> None:
-    ops = batch(40)
+    """Neither their stacks nor what libc allocates for them is the allocator's."""
+    path = tmp_path / "t"
+    spec = "larson?slots=50&replacements=300&generations=3"
+    trace.write(scenario.generate(scenario.resolve(spec)[0]), path)
+    subject = plugin(plugins("pages"), pages="1", touch="1", release="1")
+    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
+    assert memory["peak_mapped_bytes"] > 50 * PAGE
+    assert memory["mapped_after_free_bytes"] == 0
+    assert memory["mapped_after_teardown_bytes"] == 0
+
+
+def test_faults_of_threads_are_exact_and_named_by_thread(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    ops = batch(1000)
     path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
-    subject = plugin(plugins("pages"), pages="2", touch="1")
-    faults = driver.measure(Probe.MEMORY, path, subject).arrays["faults"]
-    calls = {(op, thread): n for op, thread, n, _ in faults.tolist() if n}
-    assert {key: calls.get(key) for key in calls if key[0] < 20} == {
-        (op, thread): 2 for thread in range(2) for op in range(20)
-    }
+    subject = plugin(plugins("pages"), pages="5", touch="1", release="1")
+    outcome = driver.measure(Probe.MEMORY, path, subject)
+    assert outcome.result["memory"]["peak_rss_bytes"] <= 1.01 * 5000 * PAGE
+    faults = {(op, thread): calls for op, thread, calls, _ in outcome.arrays["faults"].tolist()}
+    assert faults == {(op, thread): 5 for op in range(500) for thread in range(2)}
+
+
+def test_the_live_peak_of_threads_is_that_of_the_generator_s_order_each_time(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """What is live at the only two checkpoints depends on how far the threads are then."""
+    ops = batch(400)
+    path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
+    subject = plugin(plugins("pages"), pages="1")
+    for _ in range(3):
+        outcome = driver.measure(Probe.MEMORY, path, subject, checkpoints=2)
+        peak = outcome.result["memory"]["peak_live_bytes"]
+        assert peak == trace.read(path).peak_live_bytes == 400 * 64

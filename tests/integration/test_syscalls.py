@@ -13,6 +13,7 @@ import pytest
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator
 from allocphase.driver import Probe
+from tests.conftest import Needs
 from tests.support.driving import Driver, calls_by_op
 from tests.support.plugins import Plugins, plugin
 from tests.support.traces import batch, write_trace
@@ -182,24 +183,56 @@ def test_every_call_is_counted_in_its_phase_and_belongs_to_its_operation(
 def test_calls_of_several_threads_are_told_apart(
     driver: Driver, plugins: Plugins, tmp_path: Path, backend: str
 ) -> None:
+    """Thread 0 has the slots 0, 1, 4, 5, 8, 9, ..., of 30."""
     ops = batch(30)
-    path = write_trace(tmp_path / "t", ops, thread=[slot % 3 for _, slot, *_ in ops])
+    path = write_trace(tmp_path / "t", ops, thread=[slot // 2 % 2 for _, slot, *_ in ops])
     subject = plugin(plugins("calls"), mmaps="1", getpids="2")
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
     assert outcome.result["locked"]
-    operation = dict(outcome.result["syscalls"]["operation"])
-    operation.pop("futex", None)  # waiting for the lock, when two threads meet there
-    assert operation == {"mmap": 30, "getpid": 60}
+    assert outcome.result["syscalls"]["operation"] == {"mmap": 30, "getpid": 60}
+    assert outcome.result["syscalls"]["thread_calls"] == [3 * 16, 3 * 14]
     events = outcome.arrays["syscalls"]
     numbers = outcome.result["syscalls"]["numbers"]
-    seen = Counter(
-        (thread, op, numbers[str(number)])
-        for op, thread, number in events.tolist()
-        if numbers[str(number)] != "futex"
-    )
-    maps = {(thread, op, "mmap"): 1 for thread in range(3) for op in range(10)}
-    pids = {(thread, op, "getpid"): 2 for thread in range(3) for op in range(10, 20)}
+    seen = Counter((thread, op, numbers[str(number)]) for op, thread, number in events.tolist())
+    slots = {0: 16, 1: 14}
+    maps = {(t, op, "mmap"): 1 for t in slots for op in range(slots[t])}
+    pids = {(t, op, "getpid"): 2 for t in slots for op in range(slots[t], 2 * slots[t])}
     assert seen == maps | pids
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_system_call_of_the_driver_s_own_lock_is_nobody_s(
+    driver: Driver, plugins: Plugins, tmp_path: Path, needs: Needs, backend: str
+) -> None:
+    """Each call holds the lock for so long that the other thread must sleep."""
+    cpus = two_cpus(needs)
+    ops = batch(40)
+    path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
+    subject = plugin(plugins("spin", "LOCKED"), malloc_ns="500000", free_ns="500000")
+    outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend, cpus=cpus)
+    assert outcome.result["locked"]
+    assert outcome.result["syscalls"]["operation"] == {}
+    assert outcome.result["syscalls"]["thread_calls"] == [0, 0]
+
+
+def test_both_backends_see_no_call_of_phase21_in_two_threads(
+    driver: Driver, installed: Installed, tmp_path: Path, needs: Needs
+) -> None:
+    cpus = two_cpus(needs)
+    ops = batch(8000)
+    path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
+    for backend in BACKENDS:
+        outcome = driver.measure(
+            Probe.SYSCALLS, path, installed("phase21"), syscall_backend=backend, cpus=cpus
+        )
+        assert outcome.result["locked"]
+        assert outcome.result["syscalls"]["operation"] == {}
+
+
+def two_cpus(needs: Needs) -> list[int]:
+    available = sorted(os.sched_getaffinity(0))
+    needs(len(available) > 1, "two CPUs", install="run on a machine that has them")
+    return available[:2]
 
 
 def test_more_calls_than_the_log_holds_are_counted_and_the_rest_is_said_to_be_lost(

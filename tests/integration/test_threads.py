@@ -23,25 +23,26 @@ PROBES = ("throughput", "latency", "memory", "verify")
 
 
 @pytest.fixture(scope="module")
-def sanitized(tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> tuple[Path, Path]:
-    """The driver and the racing plug-in, under the thread sanitizer."""
+def sanitized(tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> dict[str, Path]:
+    """The driver, and the racing plug-in in both variants, under the thread sanitizer."""
     folder = tmp_path_factory.mktemp("tsan")
     trial = folder / "trial.c"
     trial.write_text("int main(void) { return 0; }\n")
-    built = subprocess.run(
+    done = subprocess.run(
         ["cc", *SANITIZE, str(trial), "-o", str(folder / "trial")], capture_output=True
     )
-    needs(built.returncode == 0, "the thread sanitizer", install="apt-get install gcc libc6-dev")
+    needs(done.returncode == 0, "the thread sanitizer", install="apt-get install gcc libc6-dev")
     names = folder / "syscall_names.h"
     names.write_text('static const char *const syscall_names[] = {"unnamed"};\n')
     sources = [str(path) for path in sorted((ROOT / "driver").glob("*.c"))]
     include = [f"-I{ROOT / 'driver'}", f"-I{folder}"]
-    driver, racer = folder / "driver", folder / "racer.so"
-    command = ["cc", *SANITIZE, *include, *sources, "-o", str(driver), "-ldl", "-lpthread"]
-    subprocess.run(command, check=True)
+    built = {name: folder / name for name in ("driver", "racer", "shared")}
+    command = ["cc", *SANITIZE, *include, *sources, "-o", str(built["driver"])]
+    subprocess.run([*command, "-ldl", "-lpthread"], check=True)
     plugin = ["cc", *SANITIZE, *include, "-fPIC", "-shared", str(ROOT / "tests/c/racer.c")]
-    subprocess.run([*plugin, "-o", str(racer)], check=True)
-    return driver, racer
+    subprocess.run([*plugin, "-o", str(built["racer"])], check=True)
+    subprocess.run([*plugin, "-DSHARED", "-o", str(built["shared"])], check=True)
+    return built
 
 
 @st.composite
@@ -86,19 +87,24 @@ def _compact(who: Sequence[int]) -> list[int]:
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-@given(drawn=threaded_traces(), probe=st.sampled_from(PROBES))
+@given(
+    drawn=threaded_traces(),
+    probe=st.sampled_from(PROBES),
+    subject=st.sampled_from(["racer", "shared"]),
+)
 def test_random_threaded_traces_end_without_a_race(
     drawn: tuple[list[Op], list[int]],
     probe: str,
-    sanitized: tuple[Path, Path],
+    subject: str,
+    sanitized: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     ops, who = drawn
-    driver, racer = sanitized
     folder = tmp_path_factory.mktemp("race")
     path = write_trace(folder / "race.trace", ops, touch=Touch.ALL, thread=_compact(who))
-    command = [*WITHOUT_ASLR, str(driver), "--trace", str(path), "--out", str(folder)]
-    command += ["--probe", probe, "--plugin", str(racer), "--pass-ns", "1", "--passes", "1"]
+    driver, plugin = str(sanitized["driver"]), str(sanitized[subject])
+    command = [*WITHOUT_ASLR, driver, "--trace", str(path), "--out", str(folder)]
+    command += ["--probe", probe, "--plugin", plugin, "--pass-ns", "1", "--passes", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "ThreadSanitizer" not in done.stderr
     assert done.returncode == 0, done.stderr

@@ -120,3 +120,26 @@ def test_threads_share_the_time_of_a_pass(
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1, passes=3)
     assert not outcome.result["locked"]
     assert min(outcome.result["throughput"]["warm_ns_per_op"]) >= 0.99 * 2000 / lanes
+
+
+@pytest.mark.parametrize("passes", [1, 4])
+def test_each_thread_has_a_time_of_its_own(
+    driver: Driver, plugins: Plugins, tmp_path: Path, passes: int
+) -> None:
+    """Thread 1 asks for what takes ten times as long."""
+    ops = [malloc(slot, 2000 if slot % 2 else 16) for slot in range(60)]
+    ops += [free(slot) for slot in range(60)]
+    path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
+    subject = plugin(plugins("spin"), malloc_ns="4000")
+    outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=passes)
+    first, second = outcome.result["throughput"]["thread_ns_per_op"]
+    assert first >= 0.99 * 2000
+    assert second >= 0.99 * 20_000
+
+
+def test_the_only_thread_of_a_trace_has_no_time_beside_that_of_the_pass(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(10))
+    outcome = driver.measure(Probe.THROUGHPUT, path, plugin(plugins("spin")), pass_ns=1, passes=2)
+    assert outcome.result["throughput"]["thread_ns_per_op"] == []

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from allocphase.allocator import resolve
 from allocphase.driver import Probe
 from allocphase.errors import AllocphaseError
-from allocphase.layout import HEADER, OP, THREAD, Kind, Touch
+from allocphase.layout import HEADER, OP, TAG, THREAD, Kind, Touch
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins
-from tests.support.traces import Op, batch, free, malloc, write_trace
+from tests.support.traces import Op, batch, free, malloc, tags, write_trace
 
 # Tables of a trace file: (table, row, field, value).
 Edit = tuple[str, int, str, int]
@@ -39,13 +39,29 @@ BROKEN_ALONE: dict[str, list[Edit]] = {
     "predecessor does not come before": [("threads", 0, "predecessor", 0)],
     "a thread has no such lane": [("threads", 0, "lane", 1)],
     "names a slot that is not there": [("ops", 2, "slot", 2)],
-    "names a tag that is not there": [("ops", 2, "tag", 1)],
+    "names a tag that is not there": [("ops", 2, "tag", 2)],
     "an operation of unknown kind": [("ops", 2, "kind_flags", 9)],
     "an alignment outside": [("ops", 2, "kind_flags", 3), ("ops", 2, "align_log2", 22)],
     "an alignment on an operation": [("ops", 2, "align_log2", 4)],
     "not numbered in order": [("ops", 1, "epoch", 2)],
     "into a slot that is in use": [("ops", 1, "kind_flags", Kind.MALLOC)],
-    "an operation on an empty slot": [("ops", 2, "kind_flags", Kind.FREE)],
+    "an operation on an empty slot": [
+        ("ops", 2, "kind_flags", Kind.FREE),
+        ("ops", 2, "size", 0),
+    ],
+    "a free with a size": [("ops", 4, "size", 1)],
+    "a realloc to nothing": [("ops", 1, "size", 0)],
+    "a write of a word to a smaller": [
+        ("ops", 0, "size", 7),
+        ("ops", 1, "kind_flags", Kind.WRITE),
+    ],
+    "the first tag is not the untagged": [("tags", 0, "domain", 1)],
+    "hint is no frequency": [("tags", 1, "hint_hz", -1)],
+    "another tag than its object": [("ops", 1, "tag", 1)],
+    "a foreign free from the object's own": [
+        ("ops", 1, "kind_flags", Kind.FREE_FOREIGN),
+        ("ops", 1, "size", 0),
+    ],
     "a realloc of an aligned": [("ops", 0, "kind_flags", 3), ("ops", 0, "align_log2", 4)],
     "an object is never freed": [("ops", 4, "kind_flags", Kind.WRITE)],
 }
@@ -59,6 +75,7 @@ BROKEN_TOGETHER: dict[str, list[Edit]] = {
     "not numbered in order": [("ops", 1, "kind_flags", Kind.FREE)],
     "waits for a slot for ever": [
         *(("ops", row, "kind_flags", WAITING_FREE) for row in (0, 2)),
+        *(("ops", row, "size", 0) for row in (0, 2)),
         *(("ops", row, "kind_flags", POSTING_MALLOC) for row in (1, 3)),
         *(("ops", row, "slot", slot) for row, slot in enumerate((1, 0, 0, 1))),
         *(("ops", row, "epoch", epoch) for row, epoch in enumerate((1, 0, 1, 0))),
@@ -73,6 +90,7 @@ def edit(path: Path, edits: list[Edit]) -> None:
         "head": head,
         "threads": np.frombuffer(content, THREAD, int(head["thread_count"][0]), HEADER.itemsize),
         "ops": np.frombuffer(content, OP, int(head["op_count"][0]), int(head["op_offset"][0])),
+        "tags": np.frombuffer(content, TAG, int(head["tag_count"][0]), int(head["tag_offset"][0])),
     }
     for table, row, field, value in edits:
         tables[table][field][row] = value
@@ -83,7 +101,7 @@ def edit(path: Path, edits: list[Edit]) -> None:
 def test_each_broken_invariant_is_refused_by_name(
     driver: Driver, tmp_path: Path, words: str
 ) -> None:
-    path = write_trace(tmp_path / "t", ALONE)
+    path = write_trace(tmp_path / "t", ALONE, tag_table=tags((1, 1, 0.5)))
     driver.measure(Probe.VERIFY, path, resolve("libc")[0])
     edit(path, BROKEN_ALONE[words])
     with pytest.raises(AllocphaseError, match=words):

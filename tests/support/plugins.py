@@ -21,11 +21,11 @@ class Plugins:
     folder: Path
     built: dict[tuple[str, ...], Path] = field(default_factory=dict)
 
-    def __call__(self, name: str, *defines: str) -> Path:
-        key = (name, *defines)
+    def __call__(self, name: str, *defines: str, folder: Path = ROOT / "tests" / "c") -> Path:
+        key = (str(folder), name, *defines)
         if key not in self.built:
             target = self.folder / f"{len(self.built)}-{name}.so"
-            source = ROOT / "tests" / "c" / f"{name}.c"
+            source = folder / f"{name}.c"
             command = ["cc", *FLAGS, *(f"-D{define}" for define in defines)]
             command += [f"-I{ROOT / 'driver'}", "-o", str(target), str(source), "-lpthread"]
             subprocess.run(command, check=True)

@@ -172,17 +172,29 @@ def write_run(
     *,
     threads: Sequence[int] = (6,),
     allocators: Sequence[str] = ("one",),
+    long: Sequence[int] = (),
+    operations: int | None = None,
 ) -> Run:
-    """A run whose trace is malloc, calloc, malloc and three frees, in threads of that length."""
+    """A run whose trace is malloc, calloc, malloc and three frees, in threads of that length.
+
+    long: instead, a trace of threads of that length, of whose operations nothing is kept.
+    operations: what run.json says that they are.
+    """
     writer = RunWriter(path)
-    writer.write_manifest(manifest(*allocators))
-    operations: Arrays = {
+    written = manifest(*allocators)
+    if operations is not None:
+        written["scenarios"][0]["operations"] = operations
+    writer.write_manifest(written)
+    columns: Arrays = {
         "kind": np.array(KINDS, dtype=np.uint8),
         "size": np.array([16, 32, 48, 0, 0, 0], dtype=np.uint32),
         "thread": np.repeat(np.arange(len(threads), dtype=np.uint16), threads),
         "op": np.concatenate([np.arange(count, dtype=np.uint32) for count in threads]),
     }
-    writer.write_operations(0, operations)
+    if long:
+        columns = {name: array[:0] for name, array in columns.items()}
+        columns["thread_ops"] = np.array(long, dtype=np.int64)
+    writer.write_operations(0, columns)
     for record, arrays in processes:
         writer.add(record, arrays)
     return Run(path)

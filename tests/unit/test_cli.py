@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import platform
 import struct
 from collections.abc import Callable
@@ -15,7 +16,9 @@ from click.testing import CliRunner, Result
 
 import allocphase
 from allocphase import driver
+from allocphase.commands.run import SHOWING
 from allocphase.driver import Job, Outcome, Probe
+from allocphase.errors import AllocphaseError
 from allocphase.frames import Run
 from tests.support.plugins import Plugins
 from tests.support.runs import FakeExecutor, good, process, write_run
@@ -371,3 +374,136 @@ def test_a_run_can_be_rendered_at_once_and_stdout_stays_json(
     assert len(rendered) == 1
     assert json.loads(result.stdout)["schema"] == 1
     assert "report: report.html\n" in result.stderr
+
+
+# ---- A run that was broken off -----------------------------------------------------------
+
+
+@pytest.fixture
+def broken(invoke: Invoke, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that the tool failed in after three processes."""
+
+    def fail(job: Job) -> Outcome:
+        if job.id == 3:
+            raise AllocphaseError("the disk is full")
+        return good(job)
+
+    monkeypatch.setattr(executor, "_answer", fail)
+    result = invoke("run", "-a", "libc", *SMALL, "-r", "2", "-p", "throughput", "-p", "syscalls")
+    assert result.exit_code == 1
+    (folder,) = Path("out").iterdir()
+    assert complaint_of(result) == (
+        f"the disk is full; what is finished is kept, go on with `allocphase run --resume {folder}`"
+    )
+    monkeypatch.setattr(executor, "_answer", good)
+    executor.jobs.clear()
+    return folder
+
+
+def complaint_of(result: Result) -> str:
+    lines = result.stderr.splitlines()
+    (line,) = [line for line in lines if line.startswith("allocphase: ")]
+    return line.removeprefix("allocphase: ")
+
+
+def test_a_broken_run_is_gone_on_with_and_then_finished(
+    invoke: Invoke, executor: FakeExecutor, broken: Path
+) -> None:
+    result = invoke("run", "--resume", broken, "--json", "-")
+    assert result.exit_code == 0
+    assert [job.id for job in executor.jobs] == [3, 4]
+    assert json.loads(result.stdout)["plan"]["processes"] == 5
+    again = invoke("run", "--resume", broken, "--json", "-")
+    assert (again.exit_code, len(executor.jobs)) == (0, 2)
+    assert f"{broken} is finished: there is nothing left to measure" in again.stderr
+    assert json.loads(again.stdout) == json.loads(result.stdout)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["-a", "libc"],
+        ["--scenario", "random-churn"],
+        ["--sweep", "live=1,2"],
+        ["-p", "verify"],
+        ["-r", "5"],
+        ["--quick"],
+        ["--time-budget", "9"],
+        ["--seed", "1"],
+        ["--timeout", "60"],
+        ["--syscall-backend", "auto"],
+        ["--out", "out"],
+        ["--label", "run"],
+    ],
+    ids=lambda option: option[0],
+)
+def test_what_would_make_it_another_run_does_not_go_with_resume(
+    invoke: Invoke, executor: FakeExecutor, broken: Path, option: list[str]
+) -> None:
+    line = complaint(invoke("run", "--resume", broken, *option), 2)
+    assert line.startswith("--resume goes on with a run as it was planned: --")
+    assert executor.jobs == []
+
+
+def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> None:
+    """A new option must be sorted into one of the two."""
+    names = {parameter.name for parameter in main.commands["run"].params}
+    refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget"}
+    refused |= {"seed", "timeout", "syscall_backend", "out", "label"}
+    assert names - refused == SHOWING
+
+
+def test_a_partial_run_can_be_shown_and_says_that_it_is_partial(
+    invoke: Invoke, broken: Path
+) -> None:
+    text = " ".join(invoke("report", broken).output.split())
+    assert "report: " in text
+    report = (broken / "report.md").read_text().replace("\\", "")
+    assert f"partial: 3 of 5 processes; continue with allocphase run --resume {broken}" in report
+    assert "partial: 3 of 5 processes" in (broken / "report.html").read_text()
+
+
+def test_the_floor_alone_is_nothing_to_measure_and_that_is_said(
+    invoke: Invoke, executor: FakeExecutor, tmp_path: Path
+) -> None:
+    line = complaint(invoke("run", "-a", "null", *SMALL), 5)
+    assert line.startswith("null is the floor, ")
+    assert line.endswith("name an allocator to measure, such as -a libc")
+    assert executor.jobs == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_where_nothing_is_measured_is_exit_code_130(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(**_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("allocphase.listing.allocators", interrupted)
+    assert invoke("list", "allocators").exit_code == 130
+
+
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143), (1, 129)])
+def test_a_signal_keeps_and_shows_what_is_finished(
+    invoke: Invoke, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    """The exit code is the shell's, and the way to go on is on one line."""
+
+    def answer(job: Job) -> Outcome:
+        if job.id == 2:
+            os.kill(os.getpid(), number)
+        return good(job)
+
+    monkeypatch.setattr(executor, "_answer", answer)
+    monkeypatch.setattr(executor, "stop", lambda _: None, raising=False)
+    monkeypatch.setattr("allocphase.interruption._leave_terminal", lambda: None)
+    probes = ["-p", "throughput", "-p", "syscalls"]
+    result = invoke("run", "-a", "libc", "-s", SMALL[1], "-r", "9", *probes)
+    assert result.exit_code == code
+    (folder,) = Path("out").iterdir()
+    line = f"partial: 3 of 19 processes; continue with allocphase run --resume {folder}"
+    assert line in result.stderr.splitlines()
+    assert "partial: 3 of 19 processes" in result.stdout
+    assert "phase-report" in result.stdout
+    assert (folder / "results.csv").is_file()
+    assert not (folder / "traces").exists()

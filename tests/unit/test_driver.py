@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from allocphase import data
 from allocphase.driver import DriverExecutor, Job, Probe
 from allocphase.errors import AllocphaseError
+from tests.support.processes import alive
 from tests.support.runs import fake_allocator
+from tests.support.traces import batch, write_trace
 
-RESULT = '{"status":"ok","message":"","answer":42}'
+RESULT = '{"status":"ok","message":"","operations":2}'
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def job(tmp_path: Path) -> Job:
         round=0,
         allocator=fake_allocator("libc"),
         scenario="some",
-        trace=tmp_path / "some.trace",
-        probe=Probe.THROUGHPUT,
+        trace=write_trace(tmp_path / "some.trace", batch(1)),
+        probe=Probe.VERIFY,
         cpus=(1, 0),
         timeout_s=20.0,
         padding_bytes=100,
@@ -38,26 +39,25 @@ def job(tmp_path: Path) -> Job:
 class StandIn:
     """Puts a shell script in the place of the driver; $out is its output folder."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / "allocphase-driver"
-        monkeypatch.setattr(data, "find", lambda _: self.path)
 
     def __call__(self, script: str) -> DriverExecutor:
         find_out = 'while [ "$1" != --out ]; do shift; done; out=$2'
         self.path.write_text(f'#!/bin/sh\nall="$*"\n{find_out}\n{script}\n')
         self.path.chmod(0o755)
-        return DriverExecutor()
+        return DriverExecutor(driver=self.path)
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    return StandIn(tmp_path, monkeypatch)
+def stand_in(tmp_path: Path) -> StandIn:
+    return StandIn(tmp_path)
 
 
 def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: Job) -> None:
-    script = f"echo '{RESULT}' > $out/result.json; printf 12345678 > $out/latency.bin"
+    script = f"echo '{RESULT}' > $out/result.json; printf 1234567812345678 > $out/latency.bin"
     outcome = stand_in(script).run(job)
-    assert (outcome.status, outcome.message, outcome.result) == ("ok", "", {"answer": 42})
+    assert (outcome.status, outcome.message, outcome.result) == ("ok", "", {"operations": 2})
     assert set(outcome.arrays) == {"call_ticks", "touch_ticks"}
     assert outcome.wall_s > 0
 
@@ -69,7 +69,7 @@ def test_the_job_s_options_reach_the_driver(stand_in: StandIn, job: Job, tmp_pat
     executor.run(replace(job, allocator=plugin))
     seen = (tmp_path / "seen").read_text()
     assert f"--trace {job.trace} --out /" in seen
-    assert "--probe throughput --plugin /p.so --set a=1 --set b=x=y --cpu 1 --cpu 0" in seen
+    assert "--probe verify --plugin /p.so --set a=1 --set b=x=y --cpu 1 --cpu 0" in seen
     assert seen.endswith("--passes 3\n")
     executor.run(replace(job, allocator=replace(plain, kind="preload", path=Path("/l.so"))))
     assert "--preloaded /l.so" in (tmp_path / "seen").read_text()
@@ -112,8 +112,14 @@ def test_a_signal_is_a_crash_with_its_name_and_the_last_words(
     script = f"echo 'double free' >&2; kill -{int(signal.Signals[name])} $$"
     outcome = stand_in(script).run(job)
     assert outcome.status == "crashed"
-    assert outcome.message == f"killed by {name}. double free"
+    assert outcome.message.startswith(f"killed by {name} before main.")
+    assert outcome.message.endswith(" double free")
+    assert ("Not by allocphase" in outcome.message) == (name == "SIGKILL")
     assert outcome.result == {}
+
+
+def test_a_signal_without_a_name_is_told_by_its_number(stand_in: StandIn, job: Job) -> None:
+    assert stand_in("kill -40 $$").run(job).message == "killed by signal 40 before main."
 
 
 def test_only_the_end_of_a_long_stderr_is_kept(stand_in: StandIn, job: Job) -> None:
@@ -124,43 +130,31 @@ def test_only_the_end_of_a_long_stderr_is_kept(stand_in: StandIn, job: Job) -> N
 
 
 def test_last_words_that_are_no_text_do_no_harm(stand_in: StandIn, job: Job) -> None:
-    outcome = stand_in("printf 'a\\377b' >&2; kill -9 $$").run(job)
-    assert outcome.message == "killed by SIGKILL. a\N{REPLACEMENT CHARACTER}b"
+    outcome = stand_in("printf 'a\\377b' >&2; kill -6 $$").run(job)
+    assert outcome.message == "killed by SIGABRT before main. a\N{REPLACEMENT CHARACTER}b"
 
 
 def test_a_process_that_does_not_end_is_killed_after_its_time(stand_in: StandIn, job: Job) -> None:
     outcome = stand_in("echo waiting >&2; exec sleep 60").run(replace(job, timeout_s=0.3))
     assert outcome.status == "timeout"
-    assert outcome.message == "still running after 0.3 s: killed. waiting"
+    assert outcome.message == "still running after 0.3 s before main: killed. waiting"
 
 
 def test_what_a_process_leaves_running_is_ended_with_it(
     stand_in: StandIn, job: Job, tmp_path: Path
 ) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/pid; echo '{RESULT}' > $out/result.json"
-    assert stand_in(script).run(job).status == "ok"
-    stat = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
-    deadline = time.monotonic() + 10
-    while alive(stat) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not alive(stat)
-
-
-def alive(stat: Path) -> bool:
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    outcome = stand_in(script).run(job)
+    assert (outcome.status, outcome.result["tampered"]) == ("ok", ["processes left running"])
+    assert not alive(int((tmp_path / "pid").read_text()))
 
 
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("exit 0", "ended with exit code 0 in the middle of the trace."),
-        ("echo oops >&2; exit 7", "ended with exit code 7 in the middle of the trace. oops"),
-        ("echo '{\"status\":' > $out/result.json", "ended with exit code 0"),
-        ("echo '[1]' > $out/result.json", "ended with exit code 0"),
-        ("echo '{}' > $out/result.json", "ended with exit code 0"),
+        ("exit 0", "ended with exit code 0 before main."),
+        ("echo oops >&2; exit 7", "ended with exit code 7 before main. oops"),
+        ("echo '{\"status\":' > $out/result.json; exit 3", "ended with exit code 3 before main."),
         ("echo 'my allocator says no' >&2; exit 1", "ended with exit code 1"),
     ],
 )
@@ -172,15 +166,78 @@ def test_an_end_without_a_result_is_a_crash(
     assert outcome.message.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("", "result.json: Expecting value"),
+        ('{"status":', "result.json: Expecting value"),
+        ("\\377", "result.json: 'utf-8' codec can't decode"),
+        ("[" * 100_000, "result.json: "),
+        ("[1]", "result: is no table"),
+        ("{}", "result: has no status or no message"),
+        ('{"status":"fine","message":""}', "result: has no status or no message"),
+        ('{"status":"ok","message":["x"]}', "result: has no status or no message"),
+        ('{"status":"ok","message":"","operations":-1}', "result.operations: must be"),
+        ('{"status":"ok","message":"","operations":3}', "result.operations: 3, not 2"),
+        ('{"status":"corrupt","message":"","usage":5}', "result.usage: must be"),
+    ],
+)
+def test_a_result_that_makes_no_sense_is_damage_and_no_measurement(
+    stand_in: StandIn, job: Job, content: str, fault: str
+) -> None:
+    outcome = stand_in(f"printf '{content}' > $out/result.json").run(job)
+    assert outcome.status == "corrupt"
+    assert outcome.message.startswith(f"the driver's own memory was damaged: {fault}")
+    assert outcome.result == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "fault"),
+    [
+        ("printf 1234 > $out/latency.bin", "array split does not result in an equal division"),
+        ("printf 12345678 > $out/latency.bin", "call_ticks: has shape (1,), not one value"),
+        ("printf 123456789 > $out/syscalls.bin", "syscalls.bin: torn: 9 bytes of 8 each"),
+        ("printf '\\7\\0\\0\\0\\0\\0\\0\\0' > $out/syscalls.bin", "syscalls: an operation that"),
+        ("printf 12345678 > $out/histogram.bin", "cannot reshape array"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_trace_are_damage(
+    stand_in: StandIn, job: Job, file: str, fault: str
+) -> None:
+    outcome = stand_in(f"echo '{RESULT}' > $out/result.json; {file}").run(job)
+    assert outcome.status == "corrupt"
+    assert outcome.message.startswith(f"the driver's own memory was damaged: {fault}")
+    assert outcome.arrays == {}
+
+
+def test_what_the_allocator_took_from_the_driver_is_no_fault_of_the_tool(
+    stand_in: StandIn, job: Job
+) -> None:
+    complaint = 'echo "allocphase-driver: $out/slow.bin: Too many open files" >&2'
+    outcome = stand_in(f"echo noise >&2; {complaint}; exit 3").run(job)
+    assert outcome.status == "unsupported"
+    expected = "the driver was hindered before main: slow.bin: Too many open files"
+    assert outcome.message == expected
+
+
+def test_a_stopped_executor_raises_the_reason_then_and_later(stand_in: StandIn, job: Job) -> None:
+    executor = stand_in("sleep 60")
+    timer = threading.Timer(0.2, executor.stop, [AllocphaseError("enough")])
+    timer.start()
+    for _ in range(2):
+        with pytest.raises(AllocphaseError, match="enough"):
+            executor.run(job)
+    timer.join()
+
+
 @pytest.mark.parametrize("code", [1, 2])
 def test_what_the_driver_itself_complains_of_is_no_fault_of_the_allocator(
     stand_in: StandIn, job: Job, code: int
 ) -> None:
-    executor = stand_in(f"echo 'allocphase-driver: x.trace: not a trace file' >&2; exit {code}")
+    words = "allocphase-driver: x.trace: not a trace file"
     with pytest.raises(AllocphaseError) as caught:
-        executor.run(job)
-    expected = "libc on some (throughput): allocphase-driver: x.trace: not a trace file"
-    assert str(caught.value) == expected
+        stand_in(f"echo noise >&2; echo '{words}' >&2; exit {code}").run(job)
+    assert str(caught.value) == f"libc on some (verify): {words}"
 
 
 def test_a_status_other_than_ok_is_handed_on(stand_in: StandIn, job: Job) -> None:
@@ -190,8 +247,16 @@ def test_a_status_other_than_ok_is_handed_on(stand_in: StandIn, job: Job) -> Non
 
 
 def test_the_scratch_folder_is_gone_afterwards(stand_in: StandIn, job: Job, tmp_path: Path) -> None:
-    stand_in(f"echo '{RESULT}' > $out/result.json; echo $out > {tmp_path}/out").run(job)
-    assert not Path((tmp_path / "out").read_text().strip()).exists()
+    script = f"pwd > {tmp_path}/pwd; echo dump > heap.dump; echo '{RESULT}' > $out/result.json"
+    stand_in(script).run(job)
+    folder = Path((tmp_path / "pwd").read_text().strip())
+    assert folder.is_relative_to(job.trace.parent)
+    assert not folder.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "allocphase-driver",
+        "pwd",
+        "some.trace",
+    ]
 
 
 def test_a_driver_that_is_not_installed_is_one_clear_error(

@@ -27,7 +27,7 @@ def latency() -> tuple[ProcessRecord, Arrays]:
         "touch_ticks": np.array([2, 4, 6, 0, 0, 0], dtype=np.uint32),
         "slow": slow,
     }
-    return process("latency", {"samples": "raw"}, id=1), arrays
+    return process("latency", {"samples": "raw"}, id=100), arrays
 
 
 def syscalls(*events: tuple[int, int, int]) -> tuple[ProcessRecord, Arrays]:
@@ -116,6 +116,57 @@ def test_of_a_long_trace_the_slowest_calls_have_a_latency(tmp_path: Path) -> Non
     counted = (process("latency", {"samples": "histogram"}), {"outliers": outliers})
     ops = write_run(tmp_path, [counted]).operations_of("one", "some")
     assert ops["latency_ns"].fillna(-1).tolist() == [-1, 300, -1, -1, 100, -1]
+
+
+def test_of_a_trace_without_operations_the_frame_has_the_slowest_calls(tmp_path: Path) -> None:
+    outliers = np.zeros(3, dtype=OUTLIER)
+    outliers["op"], outliers["ticks"], outliers["size"] = [700, 5, 950], [200, 600, 400], [0, 64, 8]
+    outliers["kind"], outliers["thread"] = [4, 0, 7], [0, 0, 1]
+    slow = np.array([(5, 2, 0, 0), (6, 1, 0, 0)], dtype=SLOW_CALL)
+    counted = process("latency", {"samples": "histogram"}, id=100)
+    run = write_run(
+        tmp_path,
+        [
+            (counted, {"outliers": outliers, "slow": slow}),
+            syscalls((50, 1, 9), (8, 1, 9)),
+            faults((50, 1, 0, 3)),
+        ],
+        long=(900, 100),
+    )
+    ops = run.operations_of("one", "some")
+    assert ops.index.tolist() == [5, 700, 950]
+    assert ops["thread"].tolist() == [0, 0, 1]
+    assert ops["op"].tolist() == [5, 700, 50]
+    assert ops["kind"].tolist() == ["malloc", "free", "free_remote"]
+    assert ops["size"].tolist() == [64, 0, 8]
+    assert ops["latency_ns"].tolist() == [300, 100, 200]
+    assert ops["syscall_names"].tolist() == ["", "", "mmap"]
+    assert ops["touch_faults"].tolist() == [0, 0, 3]
+    assert ops["cause"].tolist() == ["page fault", "neither", "system call"]
+    assert run.thread_counts("some").tolist() == [900, 100]
+
+
+def test_a_long_trace_that_was_not_timed_has_an_empty_frame(tmp_path: Path) -> None:
+    ops = write_run(tmp_path, [], long=(1000,)).operations_of("one", "some")
+    assert len(ops) == 0
+    assert {"latency_ns", "syscalls", "cause"} <= set(ops.columns)
+
+
+def test_samples_are_read_once_for_metrics_and_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path, [latency(), syscalls((0, 0, 9))])
+    read: list[int] = []
+    samples = run.files.samples
+
+    def noted(number: int) -> Arrays:
+        read.append(number)
+        return samples(number)
+
+    monkeypatch.setattr(run.files, "samples", noted)
+    assert run.cell_list[0]["metrics"]["cause_calls"]["system_call"] == 1
+    assert run.latencies("one", "some").by_kind.keys() == {"malloc", "calloc", "free"}
+    assert sorted(read) == [2, 100]
 
 
 def test_the_first_good_process_of_a_probe_is_taken(tmp_path: Path) -> None:

@@ -59,6 +59,16 @@ def test_the_build_part_has_a_time_of_its_own() -> None:
     assert found["build_time_per_op_ns"] == 4.0
 
 
+def test_each_thread_s_time_is_the_median_over_processes() -> None:
+    found = metrics_of(
+        (throughput(0, [10.0], thread_ns_per_op=[1.0, 8.0]), {}),
+        (throughput(1, [10.0], thread_ns_per_op=[3.0, 6.0]), {}),
+        (throughput(2, [10.0], thread_ns_per_op=[2.0, 7.0]), {}),
+    )
+    assert found["thread_time_per_op_ns"] == [2.0, 7.0]
+    assert "thread_time_per_op_ns" not in metrics_of((throughput(0, [10.0]), {}))
+
+
 def test_a_process_that_failed_is_in_no_figure() -> None:
     bad = process("throughput", {}, id=1, status="crashed", result={})
     found = metrics_of((throughput(0, [10.0]), {}), (bad, {}))
@@ -95,6 +105,7 @@ def test_latencies_are_nanoseconds_by_kind_over_all_processes() -> None:
         "max": 60.0,
         "mean": 35.0,
         "samples": 6,
+        "at_clock_floor": True,  # 30 ns, of which reading the clock is 20
     }
     assert (found["calloc"]["mean"], found["calloc"]["samples"]) == (1000.0, 2)
     assert (found["free"]["p50"], found["free"]["max"]) == (1.0, 20.0)
@@ -135,6 +146,13 @@ def test_the_first_touch_is_that_of_allocations_only() -> None:
 def test_the_clock_s_cost_and_step_stand_beside_the_latencies() -> None:
     found = metrics_of(latency(0, [2] * 8))
     assert (found["clock_floor_ns"], found["clock_step_ns"]) == (20.0, 10.0)
+
+
+def test_a_median_near_the_clock_s_own_cost_says_so_and_no_other_does() -> None:
+    kinds = np.array([Kind.MALLOC] * 2 + [Kind.FREE] * 2 + [Kind.CALLOC], dtype=np.uint8)
+    found = metrics_of(latency(0, [60, 60, 61, 61, 2]), kinds=kinds)["latency_ns"]
+    floored = {kind: values["at_clock_floor"] for kind, values in found.items()}
+    assert floored == {"malloc": True, "free": False, "calloc": False}  # one call has no median
 
 
 def test_histograms_give_what_their_samples_would_have_given() -> None:
@@ -193,6 +211,13 @@ def test_system_calls_are_those_of_the_one_process_that_counted() -> None:
     assert (found["syscalls_per_op"], found["syscall_backend"]) == (0.5, "ptrace")
 
 
+def test_each_thread_s_system_calls_are_counted_where_there_are_threads() -> None:
+    part = {"init": {}, "operation": {"mmap": 3}, "teardown": {}, "backend": "dispatch"}
+    two = metrics_of((process("syscalls", {**part, "thread_calls": [1, 2]}), {}))
+    assert two["thread_syscalls"] == [1, 2]
+    assert "thread_syscalls" not in metrics_of((process("syscalls", part), {}))
+
+
 def test_fragmentation_is_resident_over_live_less_one() -> None:
     part = {
         "peak_live_bytes": 1000,
@@ -206,6 +231,9 @@ def test_fragmentation_is_resident_over_live_less_one() -> None:
     assert found["fragmentation"] == 0.5
     assert (found["page_faults"], found["page_faults_in_calls"]) == (7, 3)
     assert (found["peak_mapped_bytes"], found["rss_after_free_bytes"]) == (8192, 100)
+    assert found["rss_after_teardown_bytes"] is None
+    torn_down = metrics_of((process("memory", {**part, "rss_after_teardown_bytes": 7}), {}))
+    assert torn_down["rss_after_teardown_bytes"] == 7
     nothing_live = metrics_of((process("memory", {**part, "peak_live_bytes": 0}), {}))
     assert nothing_live["fragmentation"] is None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from allocphase import data
+from allocphase import data, objects
 from allocphase.errors import UsageError
 from allocphase.objects import compile_plugin, inspect_object, search_library
 from tests.support.plugins import ROOT, Plugins
@@ -152,3 +153,43 @@ def test_without_a_compiler_the_message_says_what_to_set(
 def test_the_installed_header_is_the_one_of_the_checkout() -> None:
     installed = data.find("driver/allocphase.h")
     assert installed.read_bytes() == (ROOT / "driver" / "allocphase.h").read_bytes()
+
+
+def test_a_cache_that_cannot_be_written_gives_way_to_a_temporary_folder(
+    tmp_path: Path, cache: Path
+) -> None:
+    cache.parent.write_text("no folder")
+    source = tmp_path / "mine.c"
+    source.write_text(PLUGIN)
+    built = compile_plugin(source)
+    assert inspect_object(built).is_plugin
+    assert built.parent.parent == Path(tempfile.gettempdir())
+    assert compile_plugin(source) == built
+
+
+def test_a_user_without_a_home_has_no_cache_and_can_compile(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    source = tmp_path / "mine.c"
+    source.write_text(PLUGIN)
+    assert inspect_object(compile_plugin(source)).is_plugin
+    assert not cache.exists()
+
+
+def test_without_any_folder_to_write_the_message_says_what_to_set(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere() -> Path:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    cache.parent.write_text("no folder")
+    monkeypatch.setattr(objects, "_own_folder", nowhere)
+    source = tmp_path / "mine.c"
+    source.write_text(PLUGIN)
+    with pytest.raises(UsageError, match=r"mine\.c: no folder .* set XDG_CACHE_HOME"):
+        compile_plugin(source)

@@ -61,3 +61,14 @@ def test_a_line_fits_a_terminal_whatever_the_names(job: Job) -> None:
             show(long, 1, 1)
         shown = stream.getvalue().replace("\x1b[2K", "").replace("\r", "\n")
         assert 60 < max(len(line) for line in shown.splitlines()) < 80
+
+
+def test_what_was_done_before_a_run_was_resumed_is_not_taken_for_its_speed(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([0.0, 10.0])
+    monkeypatch.setattr("allocphase.progress_line.time.monotonic", lambda: next(now, 10.0))
+    stream = io.StringIO()
+    with progress_line(stream) as show:
+        show(job, 95, 100)  # the first of six that were left
+    assert stream.getvalue().startswith("95/100, 50 s left: ")

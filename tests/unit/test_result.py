@@ -12,7 +12,7 @@ import pytest
 
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.layout import Kind
-from allocphase.result import ProcessRecord, RunFiles, RunWriter, ops_arrays
+from allocphase.result import Event, ProcessRecord, RunFiles, RunWriter, ops_arrays
 from allocphase.trace import read
 from tests.support.runs import manifest, process
 from tests.support.traces import batch, write_trace
@@ -38,19 +38,28 @@ def test_records_come_back_in_the_order_of_finishing(writer: RunWriter) -> None:
     assert [record.id for record in RunFiles(writer.path).processes()] == [4, 0, 2]
 
 
-def test_the_journal_is_synced_before_add_returns(
+def test_samples_are_synced_and_named_before_the_journal_s_line_is_written_and_synced(
     writer: RunWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[bytes] = []
+    """What each sync finds on disk: file, its folder, line, the journal's folder."""
+    synced: list[tuple[str, list[str], bytes]] = []
     journal = writer.path / "processes.jsonl"
 
-    def fsync(_: int) -> None:
-        synced.append(journal.read_bytes())
+    def fsync(file: int) -> None:
+        what = Path(f"/proc/self/fd/{file}").readlink().name
+        samples = sorted(path.name for path in (writer.path / "samples").iterdir())
+        synced.append((what, samples, journal.read_bytes() if journal.exists() else b""))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    record = process("verify", {})
-    writer.add(record, {})
-    assert synced == [record.to_json().encode() + b"\n"]
+    record = process("latency", {}, id=3)
+    writer.add(record, {"call_ticks": np.arange(4, dtype=np.uint32)})
+    line = record.to_json().encode() + b"\n"
+    assert synced == [
+        ("3.npz.partial", ["3.npz.partial"], b""),
+        ("samples", ["3.npz"], b""),
+        ("processes.jsonl", ["3.npz"], line),
+        ("run", ["3.npz"], line),
+    ]
 
 
 def test_samples_are_on_disk_before_the_line_that_makes_them_count(
@@ -130,7 +139,7 @@ def test_a_broken_manifest_names_the_file_and_the_key(
 def test_lists_of_a_manifest_have_names(tmp_path: Path, key: str, entries: object) -> None:
     values = {"schema": 1, **manifest("one"), key: entries}
     (tmp_path / "run.json").write_text(json.dumps(values))
-    with pytest.raises(UsageError, match=f"{key}: must be a list of tables with a name"):
+    with pytest.raises(UsageError, match=rf"run.json: {key}(\[0\])?(\.name)?: (must be|missing)"):
         RunFiles(tmp_path)
 
 
@@ -156,3 +165,64 @@ def test_operations_are_kind_size_thread_and_rank(tmp_path: Path) -> None:
     own, remote = int(Kind.FREE), 7
     # Slots 0 and 1 are freed by their own thread; 2 and 3 by the other.
     assert arrays["kind"].tolist() == [0, 0, own, remote, 0, 0, own, remote]
+
+
+# ---- Records and events ------------------------------------------------------------------
+
+
+def test_a_process_that_is_there_twice_names_file_line_and_process(writer: RunWriter) -> None:
+    for number in (4, 5, 4):
+        writer.add(process("verify", {}, id=number), {})
+    journal = writer.path / "processes.jsonl"
+    with pytest.raises(UsageError, match=rf"{journal}: line 3: process 4 is there twice"):
+        RunFiles(writer.path).processes()
+
+
+def resumable(path: Path) -> RunWriter:
+    writer = RunWriter(path)
+    plan = {"rounds": 1, "seed": 7, "processes": 5, "resumable": True}
+    writer.write_manifest({**manifest("one"), "plan": plan})
+    return writer
+
+
+def test_a_run_that_has_not_ended_says_how_much_there_is_and_how_to_go_on(tmp_path: Path) -> None:
+    writer = resumable(tmp_path / "my run")
+    writer.add(process("verify", {}), {})
+    files = RunFiles(writer.path)
+    assert files.unfinished() == (1, 5)
+    way_out = f"continue with allocphase run --resume '{writer.path}'"
+    assert files.notes() == [f"partial: 1 of 5 processes; {way_out}"]
+
+
+def test_a_run_that_has_ended_is_not_partial_and_tells_what_happened_to_it(tmp_path: Path) -> None:
+    writer = resumable(tmp_path)
+    writer.tell(Event.RESUMED, "continued after a while")
+    writer.tell(Event.ENDED, "4 processes")
+    files = RunFiles(writer.path)
+    assert files.unfinished() is None
+    assert files.notes() == ["continued after a while"]
+
+
+def test_a_run_of_an_older_version_or_a_gate_is_never_said_to_be_partial(
+    writer: RunWriter,
+) -> None:
+    assert RunFiles(writer.path).unfinished() is None
+    assert RunFiles(writer.path).notes() == []
+
+
+def test_a_torn_event_did_not_happen(tmp_path: Path) -> None:
+    writer = resumable(tmp_path)
+    writer.tell(Event.ENDED, "5 processes")
+    events = tmp_path / "events.jsonl"
+    events.write_bytes(events.read_bytes()[:-1])
+    assert RunFiles(tmp_path).unfinished() == (0, 5)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "[]", "{", '{"event": "ended"}', '{"event": "moved", "message": "x"}', "\xff"]
+)
+def test_a_broken_event_names_file_and_line(tmp_path: Path, line: str) -> None:
+    writer = resumable(tmp_path)
+    (tmp_path / "events.jsonl").write_bytes(line.encode("latin-1") + b"\n")
+    with pytest.raises(UsageError, match=r"events\.jsonl: line 1: "):
+        RunFiles(writer.path).notes()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+import errno
+import itertools
 import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -12,11 +17,16 @@ from typing import Any
 
 import pytest
 
-from allocphase import frames, runner
+from allocphase import begin as beginning
+from allocphase import frames
 from allocphase.driver import Job, Outcome, Probe
 from allocphase.errors import AllocphaseError, UsageError
-from allocphase.result import RunFiles
-from allocphase.runner import Session, draw_seed, run
+from allocphase.folder_lock import FolderLock
+from allocphase.interruption import InterruptionError, interruptible
+from allocphase.machine_lock import MachineLock
+from allocphase.plan import round_jobs
+from allocphase.result import Event, RunFiles, RunWriter
+from allocphase.runner import Session, begin, draw_seed, run
 from allocphase.scenario import Scenario
 from tests.support.runs import (
     FakeExecutor,
@@ -81,7 +91,7 @@ def other_scenario() -> Scenario:
 def test_processes_side_by_side_have_a_cpu_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "timed_cpus", lambda: [3, 2, 0])
+    monkeypatch.setattr(beginning, "timed_cpus", lambda: [3, 2, 0])
     in_use: list[int] = []
     lock = threading.Lock()
 
@@ -197,7 +207,7 @@ def test_a_tool_error_ends_the_run_and_keeps_what_was_finished(tmp_path: Path) -
 def test_traces_are_removed_at_the_end_and_everything_else_stays(tmp_path: Path) -> None:
     folder = go(tmp_path, FakeExecutor(), probes=[Probe.LATENCY])
     names = {path.name for path in folder.iterdir()}
-    assert names == {"run.json", "processes.jsonl", "samples", "operations"}
+    assert names == {"run.json", "processes.jsonl", "events.jsonl", "samples", "operations"}
 
 
 def test_runs_that_start_in_one_second_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -274,10 +284,223 @@ def test_a_quick_run_is_marked_and_shortens_the_passes(tmp_path: Path) -> None:
 
 
 def test_a_session_can_be_taken_a_round_at_a_time(tmp_path: Path) -> None:
-    session = Session(request_of(tmp_path), FakeExecutor(), progress=no_progress)
+    session = Session(begin(request_of(tmp_path)), FakeExecutor(), progress=no_progress)
     first, third = session.run_round(0), session.run_round(2)
     assert {record.round for record in first} == {0}
     assert {record.probe for record in first} == {"throughput", "verify"}
     assert [record.round for record in third] == [2, 2, 2]
     session.close()
     assert len(RunFiles(session.path).processes()) == 8
+
+
+# ---- However it ends ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error", [AllocphaseError("gone"), KeyboardInterrupt(), OSError(28, "full")]
+)
+@pytest.mark.parametrize("at", [0, 4])
+def test_traces_and_locks_are_gone_however_the_executor_ends(
+    tmp_path: Path, error: BaseException, at: int
+) -> None:
+    def answer(job: Job) -> Outcome:
+        if job.id == at:
+            raise error
+        return good(job)
+
+    with pytest.raises((AllocphaseError, KeyboardInterrupt)):
+        go(tmp_path, FakeExecutor(answer))
+    (folder,) = tmp_path.iterdir()
+    assert not (folder / "traces").exists()
+    assert RunFiles(folder).unfinished() is not None
+    FolderLock(folder).release()
+    machine = MachineLock(folder)
+    machine.acquire()
+    assert machine.waited_s < 0.1
+    machine.release()
+
+
+def test_a_session_left_by_an_exception_has_not_ended(tmp_path: Path) -> None:
+    session = Session(begin(request_of(tmp_path)), FakeExecutor(), progress=no_progress)
+    with pytest.raises(ZeroDivisionError), session:
+        session.run_round(0)
+        1 / 0  # noqa: B018
+    assert not (session.path / "traces").exists()
+    assert RunFiles(session.path).unfinished() == (5, 11)
+
+
+def test_an_error_of_the_tool_says_how_to_go_on(tmp_path: Path) -> None:
+    def full(_: Job) -> Outcome:
+        raise OSError(28, "No space left on device", "/tmp/x")
+
+    with pytest.raises(AllocphaseError) as caught:
+        go(tmp_path, FakeExecutor(full))
+    (folder,) = tmp_path.iterdir()
+    assert str(caught.value) == (
+        "/tmp/x: No space left on device; what is finished is kept, go on with"
+        f" `allocphase run --resume {folder}`"
+    )
+
+
+def test_when_one_of_many_side_by_side_fails_no_other_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beginning, "timed_cpus", lambda: [1, 0])
+
+    def answer(job: Job) -> Outcome:
+        if job.id == 0:
+            raise AllocphaseError("the first fails")
+        time.sleep(0.05)
+        return good(job)
+
+    executor = FakeExecutor(answer)
+    names = [fake_allocator(f"a{number}") for number in range(40)]
+    with pytest.raises(AllocphaseError, match="the first fails"):
+        go(tmp_path, executor, allocators=names, probes=[Probe.VERIFY])
+    assert len(executor.jobs) < 10
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 7])
+def test_a_signal_ends_the_run_before_the_next_process(tmp_path: Path, at: int) -> None:
+    """Process `at` is under way when the signal comes; it ends well all the same."""
+
+    def answer(job: Job) -> Outcome:
+        if job.id == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)  # in another thread: the main one has to have its turn
+        return good(job)
+
+    executor = FakeExecutor(answer)
+    with pytest.raises(InterruptionError), interruptible(lambda _: None):
+        go(tmp_path, executor, probes=[Probe.THROUGHPUT, Probe.VERIFY])
+    (folder,) = tmp_path.iterdir()
+    begun = {job.id for job in executor.jobs}
+    assert at in begun <= set(range(max(at + 1, 2)))  # two at a time before the first timed one
+    assert {record.id for record in RunFiles(folder).processes()} == begun
+
+
+def test_a_directory_that_could_not_be_finished_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AllocphaseError("no room")
+
+    monkeypatch.setattr(RunWriter, "write_manifest", fail)
+    with pytest.raises(AllocphaseError, match="no room"):
+        go(tmp_path, FakeExecutor())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_without_the_machine_s_lock_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOCPHASE_LOCK", "")
+    (note,) = RunFiles(go(tmp_path, FakeExecutor())).notes()
+    assert note == (
+        "another run may have disturbed this one: no machine lock: ALLOCPHASE_LOCK is empty"
+    )
+    assert RunFiles(go(tmp_path, FakeExecutor(), probes=[Probe.VERIFY])).notes() == []
+
+
+def test_the_machine_is_held_from_the_first_timed_process_to_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lock"
+    monkeypatch.setenv("ALLOCPHASE_LOCK", str(path))
+    held: dict[str, set[bool]] = {}
+
+    def answer(job: Job) -> Outcome:
+        content = path.read_text() if path.exists() else ""
+        held.setdefault(job.probe, set()).add(bool(content))
+        return good(job)
+
+    go(tmp_path / "out", FakeExecutor(answer))
+    assert held == {"verify": {False}, "throughput": {True}}
+    assert path.read_text() == ""
+
+
+def test_jobs_of_one_s_own_are_kept_like_the_plan_s(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    begun = begin(request_of(tmp_path))
+    executor = FakeExecutor()
+    with Session(begun, executor, progress=lambda _, done, total: told.append((done, total))) as s:
+        s.run_round(0)
+        jobs = [replace(j, id=200 + i) for i, j in enumerate(round_jobs(s.plan, 1) * 2)]
+        assert [record.id for record in s.run_jobs(jobs)] == list(range(200, 206))
+    assert told[-1] == (11, 11)
+    assert len(RunFiles(begun.path).processes()) == 11
+
+
+def test_a_clock_that_jumps_moves_no_duration_and_no_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wall clock goes back to 1970, forth, and back: only names and `started` follow it."""
+    walls = itertools.cycle([0.0, 4e9, 1e9])
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Clock:
+            return cls.fromtimestamp(next(walls), tz=tz)
+
+    monkeypatch.setattr(datetime, "datetime", Clock)
+    monkeypatch.setattr(time, "time", lambda: next(walls))
+    folders = [go(tmp_path, FakeExecutor(), rounds=2, time_budget_s=60.0) for _ in range(4)]
+    assert len(set(folders)) == 4
+    for folder in folders:
+        records = RunFiles(folder).processes()
+        assert [record.round for record in records] == [0] * 5 + [1] * 3
+        assert {record.wall_s for record in records} == {0.125}
+        assert frames.load(folder).cell_list[0]["status"] == "ok"
+
+
+def test_two_runs_at_once_into_one_folder_do_not_meet(tmp_path: Path) -> None:
+    folders: list[Path] = []
+    start = threading.Barrier(4)
+
+    def one() -> None:
+        start.wait()
+        folders.append(go(tmp_path, FakeExecutor(), rounds=1, probes=[Probe.VERIFY]))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(folders)) == 4
+    assert all(len(RunFiles(folder).processes()) == 2 for folder in folders)
+
+
+def test_a_process_that_fails_on_a_full_disk_is_not_the_allocator_s_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(job: Job) -> Outcome:
+        if job.id == 4:
+            return Outcome(status="crashed", message="ended with exit code 1", wall_s=0.1)
+        return good(job)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(AllocphaseError, match=r"/traces: No space left on device; what is finish"):
+        go(tmp_path, FakeExecutor(crash))
+    (folder,) = tmp_path.iterdir()
+    assert {record.status for record in RunFiles(folder).processes()} == {"ok"}
+    monkeypatch.undo()
+    crashed = RunFiles(go(tmp_path, FakeExecutor(crash))).processes()
+    assert [record.id for record in crashed if record.status == "crashed"] == [4]
+
+
+def test_a_run_that_has_ended_has_no_traces_whenever_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    tell = RunWriter.tell
+
+    def watched(writer: RunWriter, event: Event, message: str) -> None:
+        seen.append((writer.path / "traces").exists())
+        tell(writer, event, message)
+
+    monkeypatch.setattr(RunWriter, "tell", watched)
+    go(tmp_path, FakeExecutor())
+    assert seen == [False]

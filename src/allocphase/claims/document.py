@@ -11,7 +11,9 @@ from typing import Any
 from allocphase.claims.finding import Finding
 from allocphase.claims.section import Judged, Section
 from allocphase.claims.verdict import Verdict
+from allocphase.documents import read_json
 from allocphase.errors import AllocphaseError, UsageError
+from allocphase.shape import NUMBER, TEXT, listing, nullable, one_of, table
 
 __all__ = ["FILE", "SCHEMA", "read_section", "section_document", "write_section"]
 
@@ -55,14 +57,37 @@ def read_section(folder: Path) -> Section | None:
     """
     path = folder / FILE
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema"] != SCHEMA:
-            raise UsageError(f"{path}: schema: this version reads schema {SCHEMA}")
-        return _section(document)
+        document = read_json(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise UsageError(f"{path}: schema: this version reads schema {SCHEMA}")
+    if fault := _SHAPE(document):
+        raise UsageError(f"{path}: {fault[1:]}")
+    try:
+        return _section(document)
+    except TypeError as error:  # a key that no finding has
         raise UsageError(f"{path}: not a file of judged claims: {error!r}") from None
+
+
+_FINDING = table(
+    {
+        **dict.fromkeys(("form", "subject", "expected", "measured"), TEXT),
+        "verdict": one_of([verdict.value for verdict in Verdict]),
+        **dict.fromkeys(("value", "lower", "upper"), nullable(NUMBER)),
+        "notes": listing(TEXT),
+    }
+)
+_CLAIM = table(
+    {**dict.fromkeys(("id", "text", "source"), TEXT), "checks": listing(_FINDING, at_least=1)}
+)
+_SHAPE = table(
+    {
+        **dict.fromkeys(("title", "source", "run", "machine"), TEXT),
+        "claims": listing(_CLAIM),
+        "thesis": listing(TEXT),
+    }
+)
 
 
 def _claim_document(claim: Judged) -> dict[str, Any]:

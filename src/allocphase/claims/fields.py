@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from allocphase.errors import UsageError, unknown
+from allocphase.errors import UsageError, shown, unknown
 
 __all__ = ["Fields"]
 
@@ -26,7 +26,7 @@ class Fields:
     def of(cls, value: object, *, where: str, known: Collection[str]) -> Fields:
         """Raises UsageError when `value` is no table, or has a key that is not `known`."""
         if not isinstance(value, Mapping):
-            raise UsageError(f"{where}: must be a table, not {value!r}")
+            raise UsageError(f"{where}: must be a table, not {shown(value)}")
         for key in value:
             if key not in known:
                 raise UsageError(f"{where}: {unknown('key', key, known)}")
@@ -49,7 +49,7 @@ class Fields:
         """A string that is not empty."""
         value = self.value(key) if default is None else self.table.get(key, default)
         if not isinstance(value, str) or not value.strip():
-            raise self.fail(key, f"must be a string that is not empty, not {value!r}")
+            raise self.fail(key, f"must be a string that is not empty, not {shown(value)}")
         return " ".join(value.split())
 
     def choice(self, key: str, known: Collection[str], default: str | None = None) -> str:
@@ -71,7 +71,7 @@ class Fields:
         """A list of strings."""
         found = self._list(key)
         if not all(isinstance(item, str) and item for item in found):
-            raise self.fail(key, f"must be a list of strings, not {found!r}")
+            raise self.fail(key, f"must be a list of strings, not {shown(found)}")
         return tuple(found)
 
     def figure(self, key: str, published: Mapping[str, float]) -> float:
@@ -84,7 +84,7 @@ class Fields:
     def named(self, key: str, name: str, published: Mapping[str, float]) -> float:
         """The published figure `name`, which `key` refers to."""
         if not published:
-            raise self.fail(key, f"refers to {name!r}, but the claim has no published figures")
+            raise self.fail(key, f"refers to {shown(name)}, but the claim has no published figures")
         if name not in published:
             raise UsageError(f"{self.where}: {key}: {unknown('published figure', name, published)}")
         return published[name]
@@ -92,12 +92,12 @@ class Fields:
     def _list(self, key: str) -> list[Any]:
         value = self.value(key)
         if not isinstance(value, list) or not value:
-            raise self.fail(key, f"must be a list that is not empty, not {value!r}")
+            raise self.fail(key, f"must be a list that is not empty, not {shown(value)}")
         return value
 
     def _number(self, key: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.fail(key, f"must be a number, not {value!r}")
+            raise self.fail(key, f"must be a number, not {shown(value)}")
         if not math.isfinite(value):
-            raise self.fail(key, f"must be finite, not {value!r}")
+            raise self.fail(key, f"must be finite, not {shown(value)}")
         return float(value)

@@ -5,7 +5,6 @@ docs/claims.md teaches the format.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from allocphase.claims.fields import Fields
 from allocphase.claims.finding import Check
 from allocphase.claims.forms import read_check
 from allocphase.claims.thesis import Thesis
+from allocphase.documents import read_toml
 from allocphase.errors import UsageError, unknown
 
 __all__ = ["Claim", "ClaimsFile", "load"]
@@ -52,13 +52,7 @@ def load(spec: str) -> ClaimsFile:
     Raises UsageError with the file, the claim, the key and what is accepted.
     """
     path = _find(spec)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: not a TOML file: {error}") from error
-    return _read(table, where=str(path))
+    return _read(read_toml(path), where=str(path))
 
 
 def _find(spec: str) -> Path:
@@ -95,7 +89,7 @@ def _read(table: Mapping[str, Any], *, where: str) -> ClaimsFile:
 def _claim(entry: object, *, where: str) -> Claim:
     named = entry.get("id") if isinstance(entry, Mapping) else None
     if isinstance(named, str) and named:
-        where = f"{where.rpartition(' ')[0]} {named}"
+        where = f"{where.rpartition(' ')[0]} {named[:60]}"
     fields = Fields.of(entry, where=where, known=_CLAIM_KEYS)
     published = _numbers(fields)
     checks = fields.value("check")

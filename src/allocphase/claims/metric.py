@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase.claims.fields import Fields
-from allocphase.errors import UsageError, unknown
+from allocphase.errors import UsageError, shown, unknown
 from allocphase.metrics import KIND_NAMES, QUANTILES
 
 __all__ = ["CELL_KEYS", "LATENCY_KINDS", "Cell", "Selector", "probe_of", "read_cell"]
@@ -109,7 +109,7 @@ def _name(fields: Fields, key: str) -> str:
     name = fields.text(key)
     base, _, settings = name.partition("?")
     if any(sign in base for sign in "*[") or "," in settings:
-        raise fields.fail(key, f"must name one {key}, not several, as {name!r} does")
+        raise fields.fail(key, f"must name one {key}, not several, as {shown(name)} does")
     return name
 
 
@@ -125,7 +125,8 @@ def _checked(fields: Fields, path: str) -> str:
             raise UsageError(f"{fields.where}: {unknown(f'metric {path}:', part, known)}")
     least = 1 if root == "syscalls" else len(levels)
     if not least <= len(rest) <= len(levels):
-        raise fields.fail("metric", f"{path!r} has {len(rest)} levels below {root}, not {least}")
+        levels_text = f"{len(rest)} levels below {root}, not {least}"
+        raise fields.fail("metric", f"{shown(path)} has {levels_text}")
     return path
 
 

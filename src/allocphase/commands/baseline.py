@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,9 @@ import click
 from allocphase.commands.shared import (
     baseline_dir_option,
     command_line,
+    measuring,
     out_option,
+    rounds_option,
     scenario_option,
     timeout_option,
 )
@@ -34,14 +35,7 @@ def baseline() -> None:
 @click.argument("name")
 @click.option("-a", "--allocator", required=True, metavar="NAME[=FILE]", help="What to measure.")
 @scenario_option
-@click.option(
-    "-r",
-    "--rounds",
-    default=40,
-    show_default=True,
-    type=click.IntRange(1, 400),
-    help="Processes of each timed cell: a gate has no more rounds than its baseline.",
-)
+@rounds_option(default=40, most=400)
 @timeout_option
 @out_option
 @baseline_dir_option
@@ -56,15 +50,15 @@ def save(
 ) -> None:
     """Measure an allocator and save it as baseline NAME.
 
+    A gate against it has no more rounds than it was measured in.
+
     \b
     Example:
       allocphase baseline save main -a mine=build/mine.so -s random-churn
     """
     from allocphase.baseline import save_baseline
-    from allocphase.driver import DriverExecutor
     from allocphase.gating import baseline_arm
     from allocphase.gating.against import measure_baseline
-    from allocphase.progress_line import progress_line
     from allocphase.runner import Request, draw_seed
     from allocphase.selection import chosen_scenarios
 
@@ -81,8 +75,8 @@ def save(
         command=command_line(),
     )
     arm = baseline_arm(allocator)
-    with progress_line(sys.stderr) as progress:
-        found = measure_baseline(request, DriverExecutor(), name=name, arm=arm, progress=progress)
+    with measuring() as (executor, progress):
+        found = measure_baseline(request, executor, name=name, arm=arm, progress=progress)
     click.echo(save_baseline(found, baseline_dir))
 
 

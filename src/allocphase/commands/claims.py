@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,9 @@ import click
 
 from allocphase.commands.shared import (
     command_line,
+    measuring,
     out_option,
+    rounds_option,
     timeout_option,
     write_json,
     write_text,
@@ -32,14 +33,7 @@ __all__ = ["claims"]
     type=click.Path(path_type=Path),
     help="Judge this run directory; measure nothing.",
 )
-@click.option(
-    "-r",
-    "--rounds",
-    default=5,
-    show_default=True,
-    type=click.IntRange(1, 1000),
-    help="Processes of each timed cell; an interval needs five.",
-)
+@rounds_option(default=5, most=1000)
 @timeout_option
 @out_option
 @click.option("--label", default="claims", show_default=True, help="Part of its name.")
@@ -100,10 +94,8 @@ def _measure(
     """Runs what the claims need; None when they need nothing."""
     from allocphase import frames
     from allocphase.claims import requirements
-    from allocphase.driver import DriverExecutor, Probe
-    from allocphase.progress_line import progress_line
-    from allocphase.runner import Request, draw_seed
-    from allocphase.runner import run as run_plan
+    from allocphase.driver import Probe
+    from allocphase.runner import Request, begin, draw_seed, fill
     from allocphase.selection import chosen_allocators, chosen_scenarios
 
     needed = requirements(promised)
@@ -122,7 +114,8 @@ def _measure(
         command=command_line(),
         only=needed.cells,
     )
-    with progress_line(sys.stderr) as progress:
-        folder = run_plan(request, DriverExecutor(), progress=progress)
-    click.echo(f"run directory: {folder}", err=True)
-    return frames.load(folder)
+    with measuring() as (executor, progress):
+        begun = begin(request)
+        fill(begun, executor, progress=progress)
+    click.echo(f"run directory: {begun.path}", err=True)
+    return frames.load(begun.path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import click
 from allocphase.commands.shared import (
     baseline_dir_option,
     command_line,
+    measuring,
     out_option,
     scenario_option,
     share,
@@ -127,16 +127,14 @@ def gate(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _judge(options: dict[str, Any]) -> GateVerdict:
-    from allocphase.driver import DriverExecutor
     from allocphase.gate.document import read_verdict
     from allocphase.gating import run_gate
-    from allocphase.progress_line import progress_line
 
     if options["again"] is not None:
         return read_verdict(options["again"])
     request = _request(options)
-    with progress_line(sys.stderr) as progress:
-        verdict = run_gate(request, DriverExecutor(), progress=progress)
+    with measuring() as (executor, progress):
+        verdict = run_gate(request, executor, progress=progress)
     for session in verdict.sessions:
         click.echo(f"run directory: {session['path']}", err=True)
     return verdict

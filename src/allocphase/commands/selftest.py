@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from allocphase.commands.shared import out_option, scratch_folder, share, write_json
+from allocphase.commands.shared import measuring, out_option, scratch_folder, share, write_json
 from allocphase.errors import UsageError
 
 __all__ = ["selftest"]
@@ -73,17 +72,15 @@ def selftest(
       allocphase selftest -a mimalloc --theta 1%
     """
     from allocphase import scenario
-    from allocphase.driver import DriverExecutor
     from allocphase.gating import candidate_arm
-    from allocphase.progress_line import progress_line
     from allocphase.selftest import EFFECTS, Selftest, behind_toll, calibrate, run_trials
     from allocphase.selftest.text import document, table
 
     found = scenario.resolve(scenario_spec)
     if len(found) != 1:
         raise UsageError(f"{scenario_spec!r} names {len(found)} scenarios: selftest takes one")
-    subject, executor = behind_toll(candidate_arm(allocator)), DriverExecutor()
-    with progress_line(sys.stderr) as progress, scratch_folder(out) as folder:
+    subject = behind_toll(candidate_arm(allocator))
+    with measuring() as (executor, progress), scratch_folder(out) as folder:
         plan = Selftest(
             subject=subject,
             scenario=found[0],

@@ -8,16 +8,23 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from allocphase.errors import AllocphaseError
 
+if TYPE_CHECKING:
+    from allocphase.driver import Executor
+    from allocphase.progress_line import Progress
+
 __all__ = [
     "baseline_dir_option",
     "command_line",
+    "interruptible_executor",
+    "measuring",
     "out_option",
+    "rounds_option",
     "scenario_option",
     "scratch_folder",
     "share",
@@ -51,6 +58,18 @@ def scenario_option(command: _Command) -> _Command:
     )(command)
 
 
+def rounds_option(*, default: int, most: int) -> Callable[[_Command], _Command]:
+    """-r, as `run` has it."""
+    return click.option(
+        "-r",
+        "--rounds",
+        default=default,
+        show_default=True,
+        type=click.IntRange(1, most),
+        help="Processes of each timed cell; an interval needs five.",
+    )
+
+
 def out_option(command: _Command) -> _Command:
     """--out, as `run` has it."""
     return click.option(
@@ -82,6 +101,29 @@ def baseline_dir_option(command: _Command) -> _Command:
         type=click.Path(path_type=Path),
         help="Folder of the saved baselines.",
     )(command)
+
+
+@contextmanager
+def interruptible_executor() -> Iterator[Executor]:
+    """What runs processes; a signal kills those that run, and ends the measuring.
+
+    Raises InterruptionError out of whatever measures.
+    """
+    from allocphase.driver import DriverExecutor
+    from allocphase.interruption import interruptible
+
+    executor = DriverExecutor()
+    with interruptible(lambda reason: executor.stop(reason)):
+        yield executor
+
+
+@contextmanager
+def measuring() -> Iterator[tuple[Executor, Progress]]:
+    """The same, with progress on stderr."""
+    from allocphase.progress_line import progress_line
+
+    with interruptible_executor() as executor, progress_line(sys.stderr) as progress:
+        yield executor, progress
 
 
 @contextmanager

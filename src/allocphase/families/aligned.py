@@ -20,9 +20,17 @@ class Parameters:
     replacements: int = parameter("objects replaced", minimum=1)
     align_log2_min: int = parameter("smallest alignment, as a power of 2", minimum=4, maximum=21)
     align_log2_max: int = parameter("largest alignment, as a power of 2", minimum=4, maximum=21)
-    multiple_max: int = parameter("largest size in multiples of the alignment", minimum=1)
+    multiple_max: int = parameter(
+        "largest size in multiples of the alignment", minimum=1, maximum=1023
+    )
     plain_percent: int = parameter("plain mallocs among the allocations", minimum=0, maximum=100)
-    size_max: int = parameter("largest size of a plain malloc in bytes", minimum=1)
+    size_max: int = parameter(
+        "largest size of a plain malloc in bytes", minimum=1, maximum=sizes.MAX_SIZE
+    )
+
+
+def most_operations(parameters: Parameters) -> int:
+    return 2 * (parameters.live + parameters.replacements)
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
@@ -42,4 +50,9 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     return Draft(ops=ops, build_ops=parameters.live)
 
 
-ALIGNED = Family(name="aligned", parameters=Parameters, draft=draft)
+ALIGNED = Family(
+    name="aligned",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -22,6 +22,10 @@ class Parameters:
     reverse: bool = parameter("free in reverse order of allocation", default=False)
 
 
+def most_operations(parameters: Parameters) -> int:
+    return 2 * parameters.allocations * parameters.batches
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """Sizes spread evenly over the range, so that each batch has the range's mean."""
     count = parameters.allocations
@@ -34,4 +38,9 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     return Draft(ops=ops, build_ops=count if parameters.batches == 1 else 0)
 
 
-BATCH = Family(name="batch", parameters=Parameters, draft=draft)
+BATCH = Family(
+    name="batch",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -8,9 +8,12 @@ import numpy as np
 
 from allocphase.families import sizes
 from allocphase.families.family import Family, parameter
+from allocphase.families.weave import chain
 from allocphase.layout import Draft, Kind, Ops, operations
 
 __all__ = ["BLOCKS"]
+
+POINTER_BYTES, TOKEN_BYTES = 8, 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,19 +22,41 @@ class Parameters:
     counts: tuple[int, ...] = parameter("objects in a round, for each size", minimum=1)
     allocations: int = parameter("allocations for each size and count, at least", minimum=1)
     reverse: bool = parameter("free in reverse order of allocation")
+    idle_thread: bool = parameter(
+        "a second thread lives meanwhile: an allocator may take no locks before there is one"
+    )
+
+
+def most_operations(parameters: Parameters) -> int:
+    each = sum(parameters.allocations + count for count in parameters.counts)
+    return 2 * len(parameters.sizes) * each + 6
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:  # noqa: ARG001
     """Nothing is random here."""
-    return Draft(
-        ops=np.concatenate(
-            [
-                _rounds(parameters, size_bytes=size, count=count)
-                for size in parameters.sizes
-                for count in parameters.counts
-            ]
-        )
+    rounds = np.concatenate(
+        [
+            _rounds(parameters, size_bytes=size, count=count)
+            for size in parameters.sizes
+            for count in parameters.counts
+        ]
     )
+    return (
+        _beside_another(rounds, max(parameters.counts)) if parameters.idle_thread else Draft(rounds)
+    )
+
+
+def _beside_another(rounds: Ops, most: int) -> Draft:
+    """Thread 0 allocates the array of addresses, and waits until thread 1 has done the rounds."""
+    array, begin, end = np.arange(most, most + 3)[:, None]
+    opening = [
+        operations(Kind.MALLOC, array, size=most * POINTER_BYTES),
+        operations(Kind.MALLOC, begin, size=TOKEN_BYTES),
+    ]
+    work = [operations(Kind.FREE, begin), rounds, operations(Kind.MALLOC, end, size=TOKEN_BYTES)]
+    closing = [operations(Kind.FREE, end), operations(Kind.FREE, array)]
+    ops, thread = chain([*opening, *work, *closing], [0, 0, 1, 1, 1, 0, 0])
+    return Draft(ops=ops, thread=thread)
 
 
 def _rounds(parameters: Parameters, *, size_bytes: int, count: int) -> Ops:
@@ -42,4 +67,9 @@ def _rounds(parameters: Parameters, *, size_bytes: int, count: int) -> Ops:
     return np.tile(one, -(-parameters.allocations // count))
 
 
-BLOCKS = Family(name="blocks", parameters=Parameters, draft=draft)
+BLOCKS = Family(
+    name="blocks",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -25,11 +25,15 @@ class Parameters:
     stay: bool = parameter("threads live on, idle, until the last has done its work")
 
 
+def most_operations(parameters: Parameters) -> int:
+    return 2 * parameters.threads * (_objects(parameters) + 1)
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """All use the same slots. A thread frees the slot that its successor fills first at last, so
     that the successor starts when all is free, whether or not its predecessor has ended.
     """
-    count = max(2 * parameters.live_bytes // (parameters.size_min + parameters.size_max), 1)
+    count = _objects(parameters)
     turns = [_turn(parameters, rng, count=count) for _ in range(parameters.threads)]
     ops, thread = chain(turns, range(parameters.threads))
     if not parameters.stay:
@@ -43,6 +47,10 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     )
 
 
+def _objects(parameters: Parameters) -> int:
+    return max(2 * parameters.live_bytes // (parameters.size_min + parameters.size_max), 1)
+
+
 def _turn(parameters: Parameters, rng: np.random.Generator, *, count: int) -> Ops:
     here = np.arange(count)
     size = sizes.even(rng, parameters.size_min, parameters.size_max, count=count)
@@ -50,4 +58,9 @@ def _turn(parameters: Parameters, rng: np.random.Generator, *, count: int) -> Op
     return np.concatenate([born, operations(Kind.FREE, np.roll(here, -1))])
 
 
-BLOWUP = Family(name="blowup", parameters=Parameters, draft=draft)
+BLOWUP = Family(
+    name="blowup",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

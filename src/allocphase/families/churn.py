@@ -22,6 +22,10 @@ class Parameters:
     size_max: int = parameter("largest size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
 
 
+def most_operations(parameters: Parameters) -> int:
+    return 3 * parameters.live + parameters.operations
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """Half the slots are filled to begin with, so that the average holds from the start."""
     slot_count = 2 * parameters.live
@@ -37,4 +41,9 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     return Draft(ops=ops, build_ops=parameters.live)
 
 
-CHURN = Family(name="churn", parameters=Parameters, draft=draft)
+CHURN = Family(
+    name="churn",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -24,9 +24,13 @@ class Parameters:
     live: int = parameter("objects live at once, of all domains", minimum=1)
     replacements: int = parameter("objects replaced", minimum=1)
     foreign_percent: int = parameter("frees first tried elsewhere", minimum=0, maximum=100)
-    base_hz: float = parameter("the routing hint of frequency objects", minimum=0.001)
+    base_hz: float = parameter("the routing hint of frequency objects", minimum=0.001, maximum=1e12)
     size_min: int = parameter("smallest size in bytes", minimum=0, maximum=sizes.MAX_SIZE)
     size_max: int = parameter("largest size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
+
+
+def most_operations(parameters: Parameters) -> int:
+    return 3 * (parameters.live + parameters.replacements)
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
@@ -63,4 +67,9 @@ def _with_foreign(ops: Ops, frees: Ints, parameters: Parameters, rng: np.random.
     return np.insert(ops, tried, foreign)
 
 
-DOMAINS = Family(name="domains", parameters=Parameters, draft=draft)
+DOMAINS = Family(
+    name="domains",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -50,6 +50,18 @@ class _Run:
     def steps(self) -> int:
         return self.allocations + self.retained
 
+    @property
+    def array_words(self) -> tuple[int, int]:
+        """Of the worker's two arrays of addresses, which lie behind its other places."""
+        return self.retained, self.allocations
+
+
+def most_operations(parameters: Parameters) -> int:
+    workers = sum(worker % 8 + 1 for worker in range(parameters.threads))
+    arrays = 4 * parameters.threads
+    objects = 2 * 150 * parameters.scale * workers
+    return parameters.rounds * (objects + arrays + parameters.transfers)
+
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """Thread 0 frees a random half of the shared table after each round, all of it at last."""
@@ -60,7 +72,7 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
             allocations = 100 * parameters.scale * (worker % 8 + 1)
             thread = 1 + round_ * parameters.threads + worker
             run = _Run(thread, place, allocations, allocations // 2, step)
-            place += run.steps
+            place += run.steps + len(run.array_words)
             runs.append(run)
         events += [_life(run, parameters, rng) for run in runs]
         step = max(run.first_step + run.steps for run in runs) + 1
@@ -83,11 +95,14 @@ def _life(run: _Run, parameters: Parameters, rng: np.random.Generator) -> Events
     freed, swapped = rng.integers(0, np.maximum(top, 1), size=(2, run.steps)) + run.first_place
     shared = rng.integers(0, parameters.transfers, size=run.steps)
     owned = run.first_place + np.arange(run.steps)
+    arrays = run.first_place + run.steps + np.arange(len(run.array_words))
     parts = [
+        _events(run.thread, ALLOCATE, arrays, step=step[0], words=np.array(run.array_words)),
         _events(run.thread, ALLOCATE, mine, step=step, words=_words(data, rng)),
         _events(run.thread, DROP, freed[frees], step=step[frees]),
         _events(run.thread, SWAP, swapped[swaps], step=step[swaps], other=shared[swaps]),
         _events(run.thread, DROP, np.roll(owned, run.retained), step=step[-1]),
+        _events(run.thread, DROP, arrays, step=step[-1]),
     ]
     life = np.concatenate(parts)
     return life[np.argsort(life["step"], kind="stable")]
@@ -171,4 +186,9 @@ def _roots(parent: Indices) -> Indices:
         parent = further
 
 
-EXCHANGE = Family(name="exchange", parameters=Parameters, draft=draft)
+EXCHANGE = Family(
+    name="exchange",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -9,9 +9,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from allocphase.errors import shown
 from allocphase.layout import Draft
 
 __all__ = ["Family", "ParameterError", "Value", "parameter"]
+
+# No count, size or frequency that means something is larger.
+MAX_VALUE = 1 << 40
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...]
 
@@ -30,12 +34,14 @@ class Family:
     """A workload's generator.
 
     `parameters` is a frozen dataclass whose fields are made by `parameter`; `draft` turns an
-    instance of it and a seeded generator into ops, the same ones each time.
+    instance of it and a seeded generator into ops, the same ones each time. `most_operations`:
+    how many these, and the draws behind them, can be at most, known before anything is made.
     """
 
     name: str
     parameters: type[Any]
     draft: Callable[[Any, np.random.Generator], Draft]
+    most_operations: Callable[[Any], int]
 
     def fields(self) -> dict[str, dataclasses.Field[Any]]:
         """The parameters by name; metadata has doc, minimum and maximum."""
@@ -78,7 +84,7 @@ def _converted(key: str, value: object, wanted: Any) -> Value:
         item = get_args(wanted)[0]
         items = value.split(",") if isinstance(value, str) else value
         if not isinstance(items, list | tuple) or not items:
-            raise ParameterError(key, f"must be a list of {_plural(item)}, not {value!r}")
+            raise ParameterError(key, f"must be a list of {_plural(item)}, not {shown(value)}")
         return tuple(_scalar(key, entry, item) for entry in items)
     found: Value = _scalar(key, value, wanted)
     return found
@@ -90,7 +96,9 @@ def _scalar(key: str, value: object, wanted: type) -> Any:
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:
-        raise ParameterError(key, f"must be {_a(wanted)}, not {value!r}")
+        raise ParameterError(key, f"must be {_a(wanted)}, not {shown(value)}")
+    if isinstance(value, int | float) and not abs(value) <= MAX_VALUE:  # nor is NaN
+        raise ParameterError(key, f"must be at most {MAX_VALUE:g}, not {shown(value)}")
     return value
 
 
@@ -99,7 +107,7 @@ def _from_text(key: str, text: str, wanted: type) -> object:
     try:
         return words[text.lower()] if wanted is bool else wanted(text)
     except (KeyError, ValueError):
-        raise ParameterError(key, f"must be {_a(wanted)}, not {text!r}") from None
+        raise ParameterError(key, f"must be {_a(wanted)}, not {shown(text)}") from None
 
 
 def _a(wanted: type) -> str:

@@ -17,14 +17,24 @@ __all__ = ["FLEET", "expected_live"]
 
 Indices = npt.NDArray[np.int64]
 
+ENDLESS = 1 << 56  # ticks: longer than any trace
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     allocations: int = parameter("allocations after the build", minimum=1)
     live: int = parameter("objects live in the steady state, of all sizes", minimum=1)
     sizes: tuple[int, ...] = parameter("sizes in bytes", minimum=1, maximum=sizes.MAX_SIZE)
-    rates: tuple[int, ...] = parameter("allocations of each size, relative", minimum=1)
-    lives: tuple[float, ...] = parameter("live objects for each allocation, relative", minimum=0.01)
+    rates: tuple[int, ...] = parameter(
+        "allocations of each size, relative", minimum=1, maximum=1 << 30
+    )
+    lives: tuple[float, ...] = parameter(
+        "live objects for each allocation, relative", minimum=0.01, maximum=1e9
+    )
+
+
+def most_operations(parameters: Parameters) -> int:
+    return 2 * (parameters.allocations + parameters.live + 2 * len(parameters.sizes))
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
@@ -56,9 +66,17 @@ def expected_live(parameters: Parameters) -> Indices:
 
 def _mean_ticks(parameters: Parameters, live: Indices) -> Indices:
     """Little's law: lifetime of a size = its live objects / its allocation rate."""
-    rates = np.array(parameters.rates, dtype=np.int64)
-    lifetimes: Indices = live * TICKS * rates.sum() // rates
-    return lifetimes
+    ticks = TICKS * sum(parameters.rates)  # Python's integers: the products may leave 64 bits
+    lifetimes = [
+        min(count * ticks // rate, ENDLESS)
+        for count, rate in zip(live.tolist(), parameters.rates, strict=True)
+    ]
+    return np.array(lifetimes, dtype=np.int64)
 
 
-FLEET = Family(name="fleet", parameters=Parameters, draft=draft)
+FLEET = Family(
+    name="fleet",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -23,6 +23,10 @@ class Parameters:
     growth_percent: int = parameter("next size in percent of the last", minimum=101, maximum=1000)
 
 
+def most_operations(parameters: Parameters) -> int:
+    return parameters.operations + parameters.growing
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """Each op takes a random object one step on: malloc, realloc to the next size, ..., free."""
     steps = _sizes(parameters)
@@ -46,4 +50,9 @@ def _sizes(parameters: Parameters) -> Ints:
     return np.array(sizes_bytes)
 
 
-GROWTH = Family(name="growth", parameters=Parameters, draft=draft)
+GROWTH = Family(
+    name="growth",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

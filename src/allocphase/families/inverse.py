@@ -18,12 +18,19 @@ __all__ = ["INVERSE"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     threads: int = parameter("threads, each with its own places", default=2, minimum=1, maximum=64)
-    places: int = parameter("places of each thread, empty to begin with", minimum=1)
+    places: int = parameter(
+        "places of each thread, empty to begin with", minimum=1, maximum=1 << 26
+    )
     replacements: int = parameter("objects that each thread puts into a place", minimum=1)
     size_min: int = parameter("smallest size in bytes", minimum=1, maximum=1 << 15)
     size_max: int = parameter("largest size in bytes", minimum=1, maximum=1 << 15)
     place_cycle: int = parameter("draws of a place before they repeat", minimum=1)
     size_cycle: int = parameter("draws of a size before they repeat", minimum=1)
+
+
+def most_operations(parameters: Parameters) -> int:
+    draws = parameters.place_cycle + parameters.size_cycle
+    return 2 * parameters.threads * parameters.replacements + draws
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
@@ -42,4 +49,9 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     return Draft(ops=ops, thread=thread_of if parameters.threads > 1 else None)
 
 
-INVERSE = Family(name="inverse", parameters=Parameters, draft=draft)
+INVERSE = Family(
+    name="inverse",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -26,6 +26,11 @@ class Parameters:
     size_max: int = parameter("largest size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
 
 
+def most_operations(parameters: Parameters) -> int:
+    warm_up = parameters.slots * (2 + 2 * WARM_UP) + 3
+    return parameters.threads * (warm_up + 2 * parameters.generations * parameters.replacements)
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """Thread 0 builds and lives on; thread 1 + g * threads + i is worker i of generation g.
 
@@ -75,4 +80,9 @@ def _all_but_first(parameters: Parameters, worker: int) -> Ops:
     return operations(Kind.FREE, worker * parameters.slots + np.arange(1, parameters.slots))
 
 
-LARSON = Family(name="larson", parameters=Parameters, draft=draft)
+LARSON = Family(
+    name="larson",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

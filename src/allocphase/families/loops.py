@@ -47,6 +47,12 @@ class _Stream:
     section: Indices
 
 
+def most_operations(parameters: Parameters) -> int:
+    own = 3 * parameters.loops * parameters.op_count + parameters.places
+    handed = 2 * parameters.loops * (parameters.op_count + 2)
+    return parameters.threads * (own + handed)
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """In the global order the threads take turns, a loop each."""
     if parameters.shape not in ("even", "linear", "exponential"):
@@ -158,4 +164,9 @@ def _sizes(parameters: Parameters, rng: np.random.Generator, *, count: int) -> s
     )
 
 
-LOOPS = Family(name="loops", parameters=Parameters, draft=draft)
+LOOPS = Family(
+    name="loops",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -19,6 +19,7 @@ MILLION = 1_000_000
 # each tier gets and, in reverse, the slots that it has.
 TIERS = np.array([262_144, 393_216, 245_760, 81_920, 15_360, 1_536, 64])
 SMALLEST_LOG2 = 3
+TABLE_ENTRY_BYTES = 16  # of the program's own table: address, size, and how often filled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +30,25 @@ class Parameters:
     size_max_log2: int = parameter("largest size, as a power of two", minimum=4, maximum=24)
 
 
+def most_operations(parameters: Parameters) -> int:
+    toggles = 2 * parameters.slots + parameters.operations + 3 * parameters.threads
+    return 2 * toggles + 2 * parameters.threads
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """Each thread fills half its slots, toggles, and frees what is left, in order."""
+    """Each thread fills half its slots, toggles, and frees what is left, in order.
+
+    Before an object is freed it is used once more: the program reads it, the replay writes a word.
+    """
     each = max(parameters.slots // parameters.threads, 1)
     toggles = max(parameters.operations // parameters.threads, 1)
     parts = [
         _thread(
-            rng, first=thread * each, slots=each, toggles=toggles, log2=parameters.size_max_log2
+            rng,
+            first=thread * (each + 1),
+            slots=each,
+            toggles=toggles,
+            log2=parameters.size_max_log2,
         )
         for thread in range(parameters.threads)
     ]
@@ -50,7 +63,14 @@ def _thread(rng: np.random.Generator, *, first: int, slots: int, toggles: int, l
     slot = np.concatenate([np.flatnonzero(filled), picked, np.flatnonzero(left)]).astype(np.uint32)
     frees = slot_ranks(slot) & 1
     size = _sizes(rng, count=len(slot), max_log2=log2) * (1 - frees)
-    return operations(frees * Kind.FREE, slot + first, size=size)
+    ops = operations(frees * Kind.FREE, slot, size=size)
+    freed = np.flatnonzero(frees)
+    ops = np.insert(ops, freed, operations(Kind.WRITE, slot[freed], size=1))
+    table = np.array([slots])
+    opened = operations(Kind.MALLOC, table, size=slots * TABLE_ENTRY_BYTES)
+    ops = np.concatenate([opened, ops, operations(Kind.FREE, table)])
+    ops["slot"] += first
+    return ops
 
 
 def _pick(rng: np.random.Generator, *, slots: int, count: int) -> Ints:
@@ -63,11 +83,21 @@ def _pick(rng: np.random.Generator, *, slots: int, count: int) -> Ints:
 
 
 def _sizes(rng: np.random.Generator, *, count: int, max_log2: int) -> sizes.Sizes:
-    """Half the sizes in 5-8 bytes, a quarter in 9-16, and so on to the last, which has the rest."""
+    """Half the sizes in 8 bytes, a quarter in 9-16, and so on to the last, which has the rest.
+
+    The program's smallest class is 5-8 bytes. Allocators give 8 for each of these, and a word can
+    be written.
+    """
     classes = np.arange(SMALLEST_LOG2, max_log2 + 1)
     weights = 2 ** (max_log2 - classes)
     top = sizes.weighted(rng, 1 << classes, np.append(weights[:-1], weights[-2]), count=count)
-    return rng.integers(top // 2 + 1, top, endpoint=True, dtype=np.uint32)
+    drawn = rng.integers(top // 2 + 1, top, endpoint=True, dtype=np.uint32)
+    return np.maximum(drawn, 1 << SMALLEST_LOG2)
 
 
-PARETO = Family(name="pareto", parameters=Parameters, draft=draft)
+PARETO = Family(
+    name="pareto",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

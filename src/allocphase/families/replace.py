@@ -24,6 +24,10 @@ class Parameters:
     filled: bool = parameter("fill all places before the first replacement")
 
 
+def most_operations(parameters: Parameters) -> int:
+    return 2 * (parameters.live + parameters.replacements)
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """The build is the filling; at the end the places are emptied in order."""
     places = rng.integers(0, parameters.live, size=parameters.replacements)
@@ -53,4 +57,9 @@ def replacements(places: Ints, size: Ints, *, new_first: bool) -> Ops:
     return np.concatenate([pairs[kept.ravel()], operations(Kind.FREE, np.sort(left))])
 
 
-REPLACE = Family(name="replace", parameters=Parameters, draft=draft)
+REPLACE = Family(
+    name="replace",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

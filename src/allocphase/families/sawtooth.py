@@ -22,6 +22,10 @@ class Parameters:
     survivors: int = parameter("objects of each tooth that live to the end", minimum=0)
 
 
+def most_operations(parameters: Parameters) -> int:
+    return 2 * parameters.teeth * parameters.objects
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """Survivors are random ones; the others go in the order in which they came."""
     survivors = min(parameters.survivors, parameters.objects)
@@ -40,4 +44,9 @@ def _tooth(parameters: Parameters, rng: np.random.Generator, *, index: int, surv
     return np.concatenate([born, operations(Kind.FREE, dropped)])
 
 
-SAWTOOTH = Family(name="sawtooth", parameters=Parameters, draft=draft)
+SAWTOOTH = Family(
+    name="sawtooth",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -22,6 +22,10 @@ class Parameters:
     handed: bool = parameter("another thread allocates an object for each worker to free first")
 
 
+def most_operations(parameters: Parameters) -> int:
+    return parameters.threads * (3 * parameters.iterations + 2)
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:  # noqa: ARG001
     """Nothing is random here. With `handed`, thread 0 allocates and the workers follow it."""
     workers = parameters.threads
@@ -43,4 +47,9 @@ def _life(parameters: Parameters, *, slot: int) -> Ops:
     return operations(kinds, np.full(len(kinds), slot), size=size)
 
 
-SHARING = Family(name="sharing", parameters=Parameters, draft=draft)
+SHARING = Family(
+    name="sharing",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

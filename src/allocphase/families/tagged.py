@@ -27,9 +27,15 @@ class Parameters:
     harmonics: int = parameter("of these, how many are harmonics of base_hz", minimum=0)
     isolated: int = parameter("reality interfaces, spread over the domains", minimum=0)
     domains: int = parameter("isolation domains", minimum=1, maximum=20_000)
-    base_hz: float = parameter("the frequency whose multiples are harmonics", minimum=0.001)
+    base_hz: float = parameter(
+        "the frequency whose multiples are harmonics", minimum=0.001, maximum=1e12
+    )
     size_min: int = parameter("smallest size in bytes", minimum=0, maximum=sizes.MAX_SIZE)
     size_max: int = parameter("largest size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
+
+
+def most_operations(parameters: Parameters) -> int:
+    return 2 * (parameters.states + parameters.frequencies + parameters.isolated)
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
@@ -81,4 +87,9 @@ def tag_table(
     return np.concatenate([UNTAGGED, distinct]), place + 1
 
 
-TAGGED = Family(name="tagged", parameters=Parameters, draft=draft)
+TAGGED = Family(
+    name="tagged",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

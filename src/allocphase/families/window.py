@@ -21,6 +21,10 @@ class Parameters:
     size_max: int = parameter("largest size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
 
 
+def most_operations(parameters: Parameters) -> int:
+    return 2 * parameters.allocations
+
+
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     """First in, first out; the window is filled first and drained at the end."""
     count, live = parameters.allocations, min(parameters.live, parameters.allocations)
@@ -39,4 +43,9 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     return Draft(ops=ops, build_ops=live)
 
 
-WINDOW = Family(name="window", parameters=Parameters, draft=draft)
+WINDOW = Family(
+    name="window",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

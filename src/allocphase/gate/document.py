@@ -5,18 +5,30 @@ What is infinite or has no value is null. Read again, null is NaN: that renders 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from allocphase.documents import read_json
 from allocphase.errors import UsageError
 from allocphase.gate.limits import Rule
 from allocphase.gate.measures import measure
 from allocphase.gate.outcome import Judged, Outcome
 from allocphase.gate.rows import Row
 from allocphase.gate.verdict import Failure, GateRow, GateVerdict
+from allocphase.shape import (
+    COUNT,
+    FLAG,
+    NUMBER,
+    TEXT,
+    anything,
+    entries,
+    listing,
+    nullable,
+    one_of,
+    table,
+)
 from allocphase.stats import Interval
 
 __all__ = ["FILE", "document", "from_document", "read_verdict"]
@@ -28,6 +40,42 @@ _KEPT = ("baseline", "candidate", "environment", "settings", "fail_inconclusive"
 _LISTS = ("sessions", "notes", "machine_mismatch")
 _NUMBERS = ("base", "candidate", "floor_spread", "theta", "min_detectable_ratio")
 _FAILURE = ("arm", "scenario", "probe", "status", "message")
+
+_INTERVAL = table(dict.fromkeys(("estimate", "lower", "upper", "confidence"), nullable(NUMBER)))
+_OUTCOME = one_of([outcome.value for outcome in Outcome])
+_JUDGED = table(
+    {
+        "outcome": _OUTCOME,
+        **dict.fromkeys(_NUMBERS, nullable(NUMBER)),
+        **dict.fromkeys(("decided", "twin_moved", "varies"), FLAG),
+        "ratio": _INTERVAL,
+        "twin": nullable(_INTERVAL),
+        "pairs": COUNT,
+        "values": listing(listing(NUMBER), length=2),
+    }
+)
+_ROW = table(
+    {
+        "metric": TEXT,
+        "scenario": TEXT,
+        "rule": table({"theta": NUMBER, "exact": FLAG, "named": FLAG}),
+        "outcome": _OUTCOME,
+        "advisory": FLAG,
+        "first": _JUDGED,
+        "again": nullable(_JUDGED),
+    }
+)
+_SHAPE = table(
+    {
+        **dict.fromkeys(("baseline", "candidate"), anything),
+        **dict.fromkeys(("environment", "settings"), entries(anything)),
+        "fail_inconclusive": FLAG,
+        "sessions": listing(table({"path": TEXT, "valid": FLAG})),
+        **dict.fromkeys(("notes", "machine_mismatch"), listing(TEXT)),
+        "failures": listing(table(dict.fromkeys(_FAILURE, TEXT))),
+        "rows": listing(_ROW),
+    }
+)
 
 
 def document(verdict: GateVerdict) -> dict[str, Any]:
@@ -45,15 +93,17 @@ def document(verdict: GateVerdict) -> dict[str, Any]:
 
 def from_document(values: Mapping[str, Any]) -> GateVerdict:
     """The verdict again. Raises UsageError when it is no document of this schema."""
+    if not isinstance(values, Mapping) or values.get("schema") != SCHEMA:
+        raise UsageError(f"gate verdict: schema: this version reads schema {SCHEMA}")
+    if fault := _SHAPE(values):
+        raise UsageError(f"gate verdict: {fault[1:]}")
     try:
-        if values["schema"] != SCHEMA:
-            raise UsageError(f"gate verdict: schema: this version reads schema {SCHEMA}")
         kept: dict[str, Any] = {key: values[key] for key in _KEPT}
         kept.update({key: tuple(values[key]) for key in _LISTS})
         failures = tuple(Failure(**one) for one in values["failures"])
         rows = tuple(_read_row(row) for row in values["rows"])
         return GateVerdict(**kept, failures=failures, rows=rows)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError) as error:  # a key that no dataclass has
         raise UsageError(f"gate verdict: not readable: {error!r}") from None
 
 
@@ -61,11 +111,9 @@ def read_verdict(folder: Path) -> GateVerdict:
     """The verdict that a gate left in its run directory. Raises UsageError."""
     path = folder / FILE
     try:
-        return from_document(json.loads(path.read_text(encoding="utf-8")))
+        return from_document(read_json(path))
     except FileNotFoundError:
         raise UsageError(f"{folder}: no gate ran there: there is no {FILE} in it") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not readable as JSON: {error}") from None
 
 
 def _row(gated: GateRow) -> dict[str, Any]:

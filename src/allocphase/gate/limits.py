@@ -12,13 +12,13 @@ the repository has the same lines: `limits = ["time=3%", "p99=10%:larson*"]`.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from allocphase.errors import UsageError, unknown
+from allocphase.documents import read_toml
+from allocphase.errors import UsageError, shown, unknown
 from allocphase.gate.measures import CALL_PREFIX, MEASURES, Measure
 
 __all__ = ["Limit", "Limits", "Rule", "parse_limit", "parse_share", "read_limits"]
@@ -104,7 +104,7 @@ def parse_share(text: str) -> float:
     scale = 100.0 if number.endswith("%") else 1.0
     share = float(number.removesuffix("%")) / scale
     if not math.isfinite(share) or not 0.0 <= share < 10.0:
-        raise ValueError(f"{text!r} is no share between 0% and 1000%")
+        raise ValueError(f"{shown(text)} is no share between 0% and 1000%")
     return share
 
 
@@ -114,13 +114,13 @@ def parse_limit(text: str) -> Limit:
     rule, _, scenario = rest.partition(":")
     metric, rule, scenario = metric.strip(), rule.strip(), scenario.strip() or "*"
     if not equals or not metric or not rule:
-        raise UsageError(f"limit {text!r}: is written METRIC=SHARE%|exact|off[:SCENARIO]")
+        raise UsageError(f"limit {shown(text)}: is written METRIC=SHARE%|exact|off[:SCENARIO]")
     matched = [found for name, found in MEASURES.items() if fnmatchcase(name, metric)]
     if not matched and not metric.startswith(CALL_PREFIX):
-        raise UsageError(f"limit {text!r}: {unknown('metric', metric, MEASURES)}")
+        raise UsageError(f"limit {shown(text)}: {unknown('metric', metric, MEASURES)}")
     share = None if rule in ("exact", "off") else _share(text, rule)
     if rule == "exact" and any(found.timed for found in matched):
-        raise UsageError(f"limit {text!r}: a time is never exact: give a share such as 2%")
+        raise UsageError(f"limit {shown(text)}: a time is never exact: give a share such as 2%")
     return Limit(metric, scenario, rule, share)
 
 
@@ -128,18 +128,13 @@ def _share(text: str, rule: str) -> float:
     try:
         return parse_share(rule)
     except ValueError:
-        problem = f"{rule!r} is neither a share, nor exact, nor off"
-        raise UsageError(f"limit {text!r}: {problem}") from None
+        problem = f"{shown(rule)} is neither a share, nor exact, nor off"
+        raise UsageError(f"limit {shown(text)}: {problem}") from None
 
 
 def read_limits(path: Path) -> list[str]:
     """The lines of a limits file. Raises UsageError with the file and the key."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: not a TOML file: {error}") from None
+    table = read_toml(path)
     for key in table:
         if key != "limits":
             raise UsageError(f"{path}: {unknown('key', key, ['limits'])}")

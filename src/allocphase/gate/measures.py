@@ -132,6 +132,11 @@ _ALL = (
 MEASURES = {found.name: found for found in _ALL}
 
 
+def is_measure(name: str) -> bool:
+    """Whether there is a measure of that name."""
+    return name in MEASURES or name.startswith(CALL_PREFIX)
+
+
 def measure(name: str) -> Measure:
     """The measure of that name, one system call's included. Raises UsageError."""
     if name in MEASURES:

@@ -28,6 +28,7 @@ from allocphase.gate.measures import MEASURES
 from allocphase.gating.arms import Arms, describe_arm, fresh_copies
 from allocphase.gating.session import Clock, Finished, probes_of, run_session
 from allocphase.machine import environment
+from allocphase.result import RunFiles
 from allocphase.runner import Progress, Request
 from allocphase.scenario import Scenario, generate
 
@@ -211,6 +212,7 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
         if moved:
             copies = "two copies of the baseline come out apart"
             notes.append(f"{session.path.name}: {copies} in {', '.join(moved)}")
+        notes += RunFiles(session.path).notes()
     names = [scenario.name for scenario in request.scenarios]
     calls = {row.measure.name for row, _ in sessions[0].result.rows}
     unused = request.limits.unused([*MEASURES, *calls], names)

@@ -10,9 +10,9 @@ from pathlib import Path
 from allocphase.driver import Executor, Job, Outcome, Probe
 from allocphase.gate import Evidence, Judge, SessionResult
 from allocphase.gate.counted import COUNT_ROUNDS
-from allocphase.plan import TIMED, process_count, round_jobs, untimed_jobs
-from allocphase.result import ProcessRecord, RunFiles
-from allocphase.runner import Progress, Request, Session
+from allocphase.plan import TIMED, Plan, process_count, round_jobs, untimed_jobs
+from allocphase.result import RunFiles
+from allocphase.runner import Progress, Request, Session, begin
 
 __all__ = ["Clock", "Finished", "measure_alone", "probes_of", "run_session"]
 
@@ -47,24 +47,25 @@ class _Spread:
         return self._executor.run(job)
 
 
-class _GateSession(Session):
-    """A session whose later rounds are chosen job by job."""
+def _started(request: Request, executor: Executor, *, progress: Progress) -> Session:
+    begun = begin(replace(request, resumable=False))
+    return Session(begun, _Spread(executor), progress=progress)
 
-    def run_some(self, round_index: int, wanted: set[tuple[str, str]]) -> list[ProcessRecord]:
-        """The jobs of one later round that are wanted; counts may be wanted again too."""
-        jobs = [
-            job
-            for job in (*self._recounts(round_index), *round_jobs(self.plan, round_index))
-            if job.allocator.correct and (job.scenario, job.probe.value) in wanted
-        ]
-        self._total = max(self._total, self._done + len(jobs))  # the plan knows of no recounts
-        return [self._keep(job, self._executor.run(job)) for job in jobs]
 
-    def _recounts(self, round_index: int) -> list[Job]:
-        """The plan counts once; another time needs ids of its own."""
-        jobs = untimed_jobs(self.plan)
-        first_id = process_count(self.plan) + (round_index - 1) * len(jobs)
-        return [replace(job, id=first_id + job.id, round=round_index) for job in jobs]
+def _wanted_jobs(plan: Plan, round_index: int, wanted: set[tuple[str, str]]) -> list[Job]:
+    """The jobs of one later round that are wanted; counts may be wanted again too."""
+    return [
+        job
+        for job in (*_recounts(plan, round_index), *round_jobs(plan, round_index))
+        if job.allocator.correct and (job.scenario, job.probe.value) in wanted
+    ]
+
+
+def _recounts(plan: Plan, round_index: int) -> list[Job]:
+    """The plan counts once; another time needs ids of its own."""
+    jobs = untimed_jobs(plan)
+    first_id = process_count(plan) + (round_index - 1) * len(jobs)
+    return [replace(job, id=first_id + job.id, round=round_index) for job in jobs]
 
 
 def run_session(
@@ -83,18 +84,17 @@ def run_session(
     of the longest one so far, end beyond the budget. Raises as Session.
     """
     start = clock()
-    session = _GateSession(request, _Spread(executor), progress=progress)
-    evidence.files = RunFiles(session.path)
-    evidence.add(session.run_round(0))
-    longest = 0.0
-    for round_index in range(1, judge.max_rounds):
-        wanted = judge.wanted(evidence)
-        round_start = clock()
-        if not wanted or round_start - start + longest > budget_s:
-            break
-        evidence.add(session.run_some(round_index, wanted))
-        longest = max(longest, clock() - round_start)
-    session.close()
+    with _started(request, executor, progress=progress) as session:
+        evidence.files = RunFiles(session.path)
+        evidence.add(session.run_round(0))
+        longest = 0.0
+        for round_index in range(1, judge.max_rounds):
+            wanted = judge.wanted(evidence)
+            round_start = clock()
+            if not wanted or round_start - session.waited_s - start + longest > budget_s:
+                break
+            evidence.add(session.run_jobs(_wanted_jobs(session.plan, round_index, wanted)))
+            longest = max(longest, clock() - round_start)
     return Finished(session.path, judge.result(evidence), evidence, clock() - start)
 
 
@@ -102,15 +102,14 @@ def measure_alone(request: Request, executor: Executor, *, progress: Progress) -
     """Every round of one allocator, COUNT_ROUNDS at least: so many count. Raises as Session."""
     rounds = max(request.rounds, COUNT_ROUNDS)
     request = replace(request, rounds=rounds)
-    session = _GateSession(request, _Spread(executor), progress=progress)
-    evidence = Evidence(files=RunFiles(session.path))
-    evidence.add(session.run_round(0))
     cells = {(one.name, probe.value) for one in request.scenarios for probe in request.probes}
     timed = {(name, probe) for name, probe in cells if probe in {one.value for one in TIMED}}
-    for round_index in range(1, rounds):
-        wanted = cells if round_index < COUNT_ROUNDS else timed
-        evidence.add(session.run_some(round_index, wanted))
-    session.close()
+    with _started(request, executor, progress=progress) as session:
+        evidence = Evidence(files=RunFiles(session.path))
+        evidence.add(session.run_round(0))
+        for round_index in range(1, rounds):
+            wanted = cells if round_index < COUNT_ROUNDS else timed
+            evidence.add(session.run_jobs(_wanted_jobs(session.plan, round_index, wanted)))
     return evidence
 
 

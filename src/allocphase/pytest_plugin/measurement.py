@@ -18,7 +18,7 @@ from allocphase.metrics import process_time_ns
 from allocphase.pytest_plugin.baseline import DIGEST_KEY
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.result import ProcessRecord, RunFiles
-from allocphase.runner import Request, Session, draw_seed
+from allocphase.runner import Request, Session, begin, draw_seed
 
 __all__ = ["Measurement", "Order", "request"]
 
@@ -56,6 +56,7 @@ def request(order: Order) -> Request:
         out=order.out,
         label="cell",
         command=["pytest", order.test],
+        resumable=False,
     )
 
 
@@ -64,7 +65,7 @@ class Measurement:
 
     def __init__(self, wanted: Request, executor: Executor | None = None) -> None:
         self._allocator = wanted.allocators[0].name
-        self._session = Session(wanted, executor or DriverExecutor(), progress=_silent)
+        self._session = Session(begin(wanted), executor or DriverExecutor(), progress=_silent)
         self.rounds = wanted.rounds
         self.durations_s: list[float] = []
 

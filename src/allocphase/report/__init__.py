@@ -17,6 +17,7 @@ from pathlib import Path
 
 from allocphase.errors import AllocphaseError, UsageError, unknown
 from allocphase.frames import Run
+from allocphase.report.drawing import fonts_beside
 
 __all__ = ["figure_names", "render", "render_figure", "render_pair"]
 
@@ -29,17 +30,18 @@ def render(run: Run, *, formats: tuple[str, ...] = ("png",)) -> Path:
     formats: of the figures, "png" and "svg". Raises AllocphaseError when a file cannot be
     written.
     """
-    from allocphase.report.figures import draw, figures_of
-    from allocphase.report.markdown import markdown
-    from allocphase.report.page import page
-    from allocphase.report.source import Source
+    with fonts_beside(run.path):
+        from allocphase.report.figures import draw, figures_of
+        from allocphase.report.markdown import markdown
+        from allocphase.report.page import page
+        from allocphase.report.source import Source
 
-    source = Source.of(run)
-    path = _write(run.path / "report.html", page(source))
-    _write(run.path / "report.md", markdown(source))
-    for spec in figures_of(source):
-        draw(spec, run.path / "figures", formats=formats)
-    return path
+        source = Source.of(run)
+        path = _write(run.path / "report.html", page(source))
+        _write(run.path / "report.md", markdown(source))
+        for spec in figures_of(source):
+            draw(spec, run.path / "figures", formats=formats)
+        return path
 
 
 def render_pair(run: Run, other: Run) -> Path:
@@ -47,18 +49,19 @@ def render_pair(run: Run, other: Run) -> Path:
 
     Raises UsageError when the runs have no scenario in common that is the same trace.
     """
-    from allocphase.report.page import page
-    from allocphase.report.pair import paired
+    with fonts_beside(run.path):
+        from allocphase.report.page import page
+        from allocphase.report.pair import paired
 
-    return _write(
-        run.path / f"report-with-{other.path.resolve().name}.html", page(paired(run, other))
-    )
+        name = f"report-with-{other.path.resolve().name}.html"
+        return _write(run.path / name, page(paired(run, other)))
 
 
 def figure_names(run: Run) -> list[str]:
     """The names of the run's figures, in the order of the report."""
-    from allocphase.report.figures import figures_of
-    from allocphase.report.source import Source
+    with fonts_beside(run.path):
+        from allocphase.report.figures import figures_of
+        from allocphase.report.source import Source
 
     return [spec.name for spec in figures_of(Source.of(run))]
 
@@ -68,15 +71,16 @@ def render_figure(run: Run, name: str, *, suffix: str = "png") -> Path:
 
     Raises UsageError for a name that the run has no figure for, and for another suffix.
     """
-    from allocphase.report.figures import draw, figures_of
-    from allocphase.report.source import Source
-
     if suffix not in FORMATS:
         raise UsageError(unknown("figure format", suffix, FORMATS))
-    specs = {spec.name: spec for spec in figures_of(Source.of(run))}
-    if name not in specs:
-        raise UsageError(unknown("figure", name, specs))
-    return draw(specs[name], run.path / "figures", formats=(suffix,))[0]
+    with fonts_beside(run.path):
+        from allocphase.report.figures import draw, figures_of
+        from allocphase.report.source import Source
+
+        specs = {spec.name: spec for spec in figures_of(Source.of(run))}
+        if name not in specs:
+            raise UsageError(unknown("figure", name, specs))
+        return draw(specs[name], run.path / "figures", formats=(suffix,))[0]
 
 
 def _write(path: Path, text: str) -> Path:

@@ -1,29 +1,23 @@
-"""Latency distributions of a cell, pooled over its processes, by kind of operation.
+"""Latency distributions of a cell, pooled over its processes, as curves.
 
-Raw samples and histograms come out alike: values in ns with their counts.
+Raw samples and histograms come out alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from allocphase.frames import Run
-from allocphase.metrics import KIND_NAMES
-from allocphase.result import ProcessRecord
-from allocphase.samples import Arrays, bucket_midpoints
+from allocphase.stats.quantile import Ordered
 
 __all__ = ["Curve", "Floats", "curves"]
 
 Floats = npt.NDArray[np.float64]
-Weighted = tuple[Floats, npt.NDArray[np.int64]]
 
 POINTS = 120
-# A write is the program's own work, not the allocator's.
-_KINDS = tuple(name for name in KIND_NAMES if name != "write")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,41 +35,11 @@ class Curve:
 
 def curves(run: Run, allocator: str, scenario: str) -> dict[str, Curve]:
     """By kind of operation; empty where the cell has no latency samples."""
-    kinds = run.files.operations(scenario)["kind"]
-    parts: dict[str, list[Weighted]] = {}
-    for record in run.records_of(allocator, scenario):
-        if record.probe == "latency" and record.status == "ok":
-            for kind, pair in _by_kind(record, run.files.samples(record.id), kinds):
-                parts.setdefault(kind, []).append(pair)
-    return {kind: _curve(pairs) for kind, pairs in parts.items()}
+    found = run.latencies(allocator, scenario).by_kind
+    return {kind: _curve(Ordered.of(*pair)) for kind, pair in found.items()}
 
 
-def _by_kind(
-    record: ProcessRecord, arrays: Arrays, kinds: npt.NDArray[np.uint8]
-) -> Iterator[tuple[str, Weighted]]:
-    ns_per_tick = 1e9 / float(record.result["clock"]["hz"])
-    for code, name in enumerate(KIND_NAMES):
-        if name not in _KINDS:
-            continue
-        ticks, counts = _ticks(arrays, kinds, code)
-        if counts.size:
-            yield name, (ticks * ns_per_tick, counts)
-
-
-def _ticks(arrays: Arrays, kinds: npt.NDArray[np.uint8], code: int) -> Weighted:
-    if "call_ticks" in arrays:
-        values, counts = np.unique(arrays["call_ticks"][kinds == code], return_counts=True)
-        return values.astype(np.float64), counts.astype(np.int64)
-    buckets = arrays["call_histogram"][code].sum(axis=0).astype(np.int64)
-    return bucket_midpoints()[buckets > 0], buckets[buckets > 0]
-
-
-def _curve(pairs: list[Weighted]) -> Curve:
-    values = np.concatenate([pair[0] for pair in pairs])
-    counts = np.concatenate([pair[1] for pair in pairs])
-    order = np.argsort(values, kind="stable")
-    values, ends = values[order], np.cumsum(counts[order])
-    total = int(ends[-1])
-    above = np.geomspace(1.0, 1.0 / total, POINTS)
-    ranks = np.clip(np.ceil((1.0 - above) * total), 1, total)
-    return Curve(above, values[np.searchsorted(ends, ranks)], total)
+def _curve(found: Ordered) -> Curve:
+    above = np.geomspace(1.0, 1.0 / found.size, POINTS)
+    ranks = np.clip(np.ceil((1.0 - above) * found.size), 1, found.size)
+    return Curve(above, found.values[np.searchsorted(found.ends, ranks)], found.size)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from allocphase.report.matrix import matrix_row, mean_row
 from allocphase.report.rows import COLUMNS, rows
-from allocphase.report.source import Source
+from allocphase.report.source import Cell, Source
+from allocphase.report.values import by_time
 from allocphase.report.verdict import verdict
+from allocphase.report.why import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.units import format_count, format_ns
 
 __all__ = ["escaped", "markdown"]
@@ -34,12 +36,18 @@ def _lines(source: Source) -> Iterator[str]:
     yield f"# allocphase: {escaped(run.manifest['label'])}"
     yield ""
     yield from (f"- {escaped(sentence)}" for sentence in verdict(source))
+    yield from (f"- **{escaped(note)}**" for note in source.notes)
     yield ""
     yield f"Time per op as a ratio to {baseline}, less is faster; \\~ is undecided."
     yield ""
     yield from _matrix(source)
     for scenario in source.scenarios:
         yield from _block(source, scenario)
+    yield ""
+    yield (
+        "Slowest calls: of all timed calls, the share with each cause, and how many times the "
+        f"median call without a cause one with it costs ({FEW} such calls at least)."
+    )
     yield ""
     yield f"{escaped(str(run.manifest['environment'].get('cpu')))}. Run again:"
     yield ""
@@ -74,6 +82,7 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     for row in rows(cells, source.ratios(scenario)):
         texts = (row.allocator, *(value.text for value in row.values))
         yield _row(*map(escaped, texts))
+    yield from _causes(cells)
     notes = [
         f"{c['allocator']}: {c['status']}: {c['message']}" for c in cells if c["status"] != "ok"
     ]
@@ -83,3 +92,15 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
         yield from (f"- {escaped(note)}" for note in notes)
     yield ""
     yield "</details>"
+
+
+def _causes(cells: Sequence[Cell]) -> Iterator[str]:
+    quantile, causes = shown_quantile(cells), causes_seen(cells)
+    if quantile is None:
+        return
+    yield ""
+    yield _row(f"{NAMES[quantile]} of calls", *causes)
+    yield _row("---", *["---:"] * len(causes))
+    for found in (why(cell, quantile, causes) for cell in by_time(cells)):
+        pairs = zip(found.shares, found.costs, strict=True)
+        yield _row(escaped(found.allocator), *(escaped(f"{s} ({c})" if c else s) for s, c in pairs))

@@ -57,6 +57,8 @@ def _notes(run: Run, other: Run, common: list[str]) -> Iterator[str]:
         f"{'; '.join(told)}. Rounds of different sessions share nothing: a ratio between A and B "
         "holds what the machine's state changed between them, and its interval does not."
     )
+    for letter, side in zip(SIDES, (run, other), strict=True):
+        yield from (f"{letter}: {note}" for note in side.files.notes())
     left = len({*run.scenarios, *other.scenarios}) - len(common)
     if left:
         yield f"{left} scenarios are left out: they are not the same trace in both runs."

@@ -20,6 +20,7 @@ from allocphase.report.matrix import LEFT_OUT
 from allocphase.report.palette import cause_looks
 from allocphase.report.points import Points
 from allocphase.report.source import Source
+from allocphase.report.values import at_clock_floor
 from allocphase.stats.interval import lower_rank
 
 __all__ = ["as_json", "figures_payload", "packed", "page_payload"]
@@ -79,20 +80,21 @@ def figures_payload(source: Source, scenario: str) -> Values:
     points = {name: source.points(name, scenario) for name in arms}
     return {
         "timeline": {
-            index[name]: _timeline(of_arm) for name, of_arm in points.items() if of_arm.row.size
+            index[name]: _timeline(of_arm, source.latencies(name, scenario).by_cause)
+            for name, of_arm in points.items()
+            if of_arm.row.size
         },
         "percentiles": _percentiles(source, scenario, index),
         "memory": _memory(source, scenario, index),
     }
 
 
-def _timeline(points: Points) -> Values:
+def _timeline(points: Points, by_cause: Mapping[str, int] | None) -> Values:
     names, call = np.unique(np.array(points.calls, dtype=object), return_inverse=True)
-    shares = points.by_cause / max(points.total, 1)
     return {
         "operations": points.operations,
         "total": points.total,
-        "shares": [round(float(share), 6) for share in shares],
+        "shares": None if by_cause is None else _shares(by_cause),
         "row": packed(points.row, "u4"),
         "ns": packed(points.latency_ns, "f4"),
         "cause": packed(points.cause, "u1"),
@@ -105,11 +107,22 @@ def _timeline(points: Points) -> Values:
     }
 
 
+def _shares(by_cause: Mapping[str, int]) -> list[float]:
+    """Of all calls of the cell's latency processes, in the order of the causes."""
+    total = max(sum(by_cause.values()), 1)
+    return [round(by_cause[cause] / total, 6) for cause in CAUSES]
+
+
 def _percentiles(source: Source, scenario: str, index: Mapping[str, int]) -> Values:
     found: Values = {}
+    at_floor = {cell["allocator"]: at_clock_floor(cell) for cell in source.cells(scenario)}
     for name, arm in index.items():
         for kind, curve in source.curves(name, scenario).items():
-            entry = {"samples": curve.samples, "ns": packed(curve.latency_ns, "f4")}
+            entry = {
+                "samples": curve.samples,
+                "ns": packed(curve.latency_ns, "f4"),
+                "floor": kind in at_floor[name],
+            }
             found.setdefault(kind, {})[arm] = entry
     return {kind: found[kind] for kind in KIND_NAMES if kind in found}
 

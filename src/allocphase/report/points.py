@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from allocphase.frames import CAUSES, Run
 from allocphase.metrics import KIND_NAMES
 from allocphase.report.thin import kept
+from allocphase.report.threads import ThreadCalls, counted_thread_calls, thread_calls
 
 __all__ = ["Points", "cell_points", "points_per_cell"]
 
@@ -26,10 +26,11 @@ STRETCH = 0.1
 class Points:
     """Arrays have shape (points,), in the order of the trace; `row` is the place in it.
 
-    calls: the names of the system calls, joined by "+". total: operations with a latency, of
-    which these are some; by_cause: how many of them have each cause. growth: by kind, the median
-    latency in ns of the first and the last tenth of the operations of that kind that had no
-    cause. threads: a row a thread, see `_threads`.
+    calls: the names of the system calls, joined by "+". operations: of the trace. total:
+    operations with a latency, of which these are some. slowest_only: the trace is so long that
+    only its slowest calls are known one by one, and `total` is how many. growth: by kind, the
+    median latency in ns of the first and the last tenth of the operations of that kind that had
+    no cause. threads: none for a single one.
     """
 
     row: npt.NDArray[np.uint32]
@@ -42,9 +43,9 @@ class Points:
     calls: list[str]
     operations: int
     total: int
-    by_cause: npt.NDArray[np.int64]
+    slowest_only: bool
     growth: dict[str, tuple[float, float]]
-    threads: pd.DataFrame
+    threads: tuple[ThreadCalls, ...]
 
     @property
     def thinned(self) -> bool:
@@ -60,26 +61,32 @@ def points_per_cell(cells: int) -> int:
 def cell_points(run: Run, allocator: str, scenario: str, *, limit: int) -> Points:
     """At most about `limit` points; none where no latency was measured."""
     frame = run.operations_of(allocator, scenario)
+    counts = run.thread_counts(scenario)
     latency = frame["latency_ns"].to_numpy(dtype=np.float64, copy=True)
     kind = np.asarray(frame["kind"].cat.codes, dtype=np.int8)
-    latency[kind == KIND_NAMES.index("write")] = np.nan  # the program's own work
+    written = kind == KIND_NAMES.index("write")
+    latency[written] = np.nan  # the program's own work
     cause = np.asarray(frame["cause"].cat.codes, dtype=np.int8)
-    rows = kept(latency, cause, points=limit)
-    chosen = frame.iloc[rows]
+    drawn = kept(latency, cause, points=limit)
+    chosen = frame.iloc[drawn]
+    total = int(np.count_nonzero(~np.isnan(latency)))
+    slowest_only = total < counts.sum() - np.count_nonzero(written)
     return Points(
-        row=rows.astype(np.uint32),
-        latency_ns=latency[rows].astype(np.float32),
-        cause=cause[rows].astype(np.uint8),
-        kind=kind[rows].astype(np.uint8),
+        row=chosen.index.to_numpy(dtype=np.uint32),
+        latency_ns=latency[drawn].astype(np.float32),
+        cause=cause[drawn].astype(np.uint8),
+        kind=kind[drawn].astype(np.uint8),
         size=chosen["size"].to_numpy(dtype=np.uint32),
         thread=chosen["thread"].to_numpy(dtype=np.uint16),
         faults=chosen["call_faults"].to_numpy(dtype=np.uint32),
         calls=[str(names) for names in chosen["syscall_names"]],
-        operations=len(frame),
-        total=int(np.count_nonzero(~np.isnan(latency))),
-        by_cause=np.bincount(cause[~np.isnan(latency)], minlength=len(CAUSES)),
-        growth=_growth(latency, kind, cause),
-        threads=_threads(frame, latency),
+        operations=int(counts.sum()),
+        total=total,
+        slowest_only=slowest_only,
+        growth={} if slowest_only else _growth(latency, kind, cause),
+        threads=counted_thread_calls(run, allocator, scenario)
+        if slowest_only
+        else thread_calls(latency, kind, counts),
     )
 
 
@@ -94,22 +101,3 @@ def _growth(
         if stretch >= 10:
             found[name] = (float(np.median(values[:stretch])), float(np.median(values[-stretch:])))
     return found
-
-
-def _threads(frame: pd.DataFrame, latency: npt.NDArray[np.float64]) -> pd.DataFrame:
-    """Indexed by thread: operations, system calls, p50 and p99.9 of the latency in ns.
-
-    Empty for a single thread.
-    """
-    threads = frame["thread"].to_numpy()
-    if not threads.size or threads.max() == 0:
-        return pd.DataFrame()
-    by_thread = pd.DataFrame({"ns": latency, "syscalls": frame["syscalls"]}).groupby(threads)
-    return pd.DataFrame(
-        {
-            "operations": by_thread.size(),
-            "syscalls": by_thread["syscalls"].sum(),
-            "p50_ns": by_thread["ns"].quantile(0.5, interpolation="lower"),
-            "p99_9_ns": by_thread["ns"].quantile(0.999, interpolation="lower"),
-        }
-    )

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from allocphase.report.ratios import Ratio
 from allocphase.report.source import Cell
-from allocphase.report.values import by_time, format_rate, format_share, quantile_ns
+from allocphase.report.values import at_clock_floor, by_time, format_rate, format_share, quantile_ns
 from allocphase.units import MISSING, format_bytes, format_count, format_ns, format_ratio
 
-__all__ = ["COLUMNS", "Row", "Value", "interval_text", "ratio_text", "rows"]
+__all__ = ["AT_MOST", "COLUMNS", "Row", "Value", "interval_text", "ratio_text", "rows"]
+
+# Before a time that is what reading the clock costs.
+AT_MOST = "≤ "
 
 # Name and hint.
 COLUMNS = (
@@ -19,7 +22,7 @@ COLUMNS = (
     ("time/op", "median over processes; the dot's bar is its interval, the dashed line the floor"),
     ("ratio", "time over the baseline's, paired by round"),
     ("interval", "of the ratio"),
-    ("malloc p50", "median latency of malloc, any kind of allocation that it makes"),
+    ("malloc p50", "median latency of malloc; at most so much where it is the clock's own"),
     ("p99", "of malloc"),
     ("p99.9", "of malloc"),
     ("max", "of malloc"),
@@ -56,14 +59,16 @@ def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     metrics = cell["metrics"]
     time_ns = metrics.get("time_per_op_ns")
     estimate = None if ratio is None else ratio.interval.estimate
-    latencies = (quantile_ns(metrics, "malloc", q) for q in ("p50", "p99", "p99_9", "max"))
+    latencies = [quantile_ns(metrics, "malloc", q) for q in ("p50", "p99", "p99_9", "max")]
+    texts = [format_ns(value) for value in latencies]
+    texts[0] = f"{AT_MOST * ('malloc' in at_clock_floor(cell))}{texts[0]}"
     calls, faults = metrics.get("syscalls_per_op"), metrics.get("page_faults")
     rss, fragmentation = metrics.get("peak_rss_bytes"), metrics.get("fragmentation")
     return (
         Value(format_ns(time_ns) if cell["status"] == "ok" else cell["status"], _sort(time_ns)),
         Value(ratio_text(ratio), _sort(estimate), "ratio"),
         Value(interval_text(ratio), _sort(estimate), "interval"),
-        *(Value(format_ns(value), _sort(value)) for value in latencies),
+        *(Value(text, _sort(value)) for text, value in zip(texts, latencies, strict=True)),
         Value(format_rate(calls), _sort(calls)),
         Value(format_count(faults), _sort(faults)),
         Value(format_bytes(rss), _sort(rss)),

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.frames import Run
+from allocphase.latency import Latencies
 from allocphase.report.curves import Curve, curves
 from allocphase.report.doubts import Doubt, doubts
 from allocphase.report.palette import Look, looks
@@ -60,7 +61,7 @@ class Source:
     def of(cls, run: Run) -> Source:
         """One run."""
         arms = [Arm(name, name, run) for name in run.allocators]
-        return cls(arms, run=run, scenarios=run.scenarios)
+        return cls(arms, run=run, scenarios=run.scenarios, notes=run.files.notes())
 
     @property
     def runs(self) -> list[Run]:
@@ -121,8 +122,15 @@ class Source:
 
     def clock_ns(self, scenario: str) -> float | None:
         """What reading the clock costs in a latency."""
-        costs = (cell["metrics"].get("clock_floor_ns") for cell in self.cells(scenario))
-        return next((float(value) for value in costs if value), None)
+        return self._of_clock(scenario, "clock_floor_ns")
+
+    def clock_step_ns(self, scenario: str) -> float | None:
+        """The steps in which the clock moves."""
+        return self._of_clock(scenario, "clock_step_ns")
+
+    def _of_clock(self, scenario: str, metric: str) -> float | None:
+        values = (cell["metrics"].get(metric) for cell in self.cells(scenario))
+        return next((float(value) for value in values if value), None)
 
     def doubts(self, scenario: str) -> list[Doubt]:
         """The warnings of one scenario's cells."""
@@ -157,6 +165,11 @@ class Source:
             self._points[key] = cell_points(arm.run, arm.allocator, scenario, limit=limit)
         return self._points[key]
 
+    def latencies(self, name: str, scenario: str) -> Latencies:
+        """The latencies of a cell, by kind and by cause."""
+        arm = self.arms[name]
+        return arm.run.latencies(arm.allocator, scenario)
+
     def curves(self, name: str, scenario: str) -> dict[str, Curve]:
         """The latency distributions by kind of operation."""
         key = (name, scenario)
@@ -168,8 +181,9 @@ class Source:
     def checkpoints(self, name: str, scenario: str) -> npt.NDArray[np.void] | None:
         """Memory over op time (samples.CHECKPOINT); None where it was not measured."""
         arm = self.arms[name]
-        found = arm.run.samples_of(arm.allocator, scenario, "memory")
-        return found[0]["checkpoints"] if found and found[0]["checkpoints"].size else None
+        first = arm.run.first(arm.allocator, scenario, "memory")
+        points = first[1].get("checkpoints") if first else None
+        return points if points is not None and points.size else None
 
 
 def _padded(times: Times, rounds: int) -> Times:

@@ -45,6 +45,7 @@ def _part(source: Source, sweep: Sweep, names: list[str]) -> Values:
         "levels": list(sweep.values),
         "values": [format_count(value) for value in sweep.values],
         "rows": [_row(source, sweep, name) for name in names],
+        "floor": [source.floor_ns(scenario) for scenario in sweep.scenarios],
         "lines": {source.names.index(name): levels_ns(source, sweep, name) for name in names},
     }
 

@@ -15,13 +15,21 @@ from allocphase.frames import Run
 from allocphase.report.ratios import Ratio
 from allocphase.report.rows import ratio_text
 from allocphase.report.source import Cell, Source
-from allocphase.report.values import by_time, format_rate, format_share, quantile_ns
+from allocphase.report.values import (
+    by_time,
+    format_percent,
+    format_rate,
+    format_share,
+    kept_share,
+    quantile_ns,
+)
+from allocphase.report.why import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.units import format_bytes, format_count, format_ns
 
 __all__ = ["WIDTH", "print_summary"]
 
 WIDTH = 80
-_COLUMNS = ("time/op", "ratio", "p99", "p99.9", "sys/op", "faults", "peak RSS", "frag")
+_COLUMNS = ("time/op", "ratio", "p99", "p99.9", "sys/op", "faults", "peak RSS", "frag", "kept")
 # A name of this length leaves the figures the rest of the 80 columns; longer ones are folded.
 _NAME_WIDTH = 12
 
@@ -33,6 +41,8 @@ def print_summary(run: Run, stream: IO[str] | None = None) -> None:
     for scenario in source.scenarios:
         console.print(_block(source, scenario))
     console.print(_legend(source.baseline))
+    for note in source.notes:
+        console.print(_note(f"! {note}", "bold"))
 
 
 def _block(source: Source, scenario: str) -> RenderableType:
@@ -41,6 +51,7 @@ def _block(source: Source, scenario: str) -> RenderableType:
     measured = [c for c in by_time(cells) if c["metrics"].get("time_per_op_ns") or _ok(c)]
     if measured:
         parts.append(_table(measured, source.ratios(scenario)))
+        parts += _causes(measured)
     parts += [_failure(cell) for cell in cells if not _ok(cell)]
     parts += [
         _note(f"! {', '.join(doubt.allocators)}: {doubt.text}", "dim")
@@ -56,17 +67,44 @@ def _ok(cell: Cell) -> bool:
 def _title(source: Source, scenario: str) -> Text:
     title = Text(scenario, style="bold")
     title.append(f"  {format_count(source.entry(scenario)['operations'])} operations", style="dim")
-    floor_ns = source.floor_ns(scenario)
-    return title.append(f", floor {format_ns(floor_ns)} an op", style="dim") if floor_ns else title
+    floor_ns, clock_ns = source.floor_ns(scenario), source.clock_ns(scenario)
+    if floor_ns:
+        title.append(f", floor {format_ns(floor_ns)} an op", style="dim")
+    if clock_ns:
+        title.append(f", clock {format_ns(clock_ns)}", style="dim")
+    return title
 
 
 def _table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("", width=_NAME_WIDTH, overflow="fold")
-    for name in _COLUMNS:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _grid("", _COLUMNS)
     for cell in cells:
         table.add_row(*_row(cell, found.get(cell["allocator"])))
+    return table
+
+
+def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
+    """A row an allocator: why its slowest calls were slow. Causes that nobody had are left out."""
+    quantile = shown_quantile(cells)
+    if quantile is None:
+        return []
+    causes = causes_seen(cells)
+    table = _grid(NAMES[quantile], causes)
+    rows = [why(cell, quantile, causes) for cell in cells]
+    widths = [max(map(len, costs)) for costs in zip(*(row.costs for row in rows), strict=True)]
+    for row in rows:
+        texts = [
+            Text.assemble(share, (f" {cost:>{width}}" if width else "", "dim"))
+            for share, cost, width in zip(row.shares, row.costs, widths, strict=True)
+        ]
+        table.add_row(Text(row.allocator), *texts)
+    return [table]
+
+
+def _grid(first: str, columns: Sequence[str]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column(first, width=_NAME_WIDTH, overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
@@ -83,6 +121,7 @@ def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
         Text(format_count(metrics.get("page_faults"))),
         Text(format_bytes(metrics.get("peak_rss_bytes"))),
         Text(format_share(fragmentation)),
+        Text(format_percent(kept_share(metrics))),
     ]
 
 
@@ -106,6 +145,9 @@ def _legend(baseline: str | None) -> Text:
         "time/op: median over processes; ratio: to "
         f"{baseline}, paired by round, ~ where its interval holds 1 or is unbounded; p99, p99.9: "
         "of malloc's latency; sys/op: system calls an operation; frag: peak RSS over peak live "
-        "bytes, less 1. Floor: the same trace on the null allocator, never subtracted.",
+        "bytes, less 1; kept: of peak RSS, what is resident when all is freed. Floor: the same "
+        "trace on the null allocator, never subtracted; clock: what reading it adds to a latency. "
+        "Slowest 1%: of all timed calls above p99, the share with each cause, and how many times "
+        f"the median call without a cause one with it costs ({FEW} such calls at least).",
         style="dim",
     )

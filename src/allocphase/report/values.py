@@ -8,7 +8,15 @@ from typing import Any
 
 from allocphase.units import MISSING
 
-__all__ = ["by_time", "format_rate", "format_share", "quantile_ns"]
+__all__ = [
+    "at_clock_floor",
+    "by_time",
+    "format_percent",
+    "format_rate",
+    "format_share",
+    "kept_share",
+    "quantile_ns",
+]
 
 Cell = Mapping[str, Any]
 
@@ -22,6 +30,28 @@ def quantile_ns(metrics: Mapping[str, Any], kind: str, quantile: str) -> float |
     """One latency quantile, None where it was not measured or rests on too few samples."""
     value = metrics.get("latency_ns", {}).get(kind, {}).get(quantile)
     return None if value is None else float(value)
+
+
+def at_clock_floor(cell: Cell) -> list[str]:
+    """The kinds of operation whose median latency is what reading the clock costs."""
+    found = cell["metrics"].get("latency_ns", {})
+    return [kind for kind, values in found.items() if values.get("at_clock_floor")]
+
+
+def kept_share(metrics: Mapping[str, Any]) -> float | None:
+    """Of peak RSS, what is still resident when every object is freed; None without a peak."""
+    peak, left = metrics.get("peak_rss_bytes"), metrics.get("rss_after_free_bytes")
+    # The peak is that of the checkpoints, which may have missed a little.
+    return min(1.0, left / peak) if peak and left is not None else None
+
+
+def format_percent(share: float | None) -> str:
+    """A share as a whole number; what is there does not become nothing, nor a part the whole."""
+    if share is None or math.isnan(share):
+        return MISSING
+    if 0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
 def format_rate(value: float | None) -> str:

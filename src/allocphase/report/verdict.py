@@ -17,13 +17,14 @@ from allocphase.report.matrix import geometric_mean
 from allocphase.report.ratios import Ratio
 from allocphase.report.rows import interval_text
 from allocphase.report.source import Source
-from allocphase.report.values import format_rate
+from allocphase.report.values import format_percent, format_rate
+from allocphase.report.why import slow
 from allocphase.units import format_count, format_ns, format_ratio
 
 __all__ = ["verdict"]
 
-# The slowest calls whose causes are told: this share of a cell's calls, one at least.
-SLOW_SHARE = 0.001
+# The slowest calls whose causes are told.
+SLOW = "p99_9"
 # Calls that take this many times longer at the end of a trace than at its beginning grow slower.
 GROWTH_RATIO = 3.0
 
@@ -134,7 +135,9 @@ def _causes(source: Source) -> str | None:
     if shares is None:
         return f"{text}."
     told = ", ".join(
-        f"{share:.0%} {_did(c)}" for c, share in zip(CAUSES, shares, strict=True) if share >= 0.005
+        f"{format_percent(share)} {_did(c)}"
+        for c, share in zip(CAUSES, shares, strict=True)
+        if share >= 0.005
     )
     return f"{text}; of its slowest thousandth of calls, {told}."
 
@@ -150,15 +153,11 @@ def _did(cause: str) -> str:
 
 
 def _slow_shares(source: Source, name: str) -> list[float] | None:
+    """Over all scenarios; those in which it is not known why are left out."""
     counts = np.zeros(len(CAUSES))
-    for scenario in source.scenarios:
-        if name not in source.names_on(scenario):
-            continue
-        points = source.points(name, scenario)
-        if points.row.size:
-            slow = max(1, int(points.total * SLOW_SHARE))
-            chosen = np.argsort(points.latency_ns)[-slow:]
-            counts += np.bincount(points.cause[chosen], minlength=len(CAUSES))
+    for cell in source.all_cells:
+        if cell["allocator"] == name and (found := slow(cell, SLOW)) is not None:
+            counts += [share * found.calls for share in found.shares.values()]
     return list(counts / counts.sum()) if counts.any() else None
 
 

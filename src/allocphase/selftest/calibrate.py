@@ -19,7 +19,7 @@ from allocphase.driver import Executor, Probe
 from allocphase.errors import NothingMeasuredError
 from allocphase.metrics import process_time_ns
 from allocphase.result import ProcessRecord
-from allocphase.runner import Progress, Request, Session
+from allocphase.runner import Progress, Request, Session, begin
 from allocphase.scenario import Scenario
 from allocphase.selftest.injected import with_toll
 
@@ -76,9 +76,9 @@ def _slope(
         replace(subject, name=FREE),
         replace(with_toll(subject, iterations=iterations), name=PAID),
     ]
-    session = Session(replace(request, allocators=arms), executor, progress=progress)
-    records = [record for index in range(ROUNDS) for record in session.run_round(index)]
-    session.close()
+    begun = begin(replace(request, allocators=arms))
+    with Session(begun, executor, progress=progress) as session:
+        records = [record for index in range(ROUNDS) for record in session.run_round(index)]
     free, paid = (_times(records, name) for name in (FREE, PAID))
     turn_ns = float(np.median(paid - free)) / iterations
     if not turn_ns > 0.0:

@@ -11,7 +11,7 @@ from typing import Any
 from allocphase.claims.fields import Fields
 from allocphase.claims.finding import Check
 from allocphase.claims.forms import absolute, arithmetic, count, growth, ratio, share
-from allocphase.errors import UsageError, unknown
+from allocphase.errors import UsageError, shown, unknown
 
 __all__ = ["FORMS", "read_check"]
 
@@ -33,7 +33,7 @@ FORMS: dict[str, tuple[tuple[str, ...], _Reader]] = {
 def read_check(table: Any, published: Published, *, where: str) -> Check:
     """One check of a claim. Raises UsageError with `where`, the key and what is accepted."""
     if not isinstance(table, Mapping):
-        raise UsageError(f"{where}: must be a table, not {table!r}")
+        raise UsageError(f"{where}: must be a table, not {shown(table)}")
     if "form" not in table:
         raise UsageError(f"{where}: form: missing: one of {', '.join(sorted(FORMS))}")
     form = table["form"]

@@ -15,33 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from allocphase.claims.evidence import Evidence, Missing
 from allocphase.claims.fields import Fields
 from allocphase.claims.finding import Finding, Need, percent, spelled
 from allocphase.claims.metric import CELL_KEYS, LATENCY_KINDS, Cell, read_cell
 from allocphase.claims.relation import RELATION_KEYS, Relation
+from allocphase.latency import EVENTS, share_above
 from allocphase.metrics import CONFIDENCE, QUANTILES
-from allocphase.result import ProcessRecord
-from allocphase.samples import Arrays
 from allocphase.stats import median_interval
 
 __all__ = ["EVENTS", "KEYS", "Share", "shares"]
 
 KEYS = (*CELL_KEYS, "kind", "above", "event", *RELATION_KEYS)
-
-# event: the field of the slow calls' records that counts it, None where another probe does
-EVENTS: dict[str, str | None] = {
-    "system call": None,
-    "page fault": "faults",
-    "sleep": "sleeps",
-    "preemption": "preemptions",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,40 +93,21 @@ def shares(
     evidence: Evidence, cell: Cell, *, kind: str, above: str, event: str
 ) -> npt.NDArray[np.float64]:
     """The share of each latency process, shape (processes,). Raises Missing."""
+    allocator, scenario = cell.key
     records = evidence.records(cell, "latency")
     evidence.records(cell, "syscalls")
-    operations = evidence.run.operations_of(*cell.key)
+    called = evidence.run.called_rows(allocator, scenario)
+    if called is None:
+        raise Missing(f"{allocator} on {scenario}: not every system call was seen")
     found = []
     for record in records:
-        arrays = evidence.run.files.samples(record.id)
         limit_ns = evidence.of_process(record).get(f"latency_ns.{kind}.{above}")
         if limit_ns is None:
-            raise Missing(f"{cell.key[0]} on {cell.key[1]}: too few {kind} calls for {above}")
-        slow = _latencies_ns(record, arrays, len(operations)) > limit_ns
-        slow &= np.asarray(operations["kind"] == kind)
-        if slow.any():
-            found.append(float(_happened(operations, arrays, event)[slow].mean()))
+            raise Missing(f"{allocator} on {scenario}: too few {kind} calls for {above}")
+        calls = evidence.run.process_calls(record, called=called)
+        share = share_above(calls, kind=kind, above_ns=limit_ns, event=event)
+        if share is not None:
+            found.append(share)
     if not found:
-        raise Missing(f"{cell.key[0]} on {cell.key[1]}: no {kind} call is above its {above}")
+        raise Missing(f"{allocator} on {scenario}: no {kind} call is known to be above its {above}")
     return np.array(found)
-
-
-def _latencies_ns(record: ProcessRecord, arrays: Arrays, count: int) -> npt.NDArray[np.float64]:
-    """By operation; a long trace keeps only its slowest calls, the others are NaN."""
-    ns_per_tick = 1e9 / float(record.result["clock"]["hz"])
-    if "call_ticks" in arrays:
-        return arrays["call_ticks"].astype(np.float64) * ns_per_tick
-    latencies = np.full(count, np.nan)
-    latencies[arrays["outliers"]["op"].astype(np.int64)] = arrays["outliers"]["ticks"] * ns_per_tick
-    return latencies
-
-
-def _happened(operations: pd.DataFrame, arrays: Arrays, event: str) -> npt.NDArray[np.bool_]:
-    field = EVENTS[event]
-    if field is None:
-        return np.asarray(operations["syscalls"] > 0)
-    happened = np.zeros(len(operations), dtype=np.bool_)
-    calls: Any = arrays.get("slow")
-    if calls is not None:
-        happened[calls["op"].astype(np.int64)[calls[field] > 0]] = True
-    return happened

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from allocphase.errors import AllocphaseError
 from allocphase.report.figures.canvas import styled, write
+from allocphase.report.figures.causes import causes
 from allocphase.report.figures.growth import growth
 from allocphase.report.figures.memory import memory
 from allocphase.report.figures.percentiles import percentiles
@@ -38,6 +39,7 @@ def figures_of(source: Source) -> Iterator[FigureSpec]:
     """Every figure of a run, in the order of the report."""
     yield FigureSpec("time-per-op", "Time per op", None, partial(time_per_op, source))
     yield FigureSpec("syscalls", "System calls by name", None, partial(syscalls, source))
+    yield FigureSpec("causes", "Why slow calls are slow", None, partial(causes, source))
     yield FigureSpec("memory", "Memory over operation time", None, partial(memory, source))
     for index, sweep in enumerate(source_sweeps(source)):
         end = slug(f"{sweep.base}-by-{sweep.parameter}", index)

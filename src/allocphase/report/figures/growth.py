@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from allocphase.report.figures.canvas import TEXT, grid, in_ns, key, label
+from allocphase.report.figures.canvas import MUTED, TEXT, grid, in_ns, key, label
 from allocphase.report.source import Source
 from allocphase.report.sweeping import fitted, levels_ns
 from allocphase.sweep import Sweep
@@ -38,12 +38,20 @@ def growth(source: Source, sweep: Sweep) -> Figure:
         found = fitted(source, sweep, name)
         if found is not None:
             ends.append((present[-1][1], f"{found.exponent.estimate:.2f}", look.colour))
+    _floor(axes, source, sweep)
     _end_labels(axes, ends, x=sweep.values[-1])
     axes.set_xlim(sweep.values[0] / 1.15, sweep.values[-1] * 1.6)
     axes.set_title(f"{sweep.base}: exponents at the right end", color=TEXT)
-    label(figure, x=sweep.parameter, y="time per op")
+    label(figure, x=f"{sweep.parameter} (dashed: the floor)", y="time per op")
     key(figure, [(name, look, "line") for name, look in source.looks.items()])
     return figure
+
+
+def _floor(axes: Axes, source: Source, sweep: Sweep) -> None:
+    levels = [source.floor_ns(scenario) for scenario in sweep.scenarios]
+    present = [(x, y) for x, y in zip(sweep.values, levels, strict=True) if y]
+    if present:
+        axes.plot(*zip(*present, strict=True), color=MUTED, linestyle="--", linewidth=1)
 
 
 def _end_labels(axes: Axes, ends: list[tuple[float, str, str]], *, x: float) -> None:

@@ -168,6 +168,8 @@ def _points(axes: Axes, panels: Sequence[_Panel], cells: Sequence[Points], scale
 def _captions(figure: Figure, cells: Mapping[str, Points]) -> None:
     thinned = any(points.thinned for points in cells.values())
     how = ", thinned: extremes and middle of each stretch, and the slowest calls" if thinned else ""
+    if any(points.slowest_only for points in cells.values()):
+        how += "; of long traces only the slowest calls are kept one by one"
     label(figure, x=f"operation, in the order of the trace{how}", y="latency of one call")
     looks = cause_looks()
     seen = np.unique(np.concatenate([points.cause for points in cells.values()]))

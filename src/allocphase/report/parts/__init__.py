@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 
 from allocphase.report.calls import PHASES, call_count, call_names
 from allocphase.report.figures import slug
+from allocphase.report.parts.arms import Values, named
+from allocphase.report.parts.memory import memory_part
+from allocphase.report.parts.threads import threads_part
+from allocphase.report.parts.why import why_part
 from allocphase.report.rows import COLUMNS, Row, rows
 from allocphase.report.source import Cell, Source
 from allocphase.report.strip import scale_of, strip
 from allocphase.units import format_bytes, format_count, format_ns
 
 __all__ = ["fragment", "scenario_part"]
-
-Values = dict[str, Any]
 
 
 def fragment(scenario: str, index: int) -> str:
@@ -41,8 +40,11 @@ def scenario_part(source: Source, index: int) -> Values:
         "columns": [{"name": name, "hint": hint} for name, hint in COLUMNS],
         "rows": _rows(source, scenario, cells),
         "timeline": _timeline_caption(source, scenario),
+        "why": why_part(source, scenario),
         "calls": _calls(source, cells),
-        "threads": _threads(source, scenario),
+        "memory": memory_part(source, scenario),
+        "threads": threads_part(source, scenario),
+        "clock": _clock(source, scenario),
     }
 
 
@@ -55,13 +57,17 @@ def _facts(source: Source, scenario: str) -> list[str]:
     return facts + [f"floor {format_ns(floor_ns)} an op"] * (floor_ns is not None)
 
 
+def _clock(source: Source, scenario: str) -> str:
+    """What reading the clock costs, and how finely it tells times apart."""
+    cost_ns, step_ns = source.clock_ns(scenario), source.clock_step_ns(scenario)
+    if cost_ns is None:
+        return ""
+    step = "" if step_ns is None else f", and it moves in steps of {format_ns(step_ns)}"
+    return f"reading the clock costs {format_ns(cost_ns)}{step}"
+
+
 def _with_arm(source: Source, cell: Cell) -> Values:
     return {**cell, "arm": source.names.index(cell["allocator"])}
-
-
-def _named(source: Source, name: str) -> Values:
-    arm = source.names.index(name)
-    return {"arm": arm, "allocator": name, "colour": source.looks[name].colour}
 
 
 def _rows(source: Source, scenario: str, cells: Sequence[Cell]) -> list[Values]:
@@ -77,7 +83,7 @@ def _rows(source: Source, scenario: str, cells: Sequence[Cell]) -> list[Values]:
         ]
 
     found = rows(cells, source.ratios(scenario))
-    return [{**_named(source, row.allocator), "values": values(row)} for row in found]
+    return [{**named(source, row.allocator), "values": values(row)} for row in found]
 
 
 def _timeline_caption(source: Source, scenario: str) -> str:
@@ -89,12 +95,15 @@ def _timeline_caption(source: Source, scenario: str) -> str:
         text += " The threads' calls stand one thread after the other."
     drawn = sum(points.row.size for points in cells)
     total = sum(points.total for points in cells)
+    calls = f"{format_count(total)} calls"
+    if any(points.slowest_only for points in cells):
+        text += " The trace is so long that only its slowest calls are kept one by one."
+        calls = f"{format_count(total)} slowest calls"
     if drawn == total:
-        return f"{text} All {format_count(total)} calls are drawn."
+        return f"{text} All {calls} are drawn."
     return (
-        f"{text} {format_count(drawn)} of {format_count(total)} calls are drawn: the fastest, "
-        "slowest and middle one of each stretch and cause, and the slowest of all; no outlier is "
-        "left out."
+        f"{text} {format_count(drawn)} of {calls} are drawn: the fastest, slowest and middle one "
+        "of each stretch and cause, and the slowest of all; no outlier is left out."
     )
 
 
@@ -106,7 +115,7 @@ def _calls(source: Source, cells: Sequence[Cell]) -> Values | None:
     phases = [{"name": phase, "names": names[phase]} for phase in PHASES]
     lines = [
         {
-            **_named(source, cell["allocator"]),
+            **named(source, cell["allocator"]),
             "cells": [_count(call_count(cell, *column)) for column in columns],
         }
         for cell in cells
@@ -119,22 +128,3 @@ def _count(count: int | None) -> Values:
     if not count:
         return {"text": "?" if count is None else "·", "look": "none"}
     return {"text": format_count(count), "look": f"calls-{min(len(str(count)), 6)}"}
-
-
-def _threads(source: Source, scenario: str) -> Values | None:
-    tables = {name: source.points(name, scenario).threads for name in source.names_on(scenario)}
-    tables = {name: table for name, table in tables.items() if len(table)}
-    if not tables:
-        return None
-    names = sorted({int(thread) for table in tables.values() for thread in table.index})
-    lines = []
-    for name, table in tables.items():
-        cells = [_thread(table.loc[t]) if t in table.index else "-" for t in names]
-        lines.append({**_named(source, name), "cells": cells})
-    return {"names": names, "rows": lines}
-
-
-def _thread(row: Any) -> str:
-    tail = np.float64(row["p99_9_ns"])
-    calls = format_count(float(row["syscalls"]))
-    return f"{format_ns(float(row['p50_ns']))}, {format_ns(float(tail))}, {calls}"

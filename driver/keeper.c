@@ -1,0 +1,400 @@
+/* keeper.c: the small process between the harness and the process that measures.
+ *
+ * An allocator may fork, and its child may leave the process group and the session:
+ * killing a group does not end that. So the keeper is a subreaper: whoever loses its
+ * parent below it becomes its child. When waitpid says that there are no children,
+ * nothing is left, and no list of processes has to be trusted for that. It works as an
+ * ordinary user and in any container; a cgroup would have to be delegated first.
+ *
+ * Limits, and how they hold:
+ *   time         CLOCK_MONOTONIC: neither a clock that is set nor a suspend counts
+ *   memory       what is resident in all processes together, looked at 20 times a
+ *                second. Not RLIMIT_AS: many allocators reserve address space that
+ *                they never use
+ *   processes    counted when the machine has many more of them than before, and every
+ *                two seconds. When they are very many, the command's group is stopped
+ *                first, by one call: what doubles would be faster than any counting.
+ *                RLIMIT_NPROC stands behind that, far above, since it counts the user's
+ *                other work, too; root is not held by it. So the keeper is scheduled
+ *                before everybody else, where it may be: one that has to wait for its
+ *                turn among thousands ends nothing. Where it is root and may not, a
+ *                bomb that doubles can take the machine
+ *   file size    RLIMIT_FSIZE; what would go beyond it fails, and kills nobody
+ *   core files   none
+ *   privileges   none are gained by what the command starts (PR_SET_NO_NEW_PRIVS)
+ *
+ * If the kernel runs out of memory first, the command is what it takes
+ * (oom_score_adj). If the harness ends, however it does, the keeper is told and ends
+ * the rest. If the keeper itself is killed, the command dies with it; what it has
+ * forked does not: only for that nothing stands in.
+ *
+ * The keeper is started without LD_PRELOAD: the library is the command's alone.
+ */
+#include "keeper.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "system.h"
+
+#define POLL_NS 50000000u
+#define POLLS_BETWEEN_SCANS 40
+/* Others start processes as well; a scan of /proc takes a millisecond or two. */
+#define SUSPICIOUS_GROWTH 32
+#define ALARMING_GROWTH 64
+/* trace.c lets a trace have that many threads. */
+#define THREADS_OF_A_TRACE 4096
+#define MAX_PROCESSES 65536 /* that a scan looks at: beyond that nobody can help */
+
+struct keeper {
+  pid_t parent;
+  uint64_t timeout_ns;
+  uint64_t memory_bytes;
+  uint64_t file_bytes;
+  uint64_t processes;
+  const char *preload;
+  char **command;
+  pid_t child;
+  int stat; /* of the child; -1 when there is none */
+  sigset_t signals, callers_signals;
+};
+
+/* ---- Options ----------------------------------------------------------------------- */
+
+static uint64_t number(const char *option, const char *text) {
+  char *end;
+  errno = 0;
+  unsigned long long value = strtoull(text, &end, 10);
+  if (*text < '0' || *text > '9' || *end || errno) die(EXIT_USAGE, option, "wants a whole number");
+  return value;
+}
+
+static void parse(struct keeper *keeper, int argc, char **argv) {
+  int i = 0;
+  for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
+    const char *name = argv[i], *value = argv[i + 1];
+    if (!strcmp(name, "--preload")) keeper->preload = value;
+    else if (!strcmp(name, "--parent")) keeper->parent = (pid_t)number(name, value);
+    else if (!strcmp(name, "--timeout-ns")) keeper->timeout_ns = number(name, value);
+    else if (!strcmp(name, "--memory-bytes")) keeper->memory_bytes = number(name, value);
+    else if (!strcmp(name, "--file-bytes")) keeper->file_bytes = number(name, value);
+    else if (!strcmp(name, "--processes")) keeper->processes = number(name, value);
+    else die(EXIT_USAGE, name, "no such option of the keeper");
+  }
+  keeper->command = argv + i + 1;
+  if (i + 1 >= argc) die(EXIT_USAGE, "--keep", "wants -- and a command");
+}
+
+/* ---- The child, up to its command ------------------------------------------------------ */
+
+/* The kernel counts tasks modulo 2^16 here. */
+static uint16_t tasks_of_the_machine(void) {
+  struct sysinfo info;
+  return sysinfo(&info) == 0 ? info.procs : 0;
+}
+
+static void limit(int resource, rlim_t value) {
+  struct rlimit limit;
+  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur <= value) return;
+  limit.rlim_cur = limit.rlim_max = value;
+  setrlimit(resource, &limit);
+}
+
+static void write_text(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  ssize_t written = write(fd, text, strlen(text));
+  (void)written; /* as it was, then */
+  close(fd);
+}
+
+_Noreturn static void become_command(const struct keeper *keeper, pid_t keepers_pid) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != keepers_pid) _exit(EXIT_TOOL); /* it died before that was said */
+  setsid();
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_FSIZE, keeper->file_bytes);
+  if (keeper->processes < THREADS_OF_A_TRACE)
+    limit(RLIMIT_NPROC, tasks_of_the_machine() + THREADS_OF_A_TRACE + keeper->processes);
+  signal(SIGXFSZ, SIG_IGN);
+  write_text("/proc/self/oom_score_adj", "1000");
+  int nowhere = open("/dev/null", O_WRONLY);
+  if (nowhere < 0 || dup2(nowhere, STDOUT_FILENO) < 0) die(EXIT_TOOL, "/dev/null", strerror(errno));
+  if (nowhere != STDOUT_FILENO) close(nowhere);
+  if (keeper->preload) setenv("LD_PRELOAD", keeper->preload, 1);
+  sigprocmask(SIG_SETMASK, &keeper->callers_signals, NULL);
+  execv(keeper->command[0], keeper->command);
+  die(EXIT_TOOL, keeper->command[0], strerror(errno));
+}
+
+/* ---- Who is below us --------------------------------------------------------------------- */
+
+struct process {
+  pid_t pid;
+  pid_t parent;
+  bool ours;
+};
+
+static struct process *table;
+static size_t table_length;
+
+static bool read_text(const char *path, char *text, size_t capacity) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, text, capacity - 1);
+  if (fd >= 0) close(fd);
+  text[length > 0 ? length : 0] = '\0';
+  return length > 0;
+}
+
+/* Of "pid (name) state parent ...": the name may hold anything. -1: it is gone. */
+static pid_t parent_of(pid_t pid) {
+  char path[64], text[512];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  if (!read_text(path, text, sizeof text)) return -1;
+  const char *name_end = strrchr(text, ')');
+  return name_end && strlen(name_end) > 4 ? (pid_t)atoi(name_end + 4) : -1;
+}
+
+static void list_processes(void) {
+  table_length = 0;
+  DIR *folder = opendir("/proc");
+  if (!folder) return;
+  for (struct dirent *entry; (entry = readdir(folder)) && table_length < MAX_PROCESSES;) {
+    pid_t pid = (pid_t)atoi(entry->d_name);
+    if (pid > 0) table[table_length++] = (struct process){pid, parent_of(pid), false};
+  }
+  closedir(folder);
+}
+
+static bool is_ours(pid_t pid) {
+  for (size_t low = 0, high = table_length; low < high;) { /* /proc lists in order */
+    size_t middle = low + (high - low) / 2;
+    if (table[middle].pid == pid) return table[middle].ours;
+    if (table[middle].pid < pid) low = middle + 1;
+    else high = middle;
+  }
+  return false;
+}
+
+/* A child mostly has a higher number than its parent, so that few walks are enough. */
+static void find_ours(void) {
+  list_processes();
+  for (bool found = true; found;) {
+    found = false;
+    for (size_t i = 0; i < table_length; i++) {
+      if (table[i].ours || (table[i].parent != getpid() && !is_ours(table[i].parent))) continue;
+      table[i].ours = found = true;
+    }
+  }
+}
+
+/* ---- Limits -------------------------------------------------------------------------------- */
+
+/* From "size resident ..." in pages. Files count as well: shared memory is among them. */
+static uint64_t resident_bytes(const char *statm) {
+  unsigned long long size = 0, resident = 0;
+  if (sscanf(statm, "%llu %llu", &size, &resident) != 2) return 0;
+  return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+struct reading {
+  uint64_t bytes;
+  uint16_t threads;
+};
+
+/* Of "pid (name) state ...": the 18th and the 22nd word behind the name. */
+static struct reading read_child(const struct keeper *keeper) {
+  char text[1024];
+  ssize_t length = pread(keeper->stat, text, sizeof text - 1, 0);
+  text[length > 0 ? length : 0] = '\0';
+  const char *word = strrchr(text, ')');
+  unsigned long long words[23] = {0};
+  for (int i = 1; word && i < 23; i++) {
+    word = strchr(word, ' ');
+    if (word) words[i] = strtoull(++word, NULL, 10);
+  }
+  return (struct reading){words[22] * (uint64_t)sysconf(_SC_PAGESIZE), (uint16_t)words[18]};
+}
+
+/* What several processes share counts in parts, one for each: "Pss:   12 kB". */
+static uint64_t share_bytes(pid_t pid) {
+  char path[64], text[4096];
+  snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+  const char *line = read_text(path, text, sizeof text) ? strstr(text, "\nPss:") : NULL;
+  if (line) return strtoull(line + 5, NULL, 10) * 1024;
+  snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+  return read_text(path, text, sizeof text) ? resident_bytes(text) : 0;
+}
+
+/* Returns the reason to end it, or NULL. */
+static const char *scan(const struct keeper *keeper) {
+  uint64_t bytes = 0, count = 0;
+  find_ours();
+  for (size_t i = 0; i < table_length; i++) count += table[i].ours;
+  if (count > keeper->processes) return "processes";
+  for (size_t i = 0; count > 1 && i < table_length; i++)
+    if (table[i].ours) bytes += share_bytes(table[i].pid);
+  return bytes > keeper->memory_bytes ? "memory" : NULL;
+}
+
+static const char *scan_standing_still(const struct keeper *keeper) {
+  kill(-keeper->child, SIGSTOP);
+  const char *reason = scan(keeper);
+  if (!reason) kill(-keeper->child, SIGCONT);
+  return reason;
+}
+
+/* The child's own threads are no processes. */
+static const char *beyond_a_limit(const struct keeper *keeper, uint32_t poll) {
+  static uint16_t others_at_scan;
+  struct reading child = read_child(keeper);
+  uint16_t others = (uint16_t)(tasks_of_the_machine() - child.threads);
+  if (poll == 0) others_at_scan = others;
+  if (child.bytes > keeper->memory_bytes) return "memory";
+  int growth = (int16_t)(others - others_at_scan);
+  if (growth < 0) others_at_scan = others;
+  bool due = poll % POLLS_BETWEEN_SCANS == POLLS_BETWEEN_SCANS - 1;
+  if (growth <= SUSPICIOUS_GROWTH && !due) return NULL;
+  others_at_scan = others;
+  return growth > ALARMING_GROWTH ? scan_standing_still(keeper) : scan(keeper);
+}
+
+/* ---- Watching ------------------------------------------------------------------------------- */
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int wait_for_signal(const struct keeper *keeper, uint64_t wait_ns) {
+  struct timespec wait = {(time_t)(wait_ns / 1000000000u), (long)(wait_ns % 1000000000u)};
+  return sigtimedwait(&keeper->signals, NULL, &wait);
+}
+
+/* Reaps orphans that have come to us; the child stays a zombie, so that its number
+ * and its group's are nobody else's before the group is killed. */
+static bool child_ended(const struct keeper *keeper) {
+  for (;;) {
+    siginfo_t info = {0};
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || !info.si_pid) return false;
+    if (info.si_pid == keeper->child) return true;
+    waitpid(info.si_pid, NULL, 0);
+  }
+}
+
+static const char *watch(const struct keeper *keeper) {
+  uint64_t end_ns = now_ns() + keeper->timeout_ns;
+  for (uint32_t poll = 0;; poll++) {
+    if (child_ended(keeper)) return "ended";
+    uint64_t start_ns = now_ns();
+    if (start_ns >= end_ns) return "timeout";
+    const char *reason = beyond_a_limit(keeper, poll);
+    if (reason) return reason;
+    uint64_t left_ns = end_ns - start_ns;
+    int signal = wait_for_signal(keeper, left_ns < POLL_NS ? left_ns : POLL_NS);
+    if (signal > 0 && signal != SIGCHLD) return "stopped";
+  }
+}
+
+/* ---- The end -------------------------------------------------------------------------------- */
+
+/* A number may have a new owner since the scan: the process that is held by pidfd is
+ * still the one whose parent was seen, or is left to the next round. */
+static void kill_if_still(const struct process *process) {
+  int fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+  if (fd >= 0 && parent_of(process->pid) == process->parent)
+    syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+  bool no_pidfds = fd < 0 && (errno == ENOSYS || errno == EPERM); /* before Linux 5.3 */
+  if (no_pidfds && process->parent == getpid()) kill(process->pid, SIGKILL);
+  if (fd >= 0) close(fd);
+}
+
+/* Returns the child's wait status; `killed` counts the others that had to be. */
+static int reap(const struct keeper *keeper, int *killed) {
+  static int childs_status;
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid == keeper->child) childs_status = status;
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ++*killed;
+  }
+  return childs_status;
+}
+
+static bool anybody_left(void) {
+  siginfo_t info;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* The group first, at one stroke: nobody in it can fork away from that. Then those who
+ * have left it, until there is nobody. */
+static int end_all(const struct keeper *keeper, int *killed) {
+  kill(-keeper->child, SIGKILL);
+  kill(keeper->child, SIGKILL);
+  int status = reap(keeper, killed);
+  while (anybody_left()) {
+    find_ours();
+    for (size_t i = 0; i < table_length; i++)
+      if (table[i].ours) kill_if_still(&table[i]);
+    wait_for_signal(keeper, 1000000);
+    status = reap(keeper, killed);
+  }
+  return status;
+}
+
+/* The child does not inherit it. Not permitted to all. */
+static void come_first(void) {
+  struct sched_param lowest_of_the_real_time = {.sched_priority = 1};
+  sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest_of_the_real_time);
+}
+
+static void start(struct keeper *keeper) {
+  pid_t own_pid = getpid();
+  sigemptyset(&keeper->signals);
+  const int awaited[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+  for (int i = 0; i < 4; i++) sigaddset(&keeper->signals, awaited[i]);
+  sigprocmask(SIG_BLOCK, &keeper->signals, &keeper->callers_signals);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != keeper->parent) _exit(EXIT_TOOL);
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  come_first();
+  keeper->child = fork();
+  if (keeper->child < 0) die(EXIT_TOOL, "cannot start a process", strerror(errno));
+  if (keeper->child == 0) become_command(keeper, own_pid);
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)keeper->child);
+  keeper->stat = open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int keeper_main(int argc, char **argv) {
+  struct keeper keeper = {
+      .timeout_ns = UINT64_MAX / 4,
+      .memory_bytes = UINT64_MAX,
+      .file_bytes = UINT64_MAX,
+      .processes = UINT64_MAX,
+      .parent = getppid(),
+  };
+  parse(&keeper, argc, argv);
+  table = take_lazy_pages(MAX_PROCESSES * sizeof *table);
+  start(&keeper);
+  const char *reason = watch(&keeper);
+  int left = 0;
+  int status = end_all(&keeper, &left);
+  dprintf(STDOUT_FILENO, "%s %d %d\n", reason, status, left);
+  return EXIT_MEASURED;
+}

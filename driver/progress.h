@@ -1,0 +1,68 @@
+/* progress.h: where the process is, for whoever finds it dead.
+ *
+ * progress.bin is one page (or more) that the driver shares with a file: it outlives
+ * the process, however that ends, and src/allocphase/whereabouts.py makes a phrase of
+ * it. Every probe says in which phase it is. Those that are not timed also say at
+ * which operation, and whether the allocator is being called or has answered and the
+ * driver uses the block: a timed loop may not pay for that.
+ */
+#ifndef ALLOCPHASE_PROGRESS_H
+#define ALLOCPHASE_PROGRESS_H
+
+#include <stdint.h>
+
+#include "trace.h"
+
+enum progress_phase {
+  PROGRESS_LOAD,   /* the object is loaded: its constructors run */
+  PROGRESS_INIT,
+  PROGRESS_TRACE,
+  PROGRESS_STATS,
+  PROGRESS_FINI,
+  PROGRESS_RESULT, /* the allocator is no longer called */
+};
+
+enum progress_place {
+  PROGRESS_NOWHERE, /* before the first operation, or in a timed probe */
+  PROGRESS_CALL,    /* in the allocator */
+  PROGRESS_USE,     /* behind it, on the way to the next operation */
+};
+
+struct progress_thread {
+  _Alignas(64) volatile uint64_t op;
+  volatile uint32_t slot;
+  volatile uint32_t size;
+  volatile uint32_t kind;  /* enum trace_kind */
+  volatile uint32_t place; /* enum progress_place */
+};
+
+struct progress {
+  _Alignas(64) volatile uint32_t phase; /* enum progress_phase */
+  uint32_t thread_count;
+  struct progress_thread threads[];
+};
+
+_Static_assert(sizeof(struct progress_thread) == 64, "whereabouts.py: THREAD");
+_Static_assert(offsetof(struct progress, threads) == 64, "whereabouts.py: HEADER");
+
+extern struct progress *progress;
+
+/* Makes the file `path`; dies when it cannot. */
+void progress_open(const char *path, uint32_t thread_count);
+
+static inline void progress_to(enum progress_phase phase) { progress->phase = phase; }
+
+static inline void progress_enter(uint32_t thread, const struct trace_op *op, uint64_t index) {
+  struct progress_thread *at = &progress->threads[thread];
+  at->op = index;
+  at->slot = op->slot;
+  at->size = op->size;
+  at->kind = op->kind;
+  at->place = PROGRESS_CALL;
+}
+
+static inline void progress_leave(uint32_t thread) {
+  progress->threads[thread].place = PROGRESS_USE;
+}
+
+#endif

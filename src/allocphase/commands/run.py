@@ -1,0 +1,176 @@
+"""`allocphase run`: measure allocators on scenarios, or go on with a run that was broken off."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from allocphase.commands.shared import (
+    command_line,
+    interruptible_executor,
+    out_option,
+    rounds_option,
+    scenario_option,
+    timeout_option,
+    write_json,
+)
+from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+
+if TYPE_CHECKING:
+    from allocphase.begin import Begun
+    from allocphase.driver import Executor
+    from allocphase.interruption import InterruptionError
+
+__all__ = ["run"]
+
+PROBES = ("throughput", "latency", "syscalls", "memory", "verify")
+BACKENDS = ("auto", "dispatch", "ptrace")
+# What --resume goes with: how the run is shown, not what it is.
+SHOWING = {"resume", "json_path", "with_report"}
+
+
+@click.command()
+@click.option(
+    "-a",
+    "--allocator",
+    "allocators",
+    multiple=True,
+    metavar="NAME[=FILE][?KEY=VALUE]",
+    help="An allocator; repeat for more. Without it: all that are installed.",
+)
+@scenario_option
+@click.option(
+    "--sweep",
+    metavar="PARAMETER=VALUE,VALUE",
+    help="Run each scenario at several values of a parameter, and fit how time grows.",
+)
+@click.option(
+    "-p",
+    "--probe",
+    "probes",
+    multiple=True,
+    type=click.Choice(PROBES),
+    help="What to measure; repeat for more. Without it: everything.",
+)
+@rounds_option(default=5, most=1000)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="A first look: two rounds, short passes, no verify. Never to be gated.",
+)
+@click.option(
+    "--time-budget",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    help="Start no round that would end later.",
+)
+@click.option(
+    "--seed",
+    default=None,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Of the order of processes. Without it: drawn, and recorded.",
+)
+@timeout_option
+@click.option(
+    "--syscall-backend",
+    default="auto",
+    show_default=True,
+    type=click.Choice(BACKENDS),
+    help="How system calls are seen.",
+)
+@out_option
+@click.option("--label", default="run", show_default=True, help="Part of the directory's name.")
+@click.option(
+    "--resume",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Go on with a run that was broken off, as it was planned.",
+)
+@click.option("--json", "json_path", metavar="PATH|-", help="Write the cells as JSON; - is stdout.")
+@click.option("--report", "with_report", is_flag=True, help="Render the report afterwards.")
+@click.pass_context
+def run(ctx: click.Context, /, **options: Any) -> None:
+    """Measure allocators on scenarios; each cell in fresh processes, in random order.
+
+    A signal (Ctrl-C) ends it early: what is finished is kept and shown, the exit code is 128 + the
+    signal's number, and --resume goes on from there.
+
+    \b
+    Example:
+      allocphase run -a phase2 -a phase21 -s phase-report --probe syscalls --json -
+      allocphase run -a libc -a mine=./libmine.so -s 'random*' --report
+      allocphase run --resume out/20261123-101500-run
+    """
+    with interruptible_executor() as executor:
+        begun = _begun(ctx, options)
+        ended_by = _fill(begun, executor)
+        measured = _show(begun.path, options["json_path"], with_report=options["with_report"])
+    if ended_by is not None:
+        raise ended_by
+    if not measured:
+        raise NothingMeasuredError("no cell was measured: see the statuses above")
+
+
+def _begun(ctx: click.Context, options: dict[str, Any]) -> Begun:
+    from allocphase.begin import begin
+    from allocphase.resume import resume
+    from allocphase.selection import requested
+
+    if options["resume"] is None:
+        say = functools.partial(click.echo, err=True)
+        return begin(requested(options, command=command_line(), say=say))
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        if name not in SHOWING and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"--resume goes on with a run as it was planned: {parameter.opts[-1]} is no part "
+                "of it; leave it out, or start a run of its own"
+            )
+    begun = resume(options["resume"])
+    if begun.ended:
+        click.echo(f"{begun.path} is finished: there is nothing left to measure", err=True)
+    return begun
+
+
+def _fill(begun: Begun, executor: Executor) -> InterruptionError | None:
+    """Measures; returns the signal that ended it, if one did."""
+    from allocphase.interruption import InterruptionError
+    from allocphase.progress_line import progress_line
+    from allocphase.runner import fill
+
+    try:
+        with progress_line(sys.stderr) as progress:
+            fill(begun, executor, progress=progress)
+    except InterruptionError as error:
+        return error
+    return None
+
+
+def _show(folder: Path, json_path: str | None, *, with_report: bool) -> bool:
+    """Everything that a run prints and writes; whether any cell was measured."""
+    from allocphase import frames
+    from allocphase.export import cells_document
+    from allocphase.report.table import print_summary
+
+    finished = frames.load(folder)
+    try:
+        finished.cells.to_csv(folder / "results.csv", index=False)
+    except OSError as error:
+        raise AllocphaseError(f"{folder / 'results.csv'}: {error.strerror}") from error
+    if json_path:
+        write_json(cells_document(finished), json_path)
+    if json_path != "-":
+        print_summary(finished)
+    if (partial := finished.files.partial()) is not None:
+        click.echo(partial, err=True)  # unbroken, to be copied, whatever the summary's width
+    if with_report:
+        from allocphase.report import render
+
+        click.echo(f"report: {render(finished)}", err=json_path == "-")
+    click.echo(f"run directory: {folder}", err=True)
+    return any(cell["metrics"] and cell["status"] == "ok" for cell in finished.cell_list)

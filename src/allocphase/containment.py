@@ -1,0 +1,157 @@
+"""Runs a command under the keeper (driver/keeper.c): within limits, and with nothing left of it.
+
+The keeper does all that has to be done between fork and exec, and all the killing: no code of ours
+runs in a forked Python, and what is below a harness that was killed ends as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias, cast, get_args
+
+__all__ = ["Command", "Containment", "Ending", "Limits", "Reason"]
+
+Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "stopped", "lost"]
+
+# A keeper that does not end after its command's time waits for something the kernel does not end.
+GRACE_S = 30.0
+STDERR_BYTES = 4000
+# What a library that forks for its own purposes may need.
+PROCESSES = 64
+_CGROUP_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+
+
+def half_of_memory() -> int:
+    """Bytes: half of what the machine has, or the container that this process is in."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for name in _CGROUP_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    return min(limits) // 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one command may use with all that it starts; beyond it, it is killed."""
+
+    memory_bytes: int = field(default_factory=half_of_memory)
+    processes: int = PROCESSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """`code`: the command's exit code, negative for a signal. `left`: processes it left running.
+
+    `words`: the end of what it wrote to stderr. `reason` is "lost" when the keeper was killed;
+    `code` is the keeper's then.
+    """
+
+    reason: Reason
+    code: int
+    left: int = 0
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run where. `file_bytes`: no file may grow longer, nor what is kept of stderr."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    preload: Path | None
+    folder: Path
+    timeout_s: float
+    file_bytes: int
+
+
+class Containment:
+    """Runs commands, in several threads at once if need be, and can stop all of them."""
+
+    def __init__(self, keeper: Path, limits: Limits) -> None:
+        self.limits = limits
+        self._keeper = keeper
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(self, command: Command) -> Ending:
+        """Returns when nothing of the command is left, but for what the kernel does not end."""
+        stderr = os.memfd_create("stderr")  # words about a full disk need a place, too
+        try:
+            ending = self._run(command, stderr)
+            return replace(ending, words=_last_words(stderr))
+        finally:
+            os.close(stderr)
+
+    def _run(self, command: Command, stderr: int) -> Ending:
+        with self._start(command, stderr) as process:
+            self._running.add(process)
+            try:
+                if self._stopped:  # before it was known to `stop`
+                    process.terminate()
+                said, _ = process.communicate(timeout=command.timeout_s + GRACE_S)
+                return _ending(said, process.returncode)
+            except subprocess.TimeoutExpired:
+                return Ending(reason="timeout", code=-signal.SIGKILL)
+            finally:
+                self._running.discard(process)
+                _end(process)
+
+    def stop(self) -> None:
+        """Ends what runs and whatever is started later; for signal handlers and other threads."""
+        self._stopped = True
+        for process in tuple(self._running):
+            process.terminate()
+
+    def _start(self, command: Command, stderr: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [str(self._keeper), "--keep", *self._options(command), "--", *command.arguments],
+            env=dict(command.environment),
+            cwd=command.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,  # Ctrl-C is for the harness
+        )
+
+    def _options(self, command: Command) -> list[str]:
+        values = {
+            "parent": os.getpid(),
+            "timeout-ns": round(command.timeout_s * 1e9),
+            "memory-bytes": self.limits.memory_bytes,
+            "file-bytes": command.file_bytes,
+            "processes": self.limits.processes,
+        }
+        options = [text for key, value in values.items() for text in (f"--{key}", str(value))]
+        return options if command.preload is None else [*options, "--preload", str(command.preload)]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """After an exception: the keeper ends what it keeps, unless the kernel holds that for ever."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _last_words(stderr: int) -> str:
+    start = max(0, os.fstat(stderr).st_size - STDERR_BYTES)
+    return os.pread(stderr, STDERR_BYTES, start).decode("utf-8", errors="replace").strip()
+
+
+def _ending(said: bytes, code: int) -> Ending:
+    words = said.decode("ascii", errors="replace").split()
+    if code == 0 and len(words) == 3 and words[0] in get_args(Reason):
+        reason, status, left = words
+        exit_code = os.waitstatus_to_exitcode(int(status))
+        return Ending(reason=cast(Reason, reason), code=exit_code, left=int(left))
+    # Told to stop before it could listen, and before it had started anything.
+    return Ending(reason="stopped" if code == -signal.SIGTERM else "lost", code=code)

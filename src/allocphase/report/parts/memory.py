@@ -1,0 +1,37 @@
+"""What memory a scenario took at its peak, and what was given back."""
+
+from __future__ import annotations
+
+from allocphase.report.parts.arms import Values, named
+from allocphase.report.source import Source
+from allocphase.report.values import format_percent, kept_share
+from allocphase.units import format_bytes
+
+__all__ = ["memory_part"]
+
+# Metric and heading; a share follows the one that tells what is kept.
+COLUMNS = {
+    "peak_live_bytes": "peak live",
+    "peak_rss_bytes": "peak RSS",
+    "peak_mapped_bytes": "peak mapped",
+    "rss_after_free_bytes": "RSS, all freed",
+    "mapped_after_free_bytes": "mapped, all freed",
+    "rss_after_teardown_bytes": "RSS after teardown",
+    "mapped_after_teardown_bytes": "mapped after teardown",
+}
+
+
+def memory_part(source: Source, scenario: str) -> Values | None:
+    """A row an allocator; columns that nobody has are left out. None without any."""
+    cells = [c for c in source.cells(scenario) if "peak_rss_bytes" in c["metrics"]]
+    if not cells:
+        return None
+    shown = [m for m in COLUMNS if any(c["metrics"].get(m) is not None for c in cells)]
+    rows = []
+    for cell in cells:
+        values = [cell["metrics"].get(metric) for metric in shown]
+        texts = [{"text": format_bytes(v), "sort": "" if v is None else v} for v in values]
+        share = kept_share(cell["metrics"])
+        texts.append({"text": format_percent(share), "sort": "" if share is None else share})
+        rows.append({**named(source, cell["allocator"]), "cells": texts})
+    return {"names": [*(COLUMNS[m] for m in shown), "kept of peak RSS"], "rows": rows}

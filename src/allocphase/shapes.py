@@ -1,0 +1,150 @@
+"""The shapes of what allocphase writes and reads again: run.json and the journal's records.
+
+Only what the readers use is demanded; docs/schema.md says what all of it means.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from allocphase.disturbance import DISTURBANCE
+from allocphase.shape import (
+    COUNT,
+    FLAG,
+    NAME,
+    NUMBER,
+    POSITIVE,
+    TEXT,
+    Shape,
+    anything,
+    at_most,
+    entries,
+    listing,
+    nullable,
+    table,
+)
+
+__all__ = ["MANIFEST", "MAX_ROUNDS", "RECORD", "result_problem"]
+
+# Rounds become rows of arrays; the command line allows a thousandth of it.
+MAX_ROUNDS = 1_000_000
+# 2^32 - 1 is all that a trace file can name.
+_OPERATIONS = at_most(0xFFFFFFFF)
+_COUNTS = entries(COUNT)
+_NUMBER_OF_A_CALL = re.compile("[0-9]{1,5}")
+
+MANIFEST = table(
+    {
+        "label": TEXT,
+        "started": TEXT,
+        "command": listing(TEXT),
+        "environment": entries(anything),
+        "plan": table(
+            {"rounds": at_most(MAX_ROUNDS)},
+            {
+                "processes": COUNT,
+                "seed": nullable(COUNT),
+                "left_out": entries(listing(TEXT)),
+            },
+        ),
+        "allocators": listing(
+            table(
+                {"name": NAME},
+                {
+                    "summary": TEXT,
+                    "path": nullable(TEXT),
+                    "sha256": nullable(TEXT),
+                    "config": entries(TEXT),
+                    "floor": FLAG,
+                },
+            )
+        ),
+        "scenarios": listing(
+            table(
+                {"name": NAME},
+                {
+                    **dict.fromkeys(("title", "stands_for", "source", "does_not_show"), TEXT),
+                    "digest": TEXT,
+                    "parameters": entries(anything),
+                    "operations": _OPERATIONS,
+                    "threads": COUNT,
+                    "peak_live_bytes": COUNT,
+                },
+            )
+        ),
+    }
+)
+
+RECORD = table(
+    {
+        "id": at_most(0xFFFFFFFF),
+        "round": at_most(MAX_ROUNDS),
+        **dict.fromkeys(("allocator", "scenario", "probe", "status", "message"), TEXT),
+        "wall_s": NUMBER,
+        "result": table(),
+    }
+)
+
+_CLOCK = table({"hz": POSITIVE, "overhead_ns": NUMBER, "step_ns": NUMBER})
+_COMMON: dict[str, Shape] = {
+    "operations": at_most(0xFFFFFFFF),
+    "clock": _CLOCK,
+    "usage": entries(COUNT),
+    DISTURBANCE: entries(nullable(NUMBER)),
+    "emulated": listing(TEXT),
+    "locked": FLAG,
+    "lacks": listing(TEXT),
+    "tracer_pid": COUNT,
+    "allocator_stats": entries(nullable(NUMBER)),
+    "syscalls": table(optional={"events_dropped": COUNT}),
+    "memory": table(optional={"fault_events_dropped": COUNT}),
+}
+_TIMES = table(
+    {"cold_ns_per_op": NUMBER, "warm_ns_per_op": listing(NUMBER)},
+    {"warm_build_ns_per_op": listing(NUMBER), "thread_ns_per_op": listing(NUMBER)},
+)
+_CALLS = table(
+    optional={
+        "init": nullable(_COUNTS),
+        "operation": nullable(_COUNTS),
+        "teardown": nullable(_COUNTS),
+        "backend": TEXT,
+        "numbers": entries(TEXT),
+    }
+)
+_PEAKS = ("peak_live_bytes", "peak_mapped_bytes", "peak_rss_bytes", "rss_after_free_bytes")
+_MEMORY = table(dict.fromkeys((*_PEAKS, "call_faults", "touch_faults"), COUNT))
+
+# What a process that ended well must say of its own probe, and what that rests on.
+_MEASURED: dict[str, dict[str, Shape]] = {
+    "throughput": {"throughput": _TIMES},
+    "latency": {"clock": _CLOCK},
+    "syscalls": {"syscalls": _CALLS},
+    "memory": {"memory": _MEMORY},
+    "verify": {},
+}
+
+
+def result_problem(probe: str, status: str, result: Any) -> str:
+    """The first fault of a driver's result under one probe, as a shape says it."""
+    fault = table(optional=_COMMON)(result)
+    if fault or status != "ok":
+        return fault
+    return table(_MEASURED.get(probe, {}))(result) or _calls_problem(probe, result)
+
+
+def _calls_problem(probe: str, result: Any) -> str:
+    """Counts are complete or absent: the backend that only marks the pass counts nothing."""
+    counts = result.get("syscalls", {})
+    if probe != "syscalls" or "operation" not in counts:
+        return ""
+    shape = table({"operation": _COUNTS, "init": anything, "teardown": anything, "backend": TEXT})
+    fault = shape(counts)
+    if fault:
+        return f".syscalls{fault}"
+    if not result.get("operations"):
+        return ".operations: must be above 0"
+    numbers = counts.get("numbers", {})
+    bad = next((key for key in numbers if not _NUMBER_OF_A_CALL.fullmatch(key)), None)
+    return "" if bad is None else f".syscalls.numbers.{bad}: must be the number of a system call"

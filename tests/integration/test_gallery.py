@@ -1,0 +1,318 @@
+"""The gallery of faulty allocators: each gets its status and message, and harms nobody else.
+
+tests/faulty has an allocator for each fault, and expected.toml what each one must get.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import allocphase
+from allocphase import allocator
+from allocphase.allocator import Allocator
+from allocphase.containment import Limits
+from allocphase.driver import DriverExecutor, Job, Outcome, Probe
+from allocphase.errors import UsageError
+from allocphase.layout import Kind, Touch
+from allocphase.objects import inspect_object
+from allocphase.result import ProcessRecord, RunFiles
+from allocphase.runner import run
+from tests.support.gallery import Fault, faults
+from tests.support.plugins import Plugins
+from tests.support.processes import nothing_left
+from tests.support.runs import no_progress, request_of, small_scenario
+from tests.support.traces import Op, free, malloc, tags, write_trace
+
+FAULTS = faults()
+# What the driver needs for itself fits twice; what leaks passes it soon.
+LIMITS = Limits(memory_bytes=128 << 20, processes=16)
+HANG_S = 1.0
+# For all that must end by itself, however busy the machine is.
+PATIENCE_S = 60.0
+
+OPS: list[Op] = [
+    malloc(0, 64),
+    malloc(1, 100),
+    malloc(2, 64),
+    (Kind.CALLOC, 3, 48, 0, 0),
+    (Kind.REALLOC, 0, 300, 0, 0),
+    malloc(4, 32, tag=1),
+    free(1),
+    malloc(5, 100),
+    malloc(6, 100),
+    malloc(7, 40),
+    *(free(slot) for slot in (2, 0, 3, 5, 6, 7)),
+    free(4, tag=1),
+]
+
+Key = tuple[str, Probe]
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """All but the allocator and the probe."""
+    path = tmp_path_factory.mktemp("gallery") / "gallery.trace"
+    write_trace(path, OPS, touch=Touch.FIRST, tag_table=tags((1, 1, 0.0)))
+    return Job(
+        id=0,
+        round=0,
+        allocator=allocator.resolve("libc")[0],
+        scenario="gallery",
+        trace=path,
+        probe=Probe.VERIFY,
+        cpus=(min(os.sched_getaffinity(0)),),
+        timeout_s=PATIENCE_S,
+        options={"pass-ns": "1", "passes": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def outcomes(plugins: Plugins, job: Job) -> Mapping[Key, Outcome]:
+    """Every fault under every probe; several at once, since nothing is timed here."""
+    jobs = {
+        (fault.name, probe): replace(
+            job,
+            allocator=fault.allocator(plugins),
+            probe=probe,
+            timeout_s=HANG_S if fault.hangs else PATIENCE_S,
+        )
+        for fault in FAULTS
+        for probe in Probe
+    }
+    with ThreadPoolExecutor(4 * len(os.sched_getaffinity(0))) as pool:
+        found = pool.map(DriverExecutor(limits=LIMITS).run, jobs.values())
+        return dict(zip(jobs, found, strict=True))
+
+
+@pytest.mark.parametrize("probe", list(Probe))
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_faulty_allocator_gets_its_status_and_message(
+    outcomes: Mapping[Key, Outcome], fault: Fault, probe: Probe
+) -> None:
+    outcome = outcomes[fault.name, probe]
+    status, message = fault.expected(probe)
+    assert outcome.status == status, outcome.message
+    assert fnmatchcase(outcome.message, message), outcome.message
+    if status == "ok" and not fault.may_tamper:
+        assert outcome.result["tampered"] == fault.tampered
+
+
+@pytest.mark.parametrize("file", sorted({fault.values["file"] for fault in FAULTS} - {"preload"}))
+def test_it_is_the_fault_that_is_told(plugins: Plugins, job: Job, file: str) -> None:
+    """Without its fault each of them is correct, but for the leak, which has no setting."""
+    none = Fault(file, {"file": file, "fault": "none"})
+    limits = Limits(memory_bytes=1 << 40, processes=16)
+    outcome = DriverExecutor(limits=limits).run(replace(job, allocator=none.allocator(plugins)))
+    assert (outcome.status, outcome.message) == ("ok", "")
+    assert outcome.result["tampered"] == []
+
+
+# ---- What cannot be refused, and what is said of it ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "stats"),
+    [
+        (
+            "stats-that-are-no-numbers",
+            {"nan": None, "endless": None, "negative": -1.5, "huge": None},
+        ),
+        (
+            "stats-with-bad-names",
+            {
+                'a "quoted" \\ name\n\x1b[31m': 1,
+                "latin-1 \N{REPLACEMENT CHARACTER} cut " + 2 * "\N{REPLACEMENT CHARACTER}": 2,
+                "": 3,
+                "unnamed": 4,
+            },
+        ),
+        ("stats-that-lie", {"pool_hit_rate": 7, "pool_used_bytes": -4096}),
+    ],
+)
+def test_stats_are_the_allocator_s_own_words_and_stay_apart(
+    outcomes: Mapping[Key, Outcome], name: str, stats: dict[str, Any]
+) -> None:
+    assert outcomes[name, Probe.VERIFY].result["allocator_stats"] == stats
+
+
+def test_stats_without_end_are_cut_and_counted(outcomes: Mapping[Key, Outcome]) -> None:
+    result = outcomes["stats-without-end", Probe.VERIFY].result
+    assert len(result["allocator_stats"]) == 1000
+    assert max(map(len, result["allocator_stats"])) < 120
+    assert result["allocator_stats_dropped"] == 999_000
+
+
+def test_a_flood_on_stderr_ends_at_the_limit_of_a_file(outcomes: Mapping[Key, Outcome]) -> None:
+    calls = outcomes["floods-stderr", Probe.SYSCALLS].result["syscalls"]["operation"]
+    assert calls == {"write": 66}  # 64 of 1 MiB each, a part of one for the trace, and a refusal
+    calls = outcomes["floods-stdout", Probe.SYSCALLS].result["syscalls"]["operation"]
+    assert calls == {"write": 96}
+
+
+@pytest.mark.parametrize("name", ["takes-sigsys-unseen", "resets-dispatch-unseen"])
+def test_ptrace_counts_what_dispatch_cannot(
+    plugins: Plugins, job: Job, outcomes: Mapping[Key, Outcome], name: str
+) -> None:
+    """As the message of the one says."""
+    fault = next(fault for fault in FAULTS if fault.name == name)
+    ptrace = replace(
+        job,
+        allocator=fault.allocator(plugins),
+        probe=Probe.SYSCALLS,
+        options={"syscall-backend": "ptrace"},
+    )
+    assert outcomes[name, Probe.SYSCALLS].status != "ok"
+    outcome = DriverExecutor(limits=LIMITS).run(ptrace)
+    assert outcome.status == "ok"
+    assert outcome.result["syscalls"]["operation"]["getppid"] == 9
+
+
+# ---- Objects that are turned away before anything runs --------------------------------------
+
+
+def elf(machine: int, kind: int = 3) -> bytes:
+    """The header of a 64-bit ELF file of that machine, and nothing behind it."""
+    order = b"\x01" if machine != S390X else b"\x02"
+    identity = b"\x7fELF\x02" + order + b"\x01" + bytes(9)
+    return identity + struct.pack("<HH" if order == b"\x01" else ">HH", kind, machine) + bytes(44)
+
+
+S390X, RISCV = 22, 243
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not a shared object (no ELF header): build it with cc -shared"),
+        (b"#!/bin/sh\nexit 0\n" * 9, "not a shared object (no ELF header)"),
+        (elf(S390X), "an object of another machine than "),
+        (elf(RISCV), "an object of another machine than "),
+    ],
+)
+def test_a_file_that_is_no_object_of_this_machine_is_a_usage_error(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "thing.so"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        inspect_object(path)
+    assert str(caught.value).startswith(f"{path}: {words}")
+
+
+@pytest.mark.parametrize("content", [b"no object\n", elf(S390X), elf(RISCV)])
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [
+        ("plugin", "unsupported", "cannot be loaded: "),
+        ("preload", "wrong-allocator", "malloc is served by "),
+    ],
+)
+def test_an_object_that_went_bad_since_is_not_measured_either(
+    plugins: Plugins, job: Job, tmp_path: Path, content: bytes, kind: Any, status: str, words: str
+) -> None:
+    path = tmp_path / "thing.so"
+    path.write_bytes(content)
+    bad = replace(FAULTS[0].allocator(plugins), kind=kind, path=path)
+    outcome = DriverExecutor(limits=LIMITS).run(replace(job, allocator=bad))
+    assert outcome.status == status
+    assert outcome.message.startswith(words)
+
+
+# ---- All of them in one run ------------------------------------------------------------------
+
+GOOD = ("phase21", "libc")
+# A good process takes a tenth of a second.
+TIMEOUT_S = 1.5
+
+
+def measure(out: Path, faulty: list[Fault], plugins: Plugins) -> Path:
+    allocators = [fault.allocator(plugins) for fault in faulty]
+    good = [found for name in GOOD for found in allocator.resolve(name)]
+    middle = len(allocators) // 2
+    request = request_of(
+        out,
+        allocators=[*good[:1], *allocators[:middle], *good[1:], *allocators[middle:]],
+        scenarios=[small_scenario()],
+        probes=list(Probe),
+        rounds=1,
+        timeout_s=TIMEOUT_S,
+        quick=True,
+        only=only_some_hangs(allocators + good, small_scenario().name),
+    )
+    return run(request, DriverExecutor(limits=LIMITS), progress=no_progress)
+
+
+def only_some_hangs(allocators: list[Allocator], scenario: str) -> frozenset[tuple[str, str, str]]:
+    """Each costs its whole time limit: one counted and one timed process of them will do."""
+    hangs = {fault.name for fault in FAULTS if fault.hangs}
+    return frozenset(
+        (found.name, scenario, probe.value)
+        for found in allocators
+        for probe in ((Probe.VERIFY, Probe.LATENCY) if found.name in hangs else Probe)
+    )
+
+
+def counts(record: ProcessRecord) -> dict[str, Any]:
+    """What does not differ from process to process."""
+    memory = record.result.get("memory", {})
+    syscalls = record.result.get("syscalls", {})
+    return {
+        "operations": record.result["operations"],
+        "verify": record.result.get("verify"),
+        "tampered": record.result["tampered"],
+        **{key: syscalls.get(key) for key in ("init", "operation", "teardown")},
+        **{key: memory.get(key) for key in ("peak_live_bytes", "peak_mapped_bytes")},
+    }
+
+
+def good_processes(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    records = [r for r in RunFiles(path).processes() if r.allocator in GOOD]
+    assert {record.status for record in records} == {"ok"}, [r.message for r in records]
+    return {(record.allocator, record.probe): counts(record) for record in records}
+
+
+def everything_in(*folders: Path) -> list[Path]:
+    return sorted(path for folder in folders for path in folder.rglob("*"))
+
+
+def test_a_run_over_all_of_them_measures_the_good_ones_as_if_they_were_alone(
+    plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = [tmp_path / name for name in ("tmp", "home", "cwd")]
+    for folder, variable in zip(around, ("TMPDIR", "HOME", "XDG_CACHE_HOME"), strict=True):
+        folder.mkdir()
+        monkeypatch.setenv(variable, str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.chdir(around[2])
+    alone = good_processes(measure(tmp_path / "alone", [], plugins))
+    assert len(alone) == len(GOOD) * len(Probe)
+
+    start = time.monotonic()
+    with nothing_left("gallery", monkeypatch):
+        path = measure(tmp_path / "together", FAULTS, plugins)
+    processes = RunFiles(path).processes()
+    assert time.monotonic() - start < len(processes) * 2 * TIMEOUT_S
+    assert good_processes(path) == alone
+    assert {record.allocator for record in processes} == {
+        "null",
+        *GOOD,
+        *(fault.name for fault in FAULTS),
+    }
+
+    assert everything_in(*around) == []
+    assert {entry.name for entry in path.parent.iterdir()} == {path.name}
+    found = dict(allocphase.load(path).cells.set_index("allocator")["status"])
+    assert {found[name] for name in GOOD} == {"ok"}
+    assert found["crash-in-malloc"] == found["starts-many-processes"] == "crashed"
+    assert found["overlap"] == "corrupt"

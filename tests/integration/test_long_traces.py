@@ -1,0 +1,78 @@
+"""A trace beyond the limit of raw samples, by a lowered limit: from the driver to the figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocphase import allocator, scenario, trace
+from allocphase.driver import Probe
+from allocphase.frames import Run
+from allocphase.result import ProcessRecord, RunWriter, ops_arrays
+from tests.support.driving import Driver
+from tests.support.runs import manifest
+
+PROBES = (Probe.LATENCY, Probe.SYSCALLS, Probe.MEMORY)
+
+
+def measured(driver: Driver, folder: Path, name: str, subject: str, *, raw_ops: int) -> Run:
+    """A run of one cell whose raw samples end at that many operations."""
+    (chosen,), (allocated,) = scenario.resolve(name), allocator.resolve(subject)
+    made = scenario.generate(chosen)
+    trace.write(made, folder.with_suffix(".trace"))
+    writer = RunWriter(folder)
+    about = manifest("one")
+    about["scenarios"][0]["operations"] = len(made.ops)
+    writer.write_manifest(about)
+    writer.write_operations(0, ops_arrays(made.ops, made.threads["op_count"], raw_ops=raw_ops))
+    for number, probe in enumerate(PROBES):
+        done = driver.measure(
+            probe, folder.with_suffix(".trace"), allocated, raw_ops=raw_ops, fixed_addresses=1
+        )
+        record = ProcessRecord(
+            id=number,
+            round=0,
+            allocator="one",
+            scenario="some",
+            probe=probe.value,
+            status="ok",
+            message="",
+            wall_s=1.0,
+            result=done.result,
+        )
+        writer.add(record, done.arrays)
+    return Run(folder)
+
+
+def metrics_of(run: Run) -> dict[str, Any]:
+    metrics: dict[str, Any] = run.cell_list[0]["metrics"]
+    return metrics
+
+
+@pytest.mark.parametrize("name", ["phase-report", "xmalloc?batches=2&batch_objects=500"])
+def test_a_long_trace_has_the_figures_of_a_short_one(
+    driver: Driver, tmp_path: Path, name: str
+) -> None:
+    raw = measured(driver, tmp_path / "raw", name, "phase2", raw_ops=1_000_000)
+    long = measured(driver, tmp_path / "long", name, "phase2", raw_ops=10)
+    samples = [
+        {kind: values["samples"] for kind, values in metrics_of(run)["latency_ns"].items()}
+        for run in (raw, long)
+    ]
+    assert samples[0] == samples[1]
+    for run in (raw, long):
+        counts = metrics_of(run)["cause_calls"]
+        total = run.manifest["scenarios"][0]["operations"]
+        assert sum(counts.values()) == len(run.operations_of("one", "some")) == total
+        # phase2 maps each block: its calls make a system call, or wait for the driver's lock.
+        assert counts["neither"] + counts["page_fault"] < 10
+        assert set(metrics_of(run)["outlier_causes"]) == {"p99", "p99_9", "p99_99"}
+    frames = [run.operations_of("one", "some") for run in (raw, long)]
+    for column in ("thread", "op", "kind", "size"):
+        assert frames[0][column].tolist() == frames[1][column].tolist()
+    assert frames[1]["latency_ns"].notna().all()
+    stored = long.files.operations("some")
+    assert stored.pop("thread_ops").sum() == total
+    assert {array.size for array in stored.values()} == {0}

@@ -18,7 +18,7 @@ from allocphase.scenario import Scenario
 __all__ = ["chosen_allocators", "chosen_scenarios", "default_cells", "requested"]
 
 QUICK_PROBES = tuple(probe for probe in Probe if probe is not Probe.VERIFY)
-QUICK_ROUNDS = 2
+QUICK_ROUNDS = 1
 
 
 def requested(
@@ -51,8 +51,14 @@ def requested(
         out=options["out"],
         label=options["label"],
         command=command,
-        only=None if options["allocators"] else default_cells(chosen, wanted),
+        only=default_cells(chosen, wanted) if _leaves_slow_cells_out(options) else None,
     )
+
+
+def _leaves_slow_cells_out(options: Mapping[str, Any]) -> bool:
+    """Not where an allocator was named; in a first look, not where a scenario was named too."""
+    named = bool(options["allocators"])
+    return not (named and options["scenarios"]) if options["quick"] else not named
 
 
 def chosen_allocators(specs: Sequence[str], *, say: Callable[[str], None]) -> list[Allocator]:

@@ -34,6 +34,7 @@ def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) 
         *_emulated(good),
         *_locked(good),
         *_slow(good),
+        *_tampered(good),
         *_lacking(good),
         *_interrupted(good),
         *_disturbed(good),
@@ -145,10 +146,18 @@ def _floor(metrics: Mapping[str, Any]) -> list[str]:
     return [f"p50 of {', '.join(at_floor)} is near the clock's own {clock:.0f} ns: a floor"]
 
 
+def _tampered(records: Sequence[ProcessRecord]) -> list[str]:
+    changes = sorted({change for r in records for change in r.result.get("tampered", [])})
+    if not changes:
+        return []
+    return [f"the allocator changed its process ({', '.join(changes)}): figures may depend on that"]
+
+
 def _lost(records: Sequence[ProcessRecord]) -> list[str]:
     dropped = sum(
         r.result.get("syscalls", {}).get("events_dropped", 0)
         + r.result.get("memory", {}).get("fault_events_dropped", 0)
+        + r.result.get("latency", {}).get("slow_calls_dropped", 0)
         for r in records
     )
     if not dropped:

@@ -51,6 +51,20 @@ def test_a_median_near_the_clock_s_own_cost_is_called_a_floor() -> None:
     assert warning == "p50 of malloc, free is near the clock's own 20 ns: a floor"
 
 
+def test_what_an_allocator_did_to_its_process_is_named_once() -> None:
+    records = [
+        process("verify", {}, more={"tampered": ["priority", "affinity"]}),
+        process("memory", {}, more={"tampered": ["affinity"]}),
+    ]
+    (warning,) = cell_warnings(records, {})
+    assert "(affinity, priority)" in warning
+
+
+def test_slow_calls_beyond_the_log_are_counted_as_lost() -> None:
+    (warning,) = cell_warnings([process("latency", {"slow_calls_dropped": 3})], {})
+    assert warning.startswith("3 events beyond")
+
+
 def test_events_that_were_dropped_are_counted_over_all_probes() -> None:
     records = [
         process("syscalls", {"events_dropped": 5}),

@@ -61,7 +61,7 @@ SHOWING = {"resume", "json_path", "with_report"}
 @click.option(
     "--quick",
     is_flag=True,
-    help="A first look: two rounds, short passes, no verify. Never to be gated.",
+    help="A first look: one round, short passes, no verify. Never to be gated.",
 )
 @click.option(
     "--time-budget",

@@ -52,6 +52,10 @@ void futex_wait(uint32_t *word, uint32_t expected);
 void futex_wake_one(uint32_t *word);
 void futex_wake_all(uint32_t *word);
 
+/* How long the process's first thread has stood ready without a CPU, because others
+ * had it: the kernel's run delay. 0 where the kernel does not keep it. */
+uint64_t run_delay_ns(void);
+
 /* Runs the calling thread on one CPU. Returns 0 or an errno value. */
 int pin_to_cpu(int cpu);
 

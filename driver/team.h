@@ -17,8 +17,12 @@ typedef void worker_body(struct worker *worker);
 void team_prepare(const struct session *session);
 
 /* Runs `body` once for each thread of the trace, with worker->probe = probe.
- * Returns the nanoseconds from the common start to the last end. */
+ * Returns the nanoseconds from the common start to the last end; of a trace of one
+ * thread, less what it stood ready while others had the CPU. */
 uint64_t team_run(struct session *session, worker_body *body, void *probe);
+
+/* What was taken off by all runs so far. */
+uint64_t team_delay_ns(void);
 
 /* How long a thread worked in the last run; threads of one trace only. */
 uint64_t team_busy_ns(uint32_t thread);

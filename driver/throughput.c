@@ -6,6 +6,9 @@
  * trace has a build part, further passes time that part alone (two clock readings
  * per replay).
  *
+ * What a trace of one thread stood ready while others had its CPU is taken off
+ * (run_delay_ns in all), but for the build part alone.
+ *
  * Of a trace with threads the time of a pass is that from the common start to the
  * last end. Each thread's own time, from its start to its end and with what it
  * waited for objects of others, is the median over the warm passes.
@@ -126,6 +129,7 @@ void probe_throughput(struct session *session) {
   json_integer(json, "replays_per_pass", run.replays);
   report_passes(session, &run);
   report_build_passes(session, &run);
+  json_integer(json, "run_delay_ns", team_delay_ns());
   json_close(json);
   session_stop(session);
 }

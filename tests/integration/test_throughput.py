@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,7 @@ def test_the_time_per_op_is_at_least_what_the_allocator_spins(
     driver: Driver, plugins: Plugins, tmp_path: Path
 ) -> None:
     path = write_trace(tmp_path / "t", batch(100))
-    subject = plugin(plugins("spin"), malloc_ns="4000", free_ns="2000")
+    subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="4000", free_ns="2000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=2_000_000, passes=5)
     throughput = outcome.result["throughput"]
     assert throughput["cold_ns_per_op"] >= 0.99 * 3000
@@ -36,7 +39,7 @@ def test_a_pass_repeats_the_trace_until_it_is_long_enough(
 ) -> None:
     """A replay takes 0.4 ms at least, and a pass asks for 2 ms."""
     path = write_trace(tmp_path / "t", batch(100))
-    subject = plugin(plugins("spin"), malloc_ns="4000")
+    subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="4000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=2_000_000, passes=1)
     assert 1 <= outcome.result["throughput"]["replays_per_pass"] <= 6
     short = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1, passes=1)
@@ -48,7 +51,7 @@ def test_a_pass_of_a_short_trace_still_lasts(
 ) -> None:
     """The number follows from one replay, which may be interrupted: not each time."""
     path = write_trace(tmp_path / "t", batch(1))
-    subject = plugin(plugins("spin"))
+    subject = plugin(plugins("spin", "CPU_TIME"))
     replays = [
         driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=2).result[
             "throughput"
@@ -66,7 +69,7 @@ def test_the_build_part_is_timed_by_itself(
     ops += [op for slot in range(10, 100) for op in (malloc(slot, 16), free(slot))]
     ops += [free(slot) for slot in range(10)]
     path = write_trace(tmp_path / "t", ops, build_ops=10)
-    subject = plugin(plugins("spin"), malloc_ns="3000")
+    subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="3000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=3)
     throughput = outcome.result["throughput"]
     assert len(throughput["warm_build_ns_per_op"]) == 3
@@ -79,7 +82,11 @@ def test_the_one_number_of_a_process_is_the_median_of_its_warm_passes(
 ) -> None:
     path = write_trace(tmp_path / "t", batch(50))
     outcome = driver.measure(
-        Probe.THROUGHPUT, path, plugin(plugins("spin"), malloc_ns="500"), pass_ns=100_000, passes=5
+        Probe.THROUGHPUT,
+        path,
+        plugin(plugins("spin", "CPU_TIME"), malloc_ns="500"),
+        pass_ns=100_000,
+        passes=5,
     )
     record = ProcessRecord(
         id=0,
@@ -93,6 +100,44 @@ def test_the_one_number_of_a_process_is_the_median_of_its_warm_passes(
         result=outcome.result,
     )
     assert process_time_ns(record) == sorted(outcome.result["throughput"]["warm_ns_per_op"])[2]
+
+
+def test_what_others_take_of_the_cpu_is_no_time_of_the_allocator(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Passes and what was taken off them fit into the life of the process."""
+    path = write_trace(tmp_path / "t", batch(100))
+    subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="1000")
+    cpu = min(os.sched_getaffinity(0))
+    with busy_on(cpu):
+        outcome = driver.measure(
+            Probe.THROUGHPUT, path, subject, cpus=[cpu], pass_ns=50_000_000, passes=5
+        )
+    throughput = outcome.result["throughput"]
+    ops_per_pass = throughput["replays_per_pass"] * outcome.result["operations"]
+    passes_ns = sum(throughput["warm_ns_per_op"]) * ops_per_pass
+    assert throughput["run_delay_ns"] > 0
+    assert passes_ns + throughput["run_delay_ns"] < outcome.wall_s * 1e9
+
+
+def test_what_the_allocator_sleeps_is(driver: Driver, plugins: Plugins, tmp_path: Path) -> None:
+    path = write_trace(tmp_path / "t", batch(20))
+    subject = plugin(plugins("spin", "CPU_TIME"), sleep_ns="500000")
+    outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1, passes=3)
+    assert min(outcome.result["throughput"]["warm_ns_per_op"]) >= 0.9 * 250_000
+
+
+@contextmanager
+def busy_on(cpu: int) -> Iterator[None]:
+    """Somebody else who wants that CPU all the time."""
+    code = f"import os; os.sched_setaffinity(0, {{{cpu}}}); print(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()  # it is there
+            yield
+        finally:
+            other.kill()
 
 
 @pytest.mark.parametrize("probe", [Probe.THROUGHPUT, Probe.LATENCY])
@@ -116,7 +161,7 @@ def test_threads_share_the_time_of_a_pass(
     ops = batch(100)
     thread = [slot % lanes for _, slot, *_ in ops]
     path = write_trace(tmp_path / "t", ops, thread=thread)
-    subject = plugin(plugins("spin"), malloc_ns="4000")
+    subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="4000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1, passes=3)
     assert not outcome.result["locked"]
     assert min(outcome.result["throughput"]["warm_ns_per_op"]) >= 0.99 * 2000 / lanes

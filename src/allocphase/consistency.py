@@ -10,8 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.archive import Arrays
+from allocphase.samples import BUCKETS, SIZE_CLASSES
 
-__all__ = ["Counts", "operations_problem", "samples_problem", "thread_counts"]
+__all__ = [
+    "Counts",
+    "latencies_problem",
+    "operations_problem",
+    "samples_problem",
+    "thread_counts",
+]
 
 Counts = npt.NDArray[np.int64]
 
@@ -71,6 +78,13 @@ def samples_problem(arrays: Arrays, counts: Counts, *, kinds: int) -> str:
     for one, other in (("call_ticks", "touch_ticks"), ("call_histogram", "touch_histogram")):
         if (one in arrays) != (other in arrays):
             return f"has {one} or {other}, not both"
+    shapes = {
+        **dict.fromkeys(("call_histogram", "touch_histogram"), (kinds, SIZE_CLASSES, BUCKETS)),
+        "thread_histogram": (len(counts), BUCKETS),
+    }
+    for name, shape in shapes.items():
+        if name in arrays and arrays[name].shape != shape:
+            return f"{name}: has shape {arrays[name].shape}, not {shape}"
     for name in (*BY_PLACE, *BY_RANK, "checkpoints"):
         if name in arrays and arrays[name].ndim != 1:
             return f"{name}: not one row an event"
@@ -86,6 +100,12 @@ def samples_problem(arrays: Arrays, counts: Counts, *, kinds: int) -> str:
     if slowest is not None and not _below(slowest["thread"], len(counts)):
         return "outliers: a thread that does not exist"
     return ""
+
+
+def latencies_problem(arrays: Arrays) -> str:
+    """What a latency process lacks that it always leaves, "" for nothing."""
+    found = "call_ticks" in arrays or "call_histogram" in arrays
+    return "" if found else "lacks call_ticks or call_histogram"
 
 
 def _below(values: npt.NDArray[np.unsignedinteger], bound: int) -> bool:

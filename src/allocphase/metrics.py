@@ -109,7 +109,7 @@ def _throughput(cell: _Cell) -> Metrics:
     if not np.isnan(build).any():
         metrics["build_time_per_op_ns"] = float(np.median(build))
     threads = [record.result["throughput"].get("thread_ns_per_op", ()) for record in records]
-    if all(threads):
+    if all(threads) and len({len(times) for times in threads}) == 1:
         metrics["thread_time_per_op_ns"] = np.median(threads, axis=0).tolist()
     return metrics
 

@@ -21,7 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from allocphase.consistency import Counts, operations_problem, samples_problem, thread_counts
+from allocphase.consistency import (
+    Counts,
+    latencies_problem,
+    operations_problem,
+    samples_problem,
+    thread_counts,
+)
 from allocphase.documents import parse_json, read_json
 from allocphase.durable import append_line, named_errors, write_whole
 from allocphase.errors import UsageError, shown
@@ -45,6 +51,8 @@ SCHEMA = 1
 # driver/histogram.h: histogram_kind
 FREE_REMOTE = len(Kind)
 SLOW_REPLAY_NS = 2e9
+# Some 60,000 processes.
+MAX_JOURNAL_BYTES = 128 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +144,7 @@ class RunFiles:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.manifest = _read_manifest(path / "run.json")
-        self._scenarios: dict[int, str] = {}
+        self._records: dict[int, ProcessRecord] = {}
         self._counts: dict[str, Counts] = {}
 
     def processes(self) -> list[ProcessRecord]:
@@ -187,12 +195,12 @@ class RunFiles:
 
     def samples(self, process_id: int) -> Arrays:
         """What the process left; empty when it left nothing. Every index in it is one."""
-        path = self.path / "samples" / f"{int(process_id)}.npz"
-        if not path.exists():
-            return {}
-        arrays = load_arrays(path, operations=self._most_operations)
-        counts = self._counts_of(self._scenario_of(process_id))
-        if fault := samples_problem(arrays, counts, kinds=len(KIND_NAMES)):
+        record = self._record(process_id)
+        path = self.path / "samples" / f"{record.id}.npz"
+        arrays, fault = self._arrays_of(record, path) if path.exists() else ({}, "")
+        if not fault and (record.probe, record.status) == ("latency", "ok"):
+            fault = latencies_problem(arrays)
+        if fault:
             raise UsageError(f"{path}: {fault}")
         return arrays
 
@@ -210,15 +218,20 @@ class RunFiles:
     @property
     def _most_operations(self) -> int:
         """Of one trace, as run.json says: what bounds the size of its files."""
-        counts = [entry.get("operations", RAW_OPS) for entry in self.manifest["scenarios"]]
+        counts = [entry["operations"] for entry in self.manifest["scenarios"]]
         return min(max(counts, default=0), RAW_OPS)
 
-    def _scenario_of(self, process_id: int) -> str:
-        if process_id not in self._scenarios:
-            self._scenarios = {record.id: record.scenario for record in self.processes()}
-        if process_id not in self._scenarios:
+    def _arrays_of(self, record: ProcessRecord, path: Path) -> tuple[Arrays, str]:
+        arrays = load_arrays(path, operations=self._most_operations)
+        counts = self._counts_of(record.scenario)
+        return arrays, samples_problem(arrays, counts, kinds=len(KIND_NAMES))
+
+    def _record(self, process_id: int) -> ProcessRecord:
+        if process_id not in self._records:
+            self._records = {record.id: record for record in self.processes()}
+        if process_id not in self._records:
             raise UsageError(f"{self.path}: samples of process {process_id}, which no line names")
-        return self._scenarios[process_id]
+        return self._records[process_id]
 
     def _counts_of(self, scenario: str) -> Counts:
         if scenario not in self._counts:
@@ -228,8 +241,11 @@ class RunFiles:
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Lines with their numbers, without what follows the last newline; none without a file."""
-    if path.exists():
-        yield from enumerate(path.read_bytes().split(b"\n")[:-1], start=1)
+    if not path.exists():
+        return
+    if path.stat().st_size > MAX_JOURNAL_BYTES:
+        raise UsageError(f"{path}: longer than {MAX_JOURNAL_BYTES} bytes, the most that is read")
+    yield from enumerate(path.read_bytes().split(b"\n")[:-1], start=1)
 
 
 def resume_command(run: Path) -> str:

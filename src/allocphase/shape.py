@@ -31,6 +31,7 @@ __all__ = [
 
 Shape = Callable[[Any], str]
 
+
 def _scalar(words: str, holds: Callable[[Any], bool]) -> Shape:
     return lambda value: "" if holds(value) else f": must be {words}, not {shown(value)}"
 

@@ -62,12 +62,10 @@ MANIFEST = table(
         ),
         "scenarios": listing(
             table(
-                {"name": NAME},
+                {"name": NAME, "operations": _OPERATIONS, "parameters": entries(anything)},
                 {
                     **dict.fromkeys(("title", "stands_for", "source", "does_not_show"), TEXT),
                     "digest": TEXT,
-                    "parameters": entries(anything),
-                    "operations": _OPERATIONS,
                     "threads": COUNT,
                     "peak_live_bytes": COUNT,
                 },
@@ -87,6 +85,14 @@ RECORD = table(
 )
 
 _CLOCK = table({"hz": POSITIVE, "overhead_ns": NUMBER, "step_ns": NUMBER})
+_BY_PASS = dict.fromkeys(
+    ("warm_ns_per_op", "warm_build_ns_per_op", "thread_ns_per_op"), listing(NUMBER)
+)
+_LEFT_BYTES = (
+    "mapped_after_free_bytes",
+    "rss_after_teardown_bytes",
+    "mapped_after_teardown_bytes",
+)
 _COMMON: dict[str, Shape] = {
     "operations": at_most(0xFFFFFFFF),
     "clock": _CLOCK,
@@ -97,13 +103,15 @@ _COMMON: dict[str, Shape] = {
     "lacks": listing(TEXT),
     "tracer_pid": COUNT,
     "allocator_stats": entries(nullable(NUMBER)),
-    "syscalls": table(optional={"events_dropped": COUNT}),
-    "memory": table(optional={"fault_events_dropped": COUNT}),
+    "syscalls": table(optional={"events_dropped": COUNT, "thread_calls": listing(COUNT)}),
+    "memory": table(
+        optional={"fault_events_dropped": COUNT, **dict.fromkeys(_LEFT_BYTES, nullable(COUNT))}
+    ),
+    "latency": table(optional={"slow_calls_dropped": COUNT}),
+    "throughput": table(optional={"cold_ns_per_op": NUMBER, **_BY_PASS}),
+    "tampered": listing(TEXT),
 }
-_TIMES = table(
-    {"cold_ns_per_op": NUMBER, "warm_ns_per_op": listing(NUMBER)},
-    {"warm_build_ns_per_op": listing(NUMBER), "thread_ns_per_op": listing(NUMBER)},
-)
+_TIMES = table({"cold_ns_per_op": NUMBER, "warm_ns_per_op": listing(NUMBER)})
 _CALLS = table(
     optional={
         "init": nullable(_COUNTS),

@@ -56,7 +56,7 @@ def _sweep(base: str, entries: list[Mapping[str, Any]]) -> Iterator[Sweep]:
     if len(varying) != 1:
         return
     (key,) = varying
-    if not all(isinstance(p[key], int | float) for p in parameters):
+    if not all(isinstance(p.get(key), int | float) for p in parameters):
         return
     ordered = sorted(entries, key=lambda entry: float(entry["parameters"][key]))
     values = tuple(float(entry["parameters"][key]) for entry in ordered)
@@ -65,7 +65,7 @@ def _sweep(base: str, entries: list[Mapping[str, Any]]) -> Iterator[Sweep]:
 
 def process_times(run: Run, sweep: Sweep, allocator: str) -> npt.NDArray[np.float64]:
     """Nanoseconds per operation, shape (rounds, values); NaN where a process is missing."""
-    rounds = int(run.manifest["plan"]["rounds"])
+    rounds = 1 + max((record.round for record in run.records), default=-1)
     times = np.full((rounds, len(sweep.values)), np.nan)
     for column, scenario in enumerate(sweep.scenarios):
         for record in run.records_of(allocator, scenario):

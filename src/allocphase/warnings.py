@@ -8,7 +8,7 @@ from typing import Any
 from allocphase.disturbance import DISTURBANCE, Disturbance
 from allocphase.result import ProcessRecord, is_slow
 
-__all__ = ["cell_warnings"]
+__all__ = ["cell_warnings", "disturbances"]
 
 # A process of some 150 ms that was put aside more often than a scheduler's tick explains.
 SWITCHES_PER_PROCESS = 100
@@ -37,7 +37,7 @@ def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) 
         *_tampered(good),
         *_lacking(good),
         *_interrupted(good),
-        *_disturbed(good),
+        *disturbances(good),
         *_floor(metrics),
         *_lost(good),
     ]
@@ -85,8 +85,8 @@ def _interrupted(records: Sequence[ProcessRecord]) -> list[str]:
     return [f"a timed process was interrupted {max(switches)} times: the machine was not idle"]
 
 
-def _disturbed(records: Sequence[ProcessRecord]) -> list[str]:
-    """What the harness saw of the machine while these processes were timed."""
+def disturbances(records: Sequence[ProcessRecord]) -> list[str]:
+    """What the harness saw of the machine while these processes were timed, a line each."""
     seen = [found for r in records if (found := r.result.get(DISTURBANCE))]
     lines = [
         line

@@ -25,12 +25,16 @@ AT_ONCE = 2
 def main() -> int:
     """0 when nothing was found."""
     options = _options()
+    if options.folder is not None:
+        return _run_all(options.folder, options)
     with tempfile.TemporaryDirectory(prefix="allocphase-fuzz-") as scratch:
-        folder = options.folder or Path(scratch)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            names = options.targets or TARGET_NAMES
-            codes = list(pool.map(lambda name: _run(name, folder, options), names))
-    return max(codes)
+        return _run_all(Path(scratch), options)
+
+
+def _run_all(folder: Path, options: argparse.Namespace) -> int:
+    names = options.targets or TARGET_NAMES
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return max(pool.map(lambda name: _run(name, folder, options), names))
 
 
 def _options() -> argparse.Namespace:

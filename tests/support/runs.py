@@ -159,7 +159,7 @@ def manifest(*allocators: str) -> dict[str, Any]:
         "environment": {"cpu": "of a test"},
         "plan": {"rounds": 1, "seed": 7},
         "allocators": entries,
-        "scenarios": [{"name": "some"}],
+        "scenarios": [{"name": "some", "operations": 6, "parameters": {}}],
     }
 
 

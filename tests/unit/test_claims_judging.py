@@ -49,7 +49,9 @@ class Writer:
             "environment": {"cpu": "Abacus"},
             "plan": {"rounds": 1, "probes": []},
             "allocators": [{"name": "slow"}, {"name": "quick"}],
-            "scenarios": [{"name": name} for name in self.scenarios],
+            "scenarios": [
+                {"name": name, "operations": 6, "parameters": {}} for name in self.scenarios
+            ],
         }
         self.writer.write_manifest(manifest)
         size = np.zeros(len(KINDS), np.uint32)

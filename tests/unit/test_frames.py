@@ -12,7 +12,16 @@ import allocphase
 from allocphase import frames
 from allocphase.errors import UsageError
 from allocphase.result import ProcessRecord
-from allocphase.samples import FAULT_EVENT, OUTLIER, SLOW_CALL, SYSCALL_EVENT, Arrays
+from allocphase.samples import (
+    BUCKETS,
+    FAULT_EVENT,
+    KINDS,
+    OUTLIER,
+    SIZE_CLASSES,
+    SLOW_CALL,
+    SYSCALL_EVENT,
+    Arrays,
+)
 from tests.support.runs import process, write_run
 
 SYSCALLS = {"init": {}, "operation": {"mmap": 3}, "teardown": {}, "backend": "dispatch"}
@@ -110,10 +119,16 @@ def test_what_was_not_measured_is_absent_not_zero_in_latency(tmp_path: Path) -> 
     assert ops["syscalls"].tolist() == [0] * 6
 
 
+HISTOGRAMS: Arrays = {
+    name: np.zeros((KINDS, SIZE_CLASSES, BUCKETS), dtype=np.uint64)
+    for name in ("call_histogram", "touch_histogram")
+}
+
+
 def test_of_a_long_trace_the_slowest_calls_have_a_latency(tmp_path: Path) -> None:
     outliers = np.zeros(2, dtype=OUTLIER)
     outliers["op"], outliers["ticks"] = [4, 1], [200, 600]
-    counted = (process("latency", {"samples": "histogram"}), {"outliers": outliers})
+    counted = (process("latency", {"samples": "histogram"}), {**HISTOGRAMS, "outliers": outliers})
     ops = write_run(tmp_path, [counted]).operations_of("one", "some")
     assert ops["latency_ns"].fillna(-1).tolist() == [-1, 300, -1, -1, 100, -1]
 
@@ -127,7 +142,7 @@ def test_of_a_trace_without_operations_the_frame_has_the_slowest_calls(tmp_path:
     run = write_run(
         tmp_path,
         [
-            (counted, {"outliers": outliers, "slow": slow}),
+            (counted, {**HISTOGRAMS, "outliers": outliers, "slow": slow}),
             syscalls((50, 1, 9), (8, 1, 9)),
             faults((50, 1, 0, 3)),
         ],

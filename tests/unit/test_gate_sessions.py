@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from allocphase import frames
-from allocphase.driver import Job, Probe
+from allocphase import driver, frames
+from allocphase.driver import Executor, Job, Probe
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.gate import GateVerdict, Outcome
 from allocphase.gate.document import read_verdict
@@ -31,7 +31,7 @@ def times(candidate: float, *, spread: float = 0.003, twin: float = 1.0) -> Call
     return lambda job: 10.0 * ratios.get(job.allocator.name, 1.0) * rng.lognormvariate(0, spread)
 
 
-def gate(tmp_path: Path, *lines: str, executor: FakeExecutor, **changes: Any) -> GateVerdict:
+def gate(tmp_path: Path, *lines: str, executor: Executor, **changes: Any) -> GateVerdict:
     clock = count(0.0, 0.0) if "clock" not in changes else changes.pop("clock")
     request = gate_request(tmp_path, *lines, **changes)
     return run_gate(request, executor, progress=no_progress, clock=lambda: float(next(clock)))
@@ -127,6 +127,27 @@ def test_more_resident_memory_than_its_limit_fails(tmp_path: Path) -> None:
     assert outcomes(found)["peak_rss"] is Outcome.REGRESSED
     wider = gate(tmp_path, "time=off", "peak_rss=10%", executor=FakeExecutor(memory=memory))
     assert wider.exit_code == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """An executor on a machine where others use six tenths of a CPU while anything is timed."""
+
+    inner: FakeExecutor
+
+    def run(self, job: Job) -> driver.Outcome:
+        outcome = self.inner.run(job)
+        seen = {"span_s": 1.0, "others_s": 0.6}
+        return replace(outcome, result={**outcome.result, "disturbance": seen})
+
+
+def test_a_verdict_says_what_disturbed_its_sessions(tmp_path: Path) -> None:
+    quiet = gate(tmp_path / "quiet", *TIME_ONLY, executor=FakeExecutor())
+    assert quiet.notes == ()
+    found = gate(tmp_path / "loud", *TIME_ONLY, executor=Disturbed(FakeExecutor()))
+    (note,) = found.notes
+    assert note.startswith(Path(str(found.sessions[0]["path"])).name)
+    assert "other processes used up to 60% of a CPU" in note
 
 
 def test_a_twin_that_comes_out_apart_makes_the_session_invalid(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_a_broken_manifest_names_the_file_and_the_key(
 def test_lists_of_a_manifest_have_names(tmp_path: Path, key: str, entries: object) -> None:
     values = {"schema": 1, **manifest("one"), key: entries}
     (tmp_path / "run.json").write_text(json.dumps(values))
-    with pytest.raises(UsageError, match=rf"run.json: {key}(\[0\])?(\.name)?: (must be|missing)"):
+    with pytest.raises(UsageError, match=rf"run.json: {key}(\[0\])?(\.\w+)?: (must be|missing)"):
         RunFiles(tmp_path)
 
 

@@ -115,6 +115,11 @@ def test_samples_that_fit_have_no_fault(arrays: Arrays) -> None:
         (events(OUTLIER, kind=KINDS), "outliers: a kind that does not exist"),
         (events(OUTLIER, thread=2), "outliers: a thread that does not exist"),
         (events(SLOW_CALL, op=2**63), "slow: an operation that does not exist"),
+        (
+            dict.fromkeys(("call_histogram", "touch_histogram"), np.zeros((8, 33, 5), np.uint64)),
+            "call_histogram: has shape (8, 33, 5)",
+        ),
+        ({"thread_histogram": np.zeros((3, 896), np.uint64)}, "thread_histogram: has shape"),
         ({"checkpoints": np.zeros((1, 1), CHECKPOINT)}, "checkpoints: not one row an event"),
     ],
 )
@@ -130,6 +135,21 @@ def test_an_event_of_an_operation_that_is_not_there_names_the_file(tmp_path: Pat
     run = write_run(tmp_path / "run", [(record, events(SYSCALL_EVENT, op=6))])
     with pytest.raises(UsageError, match=r"samples/0\.npz: syscalls: an operation"):
         run.operations_of("one", "some")
+
+
+def test_a_latency_process_without_latencies_is_refused(tmp_path: Path) -> None:
+    """Found by fuzzing."""
+    run = write_run(tmp_path / "run", [(process("latency", {}), events(SLOW_CALL))])
+    with pytest.raises(UsageError, match=r"samples/0\.npz: lacks call_ticks or call_histogram"):
+        assert run.cell_list
+
+
+def test_a_journal_longer_than_any_run_s_is_not_read(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [])
+    with (run.path / "processes.jsonl").open("ab") as file:
+        file.truncate(1 << 40)  # sparse
+    with pytest.raises(UsageError, match="longer than"):
+        RunFiles(run.path).processes()
 
 
 def test_samples_that_no_line_of_the_journal_names_are_refused(tmp_path: Path) -> None:
@@ -166,6 +186,9 @@ def test_a_line_of_the_journal_says_which_of_its_keys_is_wrong(
         RunFiles(run.path).processes()
 
 
+SOME = {"name": "some", "operations": 6, "parameters": {}}
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -173,9 +196,14 @@ def test_a_line_of_the_journal_says_which_of_its_keys_is_wrong(
         ({"command": "rm -rf"}, "command: must be a list"),
         ({"label": None}, "label: must be a string"),
         ({"plan": {"rounds": 10**12}}, "plan.rounds: must be an integer between"),
-        ({"plan": {"left_out": {"one": "some"}}}, "plan.left_out.one: must be a list"),
-        ({"scenarios": [{"name": "a\u202e"}]}, "scenarios.0..name: must be a string that can be"),
-        ({"scenarios": [{"name": "a", "operations": 2**40}]}, "scenarios.0..operations"),
+        ({"plan": {"rounds": 1, "left_out": {"one": "some"}}}, "plan.left_out.one: must be a list"),
+        (
+            {"scenarios": [{**SOME, "name": "a\u202e"}]},
+            "scenarios.0..name: must be a string that can be",
+        ),
+        ({"scenarios": [{**SOME, "operations": 2**40}]}, "scenarios.0..operations"),
+        ({"scenarios": [{"name": "a"}]}, "scenarios.0..operations: missing"),
+        ({"plan": {}}, "plan.rounds: missing"),
         ({"allocators": [{"name": "a", "config": 5}]}, "allocators.0..config: must be a table"),
     ],
 )

@@ -111,10 +111,11 @@ def interruptible_executor() -> Iterator[Executor]:
     """
     from allocphase.driver import DriverExecutor
     from allocphase.interruption import interruptible
+    from allocphase.watching import WatchingExecutor
 
     executor = DriverExecutor()
     with interruptible(lambda reason: executor.stop(reason)):
-        yield executor
+        yield WatchingExecutor(executor)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from allocphase.machine import environment
 from allocphase.result import RunFiles
 from allocphase.runner import Progress, Request
 from allocphase.scenario import Scenario, generate
+from allocphase.warnings import disturbances
 
 __all__ = ["GateRequest", "run_gate"]
 
@@ -213,6 +214,8 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
             copies = "two copies of the baseline come out apart"
             notes.append(f"{session.path.name}: {copies} in {', '.join(moved)}")
         notes += RunFiles(session.path).notes()
+        seen = disturbances(session.evidence.records)
+        notes += [f"{session.path.name}: {line}" for line in seen]
     names = [scenario.name for scenario in request.scenarios]
     calls = {row.measure.name for row, _ in sessions[0].result.rows}
     unused = request.limits.unused([*MEASURES, *calls], names)

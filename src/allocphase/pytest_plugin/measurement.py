@@ -19,6 +19,7 @@ from allocphase.pytest_plugin.baseline import DIGEST_KEY
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.result import ProcessRecord, RunFiles
 from allocphase.runner import Request, Session, begin, draw_seed
+from allocphase.watching import WatchingExecutor
 
 __all__ = ["Measurement", "Order", "request"]
 
@@ -65,7 +66,9 @@ class Measurement:
 
     def __init__(self, wanted: Request, executor: Executor | None = None) -> None:
         self._allocator = wanted.allocators[0].name
-        self._session = Session(begin(wanted), executor or DriverExecutor(), progress=_silent)
+        self._session = Session(
+            begin(wanted), executor or WatchingExecutor(DriverExecutor()), progress=_silent
+        )
         self.rounds = wanted.rounds
         self.durations_s: list[float] = []
 

@@ -1,13 +1,14 @@
 /* slow.c: another allocator behind a toll, for testing the gate on a known slowdown.
  *
  * Every call passes to the allocator behind. On every PERIOD-th call of a thread the toll is
- * due: `iterations` turns of a loop. The fences on both sides make a processor that runs ahead
- * wait for them, so that the loop's time is added to the call's instead of hiding behind it; and
- * with 0 iterations all but the loop is there too, so that two settings differ in nothing else.
+ * due: `iterations` more turns of a loop. The fences on both sides make a processor that runs ahead
+ * wait for them, so that the loop's time is added to the call's instead of hiding behind it.
+ * ALWAYS turns are made in any case: a loop of some turns ends with a branch that is predicted
+ * wrongly, a loop of none does not, and two settings shall differ in nothing but turns.
  *
  *   ALLOCPHASE_SLOW_PLUGIN    environment: the plug-in behind
  *   ALLOCPHASE_SLOW_PROVIDER  environment: else, the object that malloc must come from
- *   iterations                setting: turns of the loop at each toll
+ *   iterations                setting: further turns of the loop at each toll
  *   map_every                 setting: one extra mmap and munmap every so many calls; 0: none
  */
 #define _GNU_SOURCE
@@ -20,7 +21,7 @@
 
 #include "allocphase.h"
 
-enum { PERIOD = 64, PAGE = 4096 };
+enum { PERIOD = 64, ALWAYS = 100, PAGE = 4096 };
 
 static struct allocphase_allocator behind;
 static unsigned long iterations, map_every;
@@ -39,7 +40,7 @@ static inline void fence(void) {
 
 static void pay(void) {
   fence();
-  for (unsigned long turn = 0; turn < iterations; turn++) __asm__ volatile("" : "+r"(turn));
+  for (unsigned long turn = 0; turn < ALWAYS + iterations; turn++) __asm__ volatile("" : "+r"(turn));
   fence();
 }
 

@@ -78,10 +78,10 @@ def _key(figure: Figure, seen: list[str]) -> None:
               alpha=PALE if c == CAUSES[-1] else 1.0, label=c)
         for c in seen
     ]  # fmt: skip
+    height = float(figure.get_size_inches()[1])
     figure.suptitle(
         "Share of the slowest calls by cause; at the right, what they took longer than.",
-        x=0.01, ha="left", fontsize=9, color=MUTED,
+        x=0.01, y=1 - 0.1 / height, ha="left", va="top", fontsize=9, color=MUTED,
     )  # fmt: skip
-    height = float(figure.get_size_inches()[1])
     figure.legend(handles=handles, loc="upper left", ncols=len(handles), handlelength=1.6,
                   bbox_to_anchor=(0.0, 1 - 0.3 / height))  # fmt: skip

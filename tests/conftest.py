@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,17 @@ def _needs(present: object, what: str, *, install: str) -> None:
     if os.environ.get("ALLOCPHASE_STRICT") == "1":
         pytest.fail(f"{reason} (ALLOCPHASE_STRICT=1: this may not be skipped)", pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_as_in_a_terminal() -> None:
+    """Who starts the tests with nohup, or in the background of a script, has some ignored, and
+    every process below inherits that.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            handler = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,13 +30,6 @@ ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ("phase-report", "phase-report-churn", "random-churn")
 
 
-class _BuiltDriver(DriverExecutor):
-    """The driver of a tree, instead of the installed one."""
-
-    def __init__(self, build: Path) -> None:
-        self._driver = build / "allocphase-driver"
-
-
 @dataclass(frozen=True, slots=True)
 class TwoTrees:
     """Runs the candidate under its own tree's driver and all other arms under the old one's."""
@@ -97,7 +90,7 @@ def _build(tree: Path, build: Path) -> Path:
 
 
 def _gate_all(options: argparse.Namespace, old: Path, new: Path) -> Iterator[int]:
-    executor = TwoTrees(_BuiltDriver(old), _BuiltDriver(new))
+    executor = TwoTrees(*(DriverExecutor(driver=at / "allocphase-driver") for at in (old, new)))
     for name in options.allocator or _ours(new):
         if not (old / f"{name}.so").exists():
             print(f"{name}: new in this tree: nothing to hold it against", file=sys.stderr)

@@ -131,7 +131,7 @@ def test_it_is_the_fault_that_is_told(plugins: Plugins, job: Job, file: str) -> 
         (
             "stats-with-bad-names",
             {
-                'a "quoted" \\ name\n\x1b[31m': 1,
+                'a "quoted" \\ name\n\N{REPLACEMENT CHARACTER}[31m': 1,
                 "latin-1 \N{REPLACEMENT CHARACTER} cut " + 2 * "\N{REPLACEMENT CHARACTER}": 2,
                 "": 3,
                 "unnamed": 4,

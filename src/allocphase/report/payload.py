@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from allocphase.errors import UsageError
 from allocphase.frames import CAUSES
 from allocphase.metrics import CONFIDENCE, KIND_NAMES
 from allocphase.report.matrix import LEFT_OUT
@@ -145,6 +146,10 @@ def packed(values: npt.ArrayLike, kind: str) -> str:
 
 def as_json(values: Values) -> Markup:
     """JSON that can stand in a script element: it can neither end it nor open a comment."""
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        overflow = "processes.jsonl: its figures add up to more than a double holds"
+        raise UsageError(f"{overflow}: no process has measured that") from None
     text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     return Markup(text)  # noqa: S704 (no "<" is left in it)

@@ -67,37 +67,28 @@ def small_larson() -> Trace:
 
 def test_a_larson_worker_inherits_the_objects_of_its_predecessor() -> None:
     found = small_larson()
-    assert found.threads["predecessor"].tolist() == [NO_THREAD] * 3 + [1, 2, 3, 4]
-    assert found.threads["lane"].tolist() == [0, 1, 2, 1, 2, 1, 2]
+    assert found.threads["predecessor"].tolist() == [NO_THREAD] * 2 + [0, 1, 2, 3]
+    assert found.threads["lane"].tolist() == [0, 1] * 3
     lives = ops_by_thread(found)
-    for worker in (1, 2):
+    for worker in (0, 1):
         slots = {frozenset(lives[worker + 2 * g]["slot"].tolist()) for g in range(3)}
         assert max(len(s) for s in slots) == 50
         assert len(frozenset.union(*slots)) == 50
 
 
+def test_larsons_first_workers_fill_their_slots_and_the_last_ones_empty_them() -> None:
+    for first, last in ([0, 4], [1, 5]):
+        lives = ops_by_thread(small_larson())
+        filled, emptied = lives[first][:50], lives[last][-50:]
+        assert set(kind_of(filled).tolist()) == {Kind.MALLOC}
+        assert set(kind_of(emptied).tolist()) == {Kind.FREE}
+        assert set(filled["slot"].tolist()) == set(emptied["slot"].tolist())
+
+
 def test_a_larson_worker_frees_then_allocates_in_the_same_place() -> None:
-    life = ops_by_thread(small_larson())[1]
+    life = ops_by_thread(small_larson())[2]
     assert kind_of(life).tolist() == [Kind.FREE, Kind.MALLOC] * 400
     assert (life["slot"][::2] == life["slot"][1::2]).all()
-
-
-def test_no_larson_worker_starts_before_the_warm_up_ends() -> None:
-    found = small_larson()
-    warm_up = ops_by_thread(found)[0]
-    last = {2 * 50 + 8 * 2 * 50 + 2 * worker + 1: worker for worker in range(2)}
-    for position, worker in last.items():
-        opening = ops_by_thread(found)[1 + worker][0]
-        assert opening["slot"] == warm_up["slot"][position]
-        assert opening["kind_flags"] >> 4 & WAIT
-        assert opening["epoch"] == warm_up["epoch"][position] + 1
-
-
-def test_larsons_main_thread_outlives_its_workers() -> None:
-    found = small_larson()
-    last = ops_by_thread(found)[0][-2:]
-    assert kind_of(last).tolist() == [Kind.FREE, Kind.FREE]
-    assert (last["kind_flags"] >> 4 & WAIT).all()
 
 
 def test_larson_keeps_its_slots_full() -> None:

@@ -1,10 +1,8 @@
 #include "conditions.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "system.h"
 #include "text.h"
@@ -30,18 +28,11 @@ void conditions_lack(const char *what, const char *why) {
 
 /* 0 without a tracer, or where the kernel does not say. */
 static uint64_t tracer_pid(void) {
+  static const char key[] = "\nTracerPid:";
   static char status[4096];
-  int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  ssize_t length = read(fd, status, sizeof status - 1);
-  close(fd);
-  status[length > 0 ? length : 0] = '\0';
-  const char *at = strstr(status, "\nTracerPid:");
-  if (!at) return 0;
-  uint64_t pid = 0;
-  for (at += strlen("\nTracerPid:"); *at == '\t' || *at == ' '; at++) continue;
-  for (; *at >= '0' && *at <= '9'; at++) pid = pid * 10 + (uint64_t)(*at - '0');
-  return pid;
+  read_text("/proc/self/status", status, sizeof status);
+  const char *at = strstr(status, key);
+  return at ? text_number(at + strlen(key)) : 0;
 }
 
 void conditions_report(struct json *json) {

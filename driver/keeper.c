@@ -7,7 +7,7 @@
  * ordinary user and in any container; a cgroup would have to be delegated first.
  *
  * Limits, and how they hold:
- *   time         CLOCK_MONOTONIC: neither a clock that is set nor a suspend counts
+ *   time         a monotonic clock: neither a clock that is set nor a suspend counts
  *   memory       what is resident in all processes together, looked at 20 times a
  *                second. Not RLIMIT_AS: many allocators reserve address space that
  *                they never use
@@ -49,6 +49,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "system.h"
 
 #define POLL_NS 50000000u
@@ -152,14 +153,6 @@ struct process {
 
 static struct process *table;
 static size_t table_length;
-
-static bool read_text(const char *path, char *text, size_t capacity) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t length = fd < 0 ? -1 : read(fd, text, capacity - 1);
-  if (fd >= 0) close(fd);
-  text[length > 0 ? length : 0] = '\0';
-  return length > 0;
-}
 
 /* Of "pid (name) state parent ...": the name may hold anything. -1: it is gone. */
 static pid_t parent_of(pid_t pid) {
@@ -275,12 +268,6 @@ static const char *beyond_a_limit(const struct keeper *keeper, uint32_t poll) {
 }
 
 /* ---- Watching ------------------------------------------------------------------------------- */
-
-static uint64_t now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static int wait_for_signal(const struct keeper *keeper, uint64_t wait_ns) {
   struct timespec wait = {(time_t)(wait_ns / 1000000000u), (long)(wait_ns % 1000000000u)};

@@ -29,6 +29,7 @@
 #include "replay.h"
 #include "system.h"
 #include "team.h"
+#include "text.h"
 
 #define FAULT_EVENTS (1u << 20)
 #define STATM "/proc/self/statm"
@@ -74,45 +75,33 @@ struct memory_probe {
 
 /* ---- Readings ---------------------------------------------------------------- */
 
-/* Opened anew each time: an allocator may have closed what it did not open. */
-static void read_text(const char *path, char *buffer, size_t capacity) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t length = fd < 0 ? -1 : read(fd, buffer, capacity - 1);
-  if (length <= 0) die(EXIT_TOOL, path, "cannot be read");
-  close(fd);
-  buffer[length] = '\0';
-}
-
-static uint64_t number_at(const char *text) {
-  uint64_t value = 0;
-  while (*text == ' ') text++;
-  for (; *text >= '0' && *text <= '9'; text++) value = value * 10 + (uint64_t)(*text - '0');
-  return value;
+static void read_or_die(const char *path, char *text, size_t capacity) {
+  if (!read_text(path, text, capacity)) die(EXIT_TOOL, path, "cannot be read");
 }
 
 /* "Anonymous:    12 kB" -> 12288; 0 where the kernel has no such line. */
 static uint64_t rollup_bytes(const char *text, const char *key) {
   const char *line = strstr(text, key);
-  return line ? number_at(line + strlen(key)) * 1024 : 0;
+  return line ? text_number(line + strlen(key)) * 1024 : 0;
 }
 
 /* Of "size resident shared text lib data dt", in pages. */
 static uint64_t statm_field(const char *text, int field) {
   while (field-- > 0)
     while (*text && *text++ != ' ') continue;
-  return number_at(text) * (uint64_t)sysconf(_SC_PAGESIZE);
+  return text_number(text) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static struct footprint read_footprint(const struct memory_probe *probe) {
   static char text[8192];
   struct footprint now = {0};
-  read_text(STATM, text, sizeof text);
+  read_or_die(STATM, text, sizeof text);
   now.mapped_bytes = statm_field(text, 5);
   if (!probe->exact) {
     now.rss_bytes = statm_field(text, 1);
     return now;
   }
-  read_text(ROLLUP, text, sizeof text);
+  read_or_die(ROLLUP, text, sizeof text);
   now.rss_bytes = rollup_bytes(text, "\nAnonymous:") + rollup_bytes(text, "\nPss_Shmem:");
   return now;
 }
@@ -173,9 +162,8 @@ static inline void account(struct worker *worker, const struct cell *cell,
   if (done % probe->interval == 0 || done == probe->peak_op) take_checkpoint(probe, done);
 }
 
-#define REPLAY_ENTER(worker, op) \
-  (progress_enter((worker)->thread, op, (uint64_t)((op) - (worker)->ops)), enter_call())
-#define REPLAY_LEAVE(worker, op) (leave_call(), progress_leave((worker)->thread))
+#define REPLAY_ENTER(worker, op) (progress_enter(worker, op), enter_call())
+#define REPLAY_LEAVE(worker, op) (leave_call(), progress_leave(worker))
 #define REPLAY_TOUCHED(worker, op) (touch_faults = thread_faults() - faults_at_enter)
 #define REPLAY_AFTER(worker, cell, op, old_size) account(worker, cell, op, old_size)
 

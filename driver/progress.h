@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "trace.h"
+#include "session.h"
 
 enum progress_phase {
   PROGRESS_LOAD,   /* the object is loaded: its constructors run */
@@ -52,17 +52,17 @@ void progress_open(const char *path, uint32_t thread_count);
 
 static inline void progress_to(enum progress_phase phase) { progress->phase = phase; }
 
-static inline void progress_enter(uint32_t thread, const struct trace_op *op, uint64_t index) {
-  struct progress_thread *at = &progress->threads[thread];
-  at->op = index;
+static inline void progress_enter(const struct worker *worker, const struct trace_op *op) {
+  struct progress_thread *at = &progress->threads[worker->thread];
+  at->op = (uint64_t)(op - worker->ops);
   at->slot = op->slot;
   at->size = op->size;
   at->kind = op->kind;
   at->place = PROGRESS_CALL;
 }
 
-static inline void progress_leave(uint32_t thread) {
-  progress->threads[thread].place = PROGRESS_USE;
+static inline void progress_leave(const struct worker *worker) {
+  progress->threads[worker->thread].place = PROGRESS_USE;
 }
 
 #endif

@@ -34,9 +34,8 @@ static inline void open_gate(struct worker *worker, const struct trace_op *op) {
 
 static inline void close_gate(void) { here->gate = GATE_CLOSED; }
 
-#define REPLAY_ENTER(worker, op) \
-  (progress_enter((worker)->thread, op, (uint64_t)((op) - (worker)->ops)), open_gate(worker, op))
-#define REPLAY_LEAVE(worker, op) (close_gate(), progress_leave((worker)->thread))
+#define REPLAY_ENTER(worker, op) (progress_enter(worker, op), open_gate(worker, op))
+#define REPLAY_LEAVE(worker, op) (close_gate(), progress_leave(worker))
 
 #define REPLAY_NAME replay_alone
 #define REPLAY_THREADED 0

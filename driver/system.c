@@ -4,13 +4,14 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "text.h"
 
 static pid_t owner;
 
@@ -88,6 +89,14 @@ void write_file(const char *path, const void *data, size_t bytes) {
   write_parts(path, &whole, 1);
 }
 
+bool read_text(const char *path, char *text, size_t capacity) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, text, capacity - 1);
+  if (fd >= 0) close(fd);
+  text[length > 0 ? length : 0] = '\0';
+  return length > 0;
+}
+
 void futex_wait(uint32_t *word, uint32_t expected) {
   syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
 }
@@ -103,15 +112,9 @@ void futex_wake_all(uint32_t *word) {
 /* "<ns on a CPU> <ns ready without one> <time slices>" */
 uint64_t run_delay_ns(void) {
   char text[64];
-  int fd = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
-  ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-  if (fd >= 0) close(fd);
-  text[length > 0 ? length : 0] = '\0';
-  uint64_t ns = 0;
+  read_text("/proc/self/schedstat", text, sizeof text);
   const char *second = strchr(text, ' ');
-  for (second += second != NULL; second && *second >= '0' && *second <= '9'; second++)
-    ns = ns * 10 + (uint64_t)(*second - '0');
-  return ns;
+  return second ? text_number(second) : 0;
 }
 
 int pin_to_cpu(int cpu) {

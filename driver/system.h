@@ -7,6 +7,7 @@
 #ifndef ALLOCPHASE_SYSTEM_H
 #define ALLOCPHASE_SYSTEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,11 @@ struct part {
   size_t bytes;
 };
 void write_parts(const char *path, const struct part *parts, size_t count);
+
+/* The beginning of a file, such as the kernel's in /proc, as a text. It is opened anew
+ * each time: an allocator may have closed what it did not open. False when there is
+ * nothing to be read; the text is empty then. */
+bool read_text(const char *path, char *text, size_t capacity);
 
 /* Sleeps while *word == expected; wakes one sleeper, or all. */
 void futex_wait(uint32_t *word, uint32_t expected);

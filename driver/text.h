@@ -1,4 +1,5 @@
-/* text.h: builds one line of text in a fixed buffer; what does not fit is cut. */
+/* text.h: builds one line of text in a fixed buffer, where what does not fit is cut; and
+ * reads a number out of one. */
 #ifndef ALLOCPHASE_TEXT_H
 #define ALLOCPHASE_TEXT_H
 
@@ -28,6 +29,14 @@ static inline void text_add_number(struct text *text, uint64_t value) {
   do digits[--at] = (char)('0' + value % 10);
   while (value /= 10);
   text_add(text, digits + at);
+}
+
+/* The decimal number at the beginning, behind blanks; 0 where there is none. */
+static inline uint64_t text_number(const char *text) {
+  uint64_t value = 0;
+  while (*text == ' ' || *text == '\t') text++;
+  for (; *text >= '0' && *text <= '9'; text++) value = value * 10 + (uint64_t)(*text - '0');
+  return value;
 }
 
 #endif

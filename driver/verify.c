@@ -201,9 +201,8 @@ static void after(struct worker *worker, const struct cell *cell, const struct t
 }
 
 #define REPLAY_BEFORE(worker, cell, op) before(worker, cell, op)
-#define REPLAY_ENTER(worker, op) \
-  progress_enter((worker)->thread, op, (uint64_t)((op) - (worker)->ops))
-#define REPLAY_LEAVE(worker, op) progress_leave((worker)->thread)
+#define REPLAY_ENTER(worker, op) progress_enter(worker, op)
+#define REPLAY_LEAVE(worker, op) progress_leave(worker)
 #define REPLAY_AFTER(worker, cell, op, old_size) after(worker, cell, op, old_size)
 
 #define REPLAY_NAME replay_alone

@@ -72,6 +72,7 @@ struct keeper {
   pid_t child;
   int stat; /* of the child; -1 when there is none */
   sigset_t signals, callers_signals;
+  int callers_nice;
 };
 
 /* ---- Options ----------------------------------------------------------------------- */
@@ -128,6 +129,7 @@ _Noreturn static void become_command(const struct keeper *keeper, pid_t keepers_
   if (getppid() != keepers_pid) _exit(EXIT_TOOL); /* it died before that was said */
   setsid();
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  setpriority(PRIO_PROCESS, 0, keeper->callers_nice); /* reset on fork: see come_first() */
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_FSIZE, keeper->file_bytes);
   if (keeper->processes < THREADS_OF_A_TRACE)
@@ -344,8 +346,9 @@ static int end_all(const struct keeper *keeper, int *killed) {
   return status;
 }
 
-/* The child does not inherit it. Not permitted to all. */
-static void come_first(void) {
+/* The child does not inherit it, nor the nice value from before. Not permitted to all. */
+static void come_first(struct keeper *keeper) {
+  keeper->callers_nice = getpriority(PRIO_PROCESS, 0);
   struct sched_param lowest_of_the_real_time = {.sched_priority = 1};
   sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest_of_the_real_time);
 }
@@ -359,7 +362,7 @@ static void start(struct keeper *keeper) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != keeper->parent) _exit(EXIT_TOOL);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  come_first();
+  come_first(keeper);
   keeper->child = fork();
   if (keeper->child < 0) die(EXIT_TOOL, "cannot start a process", strerror(errno));
   if (keeper->child == 0) become_command(keeper, own_pid);

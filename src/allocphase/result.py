@@ -145,21 +145,23 @@ class RunFiles:
         self.path = path
         self.manifest = _read_manifest(path / "run.json")
         self._records: dict[int, ProcessRecord] = {}
+        self._read_bytes = 0  # of the journal, which only grows: no line is parsed twice
         self._counts: dict[str, Counts] = {}
 
     def processes(self) -> list[ProcessRecord]:
         """Every finished process, in order of finishing."""
-        records: dict[int, ProcessRecord] = {}
         path = self.path / "processes.jsonl"
-        for number, line in _whole_lines(path):
+        for line in _whole_lines(path, start=self._read_bytes):
+            number = len(self._records) + 1
             try:
                 record = ProcessRecord.from_json(line.decode("utf-8"))
             except (ValueError, TypeError) as error:
                 raise UsageError(f"{path}: line {number}: {error}") from None
-            if record.id in records:
+            if record.id in self._records:
                 raise UsageError(f"{path}: line {number}: process {record.id} is there twice")
-            records[record.id] = record
-        return list(records.values())
+            self._records[record.id] = record
+            self._read_bytes += len(line) + 1
+        return list(self._records.values())
 
     def unfinished(self) -> tuple[int, int] | None:
         """(finished, planned) processes of a run that can be continued; None when it has ended.
@@ -184,7 +186,7 @@ class RunFiles:
 
     def _events(self) -> Iterator[tuple[Event, str]]:
         path = self.path / "events.jsonl"
-        for number, line in _whole_lines(path):
+        for number, line in enumerate(_whole_lines(path), start=1):
             try:
                 values = parse_json(line.decode("utf-8"))
                 if fault := EVENT(values):
@@ -228,7 +230,7 @@ class RunFiles:
 
     def _record(self, process_id: int) -> ProcessRecord:
         if process_id not in self._records:
-            self._records = {record.id: record for record in self.processes()}
+            self.processes()
         if process_id not in self._records:
             raise UsageError(f"{self.path}: samples of process {process_id}, which no line names")
         return self._records[process_id]
@@ -239,13 +241,15 @@ class RunFiles:
         return self._counts[scenario]
 
 
-def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers, without what follows the last newline; none without a file."""
+def _whole_lines(path: Path, *, start: int = 0) -> list[bytes]:
+    """Lines from a byte on, without what follows the last newline; none without a file."""
     if not path.exists():
-        return
+        return []
     if path.stat().st_size > MAX_JOURNAL_BYTES:
         raise UsageError(f"{path}: longer than {MAX_JOURNAL_BYTES} bytes, the most that is read")
-    yield from enumerate(path.read_bytes().split(b"\n")[:-1], start=1)
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read().split(b"\n")[:-1]
 
 
 def resume_command(run: Path) -> str:

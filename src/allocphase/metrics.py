@@ -25,6 +25,7 @@ from allocphase.latency import (
 )
 from allocphase.result import ProcessRecord
 from allocphase.samples import KIND_NAMES
+from allocphase.shapes import LEFT_BYTES, PEAK_BYTES
 from allocphase.stats import median_interval
 
 __all__ = [
@@ -35,13 +36,6 @@ __all__ = [
     "cell_metrics",
     "process_time_ns",
 ]
-
-# What is still there when every object is freed, and after fini.
-_LEFT_BYTES = (
-    "mapped_after_free_bytes",
-    "mapped_after_teardown_bytes",
-    "rss_after_teardown_bytes",
-)
 
 # Five rounds bound a median at 93.75%; asking for 95% would leave it open until the sixth.
 CONFIDENCE = 0.9
@@ -156,9 +150,8 @@ def _memory(cell: _Cell) -> Metrics:
     if not records:
         return {}
     memory = [record.result["memory"] for record in records]
-    names = ("peak_live_bytes", "peak_mapped_bytes", "peak_rss_bytes", "rss_after_free_bytes")
-    metrics: Metrics = {name: int(np.median([m[name] for m in memory])) for name in names}
-    for name in _LEFT_BYTES:  # null where there is no teardown, absent in older runs
+    metrics: Metrics = {name: int(np.median([m[name] for m in memory])) for name in PEAK_BYTES}
+    for name in LEFT_BYTES:
         left = [m[name] for m in memory if m.get(name) is not None]
         metrics |= {name: int(np.median(left)) if left else None}
     faults = {

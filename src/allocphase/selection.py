@@ -42,7 +42,7 @@ def requested(
         allocators=chosen,
         scenarios=wanted,
         probes=probes or (QUICK_PROBES if quick else tuple(Probe)),
-        rounds=min(options["rounds"], QUICK_ROUNDS) if quick else options["rounds"],
+        rounds=QUICK_ROUNDS if quick else options["rounds"],
         quick=quick,
         time_budget_s=options["time_budget"] or math.inf,
         seed=draw_seed() if options["seed"] is None else options["seed"],

@@ -25,7 +25,7 @@ from allocphase.shape import (
     table,
 )
 
-__all__ = ["MANIFEST", "MAX_ROUNDS", "RECORD", "result_problem"]
+__all__ = ["LEFT_BYTES", "MANIFEST", "MAX_ROUNDS", "PEAK_BYTES", "RECORD", "result_problem"]
 
 # Rounds become rows of arrays; the command line allows a thousandth of it.
 MAX_ROUNDS = 1_000_000
@@ -88,10 +88,13 @@ _CLOCK = table({"hz": POSITIVE, "overhead_ns": NUMBER, "step_ns": NUMBER})
 _BY_PASS = dict.fromkeys(
     ("warm_ns_per_op", "warm_build_ns_per_op", "thread_ns_per_op"), listing(NUMBER)
 )
-_LEFT_BYTES = (
+# The memory probe's figures: those of every process, and those that one may lack: there is no
+# teardown, or an older driver did not look.
+PEAK_BYTES = ("peak_live_bytes", "peak_mapped_bytes", "peak_rss_bytes", "rss_after_free_bytes")
+LEFT_BYTES = (
     "mapped_after_free_bytes",
-    "rss_after_teardown_bytes",
     "mapped_after_teardown_bytes",
+    "rss_after_teardown_bytes",
 )
 _COMMON: dict[str, Shape] = {
     "operations": at_most(0xFFFFFFFF),
@@ -105,7 +108,7 @@ _COMMON: dict[str, Shape] = {
     "allocator_stats": entries(nullable(NUMBER)),
     "syscalls": table(optional={"events_dropped": COUNT, "thread_calls": listing(COUNT)}),
     "memory": table(
-        optional={"fault_events_dropped": COUNT, **dict.fromkeys(_LEFT_BYTES, nullable(COUNT))}
+        optional={"fault_events_dropped": COUNT, **dict.fromkeys(LEFT_BYTES, nullable(COUNT))}
     ),
     "latency": table(optional={"slow_calls_dropped": COUNT}),
     "throughput": table(optional={"cold_ns_per_op": NUMBER, **_BY_PASS}),
@@ -121,8 +124,7 @@ _CALLS = table(
         "numbers": entries(TEXT),
     }
 )
-_PEAKS = ("peak_live_bytes", "peak_mapped_bytes", "peak_rss_bytes", "rss_after_free_bytes")
-_MEMORY = table(dict.fromkeys((*_PEAKS, "call_faults", "touch_faults"), COUNT))
+_MEMORY = table(dict.fromkeys((*PEAK_BYTES, "call_faults", "touch_faults"), COUNT))
 
 # What a process that ended well must say of its own probe, and what that rests on.
 _MEASURED: dict[str, dict[str, Shape]] = {

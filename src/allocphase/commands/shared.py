@@ -114,7 +114,7 @@ def interruptible_executor() -> Iterator[Executor]:
     from allocphase.watching import WatchingExecutor
 
     executor = DriverExecutor()
-    with interruptible(lambda reason: executor.stop(reason)):
+    with interruptible(executor.stop):
         yield WatchingExecutor(executor)
 
 

@@ -15,7 +15,7 @@ from allocphase.frames import Run
 from allocphase.gate.document import FILE as VERDICT_FILE
 from allocphase.gating.against import measure_baseline
 from allocphase.layout import Draft, Kind, Touch, operations
-from allocphase.runner import Request, run
+from allocphase.runner import run
 from allocphase.scenario import resolve as resolve_scenario
 from tests.support.gates import FakeExecutor, arm, no_progress
 from tests.support.plugins import ROOT
@@ -78,18 +78,8 @@ def documents(folder: Path) -> list[Path]:
     """gate.json, claims.json and a saved baseline, in `folder`."""
     (folder / VERDICT_FILE).write_bytes((ROOT / "tests" / "golden" / "gate.json").read_bytes())
     claims = write_section(judge(load("phase-report"), None), folder)
-    request = Request(
-        allocators=(),
-        scenarios=resolve_scenario("phase-report?allocations=50"),
-        probes=(),
-        rounds=2,
-        seed=1,
-        timeout_s=1.0,
-        syscall_backend="auto",
-        out=folder / "runs",
-        label="baseline",
-        command=[],
-    )
+    scenarios = resolve_scenario("phase-report?allocations=50")
+    request = request_of(folder / "runs", allocators=(), probes=(), scenarios=scenarios, rounds=2)
     executor = FakeExecutor(calls=lambda _: {"mmap": 2})
     found = measure_baseline(request, executor, name="main", arm=arm("old"), progress=no_progress)
     return [folder / VERDICT_FILE, claims, save_baseline(found, folder)]

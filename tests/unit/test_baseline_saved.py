@@ -20,8 +20,8 @@ from allocphase.gate import GateVerdict, Outcome
 from allocphase.gating import Arms, run_gate
 from allocphase.gating import against as against_module
 from allocphase.gating.against import against_saved, measure_baseline
-from allocphase.runner import Request
 from tests.support.gates import FakeExecutor, arm, gate_request, no_progress, small_scenario
+from tests.support.runs import request_of
 
 ROUNDS = 20
 
@@ -33,17 +33,8 @@ def calls(_: Job) -> Mapping[str, int]:
 def save(tmp_path: Path, executor: FakeExecutor, *, rounds: int = ROUNDS) -> Baseline:
     path = tmp_path / "old.so"
     path.write_bytes(b"old")
-    request = Request(
-        allocators=(),
-        scenarios=[small_scenario()],
-        probes=(),
-        rounds=rounds,
-        seed=1,
-        timeout_s=1.0,
-        syscall_backend="auto",
-        out=tmp_path / "runs",
-        label="baseline",
-        command=[],
+    request = request_of(
+        tmp_path / "runs", allocators=(), probes=(), scenarios=[small_scenario()], rounds=rounds
     )
     found = measure_baseline(
         request, executor, name="main", arm=arm("old", path), progress=no_progress
@@ -228,17 +219,8 @@ def test_baselines_are_listed_by_name_and_shown_with_their_figures(tmp_path: Pat
 
 def test_libc_can_be_saved_too(tmp_path: Path) -> None:
     def description(allocator: Allocator) -> Any:
-        request = Request(
-            allocators=(),
-            scenarios=[small_scenario()],
-            probes=(),
-            rounds=2,
-            seed=1,
-            timeout_s=1.0,
-            syscall_backend="auto",
-            out=tmp_path / "runs",
-            label="baseline",
-            command=[],
+        request = request_of(
+            tmp_path / "runs", allocators=(), probes=(), scenarios=[small_scenario()], rounds=2
         )
         executor = FakeExecutor()
         found = measure_baseline(

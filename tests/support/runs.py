@@ -11,6 +11,7 @@ import numpy as np
 
 from allocphase.allocator import Allocator
 from allocphase.driver import Job, Outcome, Probe
+from allocphase.errors import AllocphaseError
 from allocphase.frames import Run
 from allocphase.layout import Kind
 from allocphase.result import ProcessRecord, RunWriter
@@ -95,6 +96,9 @@ class FakeExecutor:
     def run(self, job: Job) -> Outcome:
         self.jobs.append(job)
         return self._answer(job)
+
+    def stop(self, reason: AllocphaseError) -> None:
+        """Nothing of it runs on: a job is answered before the next begins."""
 
     @property
     def timed(self) -> list[Job]:

@@ -21,7 +21,7 @@ from allocphase.stats import (
     Verdict,
     judge_interval,
     log_ratios,
-    spread,
+    noise_floor,
 )
 from allocphase.stats.samples import FloatArray
 
@@ -37,7 +37,7 @@ def judge_timed(values: Values, rule: SequentialSign, *, final: bool) -> Judged:
     """Where the row stands. `final`: no round will follow, so what is open stays open."""
     ratios = log_ratios(values.base, values.candidate)
     found = rule.decide(ratios)
-    moved, floor = _twin(values, rule)
+    floor = noise_floor(values.base, values.twin, rule)
     regressed = found.decision is Decision.REGRESSED
     # The interval holds at every round: where a row passed early, later rounds only sharpen it.
     interval = rule.interval(ratios)
@@ -47,9 +47,9 @@ def judge_timed(values: Values, rule: SequentialSign, *, final: bool) -> Judged:
         base=_median(values.base),
         candidate=_median(values.candidate),
         ratio=found.ratio if regressed else interval.exp(),
-        twin=rule.interval(floor).exp() if values.has_twin else None,
-        twin_moved=moved,
-        floor_spread=spread(floor),
+        twin=floor.ratio if values.has_twin else None,
+        twin_moved=floor.moved,
+        floor_spread=floor.spread,
         pairs=found.pairs if regressed else int(np.isfinite(ratios).sum()),
         theta=rule.theta,
         varies=True,
@@ -67,12 +67,6 @@ def _outcome(found: SequentialOutcome, interval: Interval, theta: float) -> Outc
         return _VERDICTS.get(judge_interval(interval, theta), Outcome.NOT_WORSE)
     excluded = interval.exp().upper <= 1.0 + 2.0 * theta
     return Outcome.UNDECIDED if excluded else Outcome.INCONCLUSIVE
-
-
-def _twin(values: Values, rule: SequentialSign) -> tuple[bool, FloatArray]:
-    ratios = log_ratios(values.base, values.twin)
-    moved = rule.verdict(ratios) in (Verdict.REGRESSED, Verdict.IMPROVED)
-    return moved, ratios
 
 
 def _median(values: FloatArray) -> float:

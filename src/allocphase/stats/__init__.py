@@ -8,8 +8,8 @@ The process is the only sampling unit: one process gives one number. Order stati
 are used throughout, since run times are skewed and lumpy; every level and coverage is exact.
 
   quantile, interval, proportion    describe one sample
-  signtest, paired, twin            compare arms after a fixed number of rounds
-  boundary, sequential              compare arms while rounds come in
+  signtest, paired                  compare arms after a fixed number of rounds
+  boundary, sequential, twin        compare arms while rounds come in
   rivals, growth                    other tools' rules; exponents of a sweep
 """
 
@@ -24,21 +24,19 @@ from allocphase.stats.quantile import quantiles
 from allocphase.stats.rivals import mann_whitney, pytest_benchmark
 from allocphase.stats.sequential import SequentialOutcome, SequentialSign
 from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, smallest_effect
-from allocphase.stats.twin import JudgedRow, Session, ThreeArms, judge_session, spread
+from allocphase.stats.twin import Floor, noise_floor, spread
 from allocphase.stats.verdict import Decision, Verdict, judge_interval
 
 __all__ = [
     "Chances",
     "Comparison",
     "Decision",
+    "Floor",
     "Growth",
     "Interval",
-    "JudgedRow",
     "Row",
     "SequentialOutcome",
     "SequentialSign",
-    "Session",
-    "ThreeArms",
     "Verdict",
     "compare",
     "compare_rows",
@@ -46,10 +44,10 @@ __all__ = [
     "growth",
     "holm",
     "judge_interval",
-    "judge_session",
     "log_ratios",
     "mann_whitney",
     "median_interval",
+    "noise_floor",
     "proportion_interval",
     "pytest_benchmark",
     "quantile_interval",

@@ -125,11 +125,12 @@ def test_identical_objects_raise_no_alarm(
     rows = [row for verdict in verdicts for row in replayed(verdict)]
     ratios = np.array([row.ratio for row in rows])
     say(f"A/A: {len(rows)} rows, ratios {ratios.min():.4f} to {ratios.max():.4f}")
-    say("| rule | regressed, of identical arms (95% interval) |\n  | --- | ---: |")
+    lines = ["| rule | regressed, of identical arms (95% interval) |", "| --- | ---: |"]
     for name in ("pytest_benchmark", "mann_whitney", "gate"):
         found = sum(getattr(row, name) for row in rows)
         benchmark.extra_info[name] = found
-        say(f"| {name} | {share(found, len(rows))} |")
+        lines.append(f"| {name} | {share(found, len(rows))} |")
+    say("\n  ".join(lines))
     say(f"exit codes: {codes(verdicts)}")
     assert rows
     assert not [r.row.id for v in verdicts for r in v.rows if _counted_as_worse(r)]
@@ -178,17 +179,21 @@ def test_injected_slowdowns_above_the_limit_are_found(
         ]
 
     trials = benchmark.pedantic(measure, rounds=1, iterations=1)
-    say("| allocator | limit | injected | measured | regressed (95% interval) | longest |")
+    lines = [
+        "| allocator | limit | injected | measured | regressed (95% interval) | longest |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for key in dict.fromkeys((name, theta, trial.effect) for name, theta, trial in trials):
         group = [trial for name, theta, trial in trials if (name, theta, trial.effect) == key]
         found = sum(trial.alarm for trial in group)
         benchmark.extra_info[f"{key[0]} {key[1]:.0%} {key[2]:.0%}"] = found
         ratio = float(np.median([trial.ratio for trial in group]))
         seconds = max(trial.seconds for trial in group)
-        say(
+        lines.append(
             f"| {key[0]} | {key[1]:.0%} | {key[2]:.0%} | {ratio - 1:+.2%} | "
             f"{share(found, len(group))} | {seconds:.0f} s |"
         )
+    say("\n  ".join(lines))
     assert len(trials) == sum(len(effects) for _, effects in cases) * len(names) * (
         SESSIONS if full else 1
     )

@@ -202,7 +202,7 @@ def test_injected_slowdowns_above_the_limit_are_found(
 def linked(folder: Path, label: str, *, padding_bytes: int) -> Path:
     """phase3 of this checkout; with padding, other code lies before it in the object."""
     pad = folder / "pad.s"
-    pad.write_text(f'.text\n.skip {padding_bytes}, 0x90\n.section .note.GNU-stack,"",@progbits\n')
+    pad.write_text(f'.text\n.fill {padding_bytes}, 1, 0x90\n.section .note.GNU-stack,"",@progbits\n')
     source, target = ROOT / "allocators" / "phase3" / "phase3.c", folder / f"{label}.so"
     flags = ["-std=c11", "-O2", "-g", "-fPIC", "-fvisibility=hidden", f"-I{ROOT / 'driver'}"]
     objects = [folder / "pad.o", folder / "phase3.o"]

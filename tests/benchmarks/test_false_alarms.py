@@ -35,13 +35,14 @@ SESSIONS = int(os.environ.get("ALLOCPHASE_SESSIONS", "20"))
 # Quick to replay, and unlike each other: 5 x 4 rows a session, so that 10 sessions make 200.
 ALLOCATORS = ("phase1", "phase21", "phase3", "mimalloc", "jemalloc")
 SCENARIOS = ("phase-report", "phase-report-churn", "random-churn", "realloc-growth")
+RULES = ("pytest_benchmark", "mann_whitney", "gate")
 # The other rules get at least as many values as their users give them.
 MIN_ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One time row of one A/A session: whether each rule calls it regressed."""
+    """One time row of one session: whether each rule calls it regressed."""
 
     pytest_benchmark: bool
     mann_whitney: bool
@@ -73,18 +74,33 @@ def times(run: frames.Run, arm: str, name: str) -> Floats:
     return np.array([process_time_ns(r) for r in sorted(records, key=lambda r: r.round)])
 
 
+def judged(path: Path, name: str, *, gate: bool, ratio: float) -> Row:
+    """What the other rules say of the processes on which the gate said `gate`."""
+    recorded = frames.load(str(path))
+    arms = [times(recorded, arm, name) for arm in (BASELINE, CANDIDATE)]
+    return Row(
+        pytest_benchmark=pytest_benchmark(*arms) is Verdict.REGRESSED,
+        mann_whitney=mann_whitney(*arms) is Verdict.REGRESSED,
+        gate=gate,
+        ratio=ratio,
+    )
+
+
 def replayed(verdict: GateVerdict) -> Iterator[Row]:
-    """Each time row of a verdict, with the other rules' words on the same processes."""
-    recorded = frames.load(str(verdict.sessions[0]["path"]))
+    """Each time row of a verdict under all rules."""
     for row in verdict.rows:
         if row.row.measure.name == "time":
-            arms = [times(recorded, arm, row.row.scenario) for arm in (BASELINE, CANDIDATE)]
-            yield Row(
-                pytest_benchmark=pytest_benchmark(*arms) is Verdict.REGRESSED,
-                mann_whitney=mann_whitney(*arms) is Verdict.REGRESSED,
+            yield judged(
+                Path(verdict.sessions[0]["path"]),
+                row.row.scenario,
                 gate=row.outcome is Outcome.REGRESSED,
                 ratio=row.first.ratio.estimate,
             )
+
+
+def count(rows: Sequence[Row]) -> dict[str, int]:
+    """How many rows each rule calls regressed."""
+    return {rule: sum(getattr(row, rule) for row in rows) for rule in RULES}
 
 
 def share(found: int, of: int) -> str:
@@ -126,10 +142,9 @@ def test_identical_objects_raise_no_alarm(
     ratios = np.array([row.ratio for row in rows])
     say(f"A/A: {len(rows)} rows, ratios {ratios.min():.4f} to {ratios.max():.4f}")
     lines = ["| rule | regressed, of identical arms (95% interval) |", "| --- | ---: |"]
-    for name in ("pytest_benchmark", "mann_whitney", "gate"):
-        found = sum(getattr(row, name) for row in rows)
-        benchmark.extra_info[name] = found
-        lines.append(f"| {name} | {share(found, len(rows))} |")
+    for rule, found in count(rows).items():
+        benchmark.extra_info[rule] = found
+        lines.append(f"| {rule} | {share(found, len(rows))} |")
     say("\n  ".join(lines))
     say(f"exit codes: {codes(verdicts)}")
     assert rows
@@ -180,18 +195,20 @@ def test_injected_slowdowns_above_the_limit_are_found(
 
     trials = benchmark.pedantic(measure, rounds=1, iterations=1)
     lines = [
-        "| allocator | limit | injected | measured | regressed (95% interval) | longest |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        f"| allocator | limit | injected | measured | {' | '.join(RULES)} (95%) | longest |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for key in dict.fromkeys((name, theta, trial.effect) for name, theta, trial in trials):
         group = [trial for name, theta, trial in trials if (name, theta, trial.effect) == key]
-        found = sum(trial.alarm for trial in group)
+        rows = [judged(t.path, chosen.name, gate=t.alarm, ratio=t.ratio) for t in group]
+        found = count(rows)
         benchmark.extra_info[f"{key[0]} {key[1]:.0%} {key[2]:.0%}"] = found
-        ratio = float(np.median([trial.ratio for trial in group]))
+        ratio = float(np.median([row.ratio for row in rows]))
         seconds = max(trial.seconds for trial in group)
         lines.append(
             f"| {key[0]} | {key[1]:.0%} | {key[2]:.0%} | {ratio - 1:+.2%} | "
-            f"{share(found, len(group))} | {seconds:.0f} s |"
+            f"{found['pytest_benchmark']} | {found['mann_whitney']} | "
+            f"{share(found['gate'], len(group))} | {seconds:.0f} s |"
         )
     say("\n  ".join(lines))
     assert len(trials) == sum(len(effects) for _, effects in cases) * len(names) * (
@@ -202,7 +219,9 @@ def test_injected_slowdowns_above_the_limit_are_found(
 def linked(folder: Path, label: str, *, padding_bytes: int) -> Path:
     """phase3 of this checkout; with padding, other code lies before it in the object."""
     pad = folder / "pad.s"
-    pad.write_text(f'.text\n.fill {padding_bytes}, 1, 0x90\n.section .note.GNU-stack,"",@progbits\n')
+    pad.write_text(
+        f'.text\n.fill {padding_bytes}, 1, 0x90\n.section .note.GNU-stack,"",@progbits\n'
+    )
     source, target = ROOT / "allocators" / "phase3" / "phase3.c", folder / f"{label}.so"
     flags = ["-std=c11", "-O2", "-g", "-fPIC", "-fvisibility=hidden", f"-I{ROOT / 'driver'}"]
     objects = [folder / "pad.o", folder / "phase3.o"]

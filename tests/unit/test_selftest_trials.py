@@ -39,6 +39,7 @@ def trial(effect: float, outcome: Outcome, *, valid: bool = True) -> Trial:
         ratio=1 + effect,
         rounds=12,
         seconds=9.0,
+        path=Path("nowhere"),
     )
 
 

@@ -38,7 +38,10 @@ class Selftest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One gate. injected: the slowdown as calibrated; ratio: what the first session measured."""
+    """One gate. injected: the slowdown as calibrated; ratio: what the first session measured.
+
+    path: that session's run directory.
+    """
 
     effect: float
     injected: float
@@ -47,6 +50,7 @@ class Trial:
     ratio: float
     rounds: int
     seconds: float
+    path: Path
 
     @property
     def alarm(self) -> bool:
@@ -98,4 +102,5 @@ def _trial(verdict: GateVerdict, effect: float, injected: float, seconds: float)
         ratio=row.first.ratio.estimate,
         rounds=row.first.pairs,
         seconds=seconds,
+        path=Path(verdict.sessions[0]["path"]),
     )

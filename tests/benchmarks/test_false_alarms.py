@@ -74,9 +74,8 @@ def times(run: frames.Run, arm: str, name: str) -> Floats:
     return np.array([process_time_ns(r) for r in sorted(records, key=lambda r: r.round)])
 
 
-def judged(path: Path, name: str, *, gate: bool, ratio: float) -> Row:
+def judged(recorded: frames.Run, name: str, *, gate: bool, ratio: float) -> Row:
     """What the other rules say of the processes on which the gate said `gate`."""
-    recorded = frames.load(str(path))
     arms = [times(recorded, arm, name) for arm in (BASELINE, CANDIDATE)]
     return Row(
         pytest_benchmark=pytest_benchmark(*arms) is Verdict.REGRESSED,
@@ -88,10 +87,11 @@ def judged(path: Path, name: str, *, gate: bool, ratio: float) -> Row:
 
 def replayed(verdict: GateVerdict) -> Iterator[Row]:
     """Each time row of a verdict under all rules."""
+    recorded = frames.load(str(verdict.sessions[0]["path"]))
     for row in verdict.rows:
         if row.row.measure.name == "time":
             yield judged(
-                Path(verdict.sessions[0]["path"]),
+                recorded,
                 row.row.scenario,
                 gate=row.outcome is Outcome.REGRESSED,
                 ratio=row.first.ratio.estimate,
@@ -200,7 +200,10 @@ def test_injected_slowdowns_above_the_limit_are_found(
     ]
     for key in dict.fromkeys((name, theta, trial.effect) for name, theta, trial in trials):
         group = [trial for name, theta, trial in trials if (name, theta, trial.effect) == key]
-        rows = [judged(t.path, chosen.name, gate=t.alarm, ratio=t.ratio) for t in group]
+        rows = [
+            judged(frames.load(str(t.path)), chosen.name, gate=t.alarm, ratio=t.ratio)
+            for t in group
+        ]
         found = count(rows)
         benchmark.extra_info[f"{key[0]} {key[1]:.0%} {key[2]:.0%}"] = found
         ratio = float(np.median([row.ratio for row in rows]))

@@ -11,6 +11,12 @@
  *   - clone, fork, vfork and exit cannot be made in another one's place: the gate
  *     is closed and the thread makes the call itself. What else happens in that
  *     operation goes unseen, and `let_through` says so.
+ *   - rt_sigreturn, at the end of a signal handler of the allocator's own, has to find the
+ *     stack as it is: the thread is sent to our own such call, which may pass.
+ *   - SIGSYS stays open in its own handler (SA_NODEFER): a profiling signal that arrives
+ *     there finds the gate open, and its handler's system call, forced on a thread that
+ *     blocks it, would be the process's end. The handler may be entered anew at any
+ *     point: it works on its own stack and by atomic additions.
  *   - An allocator that blocks every signal would be killed by the next SIGSYS,
  *     and one that takes SIGSYS or the dispatch for itself would end the count:
  *     those calls are logged, and carried out without that part.
@@ -82,8 +88,7 @@ static _Thread_local struct syscall_thread *own;
 
 static bool must_be_made_by_the_thread(long number) {
   return number == SYS_clone || number == SYS_clone3 || number == SYS_vfork ||
-         number == SYS_fork || number == SYS_exit || number == SYS_exit_group ||
-         number == SYS_rt_sigreturn;
+         number == SYS_fork || number == SYS_exit || number == SYS_exit_group;
 }
 
 /* rt_sigprocmask: the mask that counts is the one the handler's return restores. */
@@ -118,6 +123,8 @@ static void on_sigsys(int signal, siginfo_t *info, void *opaque) {
     own->let_through++;
     regs[REG_RIP] -= 2; /* the length of the syscall instruction: again, and let pass */
     regs[REG_RAX] = number;
+  } else if (number == SYS_rt_sigreturn) {
+    regs[REG_RIP] = (greg_t)dispatch_restorer; /* the same call, from where it may pass */
   } else if (number == SYS_rt_sigprocmask) {
     regs[REG_RAX] = change_mask(context, regs);
   } else if (would_end_the_count(number, regs)) {
@@ -131,7 +138,7 @@ static void on_sigsys(int signal, siginfo_t *info, void *opaque) {
 const char *dispatch_start(struct syscall_log *log) {
   struct kernel_sigaction action = {
       .handler = on_sigsys,
-      .flags = SA_SIGINFO | SA_RESTORER_FLAG,
+      .flags = SA_SIGINFO | SA_NODEFER | SA_RESTORER_FLAG,
       .restorer = dispatch_restorer,
   };
   shared_log = log;

@@ -19,6 +19,13 @@ static inline size_t replay_round_up(size_t size, size_t alignment) {
   return (size + alignment - 1) & ~(alignment - 1);
 }
 
+/* The pointer in a register, here and not where it is used first: a compiler may not
+ * move an empty asm, and a fence that follows waits for the load. */
+static inline void *replay_at_hand(void *block) {
+  __asm__ volatile("" : "+r"(block) : : "memory");
+  return block;
+}
+
 /* What the program writes into bytes [from, to) of a new or grown object. */
 static inline void replay_touch(void *object, size_t from, size_t to, enum trace_touch touch) {
   volatile char *bytes = object;
@@ -44,11 +51,11 @@ static inline void replay_write(void *object, size_t size, uint32_t times) {
 }
 
 static inline void *replay_realloc(const struct allocphase_allocator *table,
-                                   const struct cell *cell, size_t size) {
+                                   void *old_block, size_t old_size, size_t size) {
   void *block = table->malloc(size);
   if (!block) return NULL;
-  memcpy(block, cell->block, size < cell->size ? size : cell->size);
-  table->free(cell->block);
+  memcpy(block, old_block, size < old_size ? size : old_size);
+  table->free(old_block);
   return block;
 }
 

@@ -22,6 +22,8 @@ static bool refuse(struct refusal *refusal, const char *status, const char *what
 
 typedef void *allocator_function;
 
+#define CACHE_LINE_BYTES 64u
+
 static const char *object_of(allocator_function function) {
   Dl_info info;
   return dladdr(function, &info) && info.dli_fname ? info.dli_fname : "(unknown)";
@@ -223,8 +225,19 @@ bool subject_init(struct subject *subject, const struct options *options,
                 error == EINVAL ? "init refuses a setting: " : "init failed: ", strerror(error));
 }
 
+/* The largest power of two, up to a cache line, that divides every function's address:
+ * below a line, layout alone may move times. */
+static uint64_t function_alignment(void) {
+  uintptr_t addresses = CACHE_LINE_BYTES;
+  addresses |= (uintptr_t)original.malloc | (uintptr_t)original.free;
+  addresses |= (uintptr_t)original.calloc | (uintptr_t)original.realloc;
+  addresses |= (uintptr_t)original.aligned_alloc;
+  return addresses & -addresses;
+}
+
 void subject_describe(const struct subject *subject, struct json *json) {
   json_string(json, "provider", subject->provider);
+  json_integer(json, "function_alignment_bytes", function_alignment());
   json_bool(json, "thread_safe", (subject->table.flags & ALLOCPHASE_THREAD_SAFE) != 0);
   json_bool(json, "locked", subject->locked);
   json_open_array(json, "emulated");

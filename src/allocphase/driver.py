@@ -32,6 +32,8 @@ __all__ = ["DriverExecutor", "Executor", "Job", "Outcome", "Probe"]
 # et al., "Producing wrong data without doing anything obviously wrong", 2009): so it is drawn.
 PADDING_VARIABLE = "ALLOCPHASE_PADDING"
 PADDING_BYTES = 4096
+# Of the thread-local variables of a plug-in that was built for initial-exec; glibc keeps 512 bytes.
+STATIC_TLS = "glibc.rtld.optional_static_tls=65536"
 # Longer than every file of the driver's that does not grow with the trace. latency.bin does: by
 # half of what the trace has. What is left is for the allocator's own words on stderr.
 FILE_BYTES = 64 << 20
@@ -156,8 +158,19 @@ def _arguments(job: Job, folder: Path) -> list[str]:
 
 
 def _environment(job: Job) -> dict[str, str]:
+    """The same conditions for each kind of allocator.
+
+    A plug-in is bound when it is loaded, so a preload is too: else the linker's work would be in
+    the first call of each function. Room for the thread-local variables of a plug-in that reads
+    them as fast as a preload is only set aside when a process starts.
+    """
     variables = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", PADDING_VARIABLE)}
     variables.update(job.allocator.environment)
+    if job.allocator.kind == "preload":
+        variables["LD_BIND_NOW"] = "1"
+    elif job.allocator.kind == "plugin":
+        tunables = (variables.get("GLIBC_TUNABLES"), STATIC_TLS)
+        variables["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
     variables[PADDING_VARIABLE] = "x" * job.padding_bytes
     return variables
 

@@ -26,6 +26,11 @@ _ELF_HEADER = struct.Struct("<4sBBB9xHH")  # magic, class, byte order, version, 
 _ET_DYN = 3
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 _PLUGIN_SYMBOL = b"\0allocphase_plugin\0"
+# As CMakeLists.txt compiles ours. Functions begin a cache line: where they happen to lie in one
+# would move their time by 7%. Thread-local variables are read as a preload reads its own, not
+# through a call: 2 ns an operation.
+_COMPILE = ("-std=gnu11", "-O2", "-g", "-fPIC", "-shared")
+_LAYOUT = ("-falign-functions=64", "-ftls-model=initial-exec")
 _LIBRARY_FOLDERS = (
     "/usr/local/lib",
     "/usr/lib/{machine}-linux-gnu",
@@ -87,7 +92,7 @@ def compile_plugin(source: Path) -> Path:
     """
     header = data.find("driver/allocphase.h")
     compiler = os.environ.get("CC", "cc")
-    command = [compiler, "-std=gnu11", "-O2", "-g", "-fPIC", "-shared", f"-I{header.parent}"]
+    command = [compiler, *_COMPILE, *_LAYOUT, f"-I{header.parent}"]
     key = hashlib.sha256(" ".join(command).encode() + header.read_bytes() + source.read_bytes())
     name = f"{source.stem}-{key.hexdigest()[:16]}.so"
     for cache in _caches():

@@ -112,7 +112,7 @@ def _jobs(
             scenario=workload.name,
             trace=workload.trace,
             probe=probe,
-            cpus=tuple(plan.cpus),
+            cpus=tuple(plan.cpus[: workload.threads]),  # more it cannot use
             timeout_s=plan.timeout_s,
             padding_bytes=padding(rng),
             options=_options(plan, probe),

@@ -125,7 +125,7 @@ class Session:
             first = idle.get()
             others = [cpu for cpu in job.cpus if cpu != first]
             try:
-                return job, self._run(replace(job, cpus=(first, *others)))
+                return job, self._run(replace(job, cpus=(first, *others)[: len(job.cpus)]))
             finally:
                 idle.put(first)
 

@@ -102,6 +102,7 @@ _COMMON: dict[str, Shape] = {
     "usage": entries(COUNT),
     DISTURBANCE: entries(nullable(NUMBER)),
     "emulated": listing(TEXT),
+    "function_alignment_bytes": COUNT,
     "locked": FLAG,
     "lacks": listing(TEXT),
     "tracer_pid": COUNT,

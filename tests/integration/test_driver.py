@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from allocphase import objects
 from allocphase.allocator import Allocator, resolve
 from allocphase.driver import Outcome, Probe
 from allocphase.plan import TIMED
@@ -281,3 +282,39 @@ def test_a_signal_from_outside_is_a_crash_with_its_name(
     os.waitpid(watcher, 0)
     assert outcome.status == "crashed"
     assert outcome.message.startswith(f"killed by SIGKILL {THIRD['malloc']}. Not by allocphase")
+
+
+def test_a_plug_in_from_source_has_aligned_functions_and_its_thread_local_heap_loads(
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """32 KiB a thread, read without a call: glibc alone would refuse that at run time."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = tmp_path / "tls.c"
+    source.write_text(
+        """
+        #include <allocphase.h>
+        static _Thread_local char heap[32768];
+        static int tls_init(const struct allocphase_config *config) { (void)config; return 0; }
+        static void tls_fini(void) {}
+        static void *tls_malloc(size_t size) { return size < sizeof heap ? heap : NULL; }
+        static void tls_free(void *block) { (void)block; }
+        static const struct allocphase_allocator table = {
+            ALLOCPHASE_ABI_VERSION, 0, tls_init, tls_fini, tls_malloc, tls_free};
+        const struct allocphase_allocator *allocphase_plugin(void) { return &table; }
+        """
+    )
+    path = write_trace(tmp_path / "t", batch(3))
+    built = objects.compile_plugin(source)
+    outcome = driver.measure(Probe.THROUGHPUT, path, plugin(built), pass_ns=1)
+    assert outcome.result["function_alignment_bytes"] == 64
+    assert b"__tls_get_addr" not in built.read_bytes()
+
+
+@pytest.mark.parametrize("cpus", [65, 1024])
+def test_a_machine_of_many_cpus_is_no_obstacle(
+    driver: Driver, plugins: Plugins, tmp_path: Path, cpus: int
+) -> None:
+    path = write_trace(tmp_path / "t", batch(3))
+    first = min(os.sched_getaffinity(0))
+    subject = plugin(plugins("calls"))
+    driver.measure(Probe.THROUGHPUT, path, subject, cpus=[first, *range(1, cpus)], pass_ns=1)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from allocphase import scenario, trace
+from allocphase.allocator import resolve
 from allocphase.driver import Outcome, Probe
 from allocphase.layout import Kind, Touch, kind_of
 from allocphase.samples import KIND_NAMES, bucket_midpoints
@@ -79,6 +80,22 @@ def test_the_first_touch_is_timed_apart_from_the_call(
     assert touch_ns.min() > SPIN_NS
     assert np.median(call_ns(outcome)[:20]) < np.median(touch_ns)
     assert not outcome.arrays["touch_ticks"][20:].any()  # a free touches nothing
+
+
+def test_a_miss_in_the_driver_s_own_table_is_no_time_of_free(
+    driver: Driver, tmp_path: Path
+) -> None:
+    """Freed in random order, each slot's line has left the caches; null's free does nothing.
+
+    With the miss inside, the median here is four to six times what reading the clock costs.
+    """
+    slots = 1 << 20
+    order = np.random.default_rng(7).permutation(slots)
+    ops = [*batch(slots)[:slots], *map(free, order.tolist())]
+    path = write_trace(tmp_path / "t", ops)
+    outcome = driver.measure(Probe.LATENCY, path, resolve("null")[0], raw_ops=len(ops))
+    frees = call_ns(outcome)[slots:]
+    assert np.median(frees) <= 1.5 * outcome.result["clock"]["overhead_ns"]
 
 
 def mixed(repetitions: int) -> list[Op]:

@@ -327,3 +327,15 @@ def test_init_and_teardown_of_the_process_s_own_malloc_are_unknown_not_zero(
     assert outcome.result["syscalls"]["init"] is None
     assert outcome.result["syscalls"]["teardown"] is None
     assert outcome.result["syscalls"]["operation"]["brk"] > 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_profiling_timer_ticks_on_while_its_allocator_is_observed(
+    driver: Driver, plugins: Plugins, tmp_path: Path, backend: str
+) -> None:
+    """Its signal arrives in the middle of our handler, and its handler makes a system call."""
+    path = write_trace(tmp_path / "t", batch(100))
+    subject = plugin(plugins("ticker"))
+    outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
+    assert outcome.result["syscalls"]["operation"]["getuid"] == 100_000
+    assert outcome.result["allocator_stats"]["ticks"] > 50

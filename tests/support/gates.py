@@ -43,7 +43,7 @@ class FakeExecutor:
 
     time_ns: the process's time per operation. calls: system calls in operation. memory: the
     memory probe's figures. latency_ns: of every call in a process, for traces of `ops` operations.
-    status: a status and a message instead of a result, or None.
+    status: a status and a message instead of a result, or None. alignment: of the arm's functions.
     """
 
     time_ns: Callable[[Job], float] = lambda _: 10.0
@@ -51,6 +51,7 @@ class FakeExecutor:
     memory: Callable[[Job], Mapping[str, int]] = lambda _: MEMORY
     latency_ns: Callable[[Job], int] = lambda _: 30
     status: Callable[[Job], tuple[str, str] | None] = lambda _: None
+    alignment: Callable[[Job], int] = lambda _: 64
     ops: int = 100
     jobs: list[Job] = field(default_factory=list)
 
@@ -71,6 +72,7 @@ class FakeExecutor:
     def _result(self, job: Job) -> dict[str, Any]:
         clock = {"hz": 1e9, "overhead_ns": 18.0, "step_ns": 1.0}
         result: dict[str, Any] = {"operations": self.ops, "clock": clock}
+        result["function_alignment_bytes"] = self.alignment(job)
         if job.probe is Probe.THROUGHPUT:
             time_ns = self.time_ns(job)
             result["throughput"] = {"cold_ns_per_op": 2 * time_ns, "warm_ns_per_op": [time_ns]}

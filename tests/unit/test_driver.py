@@ -8,6 +8,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -103,6 +104,32 @@ def test_a_preload_is_in_the_environment_of_the_driver_alone(
     executor.run(replace(job, allocator=replace(job.allocator, kind="preload", path=library)))
     assert (tmp_path / "env").read_text() == f"{library}\n"
     assert "LD_PRELOAD" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound", "tunables"),
+    [
+        ("libc", None, "glibc.malloc.arena_max=1"),
+        ("preload", "1", "glibc.malloc.arena_max=1"),
+        ("plugin", None, "glibc.malloc.arena_max=1:glibc.rtld.optional_static_tls=65536"),
+    ],
+)
+def test_neither_the_linker_nor_thread_local_storage_treats_a_kind_of_allocator_worse(
+    stand_in: StandIn,
+    job: Job,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Literal["libc", "preload", "plugin"],
+    bound: str | None,
+    tunables: str,
+) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
+    monkeypatch.delenv("LD_BIND_NOW", raising=False)
+    executor = stand_in(f"echo '{RESULT}' > $out/result.json; env > {tmp_path}/env")
+    library = tmp_path / "none.so"
+    executor.run(replace(job, allocator=replace(job.allocator, kind=kind, path=library)))
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
+    assert (seen.get("LD_BIND_NOW"), seen["GLIBC_TUNABLES"]) == (bound, tunables)
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGKILL", "SIGFPE"])

@@ -328,3 +328,19 @@ def test_another_build_of_a_known_allocator_gets_its_settings() -> None:
     other = candidate_arm(f"mine={ours.path}")
     assert build.config == ours.config != {}
     assert other.config == {}
+
+
+def test_functions_that_do_not_begin_a_cache_line_are_a_doubt_about_times(tmp_path: Path) -> None:
+    executor = FakeExecutor(alignment=lambda job: 16 if job.allocator.name == "candidate" else 64)
+    (note,) = gate(tmp_path / "a", executor=executor).notes
+    assert note.startswith("the functions of the candidate do not begin a cache line")
+    assert "-falign-functions=64" in note
+    assert gate(tmp_path / "b", *CALLS_ONLY, executor=executor).notes == ()
+    assert gate(tmp_path / "c", executor=FakeExecutor()).notes == ()
+
+
+def test_two_copies_of_one_object_lie_alike_whatever_their_alignment(tmp_path: Path) -> None:
+    executor = FakeExecutor(alignment=lambda _: 16)
+    (tmp_path / "one.so").write_bytes(b"one")
+    arms = Arms(arm("old", tmp_path / "one.so"), arm("new", tmp_path / "one.so"))
+    assert gate(tmp_path / "a", executor=executor, arms=arms).notes == ()

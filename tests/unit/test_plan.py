@@ -19,7 +19,7 @@ TIMED = (Probe.THROUGHPUT, Probe.LATENCY)
 def plan() -> Plan:
     return Plan(
         allocators=[fake_allocator("null", correct=False), *map(fake_allocator, "abc")],
-        workloads=[Workload(name=name, trace=Path(name), threads=1) for name in ("x", "y")],
+        workloads=[Workload(name=name, trace=Path(name), threads=2) for name in ("x", "y")],
         probes=list(Probe),
         rounds=4,
         seed=11,
@@ -99,3 +99,14 @@ def test_the_backend_is_an_option_of_the_syscalls_probe_alone(plan: Plan) -> Non
 def test_every_job_carries_the_plan_s_cpus_and_timeout(plan: Plan) -> None:
     for job in untimed_jobs(plan) + round_jobs(plan, 1):
         assert (job.cpus, job.timeout_s, job.trace) == ((1, 0), 5.0, Path(job.scenario))
+
+
+def test_a_process_is_offered_no_more_cpus_than_its_trace_has_threads(plan: Plan) -> None:
+    wide = Workload(name="wide", trace=Path("wide"), threads=3)
+    big = replace(plan, workloads=[*plan.workloads, wide], cpus=range(200))
+    jobs = [*untimed_jobs(big), *round_jobs(big, 0)]
+    assert {(job.scenario, job.cpus) for job in jobs} == {
+        ("x", (0, 1)),
+        ("y", (0, 1)),
+        ("wide", (0, 1, 2)),
+    }

@@ -13,6 +13,7 @@ from allocphase.allocator import Allocator
 from allocphase.driver import Executor, Probe
 from allocphase.errors import NothingMeasuredError
 from allocphase.gate import (
+    TWIN,
     Evidence,
     Failure,
     GateVerdict,
@@ -35,6 +36,8 @@ from allocphase.warnings import disturbances
 
 __all__ = ["GateRequest", "run_gate"]
 
+# driver/subject.c: what functions should be aligned to.
+CACHE_LINE_BYTES = 64
 # The first session may take this share of the time budget; the rest is for the confirmation.
 FIRST_SHARE = 2 / 3
 
@@ -216,10 +219,29 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
         notes += RunFiles(session.path).notes()
         seen = disturbances(session.evidence.records)
         notes += [f"{session.path.name}: {line}" for line in seen]
+    notes += _unaligned(request, sessions[0])
     names = [scenario.name for scenario in request.scenarios]
     calls = {row.measure.name for row, _ in sessions[0].result.rows}
     unused = request.limits.unused([*MEASURES, *calls], names)
     return notes + [f"the limit {line} speaks of no row here" for line in unused]
+
+
+def _unaligned(request: GateRequest, session: Finished) -> list[str]:
+    """Two builds are compared by their times, and where their functions lie is part of those."""
+    baseline, candidate = request.arms.baseline, request.arms.candidate
+    one_object = baseline is not None and baseline.sha256() == candidate.sha256()
+    if one_object or not any(row.measure.timed for row, _ in session.result.rows):
+        return []
+    arms = {
+        record.allocator
+        for record in session.evidence.records
+        if record.result.get("function_alignment_bytes", CACHE_LINE_BYTES) < CACHE_LINE_BYTES
+    }
+    return [
+        f"the functions of the {arm} do not begin a cache line, so layout alone may move its time"
+        f" by several per cent: build it with -falign-functions={CACHE_LINE_BYTES}"
+        for arm in sorted(arms - {TWIN})
+    ]
 
 
 def _describe(session: Finished) -> dict[str, Any]:

@@ -43,6 +43,7 @@ void clock_start(struct clock *clock) {
   }
   sort(differences, PAIRS);
   clock->overhead_ticks = differences[PAIRS / 2];
+  clock->tail_ticks = differences[PAIRS * 99 / 100];
   clock->minimum_ticks = differences[0];
   clock->step_ticks = smallest_step(differences, PAIRS);
   clock->start_ns = now_ns();

@@ -55,6 +55,7 @@ struct clock {
   uint64_t start_ns;
   double hz;               /* ticks a second: roughly by clock_start(), well by clock_stop() */
   uint32_t overhead_ticks; /* median of an empty begin/end pair */
+  uint32_t tail_ticks;     /* their 99th percentile: no tail of a call can be below it */
   uint32_t minimum_ticks;  /* smallest of them */
   uint32_t step_ticks;     /* smallest difference seen between two readings */
 };

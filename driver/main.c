@@ -100,6 +100,7 @@ static void report_clock(struct json *json, const struct clock *clock) {
   json_string(json, "source", CLOCK_SOURCE);
   json_double(json, "hz", clock->hz);
   json_double(json, "overhead_ns", clock->overhead_ticks * ns_per_tick);
+  json_double(json, "overhead_p99_ns", clock->tail_ticks * ns_per_tick);
   json_double(json, "minimum_ns", clock->minimum_ticks * ns_per_tick);
   json_double(json, "step_ns", clock->step_ticks * ns_per_tick);
   json_close(json);

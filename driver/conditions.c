@@ -28,11 +28,9 @@ void conditions_lack(const char *what, const char *why) {
 
 /* 0 without a tracer, or where the kernel does not say. */
 static uint64_t tracer_pid(void) {
-  static const char key[] = "\nTracerPid:";
   static char status[4096];
   read_text("/proc/self/status", status, sizeof status);
-  const char *at = strstr(status, key);
-  return at ? text_number(at + strlen(key)) : 0;
+  return text_field(status, "\nTracerPid:");
 }
 
 void conditions_report(struct json *json) {

@@ -91,6 +91,13 @@ static bool must_be_made_by_the_thread(long number) {
          number == SYS_fork || number == SYS_exit || number == SYS_exit_group;
 }
 
+/* The question what the handler is has an answer: that none was set. */
+static long answer_sigaction(const greg_t *regs) {
+  struct kernel_sigaction *old = (struct kernel_sigaction *)regs[REG_RDX];
+  if (old) *old = (struct kernel_sigaction){0};
+  return 0;
+}
+
 /* rt_sigprocmask: the mask that counts is the one the handler's return restores. */
 static long change_mask(ucontext_t *context, const greg_t *regs) {
   unsigned long *mask = (unsigned long *)&context->uc_sigmask;
@@ -105,11 +112,6 @@ static long change_mask(ucontext_t *context, const greg_t *regs) {
   else if (regs[REG_RDI] == SIG_SETMASK) *mask = wanted;
   else return -EINVAL;
   return 0;
-}
-
-static bool would_end_the_count(long number, const greg_t *regs) {
-  return (number == SYS_rt_sigaction && regs[REG_RDI] == SIGSYS) ||
-         (number == SYS_prctl && regs[REG_RDI] == PR_SET_SYSCALL_USER_DISPATCH);
 }
 
 static void on_sigsys(int signal, siginfo_t *info, void *opaque) {
@@ -127,7 +129,9 @@ static void on_sigsys(int signal, siginfo_t *info, void *opaque) {
     regs[REG_RIP] = (greg_t)dispatch_restorer; /* the same call, from where it may pass */
   } else if (number == SYS_rt_sigprocmask) {
     regs[REG_RAX] = change_mask(context, regs);
-  } else if (would_end_the_count(number, regs)) {
+  } else if (number == SYS_rt_sigaction && regs[REG_RDI] == SIGSYS) {
+    regs[REG_RAX] = answer_sigaction(regs);
+  } else if (number == SYS_prctl && regs[REG_RDI] == PR_SET_SYSCALL_USER_DISPATCH) {
     regs[REG_RAX] = 0;
   } else {
     regs[REG_RAX] = dispatch_reissue(number, regs[REG_RDI], regs[REG_RSI], regs[REG_RDX],

@@ -13,11 +13,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "system.h"
 
-/* About 20 µs of pause instructions: longer than a slow malloc, shorter than a
- * turn of the scheduler. */
-#define HANDOVER_SPINS 512
+/* Longer than a slow malloc, shorter than a turn of the scheduler. By the clock: what a
+ * pause costs differs a hundredfold between processors, and on some is nothing. */
+#define HANDOVER_SPIN_NS 20000u
+#define HANDOVER_PAUSES 16
 #define HANDOVER_SLEEPER 0x80000000u
 
 static inline void spin_pause(void) {
@@ -28,22 +30,32 @@ static inline void spin_pause(void) {
 #endif
 }
 
+/* Whether the word comes to `epoch` before it is time to sleep. */
+static inline bool handover_spin(_Atomic uint32_t *word, uint32_t epoch) {
+  for (uint64_t until_ns = 0;;) {
+    for (int pause = 0; pause < HANDOVER_PAUSES; pause++) {
+      spin_pause();
+      uint32_t seen = atomic_load_explicit(word, memory_order_acquire);
+      if ((seen & ~HANDOVER_SLEEPER) == epoch) return true;
+    }
+    uint64_t now = now_ns();
+    if (until_ns == 0) until_ns = now + HANDOVER_SPIN_NS;
+    if (now >= until_ns) return false;
+  }
+}
+
 /* Returns whether it had to wait. */
 static inline bool handover_wait(uint32_t *word, uint32_t epoch) {
   _Atomic uint32_t *atomic = (_Atomic uint32_t *)word;
   uint32_t seen = atomic_load_explicit(atomic, memory_order_acquire);
   if ((seen & ~HANDOVER_SLEEPER) == epoch) return false;
-  for (int spin = 0; spin < HANDOVER_SPINS; spin++) {
-    spin_pause();
-    seen = atomic_load_explicit(atomic, memory_order_acquire);
-    if ((seen & ~HANDOVER_SLEEPER) == epoch) return true;
-  }
+  if (handover_spin(atomic, epoch)) return true;
   for (;;) {
+    seen = atomic_load_explicit(atomic, memory_order_acquire);
     if ((seen & ~HANDOVER_SLEEPER) == epoch) return true;
     uint32_t sleeping = seen | HANDOVER_SLEEPER;
     if (seen == sleeping || atomic_compare_exchange_strong(atomic, &seen, sleeping))
       futex_wait(word, sleeping);
-    seen = atomic_load_explicit(atomic, memory_order_acquire);
   }
 }
 

@@ -169,20 +169,12 @@ static inline void record_touch(struct worker *worker, const struct trace_op *op
 #define REPLAY_LEAVE(worker, op) record_call(worker, op, ticks_end())
 #define REPLAY_TOUCHED(worker, op) record_touch(worker, op, ticks_end())
 
-#define REPLAY_NAME replay_alone
-#define REPLAY_THREADED 0
-#include "replay.inc"
-
-#define REPLAY_NAME replay_threaded
-#define REPLAY_THREADED 1
-#define REPLAY_WAIT(worker, word, op) handover_wait(word, (op)->epoch)
-#include "replay.inc"
+#include "replay_both.inc"
 
 static void run_thread(struct worker *worker) {
   struct latency_thread *threads = worker->probe;
   worker->probe = &threads[worker->thread];
-  if (worker->session->trace.header->thread_count == 1) replay_alone(worker, 0, worker->count);
-  else replay_threaded(worker, 0, worker->count);
+  replay(worker, 0, worker->count);
 }
 
 static void measure_raw(struct session *session, struct latency_thread *threads) {
@@ -192,7 +184,7 @@ static void measure_raw(struct session *session, struct latency_thread *threads)
     threads[t].calls = calls + session->trace.threads[t].first_op;
     threads[t].touches = threads[t].calls + ops;
   }
-  team_run(session, run_thread, threads);
+  team_run(session, run_thread, threads, 1);
   write_file(session_path(session, "latency.bin"), calls, 2 * ops * sizeof *calls);
 }
 
@@ -218,7 +210,7 @@ static void take_tables(const struct trace *trace, struct latency_thread *thread
 static void measure_histograms(struct session *session, struct latency_thread *threads) {
   uint32_t count = session->trace.header->thread_count;
   take_tables(&session->trace, threads);
-  team_run(session, run_thread, threads);
+  team_run(session, run_thread, threads, 1);
   struct tables *all = threads[0].tables;
   for (uint32_t t = 1; t < count; t++) {
     struct tables *part = threads[t].tables;

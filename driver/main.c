@@ -58,7 +58,7 @@ void session_end_early(struct session *session, const char *status, const char *
 }
 
 void session_fail(struct worker *worker, uint64_t op, const char *status, const char *what) {
-  static char line[512];
+  char line[512];
   const struct trace_op *at = &worker->ops[op];
   struct text text = text_in(line, sizeof line);
   text_add(&text, what);
@@ -78,20 +78,48 @@ void session_fail(struct worker *worker, uint64_t op, const char *status, const 
 
 /* ---- Around the probe ---------------------------------------------------------- */
 
+static void enter(struct session *session, enum session_part part, const struct worker *worker) {
+  if (session->enter) session->enter(session, part, worker);
+}
+
+static void leave(struct session *session, enum session_part part, const struct worker *worker) {
+  if (session->leave) session->leave(session, part, worker);
+}
+
 void session_start(struct session *session) {
   struct refusal refusal;
   progress_to(PROGRESS_INIT);
-  if (!subject_init(&session->subject, &session->options, &refusal))
-    session_end_early(session, refusal.status, refusal.message);
+  enter(session, PART_INIT, NULL);
+  bool ready = subject_init(&session->subject, &session->options, &refusal);
+  leave(session, PART_INIT, NULL);
+  if (!ready) session_end_early(session, refusal.status, refusal.message);
   progress_to(PROGRESS_TRACE);
 }
 
 void session_stop(struct session *session) {
+  session->helper_threads = process_threads() - 1;
   progress_to(PROGRESS_STATS);
   subject_stats(&session->subject, &session->json);
   progress_to(PROGRESS_FINI);
+  enter(session, PART_FINI, NULL);
   session->subject.table.fini();
+  leave(session, PART_FINI, NULL);
   progress_to(PROGRESS_RESULT);
+}
+
+void session_thread_start(const struct worker *worker) {
+  struct session *session = worker->session;
+  subject_thread_prepare(&session->subject);
+  enter(session, PART_THREAD_START, worker);
+  if (session->subject.table.thread_start) session->subject.table.thread_start();
+  leave(session, PART_THREAD_START, worker);
+}
+
+void session_thread_stop(const struct worker *worker) {
+  struct session *session = worker->session;
+  enter(session, PART_THREAD_STOP, worker);
+  if (session->subject.table.thread_stop) session->subject.table.thread_stop();
+  leave(session, PART_THREAD_STOP, worker);
 }
 
 static void report_clock(struct json *json, const struct clock *clock) {
@@ -127,6 +155,7 @@ static void report_trace(struct session *session) {
     if (counts[kind]) json_integer(&session->json, trace_kind_names[kind], counts[kind]);
   json_close(&session->json);
   json_integer(&session->json, "skipped_operations", session->skipped_ops);
+  json_integer(&session->json, "helper_threads", session->helper_threads);
 }
 
 /* ---- Preparations ---------------------------------------------------------------- */
@@ -176,15 +205,12 @@ static void touch_stack(void) {
   for (size_t at = 0; at < sizeof stack; at += PAGE_BYTES) stack[at] = 0;
 }
 
-static void run_probe(struct session *session) {
-  switch (session->options.probe) {
-  case PROBE_THROUGHPUT: probe_throughput(session); break;
-  case PROBE_LATENCY: probe_latency(session); break;
-  case PROBE_SYSCALLS: probe_syscalls(session); break;
-  case PROBE_MEMORY: probe_memory(session); break;
-  case PROBE_VERIFY: probe_verify(session); break;
-  }
-}
+static void (*const probes[PROBES])(struct session *) = {
+    [PROBE_THROUGHPUT] = probe_throughput, [PROBE_LATENCY] = probe_latency,
+    [PROBE_SYSCALLS] = probe_syscalls,     [PROBE_MEMORY] = probe_memory,
+    [PROBE_FOOTPRINT] = probe_footprint,   [PROBE_FAULTS] = probe_faults,
+    [PROBE_VERIFY] = probe_verify,
+};
 
 int main(int argc, char **argv) {
   static struct session session;
@@ -199,7 +225,7 @@ int main(int argc, char **argv) {
   json_integer(&session.json, "driver", DRIVER_VERSION);
   clock_start(&session.clock);
   seal_close(&session);
-  run_probe(&session);
+  probes[session.options.probe](&session);
   seal_check(&session);
   clock_stop(&session.clock);
   subject_describe(&session.subject, &session.json);

@@ -4,7 +4,9 @@
 
 #include "system.h"
 
-static const char *const probe_names[] = {"throughput", "latency", "syscalls", "memory", "verify"};
+static const char *const probe_names[PROBES] = {
+    "throughput", "latency", "syscalls", "memory", "footprint", "faults", "verify",
+};
 static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark"};
 
 static uint64_t parse_number(const char *option, const char *text) {
@@ -55,7 +57,7 @@ static void apply(struct options *options, const char *name, const char *value) 
   if (!strcmp(name, "--trace")) options->trace_path = value;
   else if (!strcmp(name, "--out")) options->out_folder = value;
   else if (!strcmp(name, "--probe"))
-    options->probe = (enum probe)parse_choice(name, value, probe_names, 5);
+    options->probe = (enum probe)parse_choice(name, value, probe_names, PROBES);
   else if (!strcmp(name, "--plugin")) set_subject(options, SUBJECT_PLUGIN, value);
   else if (!strcmp(name, "--preloaded")) set_subject(options, SUBJECT_PRELOAD, value);
   else if (!strcmp(name, "--set")) parse_setting(options, value);

@@ -9,7 +9,16 @@
 
 #include "allocphase.h"
 
-enum probe { PROBE_THROUGHPUT, PROBE_LATENCY, PROBE_SYSCALLS, PROBE_MEMORY, PROBE_VERIFY };
+enum probe {
+  PROBE_THROUGHPUT,
+  PROBE_LATENCY,
+  PROBE_SYSCALLS,
+  PROBE_MEMORY,
+  PROBE_FOOTPRINT,
+  PROBE_FAULTS,
+  PROBE_VERIFY,
+  PROBES
+};
 enum subject_kind { SUBJECT_LIBC, SUBJECT_PRELOAD, SUBJECT_PLUGIN };
 enum syscall_backend { BACKEND_AUTO, BACKEND_DISPATCH, BACKEND_PTRACE, BACKEND_MARK, BACKEND_NONE };
 
@@ -29,7 +38,7 @@ struct options {
   uint64_t pass_ns;       /* throughput: a pass lasts at least this long */
   uint32_t passes;        /* throughput: warm passes */
   uint64_t raw_ops;       /* latency: up to this many operations every sample is kept */
-  uint32_t checkpoints;   /* memory: readings over op time */
+  uint32_t checkpoints;   /* footprint: readings over op time */
   uint32_t check_every;   /* verify: operations between two calls of check() */
   enum syscall_backend backend;
   bool fixed_addresses; /* ASLR off, so that two processes place objects alike */

@@ -25,6 +25,17 @@ struct cell {
 
 _Static_assert(sizeof(struct cell) == 16, "four cells to a cache line");
 
+/* Where the allocator's own code runs outside of the operations. */
+enum session_part { PART_INIT, PART_THREAD_START, PART_THREAD_STOP, PART_FINI };
+
+struct session;
+struct worker;
+
+/* A probe that has to know does something before and after; the worker of a thread's
+ * part, else NULL. */
+typedef void session_hook(struct session *session, enum session_part part,
+                          const struct worker *worker);
+
 struct session {
   struct options options;
   struct trace trace;
@@ -33,6 +44,10 @@ struct session {
   struct json json;
   struct cell *cells;
   uint32_t *epochs;      /* threaded traces: see handover.h */
+  session_hook *enter;   /* NULL: nothing */
+  session_hook *leave;
+  void *hook_state;
+  uint64_t helper_threads; /* of the allocator's own, when all of the trace's had ended */
   uint64_t skipped_ops;  /* frees tried from a foreign domain that had no one to refuse them */
 };
 
@@ -51,13 +66,18 @@ void probe_throughput(struct session *session);
 void probe_latency(struct session *session);
 void probe_syscalls(struct session *session);
 void probe_memory(struct session *session);
+void probe_footprint(struct session *session);
+void probe_faults(struct session *session);
 void probe_verify(struct session *session);
 
 /* Around the pass of every probe: init, or the end of the process with the reason;
- * the allocator's statistics and fini. (The syscalls probe has a gate to open
- * around both, and calls the subject itself.) */
+ * the allocator's statistics and fini. */
 void session_start(struct session *session);
 void session_stop(struct session *session);
+
+/* Around the work of each thread of the trace, the only one included. */
+void session_thread_start(const struct worker *worker);
+void session_thread_stop(const struct worker *worker);
 
 /* Ends the process with a result that has only a status and one line. */
 _Noreturn void session_end_early(struct session *session, const char *status,

@@ -83,8 +83,7 @@ static void take_process_malloc(struct allocphase_allocator *table) {
   *(allocator_function *)&table->usable_size = dlsym(RTLD_DEFAULT, "malloc_usable_size");
 }
 
-static bool take_plugin(struct allocphase_allocator *table, const char *path,
-                        struct refusal *refusal) {
+static bool take_plugin(struct subject *subject, const char *path, struct refusal *refusal) {
   void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!object) return refuse(refusal, "unsupported", "cannot be loaded: ", dlerror());
   const struct allocphase_allocator *(*plugin)(void);
@@ -98,7 +97,8 @@ static bool take_plugin(struct allocphase_allocator *table, const char *path,
                   " is built for another ABI version: compile it against this allocphase.h");
   if (!given->init || !given->fini || !given->malloc || !given->free)
     return refuse(refusal, "unsupported", path, " lacks init, fini, malloc or free");
-  *table = *given;
+  subject->table = *given;
+  dlinfo(object, RTLD_DI_TLS_MODID, &subject->tls_module);
   return true;
 }
 
@@ -204,7 +204,7 @@ bool subject_load(struct subject *subject, const struct options *options, uint32
                   struct refusal *refusal) {
   *subject = (struct subject){0};
   if (options->subject == SUBJECT_PLUGIN) {
-    if (!take_plugin(&subject->table, options->subject_path, refusal)) return false;
+    if (!take_plugin(subject, options->subject_path, refusal)) return false;
   } else {
     if (!prove_provider(options, refusal)) return false;
     take_process_malloc(&subject->table);
@@ -233,6 +233,19 @@ static uint64_t function_alignment(void) {
   addresses |= (uintptr_t)original.calloc | (uintptr_t)original.realloc;
   addresses |= (uintptr_t)original.aligned_alloc;
   return addresses & -addresses;
+}
+
+/* The linker's, for who has no header of its own: see the ELF TLS ABI. */
+struct tls_index {
+  unsigned long module;
+  unsigned long offset;
+};
+void *__tls_get_addr(struct tls_index *index);
+
+/* Of an object that was loaded at run time, each thread gets its variables at first use,
+ * from libc's malloc. */
+void subject_thread_prepare(const struct subject *subject) {
+  if (subject->tls_module) __tls_get_addr(&(struct tls_index){subject->tls_module, 0});
 }
 
 void subject_describe(const struct subject *subject, struct json *json) {

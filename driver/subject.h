@@ -22,6 +22,7 @@ struct subject {
   const char *provider; /* the object that malloc lies in, by dladdr */
   const char *emulated[4];
   int emulated_count;
+  size_t tls_module; /* of a plug-in with thread-local variables: the linker's number; else 0 */
   bool locked; /* not thread-safe: every call goes through one lock */
 };
 
@@ -45,6 +46,9 @@ bool subject_load(struct subject *subject, const struct options *options, uint32
                   struct refusal *refusal);
 bool subject_init(struct subject *subject, const struct options *options,
                   struct refusal *refusal);
+/* In each thread, before the allocator is called there: the linker's own work for the
+ * plug-in's thread-local variables is none of the allocator's. */
+void subject_thread_prepare(const struct subject *subject);
 void subject_describe(const struct subject *subject, struct json *json);
 /* What the allocator says of itself, as the object "allocator_stats". */
 void subject_stats(const struct subject *subject, struct json *json);

@@ -37,14 +37,7 @@ static inline void close_gate(void) { here->gate = GATE_CLOSED; }
 #define REPLAY_ENTER(worker, op) (progress_enter(worker, op), open_gate(worker, op))
 #define REPLAY_LEAVE(worker, op) (close_gate(), progress_leave(worker))
 
-#define REPLAY_NAME replay_alone
-#define REPLAY_THREADED 0
-#include "replay.inc"
-
-#define REPLAY_NAME replay_threaded
-#define REPLAY_THREADED 1
-#define REPLAY_WAIT(worker, word, op) handover_wait(word, (op)->epoch)
-#include "replay.inc"
+#include "replay_both.inc"
 
 static const char *join(struct syscall_probe *probe, uint32_t index, uint16_t thread) {
   here = &probe->log->threads[index];
@@ -90,20 +83,41 @@ static void check_sight(struct session *session, const struct syscall_probe *pro
                       " --syscall-backend ptrace cannot be ended from inside");
 }
 
-static void run_alone(struct worker *worker) {
+static void run_thread(struct worker *worker) {
   mark(worker->probe);
-  replay_alone(worker, 0, worker->count);
+  replay(worker, 0, worker->count);
   mark(worker->probe);
 }
 
-static void run_threaded(struct worker *worker) {
-  struct syscall_probe *probe = worker->probe;
-  const char *wrong = join(probe, worker->thread, (uint16_t)worker->thread);
-  if (wrong) die(EXIT_TOOL, "a thread cannot be observed", wrong);
-  mark(probe);
-  replay_threaded(worker, 0, worker->count);
-  mark(probe);
-  check_sight(worker->session, probe);
+static bool is_a_thread_of_its_own(const struct worker *worker) {
+  return worker && worker->session->trace.header->thread_count > 1;
+}
+
+/* What the allocator does outside of the operations is counted too, and apart. */
+static void enter_part(struct session *session, enum session_part part,
+                       const struct worker *worker) {
+  static const enum phase phases[] = {
+      [PART_INIT] = PHASE_INIT,
+      [PART_THREAD_START] = PHASE_THREADS,
+      [PART_THREAD_STOP] = PHASE_THREADS,
+      [PART_FINI] = PHASE_TEARDOWN,
+  };
+  struct syscall_probe *probe = session->hook_state;
+  if (part == PART_THREAD_START && is_a_thread_of_its_own(worker)) {
+    const char *wrong = join(probe, worker->thread, (uint16_t)worker->thread);
+    if (wrong) die(EXIT_TOOL, "a thread cannot be observed", wrong);
+  }
+  here->phase = (uint8_t)phases[part];
+  here->gate = GATE_OPEN;
+}
+
+static void leave_part(struct session *session, enum session_part part,
+                       const struct worker *worker) {
+  struct syscall_probe *probe = session->hook_state;
+  close_gate();
+  here->phase = PHASE_OPERATION;
+  if (part != PART_THREAD_STOP || !is_a_thread_of_its_own(worker)) return;
+  check_sight(session, probe);
   if (probe->backend == BACKEND_DISPATCH) dispatch_leave();
 }
 
@@ -175,6 +189,9 @@ static void report(struct session *session, const struct syscall_probe *probe) {
       json_null(json, "init");
       json_null(json, "teardown");
     }
+    /* Of a preload, what its threads do as they begin and end is out of sight as well. */
+    if (session->subject.table.thread_start || session->subject.table.thread_stop)
+      report_counts(json, log, PHASE_THREADS, "threads");
     report_counts(json, log, PHASE_OPERATION, "operation");
     report_numbers(json, log);
     report_threads(json, log, session->trace.header->thread_count);
@@ -184,11 +201,6 @@ static void report(struct session *session, const struct syscall_probe *probe) {
   }
   json_close(json);
   write_file(session_path(session, "syscalls.bin"), log->events, kept * sizeof *log->events);
-}
-
-static void enter_phase(enum phase phase) {
-  here->phase = (uint8_t)phase;
-  here->gate = GATE_OPEN;
 }
 
 void probe_syscalls(struct session *session) {
@@ -204,25 +216,12 @@ void probe_syscalls(struct session *session) {
     conditions_lack("system calls", wrong);
     probe.backend = BACKEND_NONE;
   }
-
-  struct refusal refusal;
-  progress_to(PROGRESS_INIT);
-  enter_phase(PHASE_INIT);
-  bool ready = subject_init(&session->subject, &session->options, &refusal);
-  close_gate();
-  if (!ready) session_end_early(session, refusal.status, refusal.message);
-
-  progress_to(PROGRESS_TRACE);
-  here->phase = PHASE_OPERATION;
-  probe.pass_ns = team_run(session, threads == 1 ? run_alone : run_threaded, &probe);
-  progress_to(PROGRESS_STATS);
-  subject_stats(&session->subject, &session->json);
-
-  progress_to(PROGRESS_FINI);
-  enter_phase(PHASE_TEARDOWN);
-  session->subject.table.fini();
-  close_gate();
-  progress_to(PROGRESS_RESULT);
+  session->enter = enter_part;
+  session->leave = leave_part;
+  session->hook_state = &probe;
+  session_start(session);
+  probe.pass_ns = team_run(session, run_thread, &probe, 1).busy_ns;
+  session_stop(session);
   check_sight(session, &probe);
   if (probe.backend == BACKEND_DISPATCH) dispatch_leave();
   tracer_stop();

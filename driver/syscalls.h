@@ -28,7 +28,7 @@
 #define GATE_CLOSED 0 /* the kernel's SYSCALL_DISPATCH_FILTER_ALLOW */
 #define GATE_OPEN 1   /* the kernel's SYSCALL_DISPATCH_FILTER_BLOCK */
 
-enum phase { PHASE_INIT, PHASE_OPERATION, PHASE_TEARDOWN, PHASES };
+enum phase { PHASE_INIT, PHASE_THREADS, PHASE_OPERATION, PHASE_TEARDOWN, PHASES };
 
 struct syscall_event {
   uint32_t op; /* within its thread */

@@ -117,6 +117,12 @@ uint64_t run_delay_ns(void) {
   return second ? text_number(second) : 0;
 }
 
+uint64_t process_threads(void) {
+  char text[4096];
+  read_text("/proc/self/status", text, sizeof text);
+  return text_field(text, "\nThreads:");
+}
+
 int pin_to_cpu(int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);

@@ -62,6 +62,9 @@ void futex_wake_all(uint32_t *word);
  * had it: the kernel's run delay. 0 where the kernel does not keep it. */
 uint64_t run_delay_ns(void);
 
+/* How many threads the process has. */
+uint64_t process_threads(void);
+
 /* Runs the calling thread on one CPU. Returns 0 or an errno value. */
 int pin_to_cpu(int cpu);
 

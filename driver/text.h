@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct text {
   char *chars;
@@ -37,6 +38,12 @@ static inline uint64_t text_number(const char *text) {
   while (*text == ' ' || *text == '\t') text++;
   for (; *text >= '0' && *text <= '9'; text++) value = value * 10 + (uint64_t)(*text - '0');
   return value;
+}
+
+/* The number behind `key` in a text of the kernel's, such as "\nThreads:"; 0 without one. */
+static inline uint64_t text_field(const char *text, const char *key) {
+  const char *at = strstr(text, key);
+  return at ? text_number(at + strlen(key)) : 0;
 }
 
 #endif

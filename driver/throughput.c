@@ -7,60 +7,61 @@
  * per replay).
  *
  * What a trace of one thread stood ready while others had its CPU is taken off
- * (run_delay_ns in all), but for the build part alone.
+ * (run_delay_ns in all), in the build part too. What the allocator's own threads and
+ * children worked meanwhile is not, and is told: helper_ns_per_op.
  *
- * Of a trace with threads the time of a pass is that from the common start to the
- * last end. Each thread's own time, from its start to its end and with what it
- * waited for objects of others, is the median over the warm passes.
+ * Of a trace with threads the time of a pass is that of its replays (team.h). Each
+ * thread's own time, from its start to its end and with what it waited for objects of
+ * others, is the median over the warm passes.
  */
 #include "replay.h"
 #include "team.h"
 
-#define REPLAY_NAME replay_alone
-#define REPLAY_THREADED 0
-#include "replay.inc"
+#include "replay_both.inc"
 
-#define REPLAY_NAME replay_threaded
-#define REPLAY_THREADED 1
-#define REPLAY_WAIT(worker, word, op) handover_wait(word, (op)->epoch)
-#include "replay.inc"
-
-struct throughput {
-  uint64_t replays;  /* of the whole trace, by each run */
-  uint64_t build_ns; /* spent in the build part, when `split` */
-  bool split;
-  uint64_t *busy_ns; /* of each thread, in one pass */
+/* Of the build parts of one pass. Those in which others had the CPU are left out, unless
+ * there are no others: then what they had comes off. */
+struct build {
+  uint64_t calm_ns, calm_replays;
+  uint64_t ns, delay_ns, replays;
 };
 
-static void run_alone(struct worker *worker) {
-  struct throughput *run = worker->probe;
-  for (uint64_t r = 0; r < run->replays; r++) replay_alone(worker, 0, worker->count);
-}
+struct throughput {
+  uint64_t replays; /* of the whole trace, by each run */
+  struct build build;
+  uint64_t delay_ns;
+};
 
+static void run_thread(struct worker *worker) { replay(worker, 0, worker->count); }
+
+/* The delay is read outside of both readings of the clock, so that what is timed has no
+ * reading in it; a replay that was put aside right between them only looks less calm. */
 static void run_split(struct worker *worker) {
-  struct throughput *run = worker->probe;
+  struct build *build = &((struct throughput *)worker->probe)->build;
   uint64_t build_ops = worker->session->trace.header->build_ops;
-  for (uint64_t r = 0; r < run->replays; r++) {
-    uint64_t start_ns = now_ns();
-    replay_alone(worker, 0, build_ops);
-    run->build_ns += now_ns() - start_ns;
-    replay_alone(worker, build_ops, worker->count);
-  }
+  uint64_t delay_ns = run_delay_ns();
+  uint64_t start_ns = now_ns();
+  replay(worker, 0, build_ops);
+  uint64_t ns = now_ns() - start_ns;
+  delay_ns = run_delay_ns() - delay_ns;
+  replay(worker, build_ops, worker->count);
+  build->ns += ns;
+  build->delay_ns += delay_ns < ns ? delay_ns : 0;
+  build->replays++;
+  if (delay_ns > 0) return;
+  build->calm_ns += ns;
+  build->calm_replays++;
 }
 
-static void run_threaded(struct worker *worker) { replay_threaded(worker, 0, worker->count); }
+static double build_ns(const struct build *build) {
+  if (build->calm_replays > 0) return (double)build->calm_ns / (double)build->calm_replays;
+  return (double)(build->ns - build->delay_ns) / (double)build->replays;
+}
 
-static uint64_t time_replays(struct session *session, struct throughput *run) {
-  if (session->trace.header->thread_count == 1)
-    return team_run(session, run->split ? run_split : run_alone, run);
-  uint64_t total_ns = 0; /* the threads live as long as one replay */
-  uint32_t threads = session->trace.header->thread_count;
-  memset(run->busy_ns, 0, threads * sizeof *run->busy_ns);
-  for (uint64_t r = 0; r < run->replays; r++) {
-    total_ns += team_run(session, run_threaded, run);
-    for (uint32_t t = 0; t < threads; t++) run->busy_ns[t] += team_busy_ns(t);
-  }
-  return total_ns;
+static struct team_time time_replays(struct session *session, struct throughput *run) {
+  struct team_time time = team_run(session, run_thread, run, run->replays);
+  run->delay_ns += time.delay_ns;
+  return time;
 }
 
 /* One pass of a trace that takes longer than this averages over enough. */
@@ -80,23 +81,39 @@ static double median(double *values, uint32_t count) {
   return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
+/* By pass, and of each thread by pass. */
+struct passes {
+  double *ns, *helper_ns, *thread_ns;
+};
+
+static void time_passes(struct session *session, struct throughput *run,
+                        const struct passes *passes) {
+  uint32_t count = session->options.passes;
+  for (uint32_t pass = 0; pass < count; pass++) {
+    struct team_time time = time_replays(session, run);
+    passes->ns[pass] = per_op(session, run, time.busy_ns);
+    passes->helper_ns[pass] = per_op(session, run, time.helper_ns);
+    for (uint32_t t = 0; t < session->trace.header->thread_count; t++)
+      passes->thread_ns[t * count + pass] = (double)team_busy_ns(t) / (double)run->replays;
+  }
+}
+
 static void report_passes(struct session *session, struct throughput *run) {
   const struct trace *trace = &session->trace;
-  uint32_t passes = session->options.passes;
-  uint32_t threads = trace->header->thread_count > 1 ? trace->header->thread_count : 0;
-  double *thread_ns = take_pages((size_t)threads * passes * sizeof *thread_ns);
+  uint32_t count = session->options.passes, threads = trace->header->thread_count;
+  double *all = take_pages((size_t)(threads + 2) * count * sizeof *all);
+  struct passes passes = {.ns = all, .helper_ns = all + count, .thread_ns = all + 2 * count};
+  time_passes(session, run, &passes);
   json_open_array(&session->json, "warm_ns_per_op");
-  for (uint32_t pass = 0; pass < passes; pass++) {
-    json_double(&session->json, NULL, per_op(session, run, time_replays(session, run)));
-    for (uint32_t t = 0; t < threads; t++)
-      thread_ns[t * passes + pass] = (double)run->busy_ns[t] / (double)run->replays;
-  }
+  for (uint32_t pass = 0; pass < count; pass++)
+    json_double(&session->json, NULL, passes.ns[pass]);
   json_close_array(&session->json);
+  json_double(&session->json, "helper_ns_per_op", median(passes.helper_ns, count));
   json_open_array(&session->json, "thread_ns_per_op");
-  for (uint32_t t = 0; t < threads; t++) {
+  for (uint32_t t = 0; threads > 1 && t < threads; t++) {
     uint64_t ops = trace->threads[t].op_count;
     json_double(&session->json, NULL,
-                ops ? median(thread_ns + t * passes, passes) / (double)ops : 0);
+                ops ? median(passes.thread_ns + t * count, count) / (double)ops : 0);
   }
   json_close_array(&session->json);
 }
@@ -104,13 +121,11 @@ static void report_passes(struct session *session, struct throughput *run) {
 static void report_build_passes(struct session *session, struct throughput *run) {
   const struct trace_header *header = session->trace.header;
   json_open_array(&session->json, "warm_build_ns_per_op");
-  run->split = true;
   for (uint32_t pass = 0; pass < session->options.passes; pass++) {
     if (header->build_ops == 0 || header->thread_count != 1) break;
-    run->build_ns = 0;
-    time_replays(session, run);
-    double ops = (double)run->replays * (double)header->build_ops;
-    json_double(&session->json, NULL, (double)run->build_ns / ops);
+    run->build = (struct build){0};
+    run->delay_ns += team_run(session, run_split, run, run->replays).delay_ns;
+    json_double(&session->json, NULL, build_ns(&run->build) / (double)header->build_ops);
   }
   json_close_array(&session->json);
 }
@@ -118,18 +133,17 @@ static void report_build_passes(struct session *session, struct throughput *run)
 void probe_throughput(struct session *session) {
   struct throughput run = {.replays = 1};
   struct json *json = &session->json;
-  run.busy_ns = take_pages(session->trace.header->thread_count * sizeof *run.busy_ns);
   session_start(session);
   json_open(json, "throughput");
-  uint64_t replay_ns = time_replays(session, &run);
+  uint64_t replay_ns = time_replays(session, &run).busy_ns;
   json_double(json, "cold_ns_per_op", per_op(session, &run, replay_ns));
-  if (replay_ns < LONG_REPLAY_NS) replay_ns = time_replays(session, &run);
+  if (replay_ns < LONG_REPLAY_NS) replay_ns = time_replays(session, &run).busy_ns;
   else session->options.passes = 1;
   run.replays = session->options.pass_ns / (replay_ns ? replay_ns : 1) + 1;
   json_integer(json, "replays_per_pass", run.replays);
   report_passes(session, &run);
   report_build_passes(session, &run);
-  json_integer(json, "run_delay_ns", team_delay_ns());
+  json_integer(json, "run_delay_ns", run.delay_ns);
   json_close(json);
   session_stop(session);
 }

@@ -239,7 +239,7 @@ void probe_verify(struct session *session) {
   }
   pthread_mutex_init(&probe.lock, NULL);
   session_start(session);
-  team_run(session, run_thread, &probe);
+  team_run(session, run_thread, &probe, 1);
   json_open(&session->json, "verify");
   json_integer(&session->json, "operations", probe.done);
   json_integer(&session->json, "own_checks", probe.checks);

@@ -49,6 +49,8 @@ class Probe(StrEnum):
     LATENCY = "latency"
     SYSCALLS = "syscalls"
     MEMORY = "memory"
+    FOOTPRINT = "footprint"
+    FAULTS = "faults"
     VERIFY = "verify"
 
 

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from allocphase.frames import Run
-from allocphase.result import SCHEMA
 
 __all__ = ["cells_document"]
 
+SCHEMA = 1
 _CELL_KEYS = ("allocator", "scenario", "status", "message", "metrics", "warnings")
 
 

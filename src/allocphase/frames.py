@@ -128,7 +128,7 @@ class Run:
         """
         found = {
             probe: first
-            for probe in ("latency", "syscalls", "memory")
+            for probe in ("latency", "syscalls", "faults")
             if (first := self.first(allocator, scenario, probe)) is not None
         }
         frame = operations_frame(self.trace_operations(scenario), found)
@@ -190,6 +190,7 @@ class Run:
         latencies = self.latencies(allocator, scenario)
         metrics = cell_metrics(records, self.files.samples, kinds, latencies=latencies)
         metrics["floor_ns"] = self._floor_ns(scenario)
+        metrics |= self._startup(allocator, scenario)
         bad = next((r for r in records if r.status != "ok"), None)
         return {
             "allocator": allocator,
@@ -199,6 +200,22 @@ class Run:
             "metrics": metrics,
             "warnings": cell_warnings(records, metrics),
         }
+
+    def _startup(self, allocator: str, scenario: str) -> dict[str, int]:
+        """What an allocator has before the first operation, beyond what libc has there."""
+        mine = self._base_rss(allocator, scenario)
+        libc = self._base_rss("libc", scenario)
+        if mine is None or libc is None:
+            return {}
+        return {"startup_rss_bytes": max(mine - libc, 0)}
+
+    def _base_rss(self, allocator: str, scenario: str) -> int | None:
+        bases = [
+            record.result["memory"]["base_rss_bytes"]
+            for record in self.records_of(allocator, scenario)
+            if record.probe == "memory" and record.status == "ok"
+        ]
+        return int(np.median(bases)) if bases else None
 
     def _floor_ns(self, scenario: str) -> float | None:
         if self.floor is None:

@@ -75,7 +75,7 @@ def cell_metrics(
         latencies = pool(good.get("latency", []), samples, kinds)
     cell = _Cell(good, latencies)
     metrics: Metrics = {}
-    for part in (_throughput, _latency, _syscalls, _memory, _verify, _stats):
+    for part in (_throughput, _latency, _syscalls, _memory, _faults, _passes, _verify, _stats):
         metrics.update(part(cell))
     return metrics
 
@@ -99,6 +99,8 @@ def _throughput(cell: _Cell) -> Metrics:
         "ops_per_second": 1e9 / interval.estimate if interval.estimate else None,
         "cold_time_per_op_ns": float(np.median(cold)),
     }
+    helpers = [record.result["throughput"].get("helper_ns_per_op", 0.0) for record in records]
+    metrics["helper_ns_per_op"] = float(np.median(helpers))
     build = [process_time_ns(record, "warm_build_ns_per_op") for record in records]
     if not np.isnan(build).any():
         metrics["build_time_per_op_ns"] = float(np.median(build))
@@ -141,8 +143,14 @@ def _syscalls(cell: _Cell) -> Metrics:
         "syscalls_per_op": total / result["operations"],
         "syscall_backend": counts["backend"],
     }
+    if "threads" in counts:
+        metrics["syscalls"]["threads"] = counts["threads"]
     by_thread = counts.get("thread_calls", ())
     return metrics | ({"thread_syscalls": list(by_thread)} if len(by_thread) > 1 else {})
+
+
+# Of a trace with threads these differ from process to process, and have an interval.
+_VARYING = ("peak_rss_bytes", "peak_mapped_bytes", "rss_after_free_bytes", "page_faults")
 
 
 def _memory(cell: _Cell) -> Metrics:
@@ -150,18 +158,55 @@ def _memory(cell: _Cell) -> Metrics:
     if not records:
         return {}
     memory = [record.result["memory"] for record in records]
-    metrics: Metrics = {name: int(np.median([m[name] for m in memory])) for name in PEAK_BYTES}
+    metrics: Metrics = {
+        name: int(np.median([m[name] for m in memory])) for name in (*PEAK_BYTES, "page_faults")
+    }
     for name in LEFT_BYTES:
         left = [m[name] for m in memory if m.get(name) is not None]
         metrics |= {name: int(np.median(left)) if left else None}
-    faults = {
-        key: int(np.median([m[f"{key}_faults"] for m in memory])) for key in ("call", "touch")
-    }
-    live = metrics["peak_live_bytes"]
-    metrics["page_faults"] = sum(faults.values())
-    metrics["page_faults_in_calls"] = faults["call"]
-    metrics["fragmentation"] = metrics["peak_rss_bytes"] / live - 1 if live else None
+    if len(memory) > 1:
+        for name in _VARYING:
+            interval = median_interval([float(m[name]) for m in memory], confidence=CONFIDENCE)
+            bounds = [int(interval.lower), int(interval.upper)] if interval.bounded else None
+            metrics[f"{name}_interval"] = bounds
+    metrics["fragmentation"] = _fragmentation(memory)
     return metrics
+
+
+def _fragmentation(memory: Sequence[Mapping[str, Any]]) -> float | None:
+    """Over the live peak that each process had itself: with threads it is not the trace's.
+
+    None where less was resident than live: not all of it was touched.
+    """
+    live = [(m["peak_rss_bytes"], m["run_peak_live_bytes"]) for m in memory]
+    if not all(bytes_ for _, bytes_ in live):
+        return None
+    found = float(np.median([rss / bytes_ - 1 for rss, bytes_ in live]))
+    return found if found >= 0 else None
+
+
+def _faults(cell: _Cell) -> Metrics:
+    records = cell.of("faults")
+    calls = [record.result["faults"]["call_faults"] for record in records]
+    return {"page_faults_in_calls": int(np.median(calls))} if calls else {}
+
+
+def _passes(cell: _Cell) -> Metrics:
+    """How long a cold pass took under each probe: by how much that disturbs the allocator."""
+    found: dict[str, float] = {}
+    for probe in ("throughput", "syscalls", "memory", "footprint", "faults"):
+        times = [pass_ns(record) for record in cell.of(probe)]
+        if times and not np.isnan(times).any():
+            found[probe] = float(np.median(times))
+    return {"pass_ns": found} if found else {}
+
+
+def pass_ns(record: ProcessRecord) -> float:
+    """What a process's cold pass took; NaN where it does not say."""
+    if record.probe == "throughput":
+        cold = record.result["throughput"]["cold_ns_per_op"]
+        return float(cold) * float(record.result.get("operations", math.nan))
+    return float(record.result.get(record.probe, {}).get("pass_ns", math.nan))
 
 
 def _verify(cell: _Cell) -> Metrics:
@@ -170,7 +215,7 @@ def _verify(cell: _Cell) -> Metrics:
 
 def _stats(cell: _Cell) -> Metrics:
     """What the allocator says of itself, after one pass: the counting probes' processes."""
-    for probe in ("syscalls", "memory", "verify", "latency", "throughput"):
+    for probe in ("syscalls", "memory", "faults", "verify", "latency", "throughput"):
         for record in cell.of(probe):
             stats = record.result.get("allocator_stats")
             if stats:

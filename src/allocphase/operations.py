@@ -41,7 +41,7 @@ def operations_frame(ops: Arrays, found: Mapping[str, Found]) -> pd.DataFrame:
     frame = _slowest(ops, found.get("latency")) if long else _every(ops)
     _add_latency(frame, found.get("latency"))
     _add_syscalls(frame, ops, found.get("syscalls"))
-    _add_touch_faults(frame, ops, found.get("memory"))
+    _add_touch_faults(frame, ops, found.get("faults"))
     bits = sum((frame[name] > 0) * bit for name, bit in _EVENT_COLUMNS.items())
     frame["cause"] = _categorical(causes_of(bits), CAUSES, frame.index)
     return frame

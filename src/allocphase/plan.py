@@ -1,8 +1,10 @@
 """The plan of a run: which processes, in which order. Pure: nothing is started here.
 
 Timed probes (throughput, latency) run once in every round, one process at a time, in an order
-that is drawn anew for each round, so that drift and neighbours fall on all cells alike. What the
-other probes count does not depend on time: they run once, first, and may share the machine.
+that is drawn anew for each round, so that drift and neighbours fall on all cells alike. So does
+the memory probe of a trace with threads: what is resident depends on how far they are apart, and
+that on the CPUs that they have. The other probes run once, first, each on a CPU of its own:
+allocators give memory back by the clock, so a process that counts may not wait for another.
 """
 
 from __future__ import annotations
@@ -15,11 +17,21 @@ from pathlib import Path
 from allocphase.allocator import Allocator
 from allocphase.driver import Job, Probe, padding
 
-__all__ = ["FLOOR", "TIMED", "Plan", "Workload", "process_count", "round_jobs", "untimed_jobs"]
+__all__ = [
+    "FLOOR",
+    "TIMED",
+    "Plan",
+    "Workload",
+    "needs_the_machine",
+    "process_count",
+    "round_jobs",
+    "untimed_jobs",
+]
 
 TIMED = (Probe.THROUGHPUT, Probe.LATENCY)
-# Joined operation by operation: in each of them objects lie at the same addresses (ASLR is off).
-JOINED = (Probe.LATENCY, Probe.SYSCALLS, Probe.MEMORY)
+# Joined operation by operation, or counted: in each of them objects lie at the same addresses
+# (ASLR is off).
+JOINED = (Probe.LATENCY, Probe.SYSCALLS, Probe.MEMORY, Probe.FOOTPRINT, Probe.FAULTS)
 # The null allocator: what the replay and the clock cost by themselves.
 FLOOR = "null"
 
@@ -71,6 +83,11 @@ def round_jobs(plan: Plan, round_index: int) -> list[Job]:
     return _jobs(plan, cells, rng, first_id=first_id, round_index=round_index)
 
 
+def needs_the_machine(probe: Probe, threads: int) -> bool:
+    """Whether such a process runs alone, once in every round; `threads`: of its trace."""
+    return probe in TIMED or (probe is Probe.MEMORY and threads > 1)
+
+
 def process_count(plan: Plan) -> int:
     """How many processes the plan has in all."""
     return len(_cells(plan, timed=False)) + plan.rounds * len(_cells(plan, timed=True))
@@ -89,7 +106,8 @@ def _cells(plan: Plan, *, timed: bool) -> list[_Cell]:
         for allocator in plan.allocators
         for workload in plan.workloads
         for probe in plan.probes
-        if (probe in TIMED) == timed and _takes_part(plan, (allocator, workload, probe))
+        if needs_the_machine(probe, workload.threads) == timed
+        and _takes_part(plan, (allocator, workload, probe))
     ]
 
 

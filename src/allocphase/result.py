@@ -47,7 +47,7 @@ __all__ = [
     "resume_command",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 # driver/histogram.h: histogram_kind
 FREE_REMOTE = len(Kind)
 SLOW_REPLAY_NS = 2e9

@@ -23,7 +23,13 @@ from allocphase.durable import named_errors, require_room
 from allocphase.errors import AllocphaseError
 from allocphase.interruption import InterruptionError
 from allocphase.machine_lock import MachineLock
-from allocphase.plan import TIMED, process_count, round_jobs, untimed_jobs
+from allocphase.plan import (
+    TIMED,
+    needs_the_machine,
+    process_count,
+    round_jobs,
+    untimed_jobs,
+)
 from allocphase.progress_line import Progress
 from allocphase.result import Event, ProcessRecord, RunWriter, is_slow, resume_command
 from allocphase.traces import remove_traces
@@ -139,7 +145,7 @@ class Session:
                 raise
 
     def _measure(self, job: Job) -> ProcessRecord:
-        if job.probe in TIMED:
+        if needs_the_machine(job.probe, len(job.cpus)):
             self._have_the_machine()
         return self._keep(job, self._run(job))
 

@@ -32,7 +32,7 @@ __all__ = [
 
 # driver/syscalls.h: struct syscall_event
 SYSCALL_EVENT = np.dtype([("op", "<u4"), ("thread", "<u2"), ("number", "<u2")])
-# driver/memory.c: struct checkpoint, struct fault_event
+# driver/footprint.c: struct checkpoint; driver/faults.c: struct fault_event
 CHECKPOINT = np.dtype([(n, "<u8") for n in ("op", "live_bytes", "mapped_bytes", "rss_bytes")])
 FAULT_EVENT = np.dtype([(n, "<u4") for n in ("op", "thread", "call_faults", "touch_faults")])
 # driver/latency.c: struct outlier, struct slow_call

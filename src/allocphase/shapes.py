@@ -88,11 +88,16 @@ _CLOCK = table({"hz": POSITIVE, "overhead_ns": NUMBER, "step_ns": NUMBER})
 _BY_PASS = dict.fromkeys(
     ("warm_ns_per_op", "warm_build_ns_per_op", "thread_ns_per_op"), listing(NUMBER)
 )
-# The memory probe's figures: those of every process, and those that one may lack: there is no
-# teardown, or an older driver did not look.
-PEAK_BYTES = ("peak_live_bytes", "peak_mapped_bytes", "peak_rss_bytes", "rss_after_free_bytes")
-LEFT_BYTES = (
+# The memory probe's figures: those of every process, and those of a plug-in, which has a teardown.
+PEAK_BYTES = (
+    "peak_live_bytes",
+    "peak_mapped_bytes",
+    "peak_rss_bytes",
+    "rss_after_free_bytes",
+    "lazily_freed_bytes",
     "mapped_after_free_bytes",
+)
+LEFT_BYTES = (
     "mapped_after_teardown_bytes",
     "rss_after_teardown_bytes",
 )
@@ -108,11 +113,14 @@ _COMMON: dict[str, Shape] = {
     "tracer_pid": COUNT,
     "allocator_stats": entries(nullable(NUMBER)),
     "syscalls": table(optional={"events_dropped": COUNT, "thread_calls": listing(COUNT)}),
-    "memory": table(
-        optional={"fault_events_dropped": COUNT, **dict.fromkeys(LEFT_BYTES, nullable(COUNT))}
-    ),
+    "helper_threads": COUNT,
+    "memory": table(optional=dict.fromkeys(LEFT_BYTES, nullable(COUNT))),
+    "footprint": table(optional={"pass_ns": COUNT}),
+    "faults": table(optional={"events_dropped": COUNT, "pass_ns": COUNT}),
     "latency": table(optional={"slow_calls_dropped": COUNT}),
-    "throughput": table(optional={"cold_ns_per_op": NUMBER, **_BY_PASS}),
+    "throughput": table(
+        optional={"cold_ns_per_op": NUMBER, "helper_ns_per_op": NUMBER, **_BY_PASS}
+    ),
     "tampered": listing(TEXT),
 }
 _TIMES = table({"cold_ns_per_op": NUMBER, "warm_ns_per_op": listing(NUMBER)})
@@ -121,11 +129,18 @@ _CALLS = table(
         "init": nullable(_COUNTS),
         "operation": nullable(_COUNTS),
         "teardown": nullable(_COUNTS),
+        "threads": _COUNTS,
+        "let_through": COUNT,
         "backend": TEXT,
         "numbers": entries(TEXT),
     }
 )
-_MEMORY = table(dict.fromkeys((*PEAK_BYTES, "call_faults", "touch_faults"), COUNT))
+_MEMORY = table(
+    dict.fromkeys(
+        (*PEAK_BYTES, "run_peak_live_bytes", "base_rss_bytes", "page_faults", "pass_ns"), COUNT
+    )
+)
+_FAULTS = table(dict.fromkeys(("call_faults", "touch_faults", "pass_ns"), COUNT))
 
 # What a process that ended well must say of its own probe, and what that rests on.
 _MEASURED: dict[str, dict[str, Shape]] = {
@@ -133,6 +148,8 @@ _MEASURED: dict[str, dict[str, Shape]] = {
     "latency": {"clock": _CLOCK},
     "syscalls": {"syscalls": _CALLS},
     "memory": {"memory": _MEMORY},
+    "footprint": {"footprint": table({"pass_ns": COUNT})},
+    "faults": {"faults": _FAULTS},
     "verify": {},
 }
 

@@ -14,6 +14,12 @@ __all__ = ["cell_warnings", "disturbances"]
 SWITCHES_PER_PROCESS = 100
 # Three ticks of the kernel's clock: less cannot be told from its rounding.
 LEAST_S = 0.03
+# Beyond that the memory probe's pass is no longer a timed one.
+SLOW_MEMORY_PASS = 2.0
+# mimalloc's; the others give memory back after longer.
+SHORTEST_TIMER_NS = 10e6
+# Of the time per operation: below, it is what starting and ending a thread costs.
+HELPER_SHARE = 0.01
 # Rates of an idle machine differ by less, from one process to the next.
 CLOCK_SPREAD = 0.05
 # Key of a Disturbance, from where on it is told, whether that is a share of the time, the words.
@@ -39,6 +45,9 @@ def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) 
         *_interrupted(good),
         *disturbances(good),
         *_floor(metrics),
+        *_slowed(metrics),
+        *_helped(good, metrics),
+        *_let_through(good),
         *_lost(good),
     ]
 
@@ -146,6 +155,45 @@ def _floor(metrics: Mapping[str, Any]) -> list[str]:
     return [f"p50 of {', '.join(at_floor)} is near the clock's own {clock:.0f} ns: a floor"]
 
 
+def _slowed(metrics: Mapping[str, Any]) -> list[str]:
+    """Totals of a pass that was not as fast as the timed ones may be another allocator's."""
+    passes = metrics.get("pass_ns", {})
+    timed, memory = passes.get("throughput"), passes.get("memory")
+    if not timed or not memory or memory <= SLOW_MEMORY_PASS * timed:
+        return []
+    if memory - timed < SHORTEST_TIMER_NS:
+        return []
+    return [
+        f"memory: its pass took {memory / timed:.1f} times as long as the timed one: what is given"
+        " back by the clock was given back earlier"
+    ]
+
+
+def _helped(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) -> list[str]:
+    """Who else works for the allocator, and where that is not in the figures."""
+    lines = []
+    helpers = max((r.result.get("helper_threads", 0) for r in records), default=0)
+    if helpers:
+        lines.append(f"runs {helpers} threads of its own: their system calls are not counted")
+    time, helper = metrics.get("time_per_op_ns"), metrics.get("helper_ns_per_op")
+    if time and helper and helper > HELPER_SHARE * time:
+        lines.append(
+            f"its own threads and children used {helper:.3g} ns of CPU an operation beside the"
+            f" trace's {time:.3g} ns"
+        )
+    return lines
+
+
+def _let_through(records: Sequence[ProcessRecord]) -> list[str]:
+    calls = max((r.result.get("syscalls", {}).get("let_through", 0) for r in records), default=0)
+    if not calls:
+        return []
+    return [
+        f"started {calls} threads or processes: system calls after that, up to the end of the same"
+        " operation, are not counted (--syscall-backend ptrace sees them)"
+    ]
+
+
 def _tampered(records: Sequence[ProcessRecord]) -> list[str]:
     changes = sorted({change for r in records for change in r.result.get("tampered", [])})
     if not changes:
@@ -156,7 +204,7 @@ def _tampered(records: Sequence[ProcessRecord]) -> list[str]:
 def _lost(records: Sequence[ProcessRecord]) -> list[str]:
     dropped = sum(
         r.result.get("syscalls", {}).get("events_dropped", 0)
-        + r.result.get("memory", {}).get("fault_events_dropped", 0)
+        + r.result.get("faults", {}).get("events_dropped", 0)
         + r.result.get("latency", {}).get("slow_calls_dropped", 0)
         for r in records
     )

@@ -21,7 +21,7 @@ CPUS = tuple(sorted(os.sched_getaffinity(0), reverse=True))
 
 
 def _null_frees(chosen: Scenario, path: Path) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
-    """The latency of each free of the null allocator in ns, and what the driver says of its clock."""
+    """The latency of each of null's frees in ns, and what the driver says of its clock."""
     trace.write(scenario.generate(chosen), path)
     job = Job(
         id=0,

@@ -29,6 +29,7 @@ from allocphase.samples import (
 )
 
 ROUNDS = 5
+PROBES = ("throughput", "latency", "syscalls", "memory", "footprint", "faults")
 HZ = 1e9
 MARKUP = "<i>markup</i> & |pipe|"
 # ns per op of each allocator; the floor and one that crashes among them.
@@ -123,7 +124,7 @@ def _manifest(
         "memory_bytes": 2**33,
         "tuning": {},
     }
-    plan = {"probes": ["throughput", "latency", "syscalls", "memory"], "rounds": ROUNDS, "seed": 7}
+    plan = {"probes": list(PROBES), "rounds": ROUNDS, "seed": 7}
     return {
         "label": label,
         "started": "2026-01-02T03:04:05+00:00",
@@ -189,11 +190,11 @@ def _processes(
 ) -> Iterator[tuple[ProcessRecord, Arrays]]:
     for round_index in range(ROUNDS):
         for place, allocator in enumerate((FLOOR, *times_ns)):
-            for order, probe in enumerate(("throughput", "latency", "syscalls", "memory")):
-                counted = probe in ("syscalls", "memory")
+            for order, probe in enumerate(PROBES):
+                counted = probe not in ("throughput", "latency")
                 if counted and (round_index or allocator == FLOOR):
                     continue
-                number = ((scenario * ROUNDS + round_index) * 16 + place) * 4 + order
+                number = ((scenario * ROUNDS + round_index) * 16 + place) * len(PROBES) + order
                 time_ns = _time_ns(allocator, name, times_ns)
                 result, arrays = _probe(
                     probe, allocator, round_index, count, time_ns, threads=_threads(name)
@@ -253,7 +254,16 @@ def _probe(
         return result, _latency(allocator, round_index, count, time_ns, threads=threads)
     if probe == "syscalls":
         return _syscalls(result, allocator, count, threads=threads)
-    return _memory(result, allocator, count)
+    if probe == "memory":
+        return {**result, "memory": _memory(allocator, count)}, {}
+    if probe == "footprint":
+        return {**result, "footprint": {"pass_ns": 9000}}, {
+            "checkpoints": _points(allocator, count)
+        }
+    faults = np.zeros(3, dtype=FAULT_EVENT)
+    faults["op"], faults["call_faults"] = [3, 50, 110], 1
+    part = {"call_faults": 3, "touch_faults": 9, "events_dropped": 0, "pass_ns": 9000}
+    return {**result, "faults": part}, {"faults": faults}
 
 
 def _latency(
@@ -329,27 +339,34 @@ def _syscalls(
     return result, {"syscalls": events}
 
 
-def _memory(result: dict[str, Any], allocator: str, count: int) -> tuple[dict[str, Any], Arrays]:
-    factor = 20 if allocator == "phase2" else 2
+def _factor(allocator: str) -> int:
+    """Resident over live bytes."""
+    return 20 if allocator == "phase2" else 2
+
+
+def _points(allocator: str, count: int) -> npt.NDArray[np.void]:
     points = np.zeros(41, dtype=CHECKPOINT)
     points["op"] = np.linspace(0, count, 41).astype(int)
     points["live_bytes"] = 100 * np.minimum(points["op"], count - points["op"]) * 2
-    points["rss_bytes"] = points["live_bytes"] * factor
+    points["rss_bytes"] = points["live_bytes"] * _factor(allocator)
     points["mapped_bytes"] = points["rss_bytes"] + 4096
-    faults = np.zeros(3, dtype=FAULT_EVENT)
-    faults["op"], faults["call_faults"] = [3, 50, 110], 1
-    peak = int(points["live_bytes"].max())
-    result["memory"] = {
+    return points
+
+
+def _memory(allocator: str, count: int) -> dict[str, Any]:
+    peak, factor = int(_points(allocator, count)["live_bytes"].max()), _factor(allocator)
+    return {
         "rss_source": "smaps_rollup",
+        "pass_ns": 9000,
+        "base_rss_bytes": 4096,
         "peak_live_bytes": peak,
+        "run_peak_live_bytes": peak,
         "peak_mapped_bytes": peak * factor,
         "peak_rss_bytes": peak * factor,
         "rss_after_free_bytes": peak // 4,
         "mapped_after_free_bytes": peak,
         "rss_after_teardown_bytes": 0 if allocator.startswith("phase") else None,
         "mapped_after_teardown_bytes": 4096 if allocator.startswith("phase") else None,
-        "call_faults": 3,
-        "touch_faults": 9,
-        "fault_events_dropped": 0,
+        "lazily_freed_bytes": 0,
+        "page_faults": 12,
     }
-    return result, {"checkpoints": points, "faults": faults}

@@ -13,8 +13,7 @@ import pytest
 from allocphase import objects
 from allocphase.allocator import Allocator, resolve
 from allocphase.driver import Outcome, Probe
-from allocphase.plan import TIMED
-from tests.support.driving import Driver
+from tests.support.driving import FULL_SPEED, Driver
 from tests.support.plugins import Plugins, plugin
 from tests.support.processes import alive
 from tests.support.traces import batch, write_trace
@@ -154,7 +153,7 @@ THIRD = {
 
 def place_of_third(kind: str, probe: Probe) -> str:
     """What a message says of it: a timed loop keeps no account of its operations."""
-    return "in the middle of the trace" if probe in TIMED else THIRD[kind]
+    return "in the middle of the trace" if probe in FULL_SPEED else THIRD[kind]
 
 
 @pytest.mark.parametrize("probe", list(Probe))

@@ -7,10 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 
+from allocphase import scenario, trace
+from allocphase.allocator import Allocator
 from allocphase.driver import Probe
 from allocphase.metrics import process_time_ns
 from allocphase.result import ProcessRecord
@@ -188,3 +193,81 @@ def test_the_only_thread_of_a_trace_has_no_time_beside_that_of_the_pass(
     path = write_trace(tmp_path / "t", batch(10))
     outcome = driver.measure(Probe.THROUGHPUT, path, plugin(plugins("spin")), pass_ns=1, passes=2)
     assert outcome.result["throughput"]["thread_ns_per_op"] == []
+
+
+# ---- Whose time is it ---------------------------------------------------------------------
+
+
+def test_what_a_thread_of_the_allocator_s_own_works_is_its_time_and_told(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """The kernel says of the caller that it stood ready: not who had the CPU meanwhile."""
+    path = write_trace(tmp_path / "t", batch(1000))
+    subject = plugin(plugins("offload"), ns="2000")
+    outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=20_000_000, passes=3)
+    throughput = outcome.result["throughput"]
+    assert min(throughput["warm_ns_per_op"]) >= 0.99 * 1000  # half of the operations are mallocs
+    assert throughput["helper_ns_per_op"] >= 0.9 * 1000
+    assert outcome.result["helper_threads"] == 1
+
+
+def test_what_others_take_of_the_cpu_is_no_time_of_the_build_part(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Side by side with an idle CPU; with the neighbour in, it would be twice as long."""
+    ops = batch(100)
+    path = write_trace(tmp_path / "t", ops, build_ops=100)
+    subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="20000")
+    cpu = min(os.sched_getaffinity(0))
+
+    def build_ns() -> float:
+        outcome = driver.measure(
+            Probe.THROUGHPUT, path, subject, cpus=[cpu], pass_ns=40_000_000, passes=5
+        )
+        return float(np.median(outcome.result["throughput"]["warm_build_ns_per_op"]))
+
+    quiet = build_ns()
+    with busy_on(cpu):
+        busy = build_ns()
+    assert min(quiet, busy) >= 0.99 * 20_000
+    assert busy < 1.5 * quiet
+
+
+FLUSH_NS = 20_000_000
+
+
+@pytest.mark.parametrize("kind", ["plugin", "preload"])
+def test_the_end_of_a_thread_is_in_the_time_where_the_trace_has_it_for_every_kind(
+    driver: Driver, plugins: Plugins, tmp_path: Path, kind: Literal["plugin", "preload"]
+) -> None:
+    """Three generations in two lanes, whose ends follow each other."""
+    path = tmp_path / "t"
+    spec = "larson?slots=40&replacements=300&generations=3"
+    trace.write(scenario.generate(scenario.resolve(spec)[0]), path)
+    outcome = driver.measure(
+        Probe.THROUGHPUT, path, flusher(plugins, kind), pass_ns=1, passes=3, cpus=CPUS
+    )
+    replay_ns = np.median(outcome.result["throughput"]["warm_ns_per_op"])
+    assert replay_ns * outcome.result["operations"] >= 3 * FLUSH_NS
+
+
+@pytest.mark.parametrize("kind", ["plugin", "preload"])
+def test_the_end_of_a_thread_is_not_in_the_time_where_it_lives_on_for_any_kind(
+    driver: Driver, plugins: Plugins, tmp_path: Path, kind: Literal["plugin", "preload"]
+) -> None:
+    ops = batch(1000)
+    path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
+    outcome = driver.measure(
+        Probe.THROUGHPUT, path, flusher(plugins, kind), pass_ns=1, passes=5, cpus=CPUS
+    )
+    replay_ns = np.median(outcome.result["throughput"]["warm_ns_per_op"])
+    assert replay_ns * outcome.result["operations"] < FLUSH_NS / 2
+
+
+CPUS = tuple(sorted(os.sched_getaffinity(0)))
+
+
+def flusher(plugins: Plugins, kind: Literal["plugin", "preload"]) -> Allocator:
+    """20 ms of work at the end of each thread."""
+    path = plugins("flusher", *(["PRELOAD"] if kind == "preload" else []))
+    return replace(plugin(path), kind=kind)

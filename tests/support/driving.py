@@ -14,9 +14,11 @@ from allocphase import data
 from allocphase.allocator import Allocator
 from allocphase.driver import DriverExecutor, Job, Outcome, Probe
 
-__all__ = ["Driver", "calls_by_op"]
+__all__ = ["FULL_SPEED", "Driver", "calls_by_op"]
 
 TIMEOUT_S = 60.0
+# Replays as fast as they can be: the driver does not note which operation it is at.
+FULL_SPEED = (Probe.THROUGHPUT, Probe.LATENCY, Probe.MEMORY)
 
 
 @dataclass(frozen=True, slots=True)

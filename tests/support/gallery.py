@@ -10,7 +10,7 @@ from typing import Any
 
 from allocphase.allocator import Allocator
 from allocphase.driver import Probe
-from allocphase.plan import TIMED
+from tests.support.driving import FULL_SPEED
 from tests.support.plugins import ROOT, Plugins
 
 __all__ = ["FOLDER", "Fault", "faults"]
@@ -44,7 +44,7 @@ class Fault:
 
     def expected(self, probe: Probe) -> tuple[str, str]:
         """Status and message; * in a message stands for anything."""
-        group = "timed" if probe in TIMED else "counted"
+        group = "timed" if probe in FULL_SPEED else "counted"
         keys = (probe.value, group, "all")
         status, message = next(self.values[key] for key in keys if key in self.values)
         return status, message

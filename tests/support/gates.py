@@ -16,6 +16,7 @@ from allocphase.gate.limits import parse_limit
 from allocphase.gating import Arms, GateRequest
 from allocphase.samples import Arrays
 from allocphase.scenario import Scenario, resolve
+from tests.support.runs import memory_part
 
 __all__ = [
     "MEMORY",
@@ -27,14 +28,7 @@ __all__ = [
     "small_scenario",
 ]
 
-MEMORY = {
-    "peak_live_bytes": 1000,
-    "peak_mapped_bytes": 8192,
-    "peak_rss_bytes": 4096,
-    "rss_after_free_bytes": 0,
-    "call_faults": 2,
-    "touch_faults": 3,
-}
+MEMORY = memory_part(peak_rss_bytes=4096, page_faults=5)
 
 
 @dataclass(slots=True)
@@ -85,6 +79,10 @@ class FakeExecutor:
             }
         if job.probe is Probe.MEMORY:
             result["memory"] = dict(self.memory(job))
+        if job.probe is Probe.FOOTPRINT:
+            result["footprint"] = {"pass_ns": 1000}
+        if job.probe is Probe.FAULTS:
+            result["faults"] = {"call_faults": 2, "touch_faults": 3, "pass_ns": 1000}
         return result
 
 

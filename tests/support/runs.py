@@ -18,12 +18,14 @@ from allocphase.result import ProcessRecord, RunWriter
 from allocphase.runner import Request
 from allocphase.samples import Arrays
 from allocphase.scenario import Scenario, resolve
+from allocphase.shapes import PEAK_BYTES
 
 __all__ = [
     "FakeExecutor",
     "fake_allocator",
     "good",
     "manifest",
+    "memory_part",
     "no_progress",
     "process",
     "request_of",
@@ -52,6 +54,13 @@ def small_scenario(name: str = "phase-report") -> Scenario:
     return found
 
 
+def memory_part(**changes: int) -> dict[str, int]:
+    """What a memory process says; 0 where nothing else is given."""
+    names = (*PEAK_BYTES, "run_peak_live_bytes", "base_rss_bytes", "page_faults", "pass_ns")
+    usual = {"peak_live_bytes": 1000, "run_peak_live_bytes": 1000, "peak_mapped_bytes": 8192}
+    return {**dict.fromkeys(names, 0), **usual, "peak_rss_bytes": 1500, "page_faults": 2, **changes}
+
+
 def good(job: Job) -> Outcome:
     """What a process that ends well says; its one number is 10 ns more in each round."""
     time_ns = 100.0 + 10.0 * job.round
@@ -68,14 +77,9 @@ def good(job: Job) -> Outcome:
         Probe.THROUGHPUT: {"cold_ns_per_op": 2 * time_ns, "warm_ns_per_op": [time_ns] * 5},
         Probe.LATENCY: {"samples": "raw"},
         Probe.SYSCALLS: {"init": {}, "operation": {}, "teardown": {}, "backend": "dispatch"},
-        Probe.MEMORY: {
-            "peak_live_bytes": 1000,
-            "peak_mapped_bytes": 8192,
-            "peak_rss_bytes": 1500,
-            "rss_after_free_bytes": 0,
-            "call_faults": 1,
-            "touch_faults": 1,
-        },
+        Probe.MEMORY: memory_part(),
+        Probe.FOOTPRINT: {"pass_ns": 1000},
+        Probe.FAULTS: {"call_faults": 1, "touch_faults": 1, "pass_ns": 1000},
         Probe.VERIFY: {"operations": 10},
     }
     result[job.probe.value] = parts[job.probe]

@@ -24,6 +24,7 @@ from allocphase.claims import (
 from allocphase.errors import UsageError
 from allocphase.result import ProcessRecord, RunWriter
 from allocphase.samples import SLOW_CALL, SYSCALL_EVENT, Arrays
+from tests.support.runs import memory_part
 
 MALLOC, FREE = 0, 4
 # Ten mallocs, then ten frees: enough for a p90 with one call above it.
@@ -352,8 +353,7 @@ def test_a_difference_of_two_cells_is_a_count(run: Writer) -> None:
 
 @pytest.mark.parametrize(("bound", "verdict"), [(1.2, "reproduced"), (1.19, "contradicted")])
 def test_bytes_divide_exactly(run: Writer, bound: float, verdict: str) -> None:
-    names = ("peak_mapped_bytes", "rss_after_free_bytes", "call_faults", "touch_faults")
-    memory = dict.fromkeys(names, 0) | {"peak_live_bytes": 1000, "peak_rss_bytes": 1200}
+    memory = memory_part(peak_live_bytes=1000, peak_rss_bytes=1200)
     run.add("quick", "memory", {"memory": memory})
     table = check(
         "ratio",

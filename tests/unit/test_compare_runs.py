@@ -39,7 +39,7 @@ def measure(
 
     def memory(job: Job) -> dict[str, int]:
         extra = 1 if job.allocator.name == "new" else 0
-        return {**MEMORY, "call_faults": 2 + extra}
+        return {**MEMORY, "page_faults": 5 + extra}
 
     request = Request(
         allocators=[arm(name) for name in names],

@@ -113,7 +113,7 @@ def test_counts_that_vary_among_copies_do_not_fail_identical_arms(tmp_path: Path
         rng = random.Random(seed)
         executor = FakeExecutor(
             calls=lambda _, rng=rng: {"futex": rng.randrange(5)},  # type: ignore[misc]
-            memory=lambda _, rng=rng: {**MEMORY, "call_faults": rng.randrange(90, 110)},  # type: ignore[misc]
+            memory=lambda _, rng=rng: {**MEMORY, "page_faults": rng.randrange(90, 110)},  # type: ignore[misc]
         )
         found = gate(tmp_path, "time=off", executor=executor)
         assert found.exit_code == 0, outcomes(found)

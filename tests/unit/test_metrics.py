@@ -12,7 +12,7 @@ from allocphase.layout import Kind
 from allocphase.metrics import KIND_NAMES, cell_metrics, process_time_ns
 from allocphase.result import ProcessRecord
 from allocphase.samples import BUCKETS, KINDS, SIZE_CLASSES, Arrays, bucket_midpoints
-from tests.support.runs import process
+from tests.support.runs import memory_part, process
 
 TRACE = np.array([Kind.MALLOC] * 3 + [Kind.CALLOC] + [Kind.FREE] * 4, dtype=np.uint8)
 
@@ -219,23 +219,44 @@ def test_each_thread_s_system_calls_are_counted_where_there_are_threads() -> Non
 
 
 def test_fragmentation_is_resident_over_live_less_one() -> None:
-    part = {
-        "peak_live_bytes": 1000,
-        "peak_mapped_bytes": 8192,
-        "peak_rss_bytes": 1500,
-        "rss_after_free_bytes": 100,
-        "call_faults": 3,
-        "touch_faults": 4,
-    }
-    found = metrics_of((process("memory", part), {}))
+    part = memory_part(rss_after_free_bytes=100, page_faults=7)
+    calls = process("faults", {"call_faults": 3, "touch_faults": 4, "pass_ns": 9}, id=2)
+    found = metrics_of((process("memory", part), {}), (calls, {}))
     assert found["fragmentation"] == 0.5
     assert (found["page_faults"], found["page_faults_in_calls"]) == (7, 3)
     assert (found["peak_mapped_bytes"], found["rss_after_free_bytes"]) == (8192, 100)
     assert found["rss_after_teardown_bytes"] is None
     torn_down = metrics_of((process("memory", {**part, "rss_after_teardown_bytes": 7}), {}))
     assert torn_down["rss_after_teardown_bytes"] == 7
-    nothing_live = metrics_of((process("memory", {**part, "peak_live_bytes": 0}), {}))
+    nothing_live = metrics_of((process("memory", {**part, "run_peak_live_bytes": 0}), {}))
     assert nothing_live["fragmentation"] is None
+
+
+def test_fragmentation_of_threads_is_over_what_each_run_had_live_and_never_negative() -> None:
+    first = memory_part(peak_live_bytes=2000, run_peak_live_bytes=1000, peak_rss_bytes=1500)
+    second = memory_part(peak_live_bytes=2000, run_peak_live_bytes=1200, peak_rss_bytes=2400)
+    found = metrics_of((process("memory", first), {}), (process("memory", second, id=2), {}))
+    assert found["fragmentation"] == pytest.approx(0.75)
+    untouched = memory_part(run_peak_live_bytes=1000, peak_rss_bytes=900)
+    assert metrics_of((process("memory", untouched), {}))["fragmentation"] is None
+
+
+def test_memory_that_was_measured_in_every_round_has_an_interval() -> None:
+    peaks = [3000, 1000, 5000, 2000, 4000]
+    parts = [memory_part(peak_rss_bytes=peak) for peak in peaks]
+    found = metrics_of(*((process("memory", part, id=i), {}) for i, part in enumerate(parts)))
+    assert found["peak_rss_bytes"] == 3000
+    assert found["peak_rss_bytes_interval"] == [1000, 5000]
+    assert "peak_rss_bytes_interval" not in metrics_of((process("memory", parts[0]), {}))
+
+
+def test_every_probe_says_how_long_its_cold_pass_took() -> None:
+    timed = {"cold_ns_per_op": 20.0, "warm_ns_per_op": [10.0]}
+    found = metrics_of(
+        (process("throughput", timed, more={"operations": 50}), {}),
+        (process("memory", memory_part(pass_ns=1500), id=2), {}),
+    )
+    assert found["pass_ns"] == {"throughput": 1000.0, "memory": 1500.0}
 
 
 def test_verified_is_said_only_of_what_was_verified() -> None:

@@ -19,7 +19,7 @@ TIMED = (Probe.THROUGHPUT, Probe.LATENCY)
 def plan() -> Plan:
     return Plan(
         allocators=[fake_allocator("null", correct=False), *map(fake_allocator, "abc")],
-        workloads=[Workload(name=name, trace=Path(name), threads=2) for name in ("x", "y")],
+        workloads=[Workload(name=name, trace=Path(name), threads=1) for name in ("x", "y")],
         probes=list(Probe),
         rounds=4,
         seed=11,
@@ -39,7 +39,7 @@ def test_each_timed_cell_runs_once_in_every_round(plan: Plan) -> None:
 
 
 def test_what_is_not_timed_runs_once_and_the_floor_not_at_all(plan: Plan) -> None:
-    counted = [Probe.SYSCALLS, Probe.MEMORY, Probe.VERIFY]
+    counted = [Probe.SYSCALLS, Probe.MEMORY, Probe.FOOTPRINT, Probe.FAULTS, Probe.VERIFY]
     expected = Counter((a, s, p) for a in "abc" for s in "xy" for p in counted)
     assert Counter(map(cell, untimed_jobs(plan))) == expected
 
@@ -85,7 +85,13 @@ def test_the_environment_s_length_is_drawn_for_each_process(plan: Plan) -> None:
 def test_probes_that_are_joined_by_operation_have_fixed_addresses(plan: Plan) -> None:
     jobs = untimed_jobs(plan) + round_jobs(plan, 0)
     fixed = {job.probe for job in jobs if job.options.get("fixed-addresses") == "1"}
-    assert fixed == {Probe.LATENCY, Probe.SYSCALLS, Probe.MEMORY}
+    assert fixed == {
+        Probe.LATENCY,
+        Probe.SYSCALLS,
+        Probe.MEMORY,
+        Probe.FOOTPRINT,
+        Probe.FAULTS,
+    }
 
 
 def test_the_backend_is_an_option_of_the_syscalls_probe_alone(plan: Plan) -> None:
@@ -98,7 +104,7 @@ def test_the_backend_is_an_option_of_the_syscalls_probe_alone(plan: Plan) -> Non
 
 def test_every_job_carries_the_plan_s_cpus_and_timeout(plan: Plan) -> None:
     for job in untimed_jobs(plan) + round_jobs(plan, 1):
-        assert (job.cpus, job.timeout_s, job.trace) == ((1, 0), 5.0, Path(job.scenario))
+        assert (job.cpus, job.timeout_s, job.trace) == ((1,), 5.0, Path(job.scenario))
 
 
 def test_a_process_is_offered_no_more_cpus_than_its_trace_has_threads(plan: Plan) -> None:
@@ -106,7 +112,19 @@ def test_a_process_is_offered_no_more_cpus_than_its_trace_has_threads(plan: Plan
     big = replace(plan, workloads=[*plan.workloads, wide], cpus=range(200))
     jobs = [*untimed_jobs(big), *round_jobs(big, 0)]
     assert {(job.scenario, job.cpus) for job in jobs} == {
-        ("x", (0, 1)),
-        ("y", (0, 1)),
+        ("x", (0,)),
+        ("y", (0,)),
         ("wide", (0, 1, 2)),
     }
+
+
+def test_the_memory_of_threads_is_measured_alone_and_in_every_round(plan: Plan) -> None:
+    wide = Workload(name="wide", trace=Path("wide"), threads=2)
+    mixed = replace(plan, workloads=[*plan.workloads, wide])
+    untimed = {job.scenario for job in untimed_jobs(mixed) if job.probe is Probe.MEMORY}
+    assert untimed == {"x", "y"}
+    for round_index in range(mixed.rounds):
+        jobs = [job for job in round_jobs(mixed, round_index) if job.probe is Probe.MEMORY]
+        assert Counter(map(cell, jobs)) == Counter((a, "wide", Probe.MEMORY) for a in "abc")
+    every = untimed_jobs(mixed) + [job for i in range(4) for job in round_jobs(mixed, i)]
+    assert [job.id for job in every] == list(range(process_count(mixed)))

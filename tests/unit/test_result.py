@@ -121,9 +121,9 @@ def test_a_manifest_is_written_whole_or_not_at_all(writer: RunWriter) -> None:
     [
         ("", "run.json: not readable as JSON"),
         ("{", "run.json: not readable as JSON"),
-        ("[]", "run.json: schema: this version reads schema 1"),
-        ('{"schema": 2}', "run.json: schema: this version reads schema 1"),
-        ('{"schema": 1}', "run.json: label: missing"),
+        ("[]", "run.json: schema: this version reads schema 2"),
+        ('{"schema": 3}', "run.json: schema: this version reads schema 2"),
+        ('{"schema": 2}', "run.json: label: missing"),
     ],
 )
 def test_a_broken_manifest_names_the_file_and_the_key(
@@ -137,7 +137,7 @@ def test_a_broken_manifest_names_the_file_and_the_key(
 @pytest.mark.parametrize("entries", [{}, [5], [{}], [{"name": 5}], None])
 @pytest.mark.parametrize("key", ["allocators", "scenarios"])
 def test_lists_of_a_manifest_have_names(tmp_path: Path, key: str, entries: object) -> None:
-    values = {"schema": 1, **manifest("one"), key: entries}
+    values = {"schema": 2, **manifest("one"), key: entries}
     (tmp_path / "run.json").write_text(json.dumps(values))
     with pytest.raises(UsageError, match=rf"run.json: {key}(\[0\])?(\.\w+)?: (must be|missing)"):
         RunFiles(tmp_path)

@@ -96,7 +96,7 @@ def test_processes_side_by_side_have_a_cpu_each(
     lock = threading.Lock()
 
     def answer(job: Job) -> Outcome:
-        assert sorted(job.cpus) == [0, 2, 3]
+        assert len(job.cpus) == 1  # a trace of one thread
         with lock:
             assert job.cpus[0] not in in_use
             in_use.append(job.cpus[0])

@@ -62,8 +62,8 @@ def test_records_keep_their_fields_and_a_torn_file_is_refused(
     ("dtype", "file", "struct"),
     [
         (samples.SYSCALL_EVENT, "syscalls.h", "syscall_event"),
-        (samples.CHECKPOINT, "memory.c", "checkpoint"),
-        (samples.FAULT_EVENT, "memory.c", "fault_event"),
+        (samples.CHECKPOINT, "footprint.c", "checkpoint"),
+        (samples.FAULT_EVENT, "faults.c", "fault_event"),
         (samples.OUTLIER, "latency.c", "outlier"),
         (samples.SLOW_CALL, "latency.c", "slow_call"),
     ],

@@ -13,7 +13,7 @@ import pytest
 from allocphase.consistency import operations_problem, samples_problem
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.frames import Run
-from allocphase.result import ProcessRecord, RunFiles
+from allocphase.result import SCHEMA, ProcessRecord, RunFiles
 from allocphase.samples import (
     CHECKPOINT,
     FAULT_EVENT,
@@ -24,7 +24,7 @@ from allocphase.samples import (
     Arrays,
     save_arrays,
 )
-from tests.support.runs import manifest, process, write_run
+from tests.support.runs import manifest, memory_part, process, write_run
 
 KINDS = len(KIND_NAMES)
 COUNTS = np.array([4, 2], dtype=np.int64)
@@ -210,7 +210,7 @@ SOME = {"name": "some", "operations": 6, "parameters": {}}
 def test_a_manifest_says_which_of_its_keys_is_wrong(
     tmp_path: Path, change: Mapping[str, Any], fault: str
 ) -> None:
-    values = {"schema": 1, **manifest("one"), **change}
+    values = {"schema": SCHEMA, **manifest("one"), **change}
     (tmp_path / "run.json").write_text(json.dumps(values))
     with pytest.raises(UsageError, match=f"run.json: {fault}"):
         RunFiles(tmp_path)
@@ -220,14 +220,15 @@ def test_a_run_that_lost_its_arrays_is_still_shown(tmp_path: Path) -> None:
     """Found by fuzzing: an archive may lack what its process has always left."""
     from allocphase.report.source import Source
 
-    memory = dict.fromkeys(
-        (
-            *("peak_live_bytes", "peak_mapped_bytes", "peak_rss_bytes", "rss_after_free_bytes"),
-            *("call_faults", "touch_faults"),
-        ),
-        1,
+    part = {"call_faults": 1, "touch_faults": 1, "pass_ns": 1}
+    run = write_run(
+        tmp_path / "run",
+        [
+            (process("memory", memory_part()), {}),
+            (process("footprint", {"pass_ns": 1}, id=2), {}),
+            (process("faults", part, id=3), events(FAULT_EVENT)),
+        ],
     )
-    run = write_run(tmp_path / "run", [(process("memory", memory), events(FAULT_EVENT))])
     assert Source.of(run).checkpoints("one", "some") is None
 
 

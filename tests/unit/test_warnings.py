@@ -68,7 +68,7 @@ def test_slow_calls_beyond_the_log_are_counted_as_lost() -> None:
 def test_events_that_were_dropped_are_counted_over_all_probes() -> None:
     records = [
         process("syscalls", {"events_dropped": 5}),
-        process("memory", {"fault_events_dropped": 3}),
+        process("faults", {"events_dropped": 3}),
     ]
     (warning,) = cell_warnings(records, {})
     assert warning == "8 events beyond the log's capacity were counted, not attributed"
@@ -77,3 +77,21 @@ def test_events_that_were_dropped_are_counted_over_all_probes() -> None:
 def test_a_process_that_failed_raises_no_doubt_of_its_own() -> None:
     record = process("verify", {}, status="crashed", more={"locked": True})
     assert cell_warnings([record], {}) == []
+
+
+def test_a_memory_pass_that_was_slowed_beyond_the_shortest_timer_is_a_doubt() -> None:
+    slowed = {"pass_ns": {"throughput": 10e6, "memory": 30e6}}
+    (warning,) = cell_warnings([], slowed)
+    assert warning.startswith("memory: its pass took 3.0 times as long as the timed one")
+    assert cell_warnings([], {"pass_ns": {"throughput": 1e6, "memory": 3e6}}) == []
+    assert cell_warnings([], {"pass_ns": {"throughput": 100e6, "memory": 120e6}}) == []
+
+
+def test_what_the_allocator_s_own_threads_do_is_told() -> None:
+    records = [process("syscalls", {"let_through": 4}, more={"helper_threads": 2})]
+    figures = {"time_per_op_ns": 10.0, "helper_ns_per_op": 0.5}
+    threads, share, started = cell_warnings(records, figures)
+    assert threads == "runs 2 threads of its own: their system calls are not counted"
+    assert share.startswith("its own threads and children used 0.5 ns of CPU an operation")
+    assert started.startswith("started 4 threads or processes")
+    assert cell_warnings([], {"time_per_op_ns": 10.0, "helper_ns_per_op": 0.05}) == []

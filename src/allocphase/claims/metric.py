@@ -33,8 +33,9 @@ _PROBES = {
     "peak_mapped_bytes": "memory",
     "peak_rss_bytes": "memory",
     "rss_after_free_bytes": "memory",
+    "lazily_freed_bytes": "memory",
     "page_faults": "memory",
-    "page_faults_in_calls": "memory",
+    "page_faults_in_calls": "faults",
     "fragmentation": "memory",
     "verified": "verify",
 }

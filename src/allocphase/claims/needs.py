@@ -10,7 +10,7 @@ from allocphase.claims.finding import Need
 
 __all__ = ["Requirements", "requirements"]
 
-_PROBES = ("throughput", "latency", "syscalls", "memory", "verify")
+_PROBES = ("throughput", "latency", "syscalls", "memory", "footprint", "faults", "verify")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-PROBES = ("throughput", "latency", "syscalls", "memory", "verify")
+PROBES = ("throughput", "latency", "syscalls", "memory", "footprint", "faults", "verify")
 BACKENDS = ("auto", "dispatch", "ptrace")
 # What --resume goes with: how the run is shown, not what it is.
 SHOWING = {"resume", "json_path", "with_report"}

@@ -68,7 +68,7 @@ def _memory(memory: Mapping[str, Any], name: str) -> float | None:
     if not memory:
         return None
     if name == "page_faults":
-        return float(memory["call_faults"] + memory["touch_faults"])
+        return float(memory["page_faults"])
     return float(memory[f"{name}_bytes"])
 
 

@@ -181,7 +181,7 @@ class Source:
     def checkpoints(self, name: str, scenario: str) -> npt.NDArray[np.void] | None:
         """Memory over op time (samples.CHECKPOINT); None where it was not measured."""
         arm = self.arms[name]
-        first = arm.run.first(arm.allocator, scenario, "memory")
+        first = arm.run.first(arm.allocator, scenario, "footprint")
         points = first[1].get("checkpoints") if first else None
         return points if points is not None and points.size else None
 

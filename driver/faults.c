@@ -1,0 +1,89 @@
+/* faults.c: which operation took which page fault, in the call or in the program's first
+ * touch of what it got. The kernel is asked around every call, so this pass is many
+ * times slower than a timed one, and in a process of its own.
+ *
+ * Files: faults.bin (struct fault_event), only operations that took any.
+ */
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+#include "progress.h"
+#include "replay.h"
+#include "resident.h"
+#include "system.h"
+#include "team.h"
+
+#define FAULT_EVENTS (1u << 20)
+
+struct fault_event {
+  uint32_t op; /* within its thread */
+  uint32_t thread;
+  uint32_t call_faults;
+  uint32_t touch_faults;
+};
+
+_Static_assert(sizeof(struct fault_event) == 16, "samples.py: FAULT_EVENT");
+
+struct faults_probe {
+  _Atomic uint64_t call_faults;
+  _Atomic uint64_t touch_faults;
+  _Atomic uint32_t event_count; /* may pass FAULT_EVENTS: the rest is only counted */
+  struct fault_event events[FAULT_EVENTS];
+};
+
+static _Thread_local uint32_t faults_at_enter, call_faults, touch_faults;
+
+static uint32_t thread_faults(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_THREAD, &usage);
+  return (uint32_t)(usage.ru_minflt + usage.ru_majflt);
+}
+
+static inline void enter_call(void) {
+  call_faults = touch_faults = 0;
+  faults_at_enter = thread_faults();
+}
+
+static inline void leave_call(void) {
+  uint32_t now = thread_faults();
+  call_faults = now - faults_at_enter;
+  faults_at_enter = now;
+}
+
+static void log_faults(struct worker *worker, const struct trace_op *op) {
+  struct faults_probe *probe = worker->probe;
+  if (!(call_faults | touch_faults)) return;
+  atomic_fetch_add(&probe->call_faults, call_faults);
+  atomic_fetch_add(&probe->touch_faults, touch_faults);
+  uint32_t at = atomic_fetch_add(&probe->event_count, 1);
+  if (at < FAULT_EVENTS)
+    probe->events[at] = (struct fault_event){(uint32_t)(op - worker->ops), worker->thread,
+                                             call_faults, touch_faults};
+  call_faults = touch_faults = 0;
+}
+
+#define REPLAY_ENTER(worker, op) (progress_enter(worker, op), enter_call())
+#define REPLAY_LEAVE(worker, op) (leave_call(), progress_leave(worker))
+#define REPLAY_TOUCHED(worker, op) (touch_faults = thread_faults() - faults_at_enter)
+#define REPLAY_AFTER(worker, cell, op, old_size) ((void)(old_size), log_faults(worker, op))
+#include "replay_both.inc"
+
+static void run_thread(struct worker *worker) { replay(worker, 0, worker->count); }
+
+void probe_faults(struct session *session) {
+  struct faults_probe *probe = take_pages(sizeof *probe);
+  struct json *json = &session->json;
+  resident_touch_own_code();
+  session_start(session);
+  uint64_t pass_ns = team_run(session, run_thread, probe, 1).busy_ns;
+  session_stop(session);
+  uint32_t seen = atomic_load(&probe->event_count);
+  uint32_t kept = seen < FAULT_EVENTS ? seen : FAULT_EVENTS;
+  json_open(json, "faults");
+  json_integer(json, "pass_ns", pass_ns);
+  json_integer(json, "call_faults", atomic_load(&probe->call_faults));
+  json_integer(json, "touch_faults", atomic_load(&probe->touch_faults));
+  json_integer(json, "events_dropped", seen - kept);
+  json_close(json);
+  write_file(session_path(session, "faults.bin"), probe->events, kept * sizeof *probe->events);
+}

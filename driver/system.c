@@ -47,22 +47,53 @@ static size_t whole_pages(size_t bytes) {
   return bytes ? (bytes + page - 1) & ~(page - 1) : page;
 }
 
+/* ---- Memory ---------------------------------------------------------------------- */
+
+/* One room for all of the driver's tables, of the same size in every process: probes
+ * need different tables, and where the allocator's own mappings come to lie must not
+ * depend on them. Addresses cost nothing; what is not taken stays forbidden ground. */
+#define ROOM_BYTES ((size_t)64 << 30)
+
+static char *room, *room_end;
+
+static void open_room(void) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  room = mmap(NULL, ROOM_BYTES, PROT_NONE, flags, -1, 0);
+  if (room == MAP_FAILED) room = NULL; /* a limit on addresses: then tables lie anywhere */
+  room_end = room ? room + ROOM_BYTES : NULL;
+}
+
+/* `bytes` of forbidden ground, or NULL. */
+static char *ground(size_t bytes) {
+  if (!room_end) open_room();
+  if (!room || bytes > (size_t)(room_end - room)) {
+    char *start =
+        mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return start == MAP_FAILED ? NULL : start;
+  }
+  room += bytes;
+  return room - bytes;
+}
+
 static void *take(size_t bytes, int flags) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE), room = whole_pages(bytes);
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), space = whole_pages(bytes);
   int protection = PROT_READ | PROT_WRITE;
-  char *guard = mmap(NULL, room + 2 * page, protection, MAP_ANONYMOUS | flags, -1, 0);
-  if (guard == MAP_FAILED) die(EXIT_TOOL, "no memory for the driver's own tables", strerror(errno));
-  mprotect(guard, page, PROT_NONE);
-  mprotect(guard + page + room, page, PROT_NONE);
-  return guard + page;
+  char *guard = ground(space + 2 * page);
+  char *pages = MAP_FAILED;
+  if (guard)
+    pages = mmap(guard + page, space, protection, MAP_FIXED | MAP_ANONYMOUS | flags, -1, 0);
+  if (pages == MAP_FAILED) die(EXIT_TOOL, "no memory for the driver's own tables", strerror(errno));
+  return pages;
 }
 
 void *take_pages(size_t bytes) { return take(bytes, MAP_PRIVATE | MAP_POPULATE); }
 void *take_shared_pages(size_t bytes) { return take(bytes, MAP_SHARED | MAP_POPULATE); }
 void *take_lazy_pages(size_t bytes) { return take(bytes, MAP_SHARED | MAP_NORESERVE); }
+
+/* The addresses are not used again. */
 void give_pages(void *pages, size_t bytes) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  munmap((char *)pages - page, whole_pages(bytes) + 2 * page);
+  int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  mmap(pages, whole_pages(bytes), PROT_NONE, flags, -1, 0);
 }
 
 static void write_all(int fd, const char *path, const char *data, size_t bytes) {

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 static long pages, touch, release, pool_pages;
-static char *pool;
+static char *pool, *last;
 
 /* Touches nothing of it. */
 static char *map_pages(long count) {
@@ -65,11 +65,15 @@ static void pages_fini(void) {
 static void *pages_malloc(size_t size) {
   char *block = size <= (size_t)pages * os_page_bytes() ? map_pages(pages) : NULL;
   if (block && touch) touch_pages(block, pages);
-  return block;
+  return last = block;
 }
 
 static void pages_free(void *block) {
   if (release) os_unmap(block, (size_t)pages * os_page_bytes());
+}
+
+static void pages_stats(allocphase_stat_sink *sink, void *context) {
+  sink(context, "last_address", (double)(uintptr_t)last);
 }
 
 static const struct allocphase_allocator table = {
@@ -78,6 +82,7 @@ static const struct allocphase_allocator table = {
     .fini = pages_fini,
     .malloc = pages_malloc,
     .free = pages_free,
+    .stats = pages_stats,
 };
 
 EXPORT const struct allocphase_allocator *allocphase_plugin(void) { return &table; }

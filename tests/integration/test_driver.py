@@ -13,6 +13,7 @@ import pytest
 from allocphase import objects
 from allocphase.allocator import Allocator, resolve
 from allocphase.driver import Outcome, Probe
+from allocphase.plan import JOINED
 from tests.support.driving import FULL_SPEED, Driver
 from tests.support.plugins import Plugins, plugin
 from tests.support.processes import alive
@@ -317,3 +318,17 @@ def test_a_machine_of_many_cpus_is_no_obstacle(
     first = min(os.sched_getaffinity(0))
     subject = plugin(plugins("calls"))
     driver.measure(Probe.THROUGHPUT, path, subject, cpus=[first, *range(1, cpus)], pass_ns=1)
+
+
+def test_an_allocator_s_mappings_lie_alike_under_every_joined_probe(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Though each has tables of its own: what one has seen belongs to another's objects."""
+    path = write_trace(tmp_path / "t", batch(1000))
+    subject = plugin(plugins("pages"), pages="1", touch="1")
+    places = {
+        probe: driver.measure(probe, path, subject, fixed_addresses=1).result["allocator_stats"]
+        for probe in JOINED
+    }
+    assert places[Probe.LATENCY]["last_address"] > 0
+    assert all(stats == places[Probe.LATENCY] for stats in places.values()), places

@@ -88,7 +88,8 @@ struct allocphase_allocator {
 
   /* Optional: introspection. usable_size is at least the size asked for. check
    * walks every structure and returns NULL, or one line about the first broken
-   * invariant. */
+   * invariant; of an allocator that is thread-safe it may be called while other
+   * threads are in malloc and free. */
   size_t (*usable_size)(const void *block);
   void (*stats)(allocphase_stat_sink *sink, void *context);
   const char *(*check)(void);

@@ -26,12 +26,27 @@ static uint32_t smallest_step(const uint32_t *sorted, int count) {
   return step == UINT32_MAX ? sorted[0] : step;
 }
 
+/* Both clocks at one moment: of three pairs of readings the one that lies closest. */
+static void read_both(uint64_t *ns, uint64_t *ticks) {
+  uint64_t least = UINT64_MAX;
+  for (int i = 0; i < 3; i++) {
+    uint64_t before = ticks_begin();
+    uint64_t now = now_ns();
+    uint64_t after = ticks_begin();
+    if (after - before >= least) continue;
+    least = after - before;
+    *ns = now;
+    *ticks = before + least / 2;
+  }
+}
+
 static void measure_rate(struct clock *clock, uint64_t base_ns) {
   uint64_t elapsed_ns;
   uint64_t ticks;
   do {
-    elapsed_ns = now_ns() - clock->start_ns;
-    ticks = ticks_begin() - clock->start_ticks;
+    read_both(&elapsed_ns, &ticks);
+    elapsed_ns -= clock->start_ns;
+    ticks -= clock->start_ticks;
   } while (elapsed_ns < base_ns);
   clock->hz = (double)ticks * 1e9 / (double)elapsed_ns;
 }
@@ -46,8 +61,7 @@ void clock_start(struct clock *clock) {
   clock->tail_ticks = differences[PAIRS * 99 / 100];
   clock->minimum_ticks = differences[0];
   clock->step_ticks = smallest_step(differences, PAIRS);
-  clock->start_ns = now_ns();
-  clock->start_ticks = ticks_begin();
+  read_both(&clock->start_ns, &clock->start_ticks);
   measure_rate(clock, FIRST_BASE_NS);
 }
 

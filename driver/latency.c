@@ -11,15 +11,17 @@
  * the lock in it: that is what a program sees that does the same. Waiting for
  * another thread to hand an object over is the program's own, and in no call.
  *
- * After a call that took longer than SLOW_NS the kernel is asked what happened
+ * After a slow call the kernel is asked what happened
  * meanwhile: page faults, and whether the thread slept or was put aside. None of
  * these fits into a shorter call, nor between two calls that follow each other
  * closely: after a longer gap it is asked as well, and the answer dropped. So what
  * is new since the last question belongs to this call. The asking lies outside the
- * timed part (slow.bin).
+ * timed part (slow.bin). What is slow is measured at the start: less than the cheapest
+ * page fault of this machine.
  */
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "histogram.h"
 #include "replay.h"
@@ -28,8 +30,11 @@
 
 #define OUTLIERS 65536u
 #define SLOW_CALLS (1u << 20)
-/* Below the cheapest page fault of any machine, above nearly every plain call. */
-#define SLOW_NS 400u
+/* Page faults to take at the start, and how far below the cheapest of them a call is slow. */
+#define SAMPLE_FAULTS 64
+#define SLOW_SHARE 0.7
+/* Where faults cost next to nothing: nearly every plain call lies below. */
+#define LEAST_SLOW_NS 100.0
 
 struct outlier {
   uint64_t op; /* index in the file: thread after thread */
@@ -114,6 +119,22 @@ static void outliers_offer(struct outliers *outliers, struct outlier item) {
 
 static uint64_t file_index(const struct worker *worker, const struct trace_op *op) {
   return (uint64_t)(op - worker->session->trace.ops);
+}
+
+/* Half of them read first, which is cheaper: the kernel maps a page of zeroes. */
+static double cheapest_fault_ns(double hz) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  volatile char *pages = take_untouched_pages(SAMPLE_FAULTS * page);
+  uint64_t least = UINT64_MAX;
+  for (size_t i = 0; i < SAMPLE_FAULTS; i++) {
+    uint64_t begin = ticks_begin();
+    if (i % 2) (void)pages[i * page];
+    else pages[i * page] = 1;
+    uint64_t ticks = ticks_end() - begin;
+    if (ticks < least) least = ticks;
+  }
+  give_pages((void *)(uintptr_t)pages, SAMPLE_FAULTS * page);
+  return (double)least * 1e9 / hz;
 }
 
 static void ask_why(struct latency_thread *own, uint64_t op, bool keep) {
@@ -233,9 +254,11 @@ void probe_latency(struct session *session) {
   bool raw = header->op_count <= session->options.raw_ops;
   struct latency_thread *threads = take_pages(header->thread_count * sizeof *threads);
   struct slow_calls *slow = take_pages(sizeof *slow);
+  double slow_ns = SLOW_SHARE * cheapest_fault_ns(session->clock.hz);
+  if (slow_ns < LEAST_SLOW_NS) slow_ns = LEAST_SLOW_NS;
   for (uint32_t t = 0; t < header->thread_count; t++) {
     threads[t].slow_calls = slow;
-    threads[t].slow_ticks = (uint32_t)(SLOW_NS * session->clock.hz / 1e9);
+    threads[t].slow_ticks = (uint32_t)(slow_ns * session->clock.hz / 1e9);
   }
   session_start(session);
   if (raw) measure_raw(session, threads);
@@ -244,6 +267,7 @@ void probe_latency(struct session *session) {
   uint32_t kept = seen < SLOW_CALLS ? seen : SLOW_CALLS;
   write_file(session_path(session, "slow.bin"), slow->calls, kept * sizeof *slow->calls);
   json_open(&session->json, "latency");
+  json_double(&session->json, "slow_ns", slow_ns);
   json_integer(&session->json, "slow_calls_dropped", seen - kept);
   json_string(&session->json, "samples", raw ? "raw" : "histogram");
   json_close(&session->json);

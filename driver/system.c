@@ -87,6 +87,7 @@ static void *take(size_t bytes, int flags) {
 }
 
 void *take_pages(size_t bytes) { return take(bytes, MAP_PRIVATE | MAP_POPULATE); }
+void *take_untouched_pages(size_t bytes) { return take(bytes, MAP_PRIVATE); }
 void *take_shared_pages(size_t bytes) { return take(bytes, MAP_SHARED | MAP_POPULATE); }
 void *take_lazy_pages(size_t bytes) { return take(bytes, MAP_SHARED | MAP_NORESERVE); }
 
@@ -146,6 +147,15 @@ uint64_t run_delay_ns(void) {
   read_text("/proc/self/schedstat", text, sizeof text);
   const char *second = strchr(text, ' ');
   return second ? text_number(second) : 0;
+}
+
+/* A thread that runs has had a time slice. */
+bool run_delay_is_kept(void) {
+  char text[64];
+  read_text("/proc/self/schedstat", text, sizeof text);
+  const char *second = strchr(text, ' ');
+  const char *third = second ? strchr(second + 1, ' ') : NULL;
+  return third && text_number(third) > 0;
 }
 
 uint64_t process_threads(void) {

@@ -37,6 +37,8 @@ void *take_pages(size_t bytes);
 void *take_shared_pages(size_t bytes);
 /* The same, but made resident by use: for what may stay empty. */
 void *take_lazy_pages(size_t bytes);
+/* Private ones that nobody has touched. */
+void *take_untouched_pages(size_t bytes);
 void give_pages(void *pages, size_t bytes);
 
 /* Writes all of `bytes` to a new file; dies with the file's name. */
@@ -61,6 +63,7 @@ void futex_wake_all(uint32_t *word);
 /* How long the process's first thread has stood ready without a CPU, because others
  * had it: the kernel's run delay. 0 where the kernel does not keep it. */
 uint64_t run_delay_ns(void);
+bool run_delay_is_kept(void);
 
 /* How many threads the process has. */
 uint64_t process_threads(void);

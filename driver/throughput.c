@@ -14,6 +14,7 @@
  * thread's own time, from its start to its end and with what it waited for objects of
  * others, is the median over the warm passes.
  */
+#include "conditions.h"
 #include "replay.h"
 #include "team.h"
 
@@ -133,6 +134,8 @@ static void report_build_passes(struct session *session, struct throughput *run)
 void probe_throughput(struct session *session) {
   struct throughput run = {.replays = 1};
   struct json *json = &session->json;
+  if (!run_delay_is_kept())
+    conditions_lack("time that others had the CPU", "this kernel does not keep it: it is not off");
   session_start(session);
   json_open(json, "throughput");
   uint64_t replay_ns = time_replays(session, &run).busy_ns;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from pathlib import Path
 
 from allocphase import __version__
@@ -27,6 +28,7 @@ def environment() -> dict[str, object]:
         "cpu": _cpu_model(),
         "machine": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)),
+        "cores": len({thread_siblings(cpu) or str(cpu) for cpu in os.sched_getaffinity(0)}),
         "virtual": _is_virtual(),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "kernel": platform.release(),
@@ -42,9 +44,25 @@ def environment() -> dict[str, object]:
     }
 
 
-def timed_cpus() -> list[int]:
-    """The CPUs that this process may use, the last first: CPU 0 serves most interrupts."""
-    return sorted(os.sched_getaffinity(0), reverse=True)
+def timed_cpus(sys: Path = Path("/sys")) -> list[int]:
+    """The CPUs that this process may use, the last first: CPU 0 serves most interrupts.
+
+    Of those that share a core, one each comes before any second one: two threads of a trace
+    must not time each other's half of a core as long as there are whole ones.
+    """
+    cpus = sorted(os.sched_getaffinity(0), reverse=True)
+    seen: Counter[str] = Counter()
+    rank = {}
+    for cpu in cpus:
+        core = thread_siblings(cpu, sys=sys) or str(cpu)
+        rank[cpu] = seen[core]
+        seen[core] += 1
+    return sorted(cpus, key=lambda cpu: (rank[cpu], -cpu))
+
+
+def thread_siblings(cpu: int, *, sys: Path = Path("/sys")) -> str | None:
+    """The CPUs of its core as the kernel lists them, such as "0-1" or "3,11"."""
+    return _read(str(sys / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"))
 
 
 def _read(path: str) -> str | None:

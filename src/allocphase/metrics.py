@@ -115,7 +115,8 @@ def _latency(cell: _Cell) -> Metrics:
     if not records:
         return {}
     clock, found = records[0].result["clock"], cell.latencies
-    floor_ns = clock["overhead_ns"]
+    # Where a pair of readings costs less than the clock's step, the step is what can be told.
+    floor_ns = max(clock["overhead_ns"], clock["step_ns"])
     metrics: Metrics = {
         "latency_ns": {
             kind: describe(pair, clock_ns=floor_ns) for kind, pair in found.by_kind.items()

@@ -117,7 +117,7 @@ _COMMON: dict[str, Shape] = {
     "memory": table(optional=dict.fromkeys(LEFT_BYTES, nullable(COUNT))),
     "footprint": table(optional={"pass_ns": COUNT}),
     "faults": table(optional={"events_dropped": COUNT, "pass_ns": COUNT}),
-    "latency": table(optional={"slow_calls_dropped": COUNT}),
+    "latency": table(optional={"slow_calls_dropped": COUNT, "slow_ns": NUMBER}),
     "throughput": table(
         optional={"cold_ns_per_op": NUMBER, "helper_ns_per_op": NUMBER, **_BY_PASS}
     ),

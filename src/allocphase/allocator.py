@@ -157,11 +157,17 @@ def _from_file(name: str, path: Path) -> Allocator:
 
 
 def _files() -> dict[str, Path]:
-    """allocator.toml files by allocator name, sorted."""
-    files: dict[str, Path] = {}
+    """allocator.toml files by name, sorted; of the package's own roots the first that has one wins.
+
+    Raises UsageError where another package brings one of a name that there is already.
+    """
+    own, files = data.folders("allocators"), dict[str, Path]()
     for folder in data.collection_folders("allocators"):
         for path in sorted(folder.glob("*/allocator.toml")):
-            files.setdefault(path.parent.name, path)
+            name = path.parent.name
+            if name in files and folder not in own:
+                raise UsageError(f"{path}: an allocator of this name is in {files[name]} too")
+            files.setdefault(name, path)
     return dict(sorted(files.items()))
 
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from allocphase.comparable import refuse_changed_scenarios
 from allocphase.documents import read_json
-from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError, unknown
+from allocphase.durable import named_errors, write_whole
+from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.fingerprint import differences
 from allocphase.gate import Evidence
 from allocphase.gate.measures import CALL_PREFIX, MEASURES, Measure, is_measure, measure
@@ -93,13 +94,10 @@ def save_baseline(baseline: Baseline, folder: Path) -> Path:
     _check_name(baseline.name)
     document = {"schema": SCHEMA, **{key: getattr(baseline, key) for key in _KEYS[1:]}}
     path = folder / f"{baseline.name}.json"
-    partial = path.with_suffix(".partial")
-    try:
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    with named_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise AllocphaseError(f"{path}: {error.strerror}") from error
+    write_whole(path, lambda partial: partial.write_text(text, "utf-8"))
     return path
 
 

@@ -29,18 +29,23 @@ def named_errors(path: Path) -> Iterator[None]:
         raise AllocphaseError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a file beside `path`, syncs it, and only then gives it its name."""
+def write_whole(path: Path, write: Callable[[Path], object], *, synced: bool = True) -> None:
+    """Lets `write` fill a file beside `path`, syncs it, and only then gives it its name.
+
+    synced: whether it must outlive the machine, and not only the process.
+    """
     partial = path.with_name(path.name + PARTIAL)
     with named_errors(path):
         try:
             write(partial)
-            _sync(partial, os.O_RDONLY)
+            if synced:
+                _sync(partial, os.O_RDONLY)
             partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)  # the name is the folder's
+        if synced:
+            _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)  # the name is the folder's
 
 
 def append_line(path: Path, line: bytes) -> None:

@@ -9,6 +9,7 @@ import glob
 import hashlib
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
@@ -68,7 +69,7 @@ def search_library(names: Iterable[str]) -> Path | None:
     """The first of `names` that exists: absolute glob patterns, or names in library folders.
 
     `{machine}` in either stands for this machine's name, such as x86_64. Of several matches of a
-    pattern the last in order of names is taken: the newest version.
+    pattern the newest version is taken: numbers in names are numbers, so .so.10 is after .so.9.
     """
     extra = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
     for name in names:
@@ -76,8 +77,13 @@ def search_library(names: Iterable[str]) -> Path | None:
         for pattern in patterns:
             matches = glob.glob(pattern.replace("{machine}", platform.machine()))  # noqa: PTH207
             if matches:
-                return Path(max(matches)).resolve()
+                return Path(max(matches, key=_version)).resolve()
     return None
+
+
+def _version(path: str) -> list[tuple[int, str]]:
+    """Numbers by their value, and what is between them by its letters."""
+    return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", path)]
 
 
 def _in_folders(name: str, extra: list[str]) -> list[str]:

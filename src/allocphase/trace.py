@@ -6,12 +6,12 @@ An invalid trace never gets as far as the driver: each step raises TraceError.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from allocphase.completion import complete, live_peak, table_problem
+from allocphase.durable import write_whole
 from allocphase.history import History, by_epoch, by_position
 from allocphase.image import digest, head_problem, parts
 from allocphase.layout import (
@@ -51,16 +51,16 @@ __all__ = [
 def write(trace: Trace, path: Path) -> str:
     """Writes the file, without a copy of the ops, and returns the digest.
 
-    It appears under its name only when it is complete. Raises OSError.
+    It appears under its name only when it is complete. Raises AllocphaseError when it cannot be
+    written.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+
+    def fill(partial: Path) -> None:
         with partial.open("wb") as file:
             for part in parts(trace, digest_bytes=bytes.fromhex(trace.digest)):
                 file.write(part.data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    write_whole(path, fill, synced=False)  # whoever finds it lost makes it again
     return trace.digest
 
 

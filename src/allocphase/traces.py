@@ -25,7 +25,7 @@ def make_trace(writer: RunWriter, index: int, scenario: Scenario) -> Trace:
     made, path = generate(scenario), trace_path(writer.path, index)
     with named_errors(path):
         path.parent.mkdir(exist_ok=True)
-        write(made, path)
+    write(made, path)
     if not writer.has_operations(index):
         writer.write_operations(index, ops_arrays(made.ops, made.threads["op_count"]))
     return made

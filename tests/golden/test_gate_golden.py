@@ -17,6 +17,7 @@ from allocphase.compare.console import print_comparison
 from allocphase.compare.export import csv_text
 from allocphase.compare.export import document as comparison_document
 from allocphase.compare.export import markdown as comparison_markdown
+from allocphase.errors import AllocphaseError
 from allocphase.frames import Run
 from allocphase.gate import (
     Failure,
@@ -192,6 +193,13 @@ def test_github_is_told_only_where_the_environment_names_it(
     summary.write_text("before\n", encoding="utf-8")
     assert report_to_github(verdict, {"GITHUB_STEP_SUMMARY": str(summary)}) == []
     assert summary.read_text(encoding="utf-8") == "before\n" + markdown(verdict)
+
+
+def test_a_step_summary_that_cannot_be_written_is_one_error_that_names_it(
+    verdict: GateVerdict, tmp_path: Path
+) -> None:
+    with pytest.raises(AllocphaseError, match=f"^{tmp_path}: Is a directory"):
+        report_to_github(verdict, {"GITHUB_STEP_SUMMARY": str(tmp_path)})
 
 
 def test_the_verdict_as_json_is_as_before(verdict: GateVerdict, golden: Golden) -> None:

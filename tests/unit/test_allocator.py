@@ -182,3 +182,15 @@ def test_a_text_that_is_no_utf8_is_a_broken_toml(folder: Path) -> None:
     (folder / "mine" / "allocator.toml").write_bytes(b'title = "\xff"')
     with pytest.raises(UsageError, match=r"allocator\.toml: "):
         collection()
+
+
+def test_another_package_may_not_take_a_name(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "mine").mkdir()
+    (other / "mine" / "allocator.toml").write_text(GOOD)
+    monkeypatch.setattr(data, "folders", lambda _: [folder])
+    monkeypatch.setattr(data, "collection_folders", lambda _: [folder, other])
+    with pytest.raises(UsageError, match="an allocator of this name is in"):
+        resolve("mine")

@@ -15,7 +15,7 @@ from allocphase.baseline import Baseline, list_baselines, load_baseline, save_ba
 from allocphase.baseline_text import describe
 from allocphase.comparable import ScenarioChangedError
 from allocphase.driver import Job, Probe
-from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
 from allocphase.gate import GateVerdict, Outcome
 from allocphase.gating import Arms, run_gate
 from allocphase.gating import against as against_module
@@ -229,3 +229,12 @@ def test_libc_can_be_saved_too(tmp_path: Path) -> None:
         return found.allocator
 
     assert description(arm("libc"))["sha256"] is None
+
+
+def test_a_baseline_that_cannot_be_written_leaves_nothing_beside_its_place(tmp_path: Path) -> None:
+    found = save(tmp_path, FakeExecutor(calls=calls))
+    folder = tmp_path / "elsewhere"
+    (folder / "main.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(AllocphaseError, match=r"main\.json"):
+        save_baseline(found, folder)
+    assert [path.name for path in folder.iterdir()] == ["main.json"]

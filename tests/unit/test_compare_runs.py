@@ -29,6 +29,7 @@ def measure(
     scenarios: tuple[str, ...] = ("phase-report?allocations=50",),
     times: Mapping[str, float] = TIMES,
     rounds: int = 20,
+    quick: bool = False,
     executor: FakeExecutor | None = None,
 ) -> Path:
     """A run of those allocators, with 1% of noise that follows from name and round."""
@@ -52,6 +53,7 @@ def measure(
         out=folder,
         label=label,
         command=[],
+        quick=quick,
     )
     chosen = executor or FakeExecutor(time_ns=time_ns, memory=memory)
     return run(request, chosen, progress=no_progress)
@@ -192,8 +194,7 @@ def test_runs_of_two_machines_are_compared_on_counts_only(tmp_path: Path) -> Non
 
 
 def test_a_quick_run_is_compared_on_counts_only(tmp_path: Path) -> None:
-    path = measure(tmp_path, "one")
-    rewrite(path, quick=True)
+    path = measure(tmp_path, "one", quick=True)
     found = compare(path, baseline="old")
     assert "time" not in {row.metric for row in found.rows}
     assert any("quick run" in note for note in found.notes)

@@ -14,7 +14,7 @@ import pytest
 
 from allocphase import driver, frames
 from allocphase.driver import Executor, Job, Probe
-from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
 from allocphase.gate import GateVerdict, Outcome
 from allocphase.gate.document import read_verdict
 from allocphase.gating import Arms, baseline_arm, candidate_arm, run_gate
@@ -344,3 +344,14 @@ def test_two_copies_of_one_object_lie_alike_whatever_their_alignment(tmp_path: P
     (tmp_path / "one.so").write_bytes(b"one")
     arms = Arms(arm("old", tmp_path / "one.so"), arm("new", tmp_path / "one.so"))
     assert gate(tmp_path / "a", executor=executor, arms=arms).notes == ()
+
+
+def test_a_verdict_that_cannot_be_written_is_one_error_that_names_its_file(tmp_path: Path) -> None:
+    """As on a full disk: the session's folder has something else under that name."""
+
+    def in_the_way(job: Job) -> float:
+        (job.trace.parents[1] / "gate.json" / "in the way").mkdir(parents=True, exist_ok=True)
+        return 10.0
+
+    with pytest.raises(AllocphaseError, match=r"gate\.json"):
+        gate(tmp_path, *TIME_ONLY, executor=FakeExecutor(time_ns=in_the_way))

@@ -87,6 +87,12 @@ def test_a_library_is_found_by_an_absolute_pattern_and_the_newest_is_taken(tmp_p
     assert found == (tmp_path / "llvm-14" / f"lib-{platform.machine()}.so").resolve()
 
 
+def test_the_newest_version_is_the_one_of_the_highest_number(tmp_path: Path) -> None:
+    for version in (9, 10, 2):
+        (tmp_path / f"libours.so.{version}").touch()
+    assert search_library([f"{tmp_path}/libours.so.*"]) == (tmp_path / "libours.so.10").resolve()
+
+
 def test_a_library_is_found_by_its_name_in_the_users_own_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

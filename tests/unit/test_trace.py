@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocphase import trace
-from allocphase.errors import UsageError
+from allocphase.errors import AllocphaseError, UsageError
 from allocphase.image import sealed
 from allocphase.layout import NO_THREAD, POST, WAIT, Ops, kind_of
 from allocphase.trace import HEADER, OP, TAG, THREAD, Draft, Kind, Touch, Trace, TraceError
@@ -169,7 +169,7 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monke
 
     made = handed_over()
     monkeypatch.setattr(trace, "parts", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(AllocphaseError, match="no space"):
         trace.write(made, tmp_path / "x.trace")
     assert list(tmp_path.iterdir()) == []
 

@@ -12,7 +12,8 @@ from allocphase.claims.finding import Finding
 from allocphase.claims.section import Judged, Section
 from allocphase.claims.verdict import Verdict
 from allocphase.documents import read_json
-from allocphase.errors import AllocphaseError, UsageError
+from allocphase.durable import write_whole
+from allocphase.errors import UsageError
 from allocphase.shape import NUMBER, TEXT, listing, nullable, one_of, table
 
 __all__ = ["FILE", "SCHEMA", "read_section", "section_document", "write_section"]
@@ -41,12 +42,8 @@ def write_section(section: Section, folder: Path) -> Path:
     Raises AllocphaseError when it cannot be written.
     """
     text = json.dumps(section_document(section), indent=2, ensure_ascii=False, allow_nan=False)
-    partial, path = folder / f"{FILE}.partial", folder / FILE
-    try:
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise AllocphaseError(f"{path}: {error.strerror}") from error
+    path = folder / FILE
+    write_whole(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
     return path
 
 

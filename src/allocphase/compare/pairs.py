@@ -98,7 +98,7 @@ def _quick(runs: Sequence[Run]) -> list[str]:
     return [
         f"{run.path}: a quick run: its times are a first look, only counts are compared"
         for run in runs
-        if run.manifest.get("quick")
+        if run.manifest["plan"].get("quick")
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from allocphase.durable import named_errors
 from allocphase.gate.markdown import markdown
 from allocphase.gate.outcome import Outcome
 from allocphase.gate.verdict import GateVerdict
@@ -31,10 +32,13 @@ def workflow_commands(verdict: GateVerdict) -> list[str]:
 
 
 def report_to_github(verdict: GateVerdict, environment: Mapping[str, str]) -> list[str]:
-    """Appends the step summary where one is wanted; returns the annotations to print."""
+    """Appends the step summary where one is wanted; returns the annotations to print.
+
+    Raises AllocphaseError when the summary cannot be written.
+    """
     summary = environment.get("GITHUB_STEP_SUMMARY")
     if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
+        with named_errors(Path(summary)), Path(summary).open("a", encoding="utf-8") as file:
             file.write(markdown(verdict))
     return workflow_commands(verdict) if environment.get("GITHUB_ACTIONS") == "true" else []
 

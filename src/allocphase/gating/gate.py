@@ -11,6 +11,7 @@ from typing import Any
 
 from allocphase.allocator import Allocator
 from allocphase.driver import Executor, Probe
+from allocphase.durable import write_whole
 from allocphase.errors import NothingMeasuredError
 from allocphase.gate import (
     TWIN,
@@ -114,7 +115,7 @@ def run_gate(
     """Runs both sessions; the verdict also lies in the first one's directory, as gate.json.
 
     Raises NothingMeasuredError when the limits leave no row, UsageError when the rounds can never
-    decide, and as runner.Session.
+    decide, AllocphaseError when gate.json cannot be written, and as runner.Session.
     """
     engine = _Engine(request, executor, progress, clock)
     start = clock()
@@ -267,4 +268,4 @@ def _settings(request: GateRequest) -> dict[str, Any]:
 
 def _write(verdict: GateVerdict, folder: Path) -> None:
     text = json.dumps(document(verdict), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    write_whole(folder / FILE, lambda path: path.write_text(text + "\n", encoding="utf-8"))

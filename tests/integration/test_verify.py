@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,12 @@ def test_what_the_driver_emulates_is_correct(
     driver: Driver, plugins: Plugins, path: Path, subject: str
 ) -> None:
     driver.measure(Probe.VERIFY, path, plugin(plugins(subject)))
+
+
+def test_a_preload_of_five_functions_is_not_asked_libc_s_usable_size(
+    driver: Driver, plugins: Plugins, path: Path
+) -> None:
+    driver.measure(Probe.VERIFY, path, replace(plugin(plugins("five")), kind="preload"))
 
 
 def test_the_null_allocator_is_caught(driver: Driver, tmp_path: Path) -> None:

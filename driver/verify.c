@@ -8,13 +8,16 @@
  *
  * The trace is replayed more than once: a timed process replays it dozens of times,
  * and what an allocator does when everything was freed (reset, recycle, count) shows
- * first in the second replay.
+ * first in the second replay. What no trace asks for is asked last (conformance.h):
+ * an allocator that never uses memory again could run out of it before the trace, and
+ * what a function that the trace does not use has broken is no fault of the trace.
  *
  * Live objects are kept in a treap ordered by address, so that an overlap is
  * found when it arises, and named, not later as damage. Threads take one lock.
  */
 #include <pthread.h>
 
+#include "conformance.h"
 #include "pattern.h"
 #include "progress.h"
 #include "replay.h"
@@ -267,11 +270,22 @@ static void replay(struct session *session) {
   json_integer(&session->json, "replays", replays);
 }
 
+/* After a fault that the trace has nothing to do with, check() would only repeat it. */
+static void ask_for_conformance(struct session *session) {
+  static struct conformance conformance;
+  progress_to(PROGRESS_CONFORMANCE);
+  conformance_run(session, &conformance);
+  const char *broken = conformance.finding_count == 0 ? own_check(session) : NULL;
+  if (broken) conformance_fail(session, broken);
+  conformance_report(&conformance, &session->json);
+}
+
 void probe_verify(struct session *session) {
   prepare(session);
   session_start(session);
   json_open(&session->json, "verify");
   replay(session);
+  ask_for_conformance(session);
   json_integer(&session->json, "own_checks", probe.checks);
   json_close(&session->json);
   session_stop(session);

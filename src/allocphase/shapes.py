@@ -111,6 +111,7 @@ _COMMON: dict[str, Shape] = {
         optional={"fault_events_dropped": COUNT, **dict.fromkeys(LEFT_BYTES, nullable(COUNT))}
     ),
     "latency": table(optional={"slow_calls_dropped": COUNT}),
+    "verify": table(optional={"conformance": listing(TEXT)}),
     "throughput": table(optional={"cold_ns_per_op": NUMBER, **_BY_PASS}),
     "tampered": listing(TEXT),
 }

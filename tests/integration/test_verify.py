@@ -9,7 +9,7 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import resolve
-from allocphase.driver import Probe
+from allocphase.driver import Outcome, Probe
 from allocphase.layout import Kind
 from tests.support.driving import Driver
 from tests.support.plugins import ROOT, Plugins, plugin
@@ -48,7 +48,7 @@ def test_a_correct_allocator_passes_with_its_own_check_called(
 ) -> None:
     outcome = driver.measure(Probe.VERIFY, path, plugin(plugins("broken")), check_every=4)
     verify = outcome.result["verify"]
-    checks = 16 // 4 + 3  # in the first replay, and after each of them
+    checks = 16 // 4 + 3 + 1  # in the first replay, after each of them, and at the end
     assert (verify["operations"], verify["replays"], verify["own_checks"]) == (48, 3, checks)
     assert outcome.result["allocator_stats"] == {"checks": checks}
     assert outcome.result["skipped_operations"] == 0
@@ -223,10 +223,82 @@ def test_threads_are_replayed_as_often(driver: Driver, plugins: Plugins, tmp_pat
     assert driver.run(Probe.VERIFY, path, subject).message.endswith(" in replay 2")
 
 
+# ---- The calls that no trace makes ----------------------------------------------------------
+
+
+def conformance_calls(outcome: Outcome) -> int:
+    assert outcome.result["verify"]["conformance"] == []
+    calls: int = outcome.result["verify"]["conformance_calls"]
+    return calls
+
+
+def test_what_an_allocator_lacks_is_not_asked_of_it(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """libc has all but tags; `table` has malloc and free, and no threads."""
+    path = write_trace(tmp_path / "t", batch(3))
+    libc = conformance_calls(driver.measure(Probe.VERIFY, path, resolve("libc")[0]))
+    least = conformance_calls(driver.measure(Probe.VERIFY, path, plugin(plugins("table"))))
+    again = conformance_calls(driver.measure(Probe.VERIFY, path, plugin(plugins("table"))))
+    assert 50 < least == again < 200
+    assert libc > 1000
+
+
+def test_an_allocator_behind_a_lock_is_asked_about_threads(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    alone = write_trace(tmp_path / "alone", batch(2))
+    threads = write_trace(tmp_path / "threads", batch(2), thread=[0, 1, 0, 1])
+    without, with_threads = (
+        conformance_calls(driver.measure(Probe.VERIFY, path, plugin(plugins("table"))))
+        for path in (alone, threads)
+    )
+    assert with_threads > without + 100
+
+
+@pytest.mark.parametrize(
+    ("op", "status"), [(malloc(1), "ok"), ((Kind.ALIGNED_ALLOC, 1, 64, 5, 0), "corrupt")]
+)
+def test_a_finding_is_the_cell_s_status_only_where_the_trace_uses_the_function(
+    driver: Driver, plugins: Plugins, tmp_path: Path, op: Op, status: str
+) -> None:
+    path = write_trace(tmp_path / "t", [malloc(0), op, free(0), free(1)])
+    subject = plugin(plugins("subtle", folder=FAULTY), fault="aligned-page")
+    outcome = driver.run(Probe.VERIFY, path, subject)
+    assert outcome.status == status
+    if status == "ok":
+        found = ["misaligned block (aligned_alloc, 4096 bytes)"]
+        assert outcome.result["verify"]["conformance"] == found
+    else:
+        assert outcome.message == (
+            "misaligned block in the conformance calls (aligned_alloc, 4096 bytes)"
+        )
+
+
+def test_the_allocator_s_own_check_is_made_after_these_calls_too(
+    driver: Driver, plugins: Plugins, path: Path
+) -> None:
+    subject = plugin(plugins("broken"), fault="check", at=str(3 * 8))  # what the replays allocate
+    outcome = driver.run(Probe.VERIFY, path, subject)
+    assert (outcome.status, outcome.message) == (
+        "corrupt",
+        "the allocator's own check fails: widgets do not add up after the conformance calls",
+    )
+
+
 def test_a_preload_of_five_functions_is_not_asked_libc_s_usable_size(
     driver: Driver, plugins: Plugins, path: Path
 ) -> None:
-    driver.measure(Probe.VERIFY, path, replace(plugin(plugins("five")), kind="preload"))
+    subject = replace(plugin(plugins("five")), kind="preload")
+    assert conformance_calls(driver.measure(Probe.VERIFY, path, subject)) > 1000
+
+
+@pytest.mark.parametrize("oddity", ["none", "null-empty", "never-reuses", "bounded"])
+def test_what_is_odd_and_right_passes(
+    driver: Driver, plugins: Plugins, path: Path, oddity: str
+) -> None:
+    subject = plugin(plugins("subtle", folder=FAULTY), fault=oddity)
+    assert conformance_calls(driver.measure(Probe.VERIFY, path, subject)) > 200
 
 
 def test_the_null_allocator_is_caught(driver: Driver, tmp_path: Path) -> None:

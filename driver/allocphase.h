@@ -8,7 +8,8 @@
  *
  *     allocphase_plugin()      the table; nothing may be allocated yet
  *     init(config)             reserve, map, build: counted as "init"
- *     malloc ... free ...      the trace: counted as "operation"
+ *     malloc ... free ...      the trace: counted as "operation"; the verify probe
+ *                              replays it and makes more calls of its own
  *     check(), stats()         now and then, and after the trace; never timed
  *     fini()                   give everything back: counted as "teardown"
  *
@@ -69,7 +70,9 @@ struct allocphase_allocator {
   /* Required. init returns 0, or an errno value: EINVAL for a setting it does
    * not accept, ENOMEM when it cannot reserve what it needs. The block returned
    * by malloc is aligned to 16 bytes (to 8 when size <= 8) or is NULL: the
-   * system has no more memory. free(NULL) does nothing. */
+   * system has no more memory, or nobody has so much. Of no bytes it is NULL or a
+   * block like others, that no live one shares its address with. free(NULL) does
+   * nothing. */
   int (*init)(const struct allocphase_config *config);
   void (*fini)(void);
   void *(*malloc)(size_t size);
@@ -95,7 +98,7 @@ struct allocphase_allocator {
   const char *(*check)(void);
 
   /* Optional: called by each thread of the trace, the first one included,
-   * before its first and after its last operation. */
+   * before its first and after its last operation; again for each replay. */
   void (*thread_start)(void);
   void (*thread_stop)(void);
 };

@@ -73,6 +73,10 @@ void session_fail(struct worker *worker, uint64_t op, const char *status, const 
   text_add(&text, " bytes, slot ");
   text_add_number(&text, at->slot);
   text_add(&text, ")");
+  if (worker->session->replay > 1) {
+    text_add(&text, " in replay ");
+    text_add_number(&text, worker->session->replay);
+  }
   session_end_early(worker->session, status, line);
 }
 

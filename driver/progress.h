@@ -4,7 +4,8 @@
  * the process, however that ends, and src/allocphase/whereabouts.py makes a phrase of
  * it. Every probe says in which phase it is. Those that are not timed also say at
  * which operation, and whether the allocator is being called or has answered and the
- * driver uses the block: a timed loop may not pay for that.
+ * driver uses the block: a timed loop may not pay for that. So does conformance.c, whose
+ * calls belong to no operation.
  */
 #ifndef ALLOCPHASE_PROGRESS_H
 #define ALLOCPHASE_PROGRESS_H
@@ -17,6 +18,7 @@ enum progress_phase {
   PROGRESS_LOAD,   /* the object is loaded: its constructors run */
   PROGRESS_INIT,
   PROGRESS_TRACE,
+  PROGRESS_CONFORMANCE, /* the calls of conformance.c */
   PROGRESS_STATS,
   PROGRESS_FINI,
   PROGRESS_RESULT, /* the allocator is no longer called */
@@ -39,6 +41,11 @@ struct progress_thread {
 struct progress {
   _Alignas(64) volatile uint32_t phase; /* enum progress_phase */
   uint32_t thread_count;
+  volatile uint32_t replay; /* of the trace, from 1; 0: the probe does not say */
+  /* In PROGRESS_CONFORMANCE: */
+  volatile uint32_t asked_place; /* enum progress_place */
+  volatile uint64_t asked_bytes;
+  volatile uint32_t asked; /* enum conformance_function */
   struct progress_thread threads[];
 };
 
@@ -51,6 +58,16 @@ extern struct progress *progress;
 void progress_open(const char *path, uint32_t thread_count);
 
 static inline void progress_to(enum progress_phase phase) { progress->phase = phase; }
+
+static inline void progress_replay(uint32_t replay) { progress->replay = replay; }
+
+static inline void progress_ask(uint32_t function, uint64_t bytes) {
+  progress->asked = function;
+  progress->asked_bytes = bytes;
+  progress->asked_place = PROGRESS_CALL;
+}
+
+static inline void progress_answered(void) { progress->asked_place = PROGRESS_USE; }
 
 static inline void progress_enter(const struct worker *worker, const struct trace_op *op) {
   struct progress_thread *at = &progress->threads[worker->thread];

@@ -49,6 +49,7 @@ struct session {
   void *hook_state;
   uint64_t helper_threads; /* of the allocator's own, when all of the trace's had ended */
   uint64_t skipped_ops;  /* frees tried from a foreign domain that had no one to refuse them */
+  uint32_t replay;       /* 1, 2, ... in the probe that looks at several; else 0 */
 };
 
 /* One thread of the trace at work. */
@@ -84,7 +85,8 @@ _Noreturn void session_end_early(struct session *session, const char *status,
                                  const char *message);
 
 /* The same for what went wrong at one operation:
- * "<what> at operation <i> of thread <t> (<kind>, <size> bytes, slot <s>)". */
+ * "<what> at operation <i> of thread <t> (<kind>, <size> bytes, slot <s>)", and
+ * " in replay <r>" where that is not the first. */
 _Noreturn void session_fail(struct worker *worker, uint64_t op, const char *status,
                             const char *what);
 

@@ -80,7 +80,11 @@ static void take_process_malloc(struct allocphase_allocator *table) {
   *(allocator_function *)&table->calloc = dlsym(RTLD_DEFAULT, "calloc");
   *(allocator_function *)&table->realloc = dlsym(RTLD_DEFAULT, "realloc");
   *(allocator_function *)&table->aligned_alloc = dlsym(RTLD_DEFAULT, "aligned_alloc");
-  *(allocator_function *)&table->usable_size = dlsym(RTLD_DEFAULT, "malloc_usable_size");
+  allocator_function usable_size = dlsym(RTLD_DEFAULT, "malloc_usable_size");
+  /* A preload may have none: then this is libc's, which knows nothing of its blocks. */
+  if (usable_size &&
+      same_file(object_of(usable_size), object_of(*(allocator_function *)&table->malloc)))
+    *(allocator_function *)&table->usable_size = usable_size;
 }
 
 static bool take_plugin(struct subject *subject, const char *path, struct refusal *refusal) {

@@ -1,16 +1,24 @@
-/* verify.c: is it a correct allocator? One pass in which every object is filled
- * with a pattern of its own and looked at again before it is resized or freed.
+/* verify.c: is it a correct allocator? Every object of the trace is filled with a
+ * pattern of its own and looked at again whenever something may have changed it.
  *
  * Checked at each operation: alignment (16 bytes, 8 for at most 8 bytes, or what
  * was asked for), no overlap with any live object, calloc's zeroes, the prefix
  * that realloc must keep, the pattern, usable_size at least the size; and the
- * allocator's own check() now and then and at the end.
+ * allocator's own check() now and then in the first replay, and when all is free.
+ *
+ * The trace is replayed more than once: a timed process replays it dozens of times,
+ * and what an allocator does when everything was freed (reset, recycle, count) shows
+ * first in the second replay. What no trace asks for is asked last (conformance.h):
+ * an allocator that never uses memory again could run out of it before the trace, and
+ * what a function that the trace does not use has broken is no fault of the trace.
  *
  * Live objects are kept in a treap ordered by address, so that an overlap is
  * found when it arises, and named, not later as damage. Threads take one lock.
  */
 #include <pthread.h>
 
+#include "conformance.h"
+#include "pattern.h"
 #include "progress.h"
 #include "replay.h"
 #include "system.h"
@@ -18,6 +26,11 @@
 #include "text.h"
 
 #define NOBODY UINT32_MAX
+
+/* Three replays where they are cheap: what alternates is the same in the first and third. */
+#define FEW_OPERATIONS 1000000u
+#define REPLAYS 2u
+#define REPLAYS_OF_FEW 3u
 
 /* Node i is slot i. */
 struct node {
@@ -104,33 +117,6 @@ static uint32_t treap_overlap(uintptr_t start, uintptr_t end) {
   return last != NOBODY && probe.nodes[last].end > start ? last : NOBODY;
 }
 
-/* ---- Patterns --------------------------------------------------------------------- */
-
-static uint64_t pattern_word(uint32_t slot, uint64_t index) {
-  return (index + 1) * 0x9e3779b97f4a7c15u ^ ((uint64_t)slot + 1) * 0xd1342543de82ef95u;
-}
-
-static void pattern_fill(unsigned char *bytes, size_t size, uint32_t slot) {
-  for (size_t at = 0; at < size; at += 8) {
-    uint64_t word = pattern_word(slot, at / 8);
-    memcpy(bytes + at, &word, size - at < 8 ? size - at : 8);
-  }
-}
-
-static bool pattern_holds(const unsigned char *bytes, size_t size, uint32_t slot) {
-  for (size_t at = 0; at < size; at += 8) {
-    uint64_t word = pattern_word(slot, at / 8);
-    if (memcmp(bytes + at, &word, size - at < 8 ? size - at : 8) != 0) return false;
-  }
-  return true;
-}
-
-static bool is_zero(const unsigned char *bytes, size_t size) {
-  for (size_t i = 0; i < size; i++)
-    if (bytes[i]) return false;
-  return true;
-}
-
 /* ---- The checks at each operation ----------------------------------------------- */
 
 _Noreturn static void corrupt(struct worker *worker, const struct trace_op *op, const char *what) {
@@ -158,21 +144,41 @@ static void check_placement(struct worker *worker, const struct cell *cell,
   treap_add(op->slot);
 }
 
-static void run_own_check(struct worker *worker, const struct trace_op *op) {
-  const struct allocphase_allocator *table = &worker->session->subject.table;
-  if (!table->check) return;
-  const char *broken = table->check();
-  probe.checks++;
-  if (!broken) return;
+/* NULL, or a line that says what is wrong. */
+static const char *own_check(const struct session *session) {
   static char line[256];
+  const struct allocphase_allocator *table = &session->subject.table;
+  const char *broken = table->check ? table->check() : NULL;
+  probe.checks += table->check != NULL;
+  if (!broken) return NULL;
   struct text text = text_in(line, sizeof line);
   text_add(&text, "the allocator's own check fails: ");
   text_add(&text, broken);
-  corrupt(worker, op, line);
+  return line;
 }
 
-static bool changes(const struct trace_op *op) {
-  return op->kind != TRACE_WRITE && op->kind != TRACE_FREE_FOREIGN;
+static void run_own_check(struct worker *worker, const struct trace_op *op) {
+  const char *broken = own_check(worker->session);
+  if (broken) corrupt(worker, op, broken);
+}
+
+/* Takes back what replay_write() did, so that the object must be as it was filled. */
+static void unwrite(unsigned char *object, size_t size, uint32_t times) {
+  uint64_t word = 0;
+  size_t bytes = size < sizeof word ? size != 0 : sizeof word;
+  memcpy(&word, object, bytes);
+  word -= times;
+  memcpy(object, &word, bytes);
+}
+
+/* The program's write, and a free that was refused, leave the rest of the object alone:
+ * it is not filled anew, or nobody would see that they did not. */
+static void check_untouched(struct worker *worker, const struct cell *cell,
+                            const struct trace_op *op) {
+  unsigned char *object = (unsigned char *)cell_object(cell);
+  if (op->kind == TRACE_WRITE) unwrite(object, cell->size, op->size);
+  if (!pattern_holds(object, cell->size, op->slot))
+    corrupt(worker, op, "the object's content has changed");
 }
 
 static void before(struct worker *worker, const struct cell *cell, const struct trace_op *op) {
@@ -183,20 +189,29 @@ static void before(struct worker *worker, const struct cell *cell, const struct 
   pthread_mutex_unlock(&probe.lock);
 }
 
+static void check_new(struct worker *worker, const struct cell *cell, const struct trace_op *op,
+                      uint32_t old_size) {
+  unsigned char *object = (unsigned char *)cell_object(cell);
+  check_placement(worker, cell, op);
+  if (op->kind == TRACE_CALLOC && !is_zero(object, cell->size))
+    corrupt(worker, op, "calloc's block is not zero");
+  uint32_t kept = old_size < cell->size ? old_size : cell->size;
+  if (op->kind == TRACE_REALLOC && !pattern_holds(object, kept, op->slot))
+    corrupt(worker, op, "realloc did not keep the content");
+  pattern_fill(object, cell->size, op->slot);
+}
+
 static void after(struct worker *worker, const struct cell *cell, const struct trace_op *op,
                   uint32_t old_size) {
-  unsigned char *object = (unsigned char *)cell_object(cell);
   pthread_mutex_lock(&probe.lock);
-  if (op->kind != TRACE_FREE && changes(op)) {
-    check_placement(worker, cell, op);
-    if (op->kind == TRACE_CALLOC && !is_zero(object, cell->size))
-      corrupt(worker, op, "calloc's block is not zero");
-    uint32_t kept = old_size < cell->size ? old_size : cell->size;
-    if (op->kind == TRACE_REALLOC && !pattern_holds(object, kept, op->slot))
-      corrupt(worker, op, "realloc did not keep the content");
-  }
-  if (op->kind != TRACE_FREE) pattern_fill(object, cell->size, op->slot);
-  if (++probe.done % worker->session->options.check_every == 0) run_own_check(worker, op);
+  if (op->kind == TRACE_WRITE || op->kind == TRACE_FREE_FOREIGN)
+    check_untouched(worker, cell, op);
+  else if (op->kind != TRACE_FREE)
+    check_new(worker, cell, op, old_size);
+  /* Later replays are looked at when all is free: a check may cost more than a thousand
+   * operations. */
+  if (++probe.done % worker->session->options.check_every == 0 && worker->session->replay == 1)
+    run_own_check(worker, op);
   pthread_mutex_unlock(&probe.lock);
 }
 
@@ -205,24 +220,19 @@ static void after(struct worker *worker, const struct cell *cell, const struct t
 #define REPLAY_LEAVE(worker, op) progress_leave(worker)
 #define REPLAY_AFTER(worker, cell, op, old_size) after(worker, cell, op, old_size)
 
-#define REPLAY_NAME replay_alone
-#define REPLAY_THREADED 0
-#include "replay.inc"
+#include "replay_both.inc"
 
-#define REPLAY_NAME replay_threaded
-#define REPLAY_THREADED 1
-#define REPLAY_WAIT(worker, word, op) handover_wait(word, (op)->epoch)
-#include "replay.inc"
-
+/* The last thread to end looks when all is free. */
 static void run_thread(struct worker *worker) {
-  if (worker->session->trace.header->thread_count == 1) replay_alone(worker, 0, worker->count);
-  else replay_threaded(worker, 0, worker->count);
+  replay(worker, 0, worker->count);
   pthread_mutex_lock(&probe.lock);
   if (worker->count) run_own_check(worker, &worker->ops[worker->count - 1]);
   pthread_mutex_unlock(&probe.lock);
 }
 
-void probe_verify(struct session *session) {
+/* ---- The probe -------------------------------------------------------------------- */
+
+static void prepare(struct session *session) {
   const struct trace_header *header = session->trace.header;
   struct trace_header *mutable_header = take_pages(sizeof *header);
   *mutable_header = *header;
@@ -238,10 +248,36 @@ void probe_verify(struct session *session) {
     probe.nodes[s].priority = random;
   }
   pthread_mutex_init(&probe.lock, NULL);
-  session_start(session);
-  team_run(session, run_thread, &probe, 1);
-  json_open(&session->json, "verify");
+}
+
+static void replay_repeatedly(struct session *session) {
+  bool few = session->trace.header->op_count < FEW_OPERATIONS;
+  uint32_t replays = few ? REPLAYS_OF_FEW : REPLAYS;
+  for (session->replay = 1; session->replay <= replays; session->replay++) {
+    session->skipped_ops = 0;
+    progress_replay(session->replay);
+    team_run(session, run_thread, &probe, 1);
+  }
   json_integer(&session->json, "operations", probe.done);
+  json_integer(&session->json, "replays", replays);
+}
+
+/* After a fault that the trace has nothing to do with, check() would only repeat it. */
+static void ask_for_conformance(struct session *session) {
+  static struct conformance conformance;
+  progress_to(PROGRESS_CONFORMANCE);
+  conformance_run(session, &conformance);
+  const char *broken = conformance.finding_count == 0 ? own_check(session) : NULL;
+  if (broken) conformance_fail(session, broken);
+  conformance_report(&conformance, &session->json);
+}
+
+void probe_verify(struct session *session) {
+  prepare(session);
+  session_start(session);
+  json_open(&session->json, "verify");
+  replay_repeatedly(session);
+  ask_for_conformance(session);
   json_integer(&session->json, "own_checks", probe.checks);
   json_close(&session->json);
   session_stop(session);

@@ -121,6 +121,7 @@ _COMMON: dict[str, Shape] = {
     "throughput": table(
         optional={"cold_ns_per_op": NUMBER, "helper_ns_per_op": NUMBER, **_BY_PASS}
     ),
+    "verify": table(optional={"conformance": listing(TEXT)}),
     "tampered": listing(TEXT),
 }
 _TIMES = table({"cold_ns_per_op": NUMBER, "warm_ns_per_op": listing(NUMBER)})

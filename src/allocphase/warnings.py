@@ -39,6 +39,7 @@ def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) 
     return [
         *_emulated(good),
         *_locked(good),
+        *_unconforming(good),
         *_slow(good),
         *_tampered(good),
         *_lacking(good),
@@ -69,6 +70,14 @@ def _emulated(records: Sequence[ProcessRecord]) -> list[str]:
 def _locked(records: Sequence[ProcessRecord]) -> list[str]:
     locked = any(r.result.get("locked") for r in records)
     return ["not thread-safe: every call went through one lock of the driver"] * locked
+
+
+def _unconforming(records: Sequence[ProcessRecord]) -> list[str]:
+    """What is wrong with functions that the trace does not use; of others it is the status."""
+    found = {
+        finding for r in records for finding in r.result.get("verify", {}).get("conformance", [])
+    }
+    return [f"conformance: {finding}; the scenario does not use it" for finding in sorted(found)]
 
 
 def _lacking(records: Sequence[ProcessRecord]) -> list[str]:

@@ -12,7 +12,7 @@ from allocphase.layout import Kind
 __all__ = ["whereabouts"]
 
 # driver/progress.h: struct progress, struct progress_thread, enum progress_place
-HEADER = struct.Struct("<II56x")
+HEADER = struct.Struct("<IIIIQI36x")
 THREAD = struct.Struct("<QIIII40x")
 IN_CALL, BEHIND_CALL = 1, 2
 # enum progress_phase
@@ -20,11 +20,14 @@ PHASES = (
     "while it was loaded",
     "in init",
     "in the middle of the trace",
+    "in the conformance calls",
     "in stats",
     "in fini",
     "while the result was written",
 )
-TRACE = 2
+TRACE, CONFORMANCE = 2, 3
+# driver/conformance.h: enum conformance_function
+ASKED = ("malloc", "calloc", "realloc", "aligned_alloc", "free", "free_tagged", "usable_size")
 SHOWN_THREADS = 3
 
 
@@ -50,12 +53,28 @@ def whereabouts(path: Path) -> str:
     """
     try:
         content = path.read_bytes()
-        phase, _ = HEADER.unpack_from(content)
+        phase, _, replay, place, size, asked = HEADER.unpack_from(content)
     except (OSError, struct.error):
         return "before main"
     if phase >= len(PHASES):
         return "at a place that cannot be told"
-    return (phase == TRACE and _operations(content)) or PHASES[phase]
+    if phase == TRACE:
+        return f"{_operations(content) or PHASES[TRACE]}{_in_replay(replay)}"
+    if phase == CONFORMANCE:
+        return _conformance(place, asked, size)
+    return PHASES[phase]
+
+
+def _in_replay(replay: int) -> str:
+    return f" in replay {replay}" if replay > 1 else ""
+
+
+def _conformance(place: int, asked: int, size: int) -> str:
+    """The call that is not answered yet, or the last one."""
+    if place not in (IN_CALL, BEHIND_CALL) or asked >= len(ASKED):
+        return PHASES[CONFORMANCE]
+    call = f"{PHASES[CONFORMANCE]} ({ASKED[asked]}, {size} bytes)"
+    return call if place == IN_CALL else f"{call}, which had returned"
 
 
 def _operations(content: bytes) -> str:

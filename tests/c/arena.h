@@ -50,7 +50,10 @@ static inline void *arena_malloc(size_t size) { return arena_aligned_alloc(16, s
 
 static inline void arena_free(void *block) { (void)block; }
 
-static inline void *arena_calloc(size_t count, size_t size) { return arena_malloc(count * size); }
+static inline void *arena_calloc(size_t count, size_t size) {
+  size_t bytes;
+  return __builtin_mul_overflow(count, size, &bytes) ? NULL : arena_malloc(bytes);
+}
 
 static inline size_t arena_size(const void *block) {
   size_t size;
@@ -60,6 +63,7 @@ static inline size_t arena_size(const void *block) {
 
 static inline void *arena_realloc(void *old, size_t size) {
   void *block = arena_malloc(size);
+  if (!old) return block;
   size_t kept = arena_size(old) < size ? arena_size(old) : size;
   return block ? memcpy(block, old, kept) : NULL;
 }

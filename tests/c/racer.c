@@ -33,6 +33,7 @@ static int init(const struct allocphase_config *config) {
 static void fini(void) {}
 
 static void *take(size_t size) {
+  if (size > REGION / 2) return NULL;
   size_t bytes = (size + 31) & ~(size_t)15;
   if (bytes > left) {
     next = mmap(NULL, REGION, PROT_READ | PROT_WRITE,
@@ -47,7 +48,9 @@ static void *take(size_t size) {
   return block;
 }
 
-static void give(void *block) { *(uint64_t *)block = UINT64_MAX; }
+static void give(void *block) {
+  if (block) *(uint64_t *)block = UINT64_MAX;
+}
 
 static const struct allocphase_allocator table = {
     .abi_version = ALLOCPHASE_ABI_VERSION,

@@ -18,9 +18,9 @@
 
 #include "allocphase.h"
 
-#define REGION_BYTES ((size_t)64 << 20)
+#define REGION_BYTES ((size_t)256 << 20)
 #define PREFIX_BYTES 16
-#define CLASSES 27
+#define CLASSES 29
 
 static const char *fault = "";
 static char *region;
@@ -69,6 +69,7 @@ static inline void *correct_malloc(size_t size) {
 }
 
 static inline void correct_free(void *block) {
+  if (!block) return;
   int class = class_of(size_of(block));
   memcpy(block, &free_lists[class], sizeof(void *));
   free_lists[class] = block;

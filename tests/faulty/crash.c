@@ -1,5 +1,5 @@
-/* crash: writes through a null pointer in init, in its third malloc or free, in stats
- * or in fini; with -DAT_LOAD while it is loaded. */
+/* crash: writes through a null pointer in init, in its third malloc or free, in a malloc
+ * that asks too much, in stats or in fini; with -DAT_LOAD while it is loaded. */
 #include "correct.h"
 
 static int *volatile nowhere; /* volatile: a compiler that sees the fault leaves it out */
@@ -18,6 +18,7 @@ static int faulty_init(const struct allocphase_config *config) {
 
 static void *faulty_malloc(size_t size) {
   if (is("malloc") && mallocs == 2) crash();
+  if (is("too-much") && size > PTRDIFF_MAX) crash();
   return correct_malloc(size);
 }
 

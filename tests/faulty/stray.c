@@ -20,13 +20,16 @@ static void *faulty_malloc(size_t size) {
   return correct_malloc(size);
 }
 
+/* The owner stands behind the size, in what belongs to the block before it. */
 static void *faulty_malloc_tagged(size_t size, const struct allocphase_tag *tag) {
+  char *block = correct_malloc(size);
   if (is("trace")) ((struct allocphase_tag *)tag)->class_id = 0xee;
-  return correct_malloc(size);
+  if (block) memcpy(block - 8, &tag->domain, sizeof tag->domain);
+  return block;
 }
 
 static int faulty_free_tagged(void *block, const struct allocphase_tag *tag) {
-  (void)tag;
+  if (memcmp((char *)block - 8, &tag->domain, sizeof tag->domain) != 0) return EPERM;
   correct_free(block);
   return 0;
 }

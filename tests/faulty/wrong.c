@@ -23,7 +23,7 @@ static void *faulty_malloc(size_t size) {
   if (now("overlap")) return last + 16;
   if (now("misaligned")) return block + 8;
   if (now("neighbour")) memset(last, 0xee, 1);
-  if (now("padding") && size < 48) memset(block + size, 0xee, 1);
+  if (now("padding") && size % 32 == 8) memset(block + size, 0xee, 1);
   return last = block;
 }
 
@@ -34,14 +34,16 @@ static void faulty_free(void *block) {
 }
 
 static void *faulty_calloc(size_t count, size_t size) {
-  char *block = correct_malloc(count * size);
+  size_t bytes;
+  char *block = __builtin_mul_overflow(count, size, &bytes) ? NULL : correct_malloc(bytes);
   return block ? memset(block, is("dirty-calloc"), count * size) : NULL;
 }
 
 static void *faulty_realloc(void *old, size_t size) {
   char *block = faulty_malloc(size);
+  if (!block || !old) return block;
   size_t kept = size_of(old) < size ? size_of(old) : size;
-  if (block && !is("lost-prefix")) memcpy(block, old, kept);
+  if (!is("lost-prefix")) memcpy(block, old, kept);
   faulty_free(old);
   return block;
 }

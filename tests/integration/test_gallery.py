@@ -106,6 +106,8 @@ def test_a_faulty_allocator_gets_its_status_and_message(
     assert fnmatchcase(outcome.message, message), outcome.message
     if status == "ok" and not fault.may_tamper:
         assert outcome.result["tampered"] == fault.tampered
+    if (status, probe) == ("ok", Probe.VERIFY):
+        assert outcome.result["verify"]["conformance"] == fault.conformance
 
 
 @pytest.mark.parametrize("file", sorted({fault.values["file"] for fault in FAULTS} - {"preload"}))

@@ -26,8 +26,8 @@ MATRIX = os.environ.get("ALLOCPHASE_MATRIX") == "1"
 TIMEOUT_S = 3600.0 if MATRIX else 60.0
 THROUGHOUT = ("libc", "phase3")
 SHORT = (
-    *("aligned", "ariax", "ariax-domains", "growth", "large-blocks"),
-    *("phase-report", "phase-report-churn", "random-churn", "realloc-growth"),
+    *("aligned", "ariax", "ariax-domains", "calloc-mix", "growth", "large-blocks"),
+    *("phase-report", "phase-report-churn", "random-churn", "realloc-growth", "shrink"),
 )
 
 CUT: dict[str, dict[str, object]] = {

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from allocphase import scenario, trace
 from allocphase.allocator import resolve
-from allocphase.driver import Probe
+from allocphase.driver import Outcome, Probe
 from allocphase.layout import Kind
 from tests.support.driving import Driver
-from tests.support.plugins import Plugins, plugin
-from tests.support.traces import Op, free, malloc, tags, write_trace
+from tests.support.plugins import ROOT, Plugins, plugin
+from tests.support.traces import Op, batch, free, malloc, tags, write_trace
+
+FAULTY = ROOT / "tests" / "faulty"
 
 OPS: list[Op] = [
     malloc(0, 100),
@@ -43,8 +47,10 @@ def test_a_correct_allocator_passes_with_its_own_check_called(
     driver: Driver, plugins: Plugins, path: Path
 ) -> None:
     outcome = driver.measure(Probe.VERIFY, path, plugin(plugins("broken")), check_every=4)
-    assert outcome.result["verify"] == {"operations": 16, "own_checks": 5}  # the last at the end
-    assert outcome.result["allocator_stats"] == {"checks": 5}
+    verify = outcome.result["verify"]
+    checks = 16 // 4 + 3 + 1  # in the first replay, after each of them, and at the end
+    assert (verify["operations"], verify["replays"], verify["own_checks"]) == (48, 3, checks)
+    assert outcome.result["allocator_stats"] == {"checks": checks}
     assert outcome.result["skipped_operations"] == 0
 
 
@@ -148,6 +154,151 @@ def test_what_the_driver_emulates_is_correct(
     driver: Driver, plugins: Plugins, path: Path, subject: str
 ) -> None:
     driver.measure(Probe.VERIFY, path, plugin(plugins(subject)))
+
+
+# ---- What no operation of the trace repaints ------------------------------------------------
+
+
+def test_damage_is_seen_at_a_write_that_only_adds_to_the_first_word(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    ops = [malloc(0), malloc(1), (Kind.WRITE, 1, 3, 0, 0), (Kind.WRITE, 0, 3, 0, 0)]
+    path = write_trace(tmp_path / "t", [*ops, free(0), free(1)])
+    driver.measure(Probe.VERIFY, path, plugin(plugins("subtle", folder=FAULTY)))
+    subject = plugin(plugins("subtle", folder=FAULTY), fault="previous-object")
+    assert driver.run(Probe.VERIFY, path, subject).message == (
+        "the object's content has changed at operation 3 of thread 0 (write, 3 bytes, slot 0)"
+    )
+
+
+def test_a_refused_free_must_leave_the_object_as_it_was(
+    driver: Driver, plugins: Plugins, path: Path
+) -> None:
+    subject = plugin(plugins("subtle", folder=FAULTY), fault="foreign-destroys")
+    assert driver.run(Probe.VERIFY, path, subject).message == (
+        "the object's content has changed at operation 8 of thread 0"
+        " (free_foreign, 0 bytes, slot 5)"
+    )
+
+
+# ---- Replays --------------------------------------------------------------------------------
+
+
+def test_a_fault_that_comes_with_emptiness_is_named_with_its_replay(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(3))
+    subject = plugin(plugins("subtle", folder=FAULTY), fault="second-replay")
+    assert driver.run(Probe.VERIFY, path, subject).message == (
+        "block overlaps a live one at operation 1 of thread 0 (malloc, 64 bytes, slot 1)"
+        " in replay 2"
+    )
+
+
+def test_a_crash_is_named_with_its_replay(driver: Driver, plugins: Plugins, tmp_path: Path) -> None:
+    path = write_trace(tmp_path / "t", batch(2))
+    subject = plugin(plugins("crash", folder=FAULTY), fault="malloc")
+    assert driver.run(Probe.VERIFY, path, subject).message == (
+        "killed by SIGSEGV at operation 0 of thread 0 (malloc, 64 bytes, slot 0) in replay 2."
+    )
+
+
+@pytest.mark.parametrize(("allocations", "replays"), [(499_999, 3), (500_000, 2)])
+def test_a_long_trace_is_replayed_twice_and_others_three_times(
+    driver: Driver, tmp_path: Path, allocations: int, replays: int
+) -> None:
+    found = scenario.resolve(f"phase-report-churn?allocations={allocations}")[0]
+    trace.write(scenario.generate(found), tmp_path / "t")
+    verify = driver.measure(Probe.VERIFY, tmp_path / "t", resolve("libc")[0]).result["verify"]
+    assert verify["replays"] == replays
+    assert verify["operations"] == replays * 2 * allocations
+
+
+def test_threads_are_replayed_as_often(driver: Driver, plugins: Plugins, tmp_path: Path) -> None:
+    ops = [malloc(0), malloc(1), free(0), free(1)]
+    path = write_trace(tmp_path / "t", ops, thread=[0, 1, 1, 0])
+    outcome = driver.measure(Probe.VERIFY, path, plugin(plugins("broken"), fault="none"))
+    assert outcome.result["verify"]["operations"] == 3 * 4
+    subject = plugin(plugins("broken"), fault="overlap", at="3")
+    assert driver.run(Probe.VERIFY, path, subject).message.endswith(" in replay 2")
+
+
+# ---- The calls that no trace makes ----------------------------------------------------------
+
+
+def conformance_calls(outcome: Outcome) -> int:
+    assert outcome.result["verify"]["conformance"] == []
+    calls: int = outcome.result["verify"]["conformance_calls"]
+    return calls
+
+
+def test_what_an_allocator_lacks_is_not_asked_of_it(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """libc has all but tags; `table` has malloc and free, and no threads."""
+    path = write_trace(tmp_path / "t", batch(3))
+    libc = conformance_calls(driver.measure(Probe.VERIFY, path, resolve("libc")[0]))
+    least = conformance_calls(driver.measure(Probe.VERIFY, path, plugin(plugins("table"))))
+    again = conformance_calls(driver.measure(Probe.VERIFY, path, plugin(plugins("table"))))
+    assert 50 < least == again < 200
+    assert libc > 1000
+
+
+def test_an_allocator_behind_a_lock_is_asked_about_threads(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    alone = write_trace(tmp_path / "alone", batch(2))
+    threads = write_trace(tmp_path / "threads", batch(2), thread=[0, 1, 0, 1])
+    without, with_threads = (
+        conformance_calls(driver.measure(Probe.VERIFY, path, plugin(plugins("table"))))
+        for path in (alone, threads)
+    )
+    assert with_threads > without + 100
+
+
+@pytest.mark.parametrize(
+    ("op", "status"), [(malloc(1), "ok"), ((Kind.ALIGNED_ALLOC, 1, 64, 5, 0), "corrupt")]
+)
+def test_a_finding_is_the_cell_s_status_only_where_the_trace_uses_the_function(
+    driver: Driver, plugins: Plugins, tmp_path: Path, op: Op, status: str
+) -> None:
+    path = write_trace(tmp_path / "t", [malloc(0), op, free(0), free(1)])
+    subject = plugin(plugins("subtle", folder=FAULTY), fault="aligned-page")
+    outcome = driver.run(Probe.VERIFY, path, subject)
+    assert outcome.status == status
+    if status == "ok":
+        found = ["misaligned block (aligned_alloc, 4096 bytes)"]
+        assert outcome.result["verify"]["conformance"] == found
+    else:
+        assert outcome.message == (
+            "misaligned block in the conformance calls (aligned_alloc, 4096 bytes)"
+        )
+
+
+def test_the_allocator_s_own_check_is_made_after_these_calls_too(
+    driver: Driver, plugins: Plugins, path: Path
+) -> None:
+    subject = plugin(plugins("broken"), fault="check", at=str(3 * 8))  # what the replays allocate
+    outcome = driver.run(Probe.VERIFY, path, subject)
+    assert (outcome.status, outcome.message) == (
+        "corrupt",
+        "the allocator's own check fails: widgets do not add up after the conformance calls",
+    )
+
+
+def test_a_preload_of_five_functions_is_not_asked_libc_s_usable_size(
+    driver: Driver, plugins: Plugins, path: Path
+) -> None:
+    subject = replace(plugin(plugins("five")), kind="preload")
+    assert conformance_calls(driver.measure(Probe.VERIFY, path, subject)) > 1000
+
+
+@pytest.mark.parametrize("oddity", ["none", "null-empty", "never-reuses", "bounded"])
+def test_what_is_odd_and_right_passes(
+    driver: Driver, plugins: Plugins, path: Path, oddity: str
+) -> None:
+    subject = plugin(plugins("subtle", folder=FAULTY), fault=oddity)
+    assert conformance_calls(driver.measure(Probe.VERIFY, path, subject)) > 200
 
 
 def test_the_null_allocator_is_caught(driver: Driver, tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ class Fault:
         return bool(self.values["file"] == "hang")
 
     @property
+    def conformance(self) -> list[str]:
+        """What a verify that is ok finds of functions that the trace does not use."""
+        return [self.values["conformance"]] if "conformance" in self.values else []
+
+    @property
     def tampered(self) -> list[str]:
         """What a result that is ok says it has changed of the process."""
         if self.name == "changes-affinity" and len(os.sched_getaffinity(0)) == 1:

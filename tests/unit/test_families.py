@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pytest
 
 from allocphase import listing, scenario, trace
+from allocphase.errors import UsageError
 from allocphase.families import sizes
 from allocphase.families.fleet import FLEET, expected_live
 from allocphase.families.lifetimes import QUANTILES, TICKS, exponential, lived
-from allocphase.families.replace import replacements
+from allocphase.families.replace import replacements, resized
 from allocphase.history import previous, slot_ranks
 from allocphase.layout import Ops, kind_of
 from allocphase.trace import Kind, Trace
@@ -186,6 +187,74 @@ def test_aligned_objects_have_each_alignment_and_a_multiple_of_it_as_size() -> N
     assert (aligned["size"] % (1 << aligned["align_log2"].astype(int)) == 0).all()
     plain = np.count_nonzero(kind_of(ops) == Kind.MALLOC)
     assert plain / (plain + len(aligned)) == pytest.approx(0.25, abs=0.02)
+
+
+# ---- Zeroed and trimmed ------------------------------------------------------------
+
+
+def test_a_realloc_follows_the_object_that_it_resizes() -> None:
+    ops = resized(
+        replacements(np.array([3, 5]), np.array([10, 20]), new_first=False),
+        np.array([1]),
+        np.array([40]),
+    )
+    assert kind_of(ops).tolist() == [Kind.MALLOC, Kind.MALLOC, Kind.REALLOC, Kind.FREE, Kind.FREE]
+    assert ops["slot"].tolist() == [3, 5, 5, 3, 5]
+    assert ops["size"].tolist() == [10, 20, 40, 0, 0]
+
+
+def test_the_compiler_s_mix_has_the_counted_shares_of_calls_and_bytes() -> None:
+    found = made("calloc-mix")
+    kind, size = kind_of(found.ops), found.ops["size"].astype(np.int64)
+    mallocs, callocs, reallocs = (
+        np.count_nonzero(kind == each) for each in (Kind.MALLOC, Kind.CALLOC, Kind.REALLOC)
+    )
+    calls = mallocs + callocs + reallocs
+    assert callocs / calls == pytest.approx(61_515 / 214_055, abs=0.01)
+    assert reallocs / calls == pytest.approx(8_919 / 214_055, abs=0.01)
+    zeroed = size[kind == Kind.CALLOC]
+    assert zeroed.sum() / calls == pytest.approx(126_642_861 / 214_055, rel=0.15)
+    assert np.mean(zeroed > 10_000) == pytest.approx(8 * 103 / 61_515, rel=0.1)
+    assert live_objects(found.ops).max() == 2000
+
+
+def test_a_table_grows_to_twice_its_size_right_after_it_was_made() -> None:
+    ops = made("calloc-mix", zeroed_percent=0, grown_percent=100).ops
+    grown = np.flatnonzero(kind_of(ops) == Kind.REALLOC)
+    assert len(grown) == 32_000
+    assert (ops["slot"][grown] == ops["slot"][grown - 1]).all()
+    assert (ops["size"][grown] == 2 * ops["size"][grown - 1]).all()
+
+
+def test_each_buffer_is_trimmed_to_what_was_read() -> None:
+    found = made("shrink")
+    kind = kind_of(found.ops)
+    trimmed = np.flatnonzero(kind == Kind.REALLOC)
+    assert len(trimmed) == np.count_nonzero(kind == Kind.MALLOC) == 10_200
+    assert (kind[trimmed - 1] == Kind.MALLOC).all()
+    assert (found.ops["slot"][trimmed] == found.ops["slot"][trimmed - 1]).all()
+    assert set(allocated(found.ops).tolist()) == {65_569}
+    kept = found.ops["size"][trimmed]
+    assert kept.min() == 64
+    assert kept.max() <= 65_569
+    assert np.median(kept) == pytest.approx(128, rel=0.05)
+    assert live_objects(found.ops)[found.build_ops - 1] == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("shrink", "kept_max", 65_570),
+        ("calloc-mix", "plain_sizes", (1, 2)),
+        ("calloc-mix", "zeroed_sizes", (16,)),
+    ],
+)
+def test_parameters_that_do_not_fit_together_are_refused(
+    name: str, key: str, value: object
+) -> None:
+    wanted = f"^scenario {name}.*: {key}: must be (at most|as many as) "
+    with pytest.raises(UsageError, match=wanted):
+        made(name, **{key: value})
 
 
 # ---- Fleet: the published figures --------------------------------------------------

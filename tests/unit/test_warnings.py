@@ -34,6 +34,14 @@ def test_a_lock_around_every_call_is_said() -> None:
     assert "every call went through one lock" in warning
 
 
+def test_what_is_wrong_where_the_trace_does_not_look_is_said_once() -> None:
+    found = {"conformance": ["misaligned block (aligned_alloc, 4096 bytes)"]}
+    records = [process("verify", found, round=number) for number in range(2)]
+    assert cell_warnings(records, {}) == [
+        "conformance: misaligned block (aligned_alloc, 4096 bytes); the scenario does not use it"
+    ]
+
+
 @pytest.mark.parametrize(("probe", "expected"), [("throughput", 1), ("verify", 0)])
 def test_interruptions_count_in_timed_processes(probe: str, expected: int) -> None:
     usage: dict[str, Any] = {"usage": {"involuntary_switches": 101}}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from allocphase.layout import Kind
-from allocphase.whereabouts import PHASES, TRACE, whereabouts
+from allocphase.whereabouts import ASKED, CONFORMANCE, PHASES, TRACE, whereabouts
 
 NOWHERE, CALL, USE = range(3)
 
@@ -17,9 +17,17 @@ def thread(op: int, kind: int, place: int) -> bytes:
     return struct.pack("<QIIII40x", op, 3, 64, kind, place)
 
 
-def write(folder: Path, phase: int, *threads: bytes) -> Path:
+def write(
+    folder: Path,
+    phase: int,
+    *threads: bytes,
+    replay: int = 0,
+    place: int = NOWHERE,
+    asked: int = 0,
+) -> Path:
     path = folder / "progress.bin"
-    path.write_bytes(struct.pack("<II56x", phase, len(threads)) + b"".join(threads))
+    header = struct.pack("<IIIIQI36x", phase, len(threads), replay, place, 64, asked)
+    path.write_bytes(header + b"".join(threads))
     return path
 
 
@@ -49,6 +57,32 @@ def test_of_several_threads_those_in_a_call_are_named_three_at_most(tmp_path: Pa
         " and operation 2 of thread 2 (free, 64 bytes, slot 3)"
         " and operation 3 of thread 3 (free, 64 bytes, slot 3)"
     )
+
+
+@pytest.mark.parametrize(("replay", "words"), [(0, ""), (1, ""), (2, " in replay 2")])
+def test_a_replay_is_named_when_it_is_not_the_first(
+    tmp_path: Path, replay: int, words: str
+) -> None:
+    named = "at operation 7 of thread 0 (free, 64 bytes, slot 3)"
+    assert (
+        whereabouts(write(tmp_path, TRACE, thread(7, Kind.FREE, CALL), replay=replay))
+        == named + words
+    )
+    assert whereabouts(write(tmp_path, TRACE, replay=replay)) == PHASES[TRACE] + words
+    assert whereabouts(write(tmp_path, TRACE + 2, replay=replay)) == PHASES[TRACE + 2]
+
+
+@pytest.mark.parametrize(("asked", "function"), list(enumerate(ASKED)))
+def test_a_conformance_call_is_named_and_what_is_behind_it(
+    tmp_path: Path, asked: int, function: str
+) -> None:
+    named = f"in the conformance calls ({function}, 64 bytes)"
+    assert whereabouts(write(tmp_path, CONFORMANCE, place=CALL, asked=asked)) == named
+    assert (
+        whereabouts(write(tmp_path, CONFORMANCE, place=USE, asked=asked))
+        == f"{named}, which had returned"
+    )
+    assert whereabouts(write(tmp_path, CONFORMANCE, place=USE, asked=99)) == PHASES[CONFORMANCE]
 
 
 def test_threads_between_calls_tell_nothing(tmp_path: Path) -> None:

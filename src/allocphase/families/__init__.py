@@ -25,7 +25,9 @@ from allocphase.families.replace import REPLACE
 from allocphase.families.sawtooth import SAWTOOTH
 from allocphase.families.sharing import SHARING
 from allocphase.families.tagged import TAGGED
+from allocphase.families.trimmed import TRIMMED
 from allocphase.families.window import WINDOW
+from allocphase.families.zeroed import ZEROED
 
 __all__ = ["FAMILIES", "Family", "ParameterError", "Value", "parameter"]
 
@@ -48,7 +50,9 @@ _FAMILIES = (
     SAWTOOTH,
     SHARING,
     TAGGED,
+    TRIMMED,
     WINDOW,
+    ZEROED,
 )
 
 FAMILIES: dict[str, Family] = {family.name: family for family in _FAMILIES}

@@ -11,7 +11,7 @@ from allocphase.families.family import Family, parameter
 from allocphase.history import previous, slot_ranks
 from allocphase.layout import Draft, Ints, Kind, Ops, operations
 
-__all__ = ["REPLACE", "replacements"]
+__all__ = ["REPLACE", "replacements", "resized"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,13 @@ def replacements(places: Ints, size: Ints, *, new_first: bool) -> Ops:
     last = np.sort(np.unique(index[::-1], return_index=True)[1])
     left = born["slot"][::-1][last]
     return np.concatenate([pairs[kept.ravel()], operations(Kind.FREE, np.sort(left))])
+
+
+def resized(ops: Ops, after: Ints, size: Ints) -> Ops:
+    """`ops` with a realloc of the same slot to `size[i]` behind each `ops[after[i]]`."""
+    reallocs = operations(Kind.REALLOC, ops["slot"][after], size=size)
+    found: Ops = np.insert(ops, after + 1, reallocs)
+    return found
 
 
 REPLACE = Family(

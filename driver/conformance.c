@@ -1,0 +1,593 @@
+/* conformance.c: the calls that every allocator is asked to answer; see conformance.h.
+ *
+ * A *case* tries one function. It keeps its blocks in a short list of *objects*, each
+ * filled with a pattern of its own: a new block may share no byte with them, and at the
+ * end of the case each must be as it was written. Blocks that stand beside the one that
+ * is tried are its *neighbours*.
+ *
+ * NULL says that there is no memory, which is no fault: a pool may be smaller than what
+ * is asked for. The case ends there. After a fault its blocks are left as they are, since
+ * to free what overlaps would be a fault of ours.
+ *
+ * Sizes go up to 16 MiB, and no case has more than 64 MiB live. Only where content must
+ * be kept is it written in full: a page that is touched costs more than the call.
+ */
+#include "conformance.h"
+
+#include <pthread.h>
+
+#include "pattern.h"
+#include "progress.h"
+#include "system.h"
+#include "text.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define MOST_OBJECTS 64u
+#define THREAD_STACK_BYTES MIB /* as team.c: a sanitizer's thread-local memory lies there */
+
+/* What a neighbour is filled with, at its beginning: what runs into it from the block
+ * before comes there first, and an overlap is seen by the addresses. */
+#define SAMPLE_BYTES (4 * KIB)
+
+struct object {
+  unsigned char *start; /* NULL: none */
+  size_t size;
+  size_t written; /* so many bytes have the pattern of the object's place in the list */
+};
+
+struct state {
+  struct session *session;
+  const struct allocphase_allocator *table;
+  struct conformance *conformance;
+  enum conformance_function tried; /* by this case */
+  bool used[CONFORMANCE_FUNCTIONS]; /* by the trace */
+  bool faulty[CONFORMANCE_FUNCTIONS];
+  struct object objects[MOST_OBJECTS];
+};
+
+static struct state state;
+
+static const char *const function_names[CONFORMANCE_FUNCTIONS] = {
+    "malloc", "calloc", "realloc", "aligned_alloc", "free", "free_tagged", "usable_size",
+    "thread exit",
+};
+
+/* ---- Findings ------------------------------------------------------------------------- */
+
+static void describe(struct text *text, const char *what, const char *where, size_t size) {
+  text_add(text, what);
+  text_add(text, where);
+  text_add(text, " (");
+  text_add(text, function_names[state.tried]);
+  text_add(text, ", ");
+  text_add_number(text, size);
+  text_add(text, " bytes)");
+}
+
+/* A finding of the function that is tried. Returns false, for the caller to return. */
+static bool fault(const char *what, size_t size) {
+  struct conformance *conformance = state.conformance;
+  if (state.faulty[state.tried]) return false; /* one is told of each function */
+  if (state.used[state.tried]) {
+    static char line[128];
+    struct text text = text_in(line, sizeof line);
+    describe(&text, what, " in the conformance calls", size);
+    session_end_early(state.session, "corrupt", line);
+  }
+  char *line = conformance->findings[conformance->finding_count++];
+  struct text text = text_in(line, sizeof *conformance->findings);
+  describe(&text, what, "", size);
+  state.faulty[state.tried] = true;
+  return false;
+}
+
+/* ---- Calls ---------------------------------------------------------------------------- */
+
+static void enter(enum conformance_function function, size_t size) {
+  state.conformance->calls++;
+  progress_ask(function, size);
+}
+
+static void *ask_malloc(size_t size) {
+  enter(CONFORMANCE_MALLOC, size);
+  void *block = state.table->malloc(size);
+  progress_answered();
+  return block;
+}
+
+static void *ask_calloc(size_t count, size_t size) {
+  enter(CONFORMANCE_CALLOC, count * size);
+  void *block = state.table->calloc(count, size);
+  progress_answered();
+  return block;
+}
+
+static void *ask_realloc(void *old, size_t size) {
+  enter(CONFORMANCE_REALLOC, size);
+  void *block = state.table->realloc(old, size);
+  progress_answered();
+  return block;
+}
+
+static void *ask_aligned_alloc(size_t alignment, size_t size) {
+  enter(CONFORMANCE_ALIGNED_ALLOC, size);
+  void *block = state.table->aligned_alloc(alignment, size);
+  progress_answered();
+  return block;
+}
+
+static void ask_free(void *block, size_t size) {
+  enter(CONFORMANCE_FREE, size);
+  state.table->free(block);
+  progress_answered();
+}
+
+static size_t ask_usable_size(const struct object *object) {
+  enter(CONFORMANCE_USABLE_SIZE, object->size);
+  size_t usable = state.table->usable_size(object->start);
+  progress_answered();
+  return usable;
+}
+
+/* ---- Objects -------------------------------------------------------------------------- */
+
+static size_t least(size_t left, size_t right) { return left < right ? left : right; }
+
+/* Up to `bytes`, from where it has been written. */
+static void write_object(uint32_t place, size_t bytes) {
+  struct object *object = &state.objects[place];
+  size_t from = object->written;
+  object->written = least(bytes, object->size);
+  pattern_extend(object->start, from, object->written, place);
+}
+
+static bool meets_another(uint32_t place) {
+  const struct object *objects = state.objects;
+  uintptr_t start = (uintptr_t)objects[place].start, end = start + objects[place].size;
+  if (end < start) end = UINTPTR_MAX;
+  for (uint32_t p = 0; p < MOST_OBJECTS; p++) {
+    uintptr_t other = (uintptr_t)objects[p].start;
+    if (p != place && other && other < end && start < other + objects[p].size) return true;
+  }
+  return false;
+}
+
+/* Puts a block into the list, where the place has none or its old address. */
+static bool put(uint32_t place, void *block, size_t size, size_t alignment) {
+  state.objects[place].start = block;
+  state.objects[place].size = size;
+  if ((uintptr_t)block % alignment != 0) return fault("misaligned block", size);
+  if (meets_another(place)) return fault("block overlaps a live one", size);
+  return true;
+}
+
+/* What malloc, calloc and realloc owe. */
+static size_t usual_alignment(size_t size) { return size <= 8 ? 8 : 16; }
+
+/* The next four return false when the case has to end: at a fault, and without memory. */
+static bool take(uint32_t place, size_t size, size_t written) {
+  void *block = ask_malloc(size);
+  if (!block || !put(place, block, size, usual_alignment(size))) return false;
+  write_object(place, written);
+  return true;
+}
+
+static bool take_neighbour(uint32_t place, size_t size) {
+  return take(place, size, SAMPLE_BYTES);
+}
+
+static bool resize(uint32_t place, size_t size) {
+  struct object *object = &state.objects[place];
+  void *block = ask_realloc(object->start, size);
+  if (!block) return false;
+  object->written = least(object->written, size);
+  if (!put(place, block, size, usual_alignment(size))) return false;
+  if (!pattern_holds(object->start, object->written, place))
+    return fault("realloc did not keep the content", size);
+  write_object(place, size);
+  return true;
+}
+
+static bool intact(uint32_t place) {
+  const struct object *object = &state.objects[place];
+  if (!object->start || pattern_holds(object->start, object->written, place)) return true;
+  return fault("the object's content has changed", object->size);
+}
+
+static bool all_intact(void) {
+  for (uint32_t place = 0; place < MOST_OBJECTS; place++)
+    if (!intact(place)) return false;
+  return true;
+}
+
+static bool drop(uint32_t place) {
+  struct object *object = &state.objects[place];
+  if (!object->start) return true;
+  if (!intact(place)) return false;
+  void *block = object->start;
+  size_t size = object->size;
+  *object = (struct object){0};
+  ask_free(block, size);
+  return true;
+}
+
+static bool drop_all(void) {
+  for (uint32_t place = 0; place < MOST_OBJECTS; place++)
+    if (!drop(place)) return false;
+  return true;
+}
+
+/* ---- malloc and free ------------------------------------------------------------------- */
+
+/* NULL and a block of no bytes are both right; one address for two live blocks is not,
+ * since programs tell objects by their addresses. */
+static void free_two_of_no_bytes(void *first, void *second) {
+  if (first && first == second) {
+    fault("two live blocks have one address", 0);
+    return;
+  }
+  ask_free(first, 0);
+  ask_free(second, 0);
+}
+
+static void malloc_of_nothing(void) { free_two_of_no_bytes(ask_malloc(0), ask_malloc(0)); }
+
+/* Two of each size, half of them freed and taken again. */
+static void malloc_of_all_sizes(void) {
+  static const size_t sizes[] = {1, 8, 9, 16, 24, 65, 200, 1000, 5000, 40000, 300000, MIB + 1};
+  enum { COUNT = sizeof sizes / sizeof *sizes };
+  for (uint32_t i = 0; i < 2 * COUNT; i++)
+    if (!take(i, sizes[i / 2], sizes[i / 2])) return;
+  for (uint32_t i = 0; i < 2 * COUNT; i += 2)
+    if (!drop(i)) return;
+  for (uint32_t i = 0; i < 2 * COUNT; i += 2)
+    if (!take(i, sizes[i / 2], sizes[i / 2])) return;
+}
+
+/* More than any process can have; sizes to which nothing can be added, too. */
+static const size_t too_much[] = {
+    SIZE_MAX, SIZE_MAX - 15, SIZE_MAX - 4095, (size_t)PTRDIFF_MAX + 1, PTRDIFF_MAX, SIZE_MAX / 16,
+};
+#define TOO_MUCH (sizeof too_much / sizeof *too_much)
+static const char too_large[] = "a block larger than memory";
+
+static void malloc_of_too_much(void) {
+  for (size_t i = 0; i < TOO_MUCH; i++)
+    if (ask_malloc(too_much[i])) {
+      fault(too_large, too_much[i]);
+      return;
+    }
+}
+
+/* ---- Threads --------------------------------------------------------------------------- */
+
+static void *thread_main(void *argument) {
+  void (*body)(void);
+  memcpy(&body, argument, sizeof body);
+  if (state.table->thread_start) state.table->thread_start();
+  body();
+  if (state.table->thread_stop) state.table->thread_stop();
+  return NULL;
+}
+
+/* Returns when the thread has ended, and with it what a library does at its end. */
+static bool run_in_thread(void (*body)(void)) {
+  pthread_t thread;
+  pthread_attr_t attributes;
+  void *stack = take_pages(THREAD_STACK_BYTES);
+  pthread_attr_init(&attributes);
+  pthread_attr_setstack(&attributes, stack, THREAD_STACK_BYTES);
+  int error = pthread_create(&thread, &attributes, thread_main, &body);
+  pthread_attr_destroy(&attributes);
+  if (!error) pthread_join(thread, NULL);
+  give_pages(stack, THREAD_STACK_BYTES);
+  return !error;
+}
+
+static const size_t thread_sizes[] = {16, 24, 40, 100, 200, 500, 1000, 3000, 9000, 40000, 300000};
+#define THREAD_OBJECTS (2 * sizeof thread_sizes / sizeof *thread_sizes)
+_Static_assert(2 * THREAD_OBJECTS <= MOST_OBJECTS, "those of a thread, and those of another");
+
+static bool take_thread_objects(uint32_t from) {
+  for (uint32_t i = 0; i < THREAD_OBJECTS; i++)
+    if (!take(from + i, thread_sizes[i / 2], thread_sizes[i / 2])) return false;
+  return true;
+}
+
+static void take_in_thread(void) { (void)take_thread_objects(0); }
+
+static void replace_in_thread(void) {
+  for (uint32_t i = 0; i < THREAD_OBJECTS; i++)
+    if (!drop(i)) return;
+  take_in_thread();
+}
+
+/* The blocks of a thread outlive it, and so does what it has freed for others. */
+static void blocks_of_a_dead_thread(void) {
+  if (!run_in_thread(take_in_thread) || !all_intact()) return;
+  if (!take_thread_objects(THREAD_OBJECTS) || !all_intact()) return;
+  if (!run_in_thread(replace_in_thread) || !all_intact()) return;
+  for (uint32_t i = 0; i < THREAD_OBJECTS; i++)
+    if (!drop(THREAD_OBJECTS + i)) return;
+  (void)(take_thread_objects(THREAD_OBJECTS) && all_intact());
+}
+
+/* ---- calloc ---------------------------------------------------------------------------- */
+
+static void calloc_of_nothing(void) {
+  free_two_of_no_bytes(ask_calloc(0, 16), ask_calloc(16, 0));
+}
+
+static void calloc_of_too_much(void) {
+  static const size_t products[][2] = {
+      {SIZE_MAX / 2 + 2, 2}, {SIZE_MAX / 16 + 2, 16}, {16, SIZE_MAX / 16 + 2},
+      {(size_t)1 << 32, (size_t)1 << 32}, {SIZE_MAX, SIZE_MAX},
+      {1, SIZE_MAX}, {SIZE_MAX, 1}, {PTRDIFF_MAX, 1},
+  };
+  for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+    if (ask_calloc(products[i][0], products[i][1])) {
+      bool wraps = products[i][0] > SIZE_MAX / products[i][1];
+      fault(wraps ? "a block for a product that wraps around" : too_large,
+            products[i][0] * products[i][1]);
+      return;
+    }
+}
+
+static bool dirty_and_free(uint32_t count, size_t size) {
+  for (uint32_t i = 0; i < count; i++) {
+    if (!take(i, size, 0)) return false;
+    memset(state.objects[i].start, 0xff, size);
+  }
+  for (uint32_t i = 0; i < count; i++)
+    if (!drop(i)) return false;
+  return true;
+}
+
+static bool take_zeroed(uint32_t place, size_t size) {
+  void *block = ask_calloc(size / 8, 8);
+  if (!block || !put(place, block, size, usual_alignment(size))) return false;
+  if (!is_zero(block, size)) return fault("calloc's block is not zero", size);
+  return true;
+}
+
+static bool calloc_over(size_t size) {
+  uint32_t count = size > 64 * KIB ? 1 : 2;
+  if (!dirty_and_free(count, size)) return false;
+  for (uint32_t i = 0; i < count; i++)
+    if (!take_zeroed(i, size)) return false;
+  return drop_all();
+}
+
+/* Downwards, so that a smaller block may be cut out of a larger one that was used. */
+static void calloc_over_used_memory(void) {
+  for (size_t size = 4 * MIB; size >= 16; size /= 2)
+    if (!calloc_over(size) || !calloc_over((size / 4 * 3) & ~(size_t)7)) return;
+}
+
+/* ---- realloc --------------------------------------------------------------------------- */
+
+#define LARGEST (16 * MIB)
+
+/* Past a new neighbour at each step, so that it has to move or to grow elsewhere. */
+static void realloc_that_grows(void) {
+  void *block = ask_realloc(NULL, 16);
+  if (!block || !put(0, block, 16, 16)) return;
+  write_object(0, 16);
+  uint32_t neighbour = 0;
+  for (size_t size = 32; size <= LARGEST; size *= size < MIB ? 2 : 16)
+    if (!take_neighbour(++neighbour, 48) || !resize(0, size)) return;
+}
+
+/* What a block gives away is taken at once, by one as long as that and by short ones;
+ * then it wants to be as long as it was. */
+static bool shrink_and_grow(size_t size) {
+  return take(0, size, size) && take_neighbour(1, 24) && resize(0, size / 2) &&
+         take_neighbour(2, size / 2 - 16) && take_neighbour(3, 16) &&
+         take_neighbour(4, size / 4) && all_intact() && resize(0, size) && all_intact() &&
+         resize(0, 16) && take_neighbour(5, size - 32) && take_neighbour(6, 16) && drop_all();
+}
+
+static void realloc_that_shrinks(void) {
+  for (size_t size = 64; size <= LARGEST; size *= size < MIB ? 4 : 16)
+    if (!shrink_and_grow(size)) return;
+}
+
+static void realloc_to_too_much(void) {
+  if (!take(0, 5000, 5000)) return;
+  for (size_t i = 0; i < TOO_MUCH; i++) {
+    if (ask_realloc(state.objects[0].start, too_much[i])) {
+      fault(too_large, too_much[i]);
+      return;
+    }
+    if (!intact(0)) return;
+  }
+}
+
+/* ---- aligned_alloc --------------------------------------------------------------------- */
+
+#define ALIGNMENT_LOG2_MIN 4u
+#define ALIGNMENT_LOG2_MAX 21u /* as traces have them: 16 bytes to 2 MiB */
+
+/* C11 wants a multiple of the alignment. */
+static bool take_aligned(uint32_t place, size_t alignment, size_t size) {
+  size = (size + alignment - 1) & ~(alignment - 1);
+  void *block = ask_aligned_alloc(alignment, size);
+  if (!block || !put(place, block, size, alignment)) return false;
+  write_object(place, SAMPLE_BYTES);
+  return true;
+}
+
+/* With plain ones between them, so that none is aligned by chance. */
+static bool align(size_t alignment) {
+  return take_aligned(0, alignment, alignment) && take_neighbour(1, 40) &&
+         take_aligned(2, alignment, 2 * alignment) && take_aligned(3, alignment, 3 * alignment) &&
+         take_neighbour(4, 40) && take_aligned(5, alignment, 70000) &&
+         take_aligned(6, alignment, alignment) && drop_all();
+}
+
+static void aligned_alloc_of_all_alignments(void) {
+  for (uint32_t log2 = ALIGNMENT_LOG2_MIN; log2 <= ALIGNMENT_LOG2_MAX; log2++)
+    if (!align((size_t)1 << log2)) return;
+}
+
+static void aligned_alloc_of_too_much(void) {
+  for (size_t i = 0; i < TOO_MUCH; i++)
+    for (size_t alignment = 64; alignment <= 4096; alignment *= 64)
+      if (ask_aligned_alloc(alignment, too_much[i] & ~(alignment - 1))) {
+        fault(too_large, too_much[i] & ~(alignment - 1));
+        return;
+      }
+}
+
+/* ---- free_tagged ----------------------------------------------------------------------- */
+
+static void free_for_another_domain(void) {
+  static const struct allocphase_tag own = {1, 1, 0}, other = {1, 2, 0};
+  struct object *object = &state.objects[0];
+  size_t size = 200;
+  enter(CONFORMANCE_MALLOC, size);
+  void *block = state.table->malloc_tagged(size, &own);
+  progress_answered();
+  if (!block || !put(0, block, size, 16)) return;
+  write_object(0, size);
+  enter(CONFORMANCE_FREE_TAGGED, size);
+  bool refused = state.table->free_tagged(block, &other) != 0;
+  progress_answered();
+  if (!refused) {
+    fault("freed by a foreign domain", size);
+    return;
+  }
+  if (!intact(0)) return;
+  *object = (struct object){0};
+  enter(CONFORMANCE_FREE_TAGGED, size);
+  refused = state.table->free_tagged(block, &own) != 0;
+  progress_answered();
+  if (refused) fault("the block's own domain was refused", size);
+}
+
+/* ---- usable_size ----------------------------------------------------------------------- */
+
+/* What the allocator says may be used is used. */
+static bool use_all_of(uint32_t place) {
+  struct object *object = &state.objects[place];
+  size_t asked = object->size, usable = ask_usable_size(object);
+  if (usable < asked) return fault("usable_size is smaller than what was asked for", asked);
+  object->size = usable;
+  if (meets_another(place)) return fault("usable_size reaches into a live block", asked);
+  write_object(place, usable);
+  return true;
+}
+
+static bool use_three(void) {
+  return use_all_of(0) && use_all_of(1) && use_all_of(2) && drop_all();
+}
+
+static void usable_size_of_neighbours(void) {
+  static const size_t sizes[] = {1, 8, 24, 40, 100, 500, 1000, 4000, 10000, 70000, 300000, MIB};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    for (int turn = 0; turn < 2; turn++) /* of new blocks, and of blocks that were free */
+      if (!take(0, sizes[i], sizes[i]) || !take(1, sizes[i], sizes[i]) ||
+          !take(2, sizes[i], sizes[i]) || !use_three())
+        return;
+}
+
+static void usable_size_of_aligned_blocks(void) {
+  if (!state.table->aligned_alloc || state.faulty[CONFORMANCE_ALIGNED_ALLOC]) return;
+  for (size_t alignment = 32; alignment <= 64 * KIB; alignment *= 2)
+    if (!take_aligned(0, alignment, alignment) || !take_aligned(1, alignment, alignment) ||
+        !take_aligned(2, alignment, alignment) || !use_three())
+      return;
+}
+
+/* ---- All of them ----------------------------------------------------------------------- */
+
+/* What every trace uses comes first: a block that another function has damaged would be
+ * found there, too. */
+static const struct {
+  enum conformance_function tried;
+  void (*run)(void);
+} cases[] = {
+    {CONFORMANCE_MALLOC, malloc_of_nothing},
+    {CONFORMANCE_MALLOC, malloc_of_all_sizes},
+    {CONFORMANCE_MALLOC, malloc_of_too_much},
+    {CONFORMANCE_THREAD_EXIT, blocks_of_a_dead_thread},
+    {CONFORMANCE_CALLOC, calloc_of_nothing},
+    {CONFORMANCE_CALLOC, calloc_over_used_memory},
+    {CONFORMANCE_CALLOC, calloc_of_too_much},
+    {CONFORMANCE_REALLOC, realloc_that_grows},
+    {CONFORMANCE_REALLOC, realloc_that_shrinks},
+    {CONFORMANCE_REALLOC, realloc_to_too_much},
+    {CONFORMANCE_ALIGNED_ALLOC, aligned_alloc_of_all_alignments},
+    {CONFORMANCE_ALIGNED_ALLOC, aligned_alloc_of_too_much},
+    {CONFORMANCE_FREE_TAGGED, free_for_another_domain},
+    {CONFORMANCE_USABLE_SIZE, usable_size_of_neighbours},
+    {CONFORMANCE_USABLE_SIZE, usable_size_of_aligned_blocks},
+};
+
+static bool is_emulated(const struct subject *subject, const char *name) {
+  for (int i = 0; i < subject->emulated_count; i++)
+    if (strcmp(subject->emulated[i], name) == 0) return true;
+  return false;
+}
+
+/* What the driver does in its place is not the allocator's. */
+static bool provides(enum conformance_function function) {
+  const struct subject *subject = &state.session->subject;
+  switch (function) {
+  case CONFORMANCE_CALLOC: return !is_emulated(subject, "calloc");
+  case CONFORMANCE_REALLOC: return state.table->realloc != NULL;
+  case CONFORMANCE_ALIGNED_ALLOC: return state.table->aligned_alloc != NULL;
+  case CONFORMANCE_FREE_TAGGED: return state.table->malloc_tagged && state.table->free_tagged;
+  case CONFORMANCE_USABLE_SIZE: return state.table->usable_size != NULL;
+  case CONFORMANCE_THREAD_EXIT:
+    return subject->locked || (state.table->flags & ALLOCPHASE_THREAD_SAFE);
+  default: return true;
+  }
+}
+
+static void see_what_is_used(const struct trace *trace) {
+  for (uint64_t i = 0; i < trace->header->op_count; i++) {
+    const struct trace_op *op = &trace->ops[i];
+    if (op->kind <= TRACE_FREE) state.used[op->kind] = true;
+    if (op->tag && (op->kind == TRACE_FREE || op->kind == TRACE_FREE_FOREIGN))
+      state.used[CONFORMANCE_FREE_TAGGED] = true;
+  }
+  state.used[CONFORMANCE_MALLOC] = state.used[CONFORMANCE_FREE] = true; /* by every program */
+  state.used[CONFORMANCE_THREAD_EXIT] = true;
+}
+
+static void run_case(enum conformance_function tried, void (*run)(void)) {
+  state.tried = tried;
+  if (!provides(tried) || state.faulty[tried]) return;
+  run();
+  if (!state.faulty[tried]) drop_all();
+  memset(state.objects, 0, sizeof state.objects);
+}
+
+void conformance_run(struct session *session, struct conformance *conformance) {
+  const struct allocphase_allocator *table = &session->subject.table;
+  state.session = session;
+  state.table = table;
+  state.conformance = conformance;
+  see_what_is_used(&session->trace);
+  if (table->thread_start) table->thread_start();
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) run_case(cases[i].tried, cases[i].run);
+  if (table->thread_stop) table->thread_stop();
+}
+
+void conformance_fail(struct session *session, const char *what) {
+  static char line[320];
+  struct text text = text_in(line, sizeof line);
+  text_add(&text, what);
+  text_add(&text, " after the conformance calls");
+  session_end_early(session, "corrupt", line);
+}
+
+void conformance_report(const struct conformance *conformance, struct json *json) {
+  json_integer(json, "conformance_calls", conformance->calls);
+  json_open_array(json, "conformance");
+  for (uint32_t i = 0; i < conformance->finding_count; i++)
+    json_string(json, NULL, conformance->findings[i]);
+  json_close_array(json);
+}

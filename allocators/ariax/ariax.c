@@ -245,6 +245,7 @@ static void *allocate_in(size_t domain, enum pool_kind kind, size_t alignment, s
 
 static void *allocate(size_t domain, enum pool_kind kind, size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
+  alignment = block_alignment(alignment);
   allocations++;
   void *block = allocate_in(domain, kind, alignment, size);
   if (block != NULL) return block;
@@ -294,7 +295,7 @@ static size_t ariax_usable_size(const void *block) {
 /* A mapping of its own comes zeroed from the system. */
 static void *ariax_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = ariax_malloc(bytes);
   return block != NULL && is_in_reserve(block) ? memset(block, 0, bytes) : block;
 }
@@ -312,7 +313,7 @@ static void *ariax_realloc(void *block, size_t size) {
 }
 
 static void *ariax_aligned_alloc(size_t alignment, size_t size) {
-  return allocate(0, STANDARD, alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
+  return allocate(0, STANDARD, alignment, size);
 }
 
 /* ---- init and fini ----------------------------------------------------------------- */

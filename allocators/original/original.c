@@ -149,10 +149,11 @@ static struct header *first_fit(size_t alignment, size_t bytes) {
 
 static void *allocate(size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
+  alignment = block_alignment(alignment);
   size_t bytes = size == 0 ? SMALLEST_BLOCK : round_up(size, BLOCK_ALIGNMENT);
   struct header *header = first_fit(alignment, bytes);
   if (header == NULL) {
-    if (!region_add(bytes + alignment + sizeof *header)) return NULL;
+    if (!region_add(bytes + alignment + sizeof *header)) return no_memory();
     header = first_fit(alignment, bytes);
   }
   char *start = aligned_start(header, alignment);
@@ -188,7 +189,7 @@ static void *original_realloc(void *block, size_t size) {
 }
 
 static void *original_aligned_alloc(size_t alignment, size_t size) {
-  return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
+  return allocate(alignment, size);
 }
 
 /* ---- Introspection ----------------------------------------------------------------- */

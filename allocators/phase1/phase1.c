@@ -193,6 +193,7 @@ static size_t find_anywhere(size_t count) {
 
 static void *allocate(size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
+  alignment = block_alignment(alignment);
   size_t slack = alignment - GRANULE_BYTES;
   if (size + slack > region_bytes / 8) return mapped_new(&large, alignment, size);
   size_t count = size == 0 ? 1 : round_up(size, GRANULE_BYTES) / GRANULE_BYTES;
@@ -246,7 +247,7 @@ static size_t phase1_usable_size(const void *block) {
 /* A mapping of its own comes zeroed from the system. */
 static void *phase1_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = phase1_malloc(bytes);
   return block != NULL && region_of(block) != NULL ? memset(block, 0, bytes) : block;
 }
@@ -256,7 +257,7 @@ static void *phase1_realloc(void *block, size_t size) {
 }
 
 static void *phase1_aligned_alloc(size_t alignment, size_t size) {
-  return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
+  return allocate(alignment, size);
 }
 
 /* ---- Introspection ----------------------------------------------------------------- */

@@ -100,6 +100,7 @@ static struct slot *cut_slot(size_t alignment, size_t bytes) {
 
 static void *allocate(size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
+  alignment = block_alignment(alignment);
   allocations++;
   size_t bytes = round_up(size == 0 ? 1 : size, BLOCK_ALIGNMENT);
   struct slot *slot = first_fit(alignment, bytes);
@@ -142,7 +143,7 @@ static size_t phase21_usable_size(const void *block) {
 /* A miss comes zeroed from the system. */
 static void *phase21_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = phase21_malloc(bytes);
   return block != NULL && is_in_pool(block) ? memset(block, 0, bytes) : block;
 }
@@ -152,7 +153,7 @@ static void *phase21_realloc(void *block, size_t size) {
 }
 
 static void *phase21_aligned_alloc(size_t alignment, size_t size) {
-  return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
+  return allocate(alignment, size);
 }
 
 /* ---- Introspection ----------------------------------------------------------------- */

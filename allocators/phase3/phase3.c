@@ -323,7 +323,7 @@ static bool carve(struct page *page) {
 static void *malloc_from_ring(unsigned class) {
   for (;;) {
     struct page *page = rings[class].next;
-    if (page == &rings[class] && (page = class_page_new(class)) == NULL) return NULL;
+    if (page == &rings[class] && (page = class_page_new(class)) == NULL) return no_memory();
     if (page->free != NULL || carve(page)) return object_take(page);
     ring_remove(page);
     page->alarm = page->live - 1;
@@ -339,7 +339,7 @@ static size_t pages_for(size_t size) {
 static void *large_new(size_t alignment, size_t size) {
   size_t slack = alignment > PAGE_BYTES ? (alignment >> PAGE_SHIFT) - 1 : 0;
   struct page *run = run_new(pages_for(size) + slack);
-  if (run == NULL) return NULL;
+  if (run == NULL) return no_memory();
   char *start = page_address(run), *aligned = align_pointer(start, alignment);
   if (aligned != start) {
     struct page *before = run;
@@ -376,7 +376,7 @@ static bool large_resize(struct page *run, size_t size) {
 
 __attribute__((noinline)) static void *malloc_slow(size_t size) {
   if (size <= LARGEST_SMALL) return malloc_from_ring(class_of(size));
-  return size <= BLOCK_LIMIT ? large_new(BLOCK_ALIGNMENT, size) : NULL;
+  return size <= BLOCK_LIMIT ? large_new(BLOCK_ALIGNMENT, size) : no_memory();
 }
 
 static void *phase3_malloc(size_t size) {
@@ -413,7 +413,7 @@ static size_t phase3_usable_size(const void *block) { return page_of(block)->byt
 
 static void *phase3_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = phase3_malloc(bytes);
   if (block == NULL || (bytes > LARGEST_SMALL && page_of(block)->zeroed)) return block;
   return memset(block, 0, bytes);

@@ -33,6 +33,7 @@
 
 #include "../blocks.h"
 #include "../mapped.h"
+#include "../misuse.h"
 #include "allocphase.h"
 #include "settings.h"
 #include "tally.h"
@@ -82,7 +83,8 @@ _Static_assert(sizeof(struct header) == BLOCK_ALIGNMENT, "a block follows its he
 /* A pool of a domain is zero until its first block, which costs no page before.
  * Invariants:
  *   - blocks fill [start, start + cut) without a gap, each as long as its class says;
- *   - a block's own header says FREE if and only if it is on its class's free list;
+ *   - a block's own header says FREE if and only if it is on its class's free list,
+ *     and so does the header before the address that was freed;
  *   - live and used_bytes are the number and requested bytes of the others. */
 struct pool {
   char *start;
@@ -169,9 +171,13 @@ static struct usage *usage_of(size_t domain, enum pool_kind kind) {
   return &usages[domain != 0][kind];
 }
 
+static struct header *header_before(const void *block) {
+  return (struct header *)(uintptr_t)block - 1;
+}
+
 /* The block's own header; an aligned block may begin behind it. */
 static struct header *header_of(const void *block) {
-  struct header *header = (struct header *)(uintptr_t)block - 1;
+  struct header *header = header_before(block);
   return header->class == SHIFTED ? header - header->shift : header;
 }
 
@@ -216,14 +222,16 @@ static void *pool_allocate(struct pool *pool, struct usage *usage, size_t alignm
   return block;
 }
 
+/* Of the header before an aligned block the free list leaves `requested` as it is. */
 static void pool_free(void *block) {
+  if (header_before(block)->requested == FREE) misuse("ariax", DOUBLE_FREE, block);
   size_t index = pool_index_of(block);
   struct pool *pool = &pools[index];
   struct free_block *gone = (struct free_block *)header_of(block);
   pool->live--;
   pool->used_bytes -= gone->header.requested;
   usage_of(index / POOLS_OF_DOMAIN, index % POOLS_OF_DOMAIN)->used_bytes -= gone->header.requested;
-  gone->header.requested = FREE;
+  gone->header.requested = header_before(block)->requested = FREE;
   gone->next = pool->free[gone->header.class];
   pool->free[gone->header.class] = gone;
 }

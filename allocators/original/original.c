@@ -17,6 +17,7 @@
 #include "os.h"
 
 #include "../blocks.h"
+#include "../misuse.h"
 #include "allocphase.h"
 #include "settings.h"
 
@@ -171,6 +172,7 @@ static void *original_malloc(size_t size) { return allocate(BLOCK_ALIGNMENT, siz
 
 static void original_free(void *block) {
   if (block == NULL) return;
+  if (!is_live(header_of(block))) misuse("original", DOUBLE_FREE, block);
   header_of(block)->size_and_live &= ~LIVE;
   live_blocks--;
   coalesce_all();

@@ -26,6 +26,7 @@
 
 #include "../blocks.h"
 #include "../mapped.h"
+#include "../misuse.h"
 #include "allocphase.h"
 #include "settings.h"
 
@@ -42,7 +43,7 @@ struct slot {
 };
 
 static char *pool;
-static struct slot *slots; /* directly behind the pool */
+static struct slot *slots; /* directly behind the pool, and room for a sentinel */
 static size_t slot_count;
 static size_t mapping_bytes;
 static struct mapped_list misses;
@@ -60,7 +61,7 @@ static int phase21_init(const struct allocphase_config *config) {
   int error = settings_read(config, settings, sizeof settings / sizeof *settings);
   if (error != 0) return error;
   pool_bytes = round_up(pool_bytes, BLOCK_ALIGNMENT);
-  mapping_bytes = pool_bytes + pool_bytes / BLOCK_ALIGNMENT * sizeof(struct slot);
+  mapping_bytes = pool_bytes + (pool_bytes / BLOCK_ALIGNMENT + 1) * sizeof(struct slot);
   pool = os_reserve(mapping_bytes);
   if (pool == NULL) return ENOMEM;
   slots = (struct slot *)(pool + pool_bytes);
@@ -82,9 +83,15 @@ static struct slot *first_fit(size_t alignment, size_t bytes) {
   return NULL;
 }
 
-static struct slot *slot_at(size_t offset) {
+/* Of a live block in the pool. The sentinel behind the last slot ends the search for
+ * what has no slot, and the search for what has one is no longer for it. */
+static struct slot *slot_of(const void *block, const char *when_freed) {
+  uint32_t offset = (uint32_t)((const char *)block - pool);
+  slots[slot_count].offset = offset;
   struct slot *slot = slots;
   while (slot->offset != offset) slot++;
+  if (slot == slots + slot_count) misuse("phase21", FOREIGN_POINTER, block);
+  if (slot->used == 0) misuse("phase21", when_freed, block);
   return slot;
 }
 
@@ -126,7 +133,7 @@ static void phase21_free(void *block) {
     mapped_free(&misses, block);
     return;
   }
-  struct slot *slot = slot_at((size_t)((char *)block - pool));
+  struct slot *slot = slot_of(block, DOUBLE_FREE);
   live_blocks--;
   used_bytes -= slot->used;
   slot->used = 0;
@@ -137,7 +144,7 @@ static void phase21_free(void *block) {
 
 static size_t phase21_usable_size(const void *block) {
   if (!is_in_pool(block)) return mapped_usable_size(block);
-  return slot_at((size_t)((const char *)block - pool))->bytes;
+  return slot_of(block, USE_AFTER_FREE)->bytes;
 }
 
 /* A miss comes zeroed from the system. */

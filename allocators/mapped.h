@@ -40,6 +40,13 @@ static inline struct mapped *mapped_header(const void *block) {
   return (struct mapped *)(uintptr_t)block - 1;
 }
 
+/* By a walk, and without a look at the block: it may be anything. */
+static inline bool mapped_is_listed(const struct mapped_list *list, const void *block) {
+  const struct mapped *mapped = list->first;
+  while (mapped != NULL && mapped + 1 != block) mapped = mapped->next;
+  return mapped != NULL;
+}
+
 static inline size_t mapped_usable_size(const void *block) {
   const struct mapped *mapped = mapped_header(block);
   return (size_t)(mapped->start + mapped->bytes - (const char *)block);

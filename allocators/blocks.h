@@ -7,6 +7,7 @@
 #ifndef ALLOCPHASE_BLOCKS_H
 #define ALLOCPHASE_BLOCKS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,8 +33,27 @@ static inline char *align_pointer(char *pointer, size_t alignment) {
   return pointer + (-(uintptr_t)pointer & (alignment - 1));
 }
 
+/* ---- Requests that are refused ------------------------------------------------------ */
+
+static inline void *no_memory(void) {
+  errno = ENOMEM;
+  return NULL;
+}
+
+/* As the caller made it, before any rounding: 3 is no alignment, though 16 is. Where
+ * it is not valid, errno says why. */
 static inline bool request_is_valid(size_t alignment, size_t size) {
-  return is_power_of_two(alignment) && alignment <= BLOCK_LIMIT && size <= BLOCK_LIMIT;
+  if (!is_power_of_two(alignment)) {
+    errno = EINVAL;
+    return false;
+  }
+  if (alignment <= BLOCK_LIMIT && size <= BLOCK_LIMIT) return true;
+  errno = ENOMEM;
+  return false;
+}
+
+static inline size_t block_alignment(size_t alignment) {
+  return alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment;
 }
 
 /* ---- Size classes ---------------------------------------------------------------
@@ -69,7 +89,7 @@ typedef size_t usable_size_function(const void *block);
 
 static inline void *calloc_by_clearing(size_t count, size_t size, malloc_function *allocate) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = allocate(bytes);
   return block == NULL ? NULL : memset(block, 0, bytes);
 }

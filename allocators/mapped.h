@@ -40,6 +40,13 @@ static inline struct mapped *mapped_header(const void *block) {
   return (struct mapped *)(uintptr_t)block - 1;
 }
 
+/* By a walk, and without a look at the block: it may be anything. */
+static inline bool mapped_is_listed(const struct mapped_list *list, const void *block) {
+  const struct mapped *mapped = list->first;
+  while (mapped != NULL && mapped + 1 != block) mapped = mapped->next;
+  return mapped != NULL;
+}
+
 static inline size_t mapped_usable_size(const void *block) {
   const struct mapped *mapped = mapped_header(block);
   return (size_t)(mapped->start + mapped->bytes - (const char *)block);
@@ -57,14 +64,14 @@ static inline struct mapped *mapped_unpark(struct mapped_list *list, size_t byte
   return NULL;
 }
 
-/* A zeroed block, or NULL: the system has no more. The request is valid. */
+/* A zeroed block, or NULL and ENOMEM: the system has no more. The request is valid. */
 static inline void *mapped_new(struct mapped_list *list, size_t alignment, size_t size) {
   size_t slack = alignment > BLOCK_ALIGNMENT ? alignment : 0;
   size_t bytes = round_up(sizeof(struct mapped) + slack + size, os_page_bytes());
   struct mapped *parked = mapped_unpark(list, bytes);
   char *start = (char *)parked;
   if (parked != NULL) bytes = parked->bytes;
-  else if ((start = os_map(bytes)) == NULL) return NULL;
+  else if ((start = os_map(bytes)) == NULL) return no_memory();
   char *block = align_pointer(start + sizeof(struct mapped), alignment);
   *mapped_header(block) = (struct mapped){.next = list->first, .start = start, .bytes = bytes};
   if (list->first != NULL) list->first->previous = mapped_header(block);
@@ -74,7 +81,9 @@ static inline void *mapped_new(struct mapped_list *list, size_t alignment, size_
   return block;
 }
 
+/* Keeps errno: a free that succeeded says nothing, though a call in it failed. */
 static inline void mapped_free(struct mapped_list *list, void *block) {
+  int error = errno;
   struct mapped gone = *mapped_header(block);
   if (gone.previous != NULL) gone.previous->next = gone.next;
   else list->first = gone.next;
@@ -86,6 +95,7 @@ static inline void mapped_free(struct mapped_list *list, void *block) {
   struct mapped *parked = (struct mapped *)gone.start;
   *parked = (struct mapped){.next = list->parked, .start = gone.start, .bytes = gone.bytes};
   list->parked = parked;
+  errno = error;
 }
 
 /* For fini: gives back what is left, live or parked. */

@@ -33,6 +33,7 @@
 
 #include "../blocks.h"
 #include "../mapped.h"
+#include "../misuse.h"
 #include "allocphase.h"
 #include "settings.h"
 #include "tally.h"
@@ -82,7 +83,8 @@ _Static_assert(sizeof(struct header) == BLOCK_ALIGNMENT, "a block follows its he
 /* A pool of a domain is zero until its first block, which costs no page before.
  * Invariants:
  *   - blocks fill [start, start + cut) without a gap, each as long as its class says;
- *   - a block's own header says FREE if and only if it is on its class's free list;
+ *   - a block's own header says FREE if and only if it is on its class's free list,
+ *     and so does the header before the address that was freed;
  *   - live and used_bytes are the number and requested bytes of the others. */
 struct pool {
   char *start;
@@ -169,9 +171,13 @@ static struct usage *usage_of(size_t domain, enum pool_kind kind) {
   return &usages[domain != 0][kind];
 }
 
+static struct header *header_before(const void *block) {
+  return (struct header *)(uintptr_t)block - 1;
+}
+
 /* The block's own header; an aligned block may begin behind it. */
 static struct header *header_of(const void *block) {
-  struct header *header = (struct header *)(uintptr_t)block - 1;
+  struct header *header = header_before(block);
   return header->class == SHIFTED ? header - header->shift : header;
 }
 
@@ -216,14 +222,16 @@ static void *pool_allocate(struct pool *pool, struct usage *usage, size_t alignm
   return block;
 }
 
+/* Of the header before an aligned block the free list leaves `requested` as it is. */
 static void pool_free(void *block) {
+  if (header_before(block)->requested == FREE) misuse("ariax", DOUBLE_FREE, block);
   size_t index = pool_index_of(block);
   struct pool *pool = &pools[index];
   struct free_block *gone = (struct free_block *)header_of(block);
   pool->live--;
   pool->used_bytes -= gone->header.requested;
   usage_of(index / POOLS_OF_DOMAIN, index % POOLS_OF_DOMAIN)->used_bytes -= gone->header.requested;
-  gone->header.requested = FREE;
+  gone->header.requested = header_before(block)->requested = FREE;
   gone->next = pool->free[gone->header.class];
   pool->free[gone->header.class] = gone;
 }
@@ -245,6 +253,7 @@ static void *allocate_in(size_t domain, enum pool_kind kind, size_t alignment, s
 
 static void *allocate(size_t domain, enum pool_kind kind, size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
+  alignment = block_alignment(alignment);
   allocations++;
   void *block = allocate_in(domain, kind, alignment, size);
   if (block != NULL) return block;
@@ -294,7 +303,7 @@ static size_t ariax_usable_size(const void *block) {
 /* A mapping of its own comes zeroed from the system. */
 static void *ariax_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = ariax_malloc(bytes);
   return block != NULL && is_in_reserve(block) ? memset(block, 0, bytes) : block;
 }
@@ -312,7 +321,7 @@ static void *ariax_realloc(void *block, size_t size) {
 }
 
 static void *ariax_aligned_alloc(size_t alignment, size_t size) {
-  return allocate(0, STANDARD, alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
+  return allocate(0, STANDARD, alignment, size);
 }
 
 /* ---- init and fini ----------------------------------------------------------------- */

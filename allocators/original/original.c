@@ -17,6 +17,7 @@
 #include "os.h"
 
 #include "../blocks.h"
+#include "../misuse.h"
 #include "allocphase.h"
 #include "settings.h"
 
@@ -149,10 +150,11 @@ static struct header *first_fit(size_t alignment, size_t bytes) {
 
 static void *allocate(size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
+  alignment = block_alignment(alignment);
   size_t bytes = size == 0 ? SMALLEST_BLOCK : round_up(size, BLOCK_ALIGNMENT);
   struct header *header = first_fit(alignment, bytes);
   if (header == NULL) {
-    if (!region_add(bytes + alignment + sizeof *header)) return NULL;
+    if (!region_add(bytes + alignment + sizeof *header)) return no_memory();
     header = first_fit(alignment, bytes);
   }
   char *start = aligned_start(header, alignment);
@@ -170,6 +172,7 @@ static void *original_malloc(size_t size) { return allocate(BLOCK_ALIGNMENT, siz
 
 static void original_free(void *block) {
   if (block == NULL) return;
+  if (!is_live(header_of(block))) misuse("original", DOUBLE_FREE, block);
   header_of(block)->size_and_live &= ~LIVE;
   live_blocks--;
   coalesce_all();
@@ -188,7 +191,7 @@ static void *original_realloc(void *block, size_t size) {
 }
 
 static void *original_aligned_alloc(size_t alignment, size_t size) {
-  return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
+  return allocate(alignment, size);
 }
 
 /* ---- Introspection ----------------------------------------------------------------- */

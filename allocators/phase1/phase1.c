@@ -18,6 +18,9 @@
  * the search is confined to the region's *window*, a beginning of it that grows
  * only when it is three quarters full or has no run that is long enough.
  *
+ * The bits also tell what is no block: free ends the process, with a message, for a
+ * granule that is not used, or that is not the first of its block.
+ *
  * When no region has room, one more is mapped, as large as all before together;
  * blocks beyond an eighth of a region get a mapping of their own. Until then there
  * is no system call after init.
@@ -26,6 +29,7 @@
 
 #include "../blocks.h"
 #include "../mapped.h"
+#include "../misuse.h"
 #include "allocphase.h"
 #include "settings.h"
 
@@ -193,6 +197,7 @@ static size_t find_anywhere(size_t count) {
 
 static void *allocate(size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
+  alignment = block_alignment(alignment);
   size_t slack = alignment - GRANULE_BYTES;
   if (size + slack > region_bytes / 8) return mapped_new(&large, alignment, size);
   size_t count = size == 0 ? 1 : round_up(size, GRANULE_BYTES) / GRANULE_BYTES;
@@ -208,8 +213,29 @@ static void *allocate(size_t alignment, size_t size) {
   return block;
 }
 
-static size_t granule_of(const struct region *region, const void *block) {
-  return (size_t)((const char *)block - region->heap) / GRANULE_BYTES;
+/* A used granule behind a free one, or behind the last of another block: as bits of
+ * two words, without a branch on what lies before, which is as good as random. */
+static bool is_first(const struct region *region, size_t granule) {
+  size_t index = granule / WORD_BITS;
+  uint64_t goes_on = region->used[index] & ~region->last[index], before = goes_on << 1;
+  if (granule % WORD_BITS == 0 && index > 0)
+    before = (region->used[index - 1] & ~region->last[index - 1]) >> (WORD_BITS - 1);
+  return (region->used[index] & ~before) >> granule % WORD_BITS & 1;
+}
+
+/* The first granule of a live block. Behind the window no block was ever cut. */
+static size_t first_granule(const struct region *region, const void *block,
+                            const char *when_freed) {
+  size_t offset = (size_t)((const char *)block - region->heap), granule = offset / GRANULE_BYTES;
+  if (offset % GRANULE_BYTES == 0 && is_first(region, granule)) return granule;
+  bool was_block = offset % GRANULE_BYTES == 0 && granule < region->window &&
+                   next_used(region, granule, granule + 1) != granule;
+  misuse("phase1", was_block ? when_freed : FOREIGN_POINTER, block);
+}
+
+/* They are few, and each has cost more than the walk: a mapping and its page faults. */
+static void expect_large(const void *block) {
+  if (!mapped_is_listed(&large, block)) misuse("phase1", FOREIGN_POINTER, block);
 }
 
 static size_t block_end(const struct region *region, size_t start) {
@@ -223,10 +249,11 @@ static void phase1_free(void *block) {
   if (block == NULL) return;
   struct region *region = region_of(block);
   if (region == NULL) {
+    expect_large(block);
     mapped_free(&large, block);
     return;
   }
-  size_t start = granule_of(region, block), end = block_end(region, start);
+  size_t start = first_granule(region, block, DOUBLE_FREE), end = block_end(region, start);
   flip_bits(region->used, start, end);
   flip_bits(region->last, end - 1, end);
   region->used_granules -= end - start;
@@ -238,15 +265,18 @@ static void phase1_free(void *block) {
 
 static size_t phase1_usable_size(const void *block) {
   const struct region *region = region_of(block);
-  if (region == NULL) return mapped_usable_size(block);
-  size_t start = granule_of(region, block);
+  if (region == NULL) {
+    expect_large(block);
+    return mapped_usable_size(block);
+  }
+  size_t start = first_granule(region, block, USE_AFTER_FREE);
   return (block_end(region, start) - start) * GRANULE_BYTES;
 }
 
 /* A mapping of its own comes zeroed from the system. */
 static void *phase1_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = phase1_malloc(bytes);
   return block != NULL && region_of(block) != NULL ? memset(block, 0, bytes) : block;
 }
@@ -256,7 +286,7 @@ static void *phase1_realloc(void *block, size_t size) {
 }
 
 static void *phase1_aligned_alloc(size_t alignment, size_t size) {
-  return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
+  return allocate(alignment, size);
 }
 
 /* ---- Introspection ----------------------------------------------------------------- */

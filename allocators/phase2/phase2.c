@@ -144,6 +144,7 @@ static void *take_alone(size_t alignment, size_t size) {
 
 static void *allocate(size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
+  alignment = block_alignment(alignment);
   bool alone = alignment > BLOCK_ALIGNMENT || size > LARGEST_CLASS_BYTES;
   void *block = alone ? take_alone(alignment, size) : take_from_cache(class_of(size));
   if (block == NULL) return NULL;
@@ -178,7 +179,7 @@ static size_t phase2_usable_size(const void *block) {
 /* An object alone in its slab lies in memory that the system has just zeroed. */
 static void *phase2_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = phase2_malloc(bytes);
   if (block == NULL || object_before(block)->slab->capacity == 1) return block;
   return memset(block, 0, bytes);
@@ -189,7 +190,7 @@ static void *phase2_realloc(void *block, size_t size) {
 }
 
 static void *phase2_aligned_alloc(size_t alignment, size_t size) {
-  return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
+  return allocate(alignment, size);
 }
 
 /* ---- Introspection ----------------------------------------------------------------- */

@@ -26,6 +26,7 @@
 
 #include "../blocks.h"
 #include "../mapped.h"
+#include "../misuse.h"
 #include "allocphase.h"
 #include "settings.h"
 
@@ -42,7 +43,7 @@ struct slot {
 };
 
 static char *pool;
-static struct slot *slots; /* directly behind the pool */
+static struct slot *slots; /* directly behind the pool, and room for a sentinel */
 static size_t slot_count;
 static size_t mapping_bytes;
 static struct mapped_list misses;
@@ -60,7 +61,7 @@ static int phase21_init(const struct allocphase_config *config) {
   int error = settings_read(config, settings, sizeof settings / sizeof *settings);
   if (error != 0) return error;
   pool_bytes = round_up(pool_bytes, BLOCK_ALIGNMENT);
-  mapping_bytes = pool_bytes + pool_bytes / BLOCK_ALIGNMENT * sizeof(struct slot);
+  mapping_bytes = pool_bytes + (pool_bytes / BLOCK_ALIGNMENT + 1) * sizeof(struct slot);
   pool = os_reserve(mapping_bytes);
   if (pool == NULL) return ENOMEM;
   slots = (struct slot *)(pool + pool_bytes);
@@ -82,9 +83,15 @@ static struct slot *first_fit(size_t alignment, size_t bytes) {
   return NULL;
 }
 
-static struct slot *slot_at(size_t offset) {
+/* Of a live block in the pool. The sentinel behind the last slot ends the search for
+ * what has no slot, and the search for what has one is no longer for it. */
+static struct slot *slot_of(const void *block, const char *when_freed) {
+  uint32_t offset = (uint32_t)((const char *)block - pool);
+  slots[slot_count].offset = offset;
   struct slot *slot = slots;
   while (slot->offset != offset) slot++;
+  if (slot == slots + slot_count) misuse("phase21", FOREIGN_POINTER, block);
+  if (slot->used == 0) misuse("phase21", when_freed, block);
   return slot;
 }
 
@@ -100,6 +107,7 @@ static struct slot *cut_slot(size_t alignment, size_t bytes) {
 
 static void *allocate(size_t alignment, size_t size) {
   if (!request_is_valid(alignment, size)) return NULL;
+  alignment = block_alignment(alignment);
   allocations++;
   size_t bytes = round_up(size == 0 ? 1 : size, BLOCK_ALIGNMENT);
   struct slot *slot = first_fit(alignment, bytes);
@@ -125,7 +133,7 @@ static void phase21_free(void *block) {
     mapped_free(&misses, block);
     return;
   }
-  struct slot *slot = slot_at((size_t)((char *)block - pool));
+  struct slot *slot = slot_of(block, DOUBLE_FREE);
   live_blocks--;
   used_bytes -= slot->used;
   slot->used = 0;
@@ -136,13 +144,13 @@ static void phase21_free(void *block) {
 
 static size_t phase21_usable_size(const void *block) {
   if (!is_in_pool(block)) return mapped_usable_size(block);
-  return slot_at((size_t)((const char *)block - pool))->bytes;
+  return slot_of(block, USE_AFTER_FREE)->bytes;
 }
 
 /* A miss comes zeroed from the system. */
 static void *phase21_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = phase21_malloc(bytes);
   return block != NULL && is_in_pool(block) ? memset(block, 0, bytes) : block;
 }
@@ -152,7 +160,7 @@ static void *phase21_realloc(void *block, size_t size) {
 }
 
 static void *phase21_aligned_alloc(size_t alignment, size_t size) {
-  return allocate(alignment < BLOCK_ALIGNMENT ? BLOCK_ALIGNMENT : alignment, size);
+  return allocate(alignment, size);
 }
 
 /* ---- Introspection ----------------------------------------------------------------- */

@@ -10,14 +10,25 @@ static const char *class_page_check(const struct page *page) {
     size_t offset = (uintptr_t)object - (uintptr_t)page->start;
     if (offset % page->bytes != 0 || offset / page->bytes >= page->carved)
       return "a free list leaves its page";
+    if (object->mark != page) return "a free object does not name its page";
     if (++listed > page->carved) return "a free list is longer than its page";
   }
   if (page->carved > page->capacity) return "a page is carved beyond its end";
   if (page->live + listed != page->carved) return "a page's objects do not add up";
-  bool is_full = page->alarm != NEVER && page->alarm != 0;
-  if (is_full && (page->live != page->capacity || page->alarm != page->live - 1))
+  if (page->alarm > 1 && (page->live != page->capacity || page->alarm != page->live))
     return "a page out of its ring is not full";
-  return page->alarm == 0 && page->live == 0 ? "an empty page was not dissolved" : NULL;
+  return page->alarm == 1 && page->live == 0 ? "an empty page was not dissolved" : NULL;
+}
+
+/* Pages where no live run begins: a free of an address in them must find nothing. */
+static const char *runs_within_check(const struct page *run) {
+  for (const struct page *page = run; page < run + run->pages; page++) {
+    if (page == run && run->kind != FREE_RUN) continue;
+    if (page->live != 0 || page->alarm != 0) return "the free of no block is not slow";
+    if (page->kind == CLASS_PAGE || (page->kind == LARGE && page->start != NULL))
+      return "a page within a run looks like the first of one";
+  }
+  return NULL;
 }
 
 static const char *region_check(const struct region *region, size_t *free_runs, size_t *ringed) {
@@ -33,7 +44,11 @@ static const char *region_check(const struct region *region, size_t *free_runs, 
     const char *fault = run->kind == CLASS_PAGE ? class_page_check(run) : NULL;
     if (fault != NULL) return fault;
     *free_runs += run->kind == FREE_RUN;
-    *ringed += run->kind == CLASS_PAGE && (run->alarm == 0 || run->alarm == NEVER);
+    if (run->kind == LARGE && (run->live != 1 || run->alarm != 1))
+      return "the free of a large block is not slow";
+    fault = runs_within_check(run);
+    if (fault != NULL) return fault;
+    *ringed += run->kind == CLASS_PAGE && run->alarm <= 1;
   }
   return NULL;
 }
@@ -42,7 +57,7 @@ static const char *ring_check(unsigned class, size_t *ringed) {
   for (const struct page *page = rings[class].next; page != &rings[class]; page = page->next) {
     if (page->kind != CLASS_PAGE || page->class != class) return "a ring has a foreign page";
     if (page->next->previous != page) return "a ring's links differ";
-    if ((page->alarm == NEVER) != (page == rings[class].next)) return "a ring's alarms are wrong";
+    if (page->alarm != (page == rings[class].next ? 0 : 1)) return "a ring's alarms are wrong";
     if ((*ringed)-- == 0) return "the rings have more pages than the regions";
   }
   return NULL;

@@ -27,6 +27,16 @@
  * becomes empty. free tells the last two, and large blocks, from the common case by
  * one comparison of the live objects with the page's *alarm*.
  *
+ * A block that is freed twice, and an address that was never handed out, end the
+ * process with a message. The second word of a free object, its *mark*, names its
+ * page; malloc wipes it. A block with such a mark is looked for on the page's free
+ * list before it is called free, since a program may have written the same. A page
+ * without live objects has an alarm that always rings. An address that is no multiple
+ * of 16 lies in no page. All this is found in the two cache lines that free needs, and
+ * takes 3 to 4% of a churn. Not found is the free of an address within an object that is
+ * such a multiple: to divide by the object's size, by a stored reciprocal, took as
+ * much again.
+ *
  * Objects join the free list a few at a time (*carving*), so that a page's memory
  * is not touched before it is needed. When a region is full, one more is reserved:
  * the only system call in operation. Memory never goes back before fini.
@@ -34,6 +44,7 @@
 #include "os.h"
 
 #include "../blocks.h"
+#include "../misuse.h"
 #include "allocphase.h"
 #include "settings.h"
 
@@ -46,6 +57,7 @@ static const struct setting settings[] = {
 #define PAGE_SHIFT 16u
 #define PAGE_BYTES ((size_t)1 << PAGE_SHIFT)
 #define LARGEST_SMALL ((size_t)16384) /* at least three objects in a page */
+#define GRANULE_SHIFT 4u              /* every block begins at a granule of CLASS_STEP bytes */
 #define CLASSES 36u                   /* class_of(LARGEST_SMALL) + 1 */
 #define LARGEST_DIRECT ((size_t)1024) /* class found in a table; above, computed */
 #define CARVE_BYTES ((size_t)4096)
@@ -53,25 +65,30 @@ static const struct setting settings[] = {
 #define COLOURS_BYTES ((size_t)4096) /* the sets of a first cache repeat at this distance */
 #define BINS 32u                     /* a run has less than 2^32 pages */
 #define MOST_REGIONS 64u
-#define NEVER UINT32_MAX
 
 enum page_kind { UNUSED, FREE_RUN, CLASS_PAGE, LARGE }; /* zeroed memory is UNUSED */
 
 struct object {
   struct object *next;
+  const struct page *mark;
 };
+
+_Static_assert(sizeof(struct object) <= CLASS_STEP, "the smallest object has both words");
+_Static_assert(CLASS_STEP == 1u << GRANULE_SHIFT, "class_of");
 
 /* Invariants:
  *   - a run's first and last descriptor carry its kind and its length in `pages`;
  *   - no two neighbouring runs are free, none ends at top, kind[top] is UNUSED;
  *   - class page: live + length of the free list = carved <= capacity;
- *   - a ring's first page: alarm = NEVER, since it stays when it is empty;
- *   - other pages of a ring: alarm = 0 and live > 0;
- *   - a full page: in no ring, live = capacity, alarm = live - 1. */
+ *   - a ring's first page: alarm = 0, since it stays when it is empty;
+ *   - other pages of a ring: alarm = 1, and live > 0;
+ *   - a full page: in no ring, alarm = live = capacity, which is more than 1;
+ *   - a large block's first page: alarm = live = 1; all other pages: alarm = live = 0;
+ *   - only a run's first page has a kind and a start that fit together. */
 struct page {
   struct object *free;
   uint32_t live;
-  uint32_t alarm; /* free takes the slow path when live falls to this */
+  uint32_t alarm; /* free takes the slow path when live is this */
   uint32_t carved;
   uint32_t capacity;
   struct page *next; /* in a ring or in a bin */
@@ -90,8 +107,9 @@ _Static_assert(MOST_REGIONS <= UINT8_MAX, "struct page: region");
 
 struct region {
   char *base;         /* of page 0, aligned to PAGE_BYTES */
-  size_t bytes;       /* of all pages */
+  size_t granules;    /* of all pages */
   struct page *pages; /* pages[-1] and the one behind the last exist, UNUSED */
+  size_t bytes;       /* of all pages */
   size_t top;         /* pages at and above it belong to no run */
   size_t highest_top;
   void *mapping;
@@ -123,23 +141,35 @@ static bool region_add(size_t wanted, size_t least) {
   if (region->mapping == NULL) return false;
   region->pages = (struct page *)region->mapping + 1;
   region->base = align_pointer((char *)(region->pages + pages + 1), PAGE_BYTES);
+  region->granules = region->bytes >> GRANULE_SHIFT;
   region->top = region->highest_top = 0;
   region_count++;
   return true;
 }
 
+/* Counted from the region's base. A rotation and no shift: an address that is no
+ * multiple of 16 comes out beyond all regions, as one outside them does. */
+static inline size_t granule_of(const struct region *region, const void *block) {
+  size_t offset = (uintptr_t)block - (uintptr_t)region->base;
+  return offset >> GRANULE_SHIFT | offset << (64 - GRANULE_SHIFT);
+}
+
+static inline struct page *page_of_granule(const struct region *region, size_t granule) {
+  return &region->pages[granule >> (PAGE_SHIFT - GRANULE_SHIFT)];
+}
+
 static struct page *page_in_later_region(const void *block) {
   for (struct region *region = regions + 1; region < regions + region_count; region++) {
-    size_t offset = (uintptr_t)block - (uintptr_t)region->base;
-    if (offset < region->bytes) return &region->pages[offset >> PAGE_SHIFT];
+    size_t granule = granule_of(region, block);
+    if (granule < region->granules) return page_of_granule(region, granule);
   }
   return NULL;
 }
 
 /* NULL lies in no region. */
 static inline struct page *page_of(const void *block) {
-  size_t offset = (uintptr_t)block - (uintptr_t)regions->base;
-  if (offset < regions->bytes) return &regions->pages[offset >> PAGE_SHIFT];
+  size_t granule = granule_of(regions, block);
+  if (granule < regions->granules) return page_of_granule(regions, granule);
   return page_in_later_region(block);
 }
 
@@ -161,8 +191,10 @@ static void region_set_top(struct region *region, size_t top) {
 /* ---- Bins: the free runs ----------------------------------------------------------- */
 
 static void run_mark(struct page *run, size_t pages, enum page_kind kind) {
-  run->pages = run[pages - 1].pages = (uint32_t)pages;
-  run->kind = run[pages - 1].kind = (uint8_t)kind;
+  struct page *last = run + pages - 1;
+  run->pages = last->pages = (uint32_t)pages;
+  run->kind = last->kind = (uint8_t)kind;
+  if (kind == LARGE && last != run) last->start = NULL; /* of a block that was here before */
 }
 
 static void bin_insert(struct page *run) {
@@ -208,6 +240,8 @@ static struct page *run_cut_from_top(size_t pages) {
 static void run_free(struct page *run) {
   struct region *region = &regions[run->region];
   size_t pages = run->pages;
+  run->kind = FREE_RUN; /* also where it becomes the middle of a longer run */
+  run->live = run->alarm = 0;
   struct page *behind = run + pages;
   if (behind->kind == FREE_RUN) {
     bin_remove(behind);
@@ -254,7 +288,7 @@ static struct page *run_new(size_t pages) {
 /* The first page of a ring may have changed: tells it, and the table. */
 static void ring_publish(unsigned class) {
   struct page *first = rings[class].next;
-  first->alarm = NEVER;
+  first->alarm = 0;
   size_t most = class_bytes(class) / CLASS_STEP;
   size_t least = class == 0 ? 0 : class_bytes(class - 1) / CLASS_STEP + 1;
   for (size_t i = least; i <= most && i <= LARGEST_DIRECT / CLASS_STEP; i++) direct[i] = first;
@@ -267,7 +301,7 @@ static void ring_append(struct page *page) {
   page->previous = ring->previous;
   page->previous->next = page;
   ring->previous = page;
-  page->alarm = 0;
+  page->alarm = 1;
   ring_publish(page->class);
 }
 
@@ -280,6 +314,7 @@ static void ring_remove(struct page *page) {
 static inline void *object_take(struct page *page) {
   struct object *object = page->free;
   page->free = object->next;
+  object->mark = NULL;
   page->live++;
   return object;
 }
@@ -287,6 +322,7 @@ static inline void *object_take(struct page *page) {
 static inline void object_give(struct page *page, void *block) {
   struct object *object = block;
   object->next = page->free;
+  object->mark = page;
   page->free = object;
 }
 
@@ -323,10 +359,10 @@ static bool carve(struct page *page) {
 static void *malloc_from_ring(unsigned class) {
   for (;;) {
     struct page *page = rings[class].next;
-    if (page == &rings[class] && (page = class_page_new(class)) == NULL) return NULL;
+    if (page == &rings[class] && (page = class_page_new(class)) == NULL) return no_memory();
     if (page->free != NULL || carve(page)) return object_take(page);
     ring_remove(page);
-    page->alarm = page->live - 1;
+    page->alarm = page->live;
   }
 }
 
@@ -339,7 +375,7 @@ static size_t pages_for(size_t size) {
 static void *large_new(size_t alignment, size_t size) {
   size_t slack = alignment > PAGE_BYTES ? (alignment >> PAGE_SHIFT) - 1 : 0;
   struct page *run = run_new(pages_for(size) + slack);
-  if (run == NULL) return NULL;
+  if (run == NULL) return no_memory();
   char *start = page_address(run), *aligned = align_pointer(start, alignment);
   if (aligned != start) {
     struct page *before = run;
@@ -349,8 +385,7 @@ static void *large_new(size_t alignment, size_t size) {
   run_trim(run, pages_for(size));
   run->start = aligned;
   run->bytes = round_up(size, BLOCK_ALIGNMENT);
-  run->live = 1;
-  run->alarm = 0;
+  run->live = run->alarm = 1;
   return aligned;
 }
 
@@ -372,11 +407,50 @@ static bool large_resize(struct page *run, size_t size) {
   return true;
 }
 
+/* ---- Live or not ------------------------------------------------------------------- */
+
+static inline bool is_marked(const struct page *page, const void *block) {
+  return ((const struct object *)block)->mark == page;
+}
+
+static bool is_listed(const struct page *page, const void *block) {
+  const struct object *object = page->free;
+  while (object != NULL && object != block) object = object->next;
+  return object != NULL;
+}
+
+/* Where no run of objects or large block begins, nothing is live. */
+static bool is_live(const struct page *page, const void *block) {
+  if (page->kind == LARGE) return page->start == block;
+  return page->live > 0 && !(is_marked(page, block) && is_listed(page, block));
+}
+
+/* Whether an object begins, or began, at the address. 32 bits: half the time. */
+static bool is_object(const struct page *page, const void *block) {
+  size_t offset = (uintptr_t)block - (uintptr_t)page->start;
+  return offset < page->carved * page->bytes && (uint32_t)offset % (uint32_t)page->bytes == 0;
+}
+
+/* The block is not live. If one began here that is no more, it was freed. */
+__attribute__((cold, noreturn)) static void refuse(const struct page *page, const void *block,
+                                                   const char *when_freed) {
+  bool was_block = page != NULL && page->kind != LARGE &&
+                   (page->start == block || is_object(page, block));
+  misuse("phase3", was_block ? when_freed : FOREIGN_POINTER, block);
+}
+
+static struct page *page_of_live(const void *block) {
+  struct page *page = page_of(block);
+  if (page == NULL || !is_live(page, block)) refuse(page, block, USE_AFTER_FREE);
+  if (page->kind == CLASS_PAGE && !is_object(page, block)) refuse(page, block, USE_AFTER_FREE);
+  return page;
+}
+
 /* ---- malloc and free --------------------------------------------------------------- */
 
 __attribute__((noinline)) static void *malloc_slow(size_t size) {
   if (size <= LARGEST_SMALL) return malloc_from_ring(class_of(size));
-  return size <= BLOCK_LIMIT ? large_new(BLOCK_ALIGNMENT, size) : NULL;
+  return size <= BLOCK_LIMIT ? large_new(BLOCK_ALIGNMENT, size) : no_memory();
 }
 
 static void *phase3_malloc(size_t size) {
@@ -385,16 +459,19 @@ static void *phase3_malloc(size_t size) {
   return page->free != NULL ? object_take(page) : malloc_slow(size);
 }
 
-/* The alarm: a large block, or a page that was full, or one that is empty now. */
+/* Large blocks, a page that was full or is empty now, and whatever looks wrong. */
 __attribute__((noinline)) static void free_slow(struct page *page, void *block) {
+  if (block == NULL) return;
+  if (page == NULL || !is_live(page, block)) refuse(page, block, DOUBLE_FREE);
   if (page->kind == LARGE) {
     run_free(page);
     return;
   }
   object_give(page, block);
-  if (page->live > 0) {
+  bool is_alarm = page->live-- == page->alarm;
+  if (is_alarm && page->live > 0) {
     ring_append(page);
-  } else {
+  } else if (is_alarm) {
     ring_remove(page);
     run_free(page);
   }
@@ -402,18 +479,21 @@ __attribute__((noinline)) static void free_slow(struct page *page, void *block) 
 
 static void phase3_free(void *block) {
   struct page *page = page_of(block);
-  if (page == NULL) return;
-  if (--page->live == page->alarm) free_slow(page, block);
-  else object_give(page, block);
+  if (page == NULL || page->live == page->alarm || is_marked(page, block)) {
+    free_slow(page, block);
+    return;
+  }
+  page->live--;
+  object_give(page, block);
 }
 
 /* ---- What follows from them -------------------------------------------------------- */
 
-static size_t phase3_usable_size(const void *block) { return page_of(block)->bytes; }
+static size_t phase3_usable_size(const void *block) { return page_of_live(block)->bytes; }
 
 static void *phase3_calloc(size_t count, size_t size) {
   size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
   void *block = phase3_malloc(bytes);
   if (block == NULL || (bytes > LARGEST_SMALL && page_of(block)->zeroed)) return block;
   return memset(block, 0, bytes);
@@ -421,7 +501,7 @@ static void *phase3_calloc(size_t count, size_t size) {
 
 static void *phase3_realloc(void *block, size_t size) {
   if (block != NULL && size > LARGEST_SMALL && size <= BLOCK_LIMIT) {
-    struct page *page = page_of(block);
+    struct page *page = page_of_live(block);
     if (page->kind == LARGE && large_resize(page, size)) return block;
   }
   return realloc_by_copying(block, size, phase3_malloc, phase3_free, phase3_usable_size);

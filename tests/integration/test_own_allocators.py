@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +13,8 @@ from tests.support.exerciser import (
     FREE,
     MALLOC,
     REALLOC,
+    REFUSING_MUNMAP,
+    SMALL_POOLS,
     Exercisers,
     Op,
     long_stream,
@@ -70,16 +70,6 @@ def test_large_blocks_beyond_the_usual_pools_are_served_without_a_fault(
     passes(exercisers(name), stream, check_every=1)
 
 
-SMALL_POOLS = {
-    "ariax": ["standard_pool_bytes=200000", "blocks=100"],
-    "original": ["region_bytes=65536"],
-    "phase1": ["region_bytes=1048576", "regions_at_init=1"],
-    "phase2": ["objects_per_slab=7"],
-    "phase21": ["pool_bytes=65536"],
-    "phase3": ["reserve_bytes=1048576"],
-}
-
-
 @pytest.mark.parametrize("name", CORRECT)
 def test_an_allocator_whose_pool_is_too_small_grows_or_falls_back(
     exercisers: Exercisers, name: str
@@ -90,17 +80,10 @@ def test_an_allocator_whose_pool_is_too_small_grows_or_falls_back(
 
 @pytest.mark.parametrize("name", ["ariax", "phase1", "phase2", "phase21"])
 def test_a_mapping_that_the_system_does_not_take_back_serves_the_next_blocks(
-    exercisers: Exercisers, name: str, tmp_path: Path
+    exercisers: Exercisers, name: str
 ) -> None:
-    """As when the process has as many mappings as it may have."""
-    refusal = tmp_path / "refusal.c"
-    refusal.write_text(
-        "#include <errno.h>\n#include <stddef.h>\nint __wrap_munmap(void *, size_t);\n"
-        "int __wrap_munmap(void *start, size_t bytes) {\n"
-        "  errno = start == NULL || bytes == 0 ? EINVAL : ENOMEM;\n  return -1;\n}\n"
-    )
     stream = long_stream(3, count=2_000, live=100, largest=3_000_000)
-    program = exercisers(name, "-Wl,--wrap=munmap", str(refusal))
+    program = exercisers(name, *REFUSING_MUNMAP)
     passes(program, stream, *SMALL_POOLS[name], check_every=100)
 
 

@@ -21,7 +21,11 @@ __all__ = [
     "FREE_FOREIGN",
     "MALLOC",
     "PLUGINS",
+    "PROGRAMS",
     "REALLOC",
+    "REFUSING_MUNMAP",
+    "SMALL_POOLS",
+    "TIMEOUT_S",
     "WARNINGS",
     "Exercisers",
     "Op",
@@ -33,6 +37,8 @@ __all__ = [
     "source_of",
 ]
 
+PROGRAMS = ROOT / "tests" / "c"
+EXERCISER = PROGRAMS / "exerciser.c"
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'driver'}"]
 SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 TIMEOUT_S = 120.0
@@ -88,6 +94,19 @@ def source_of(name: str) -> Path:
 PLUGINS = sorted(folder.parent.name for folder in (ROOT / "allocators").glob("*/*.c"))
 CORRECT = [name for name in PLUGINS if _toml(name).get("correct", True)]
 
+# Settings that leave little room, so that what lies beyond is soon reached.
+SMALL_POOLS = {
+    "ariax": ["standard_pool_bytes=200000", "blocks=100"],
+    "original": ["region_bytes=65536"],
+    "phase1": ["region_bytes=1048576", "regions_at_init=1"],
+    "phase2": ["objects_per_slab=7"],
+    "phase21": ["pool_bytes=65536"],
+    "phase3": ["reserve_bytes=1048576"],
+}
+
+# For the compiler: munmap fails, as when the process has as many mappings as it may have.
+REFUSING_MUNMAP = ("-Wl,--wrap=munmap", str(PROGRAMS / "refusing_munmap.c"))
+
 
 @dataclass(frozen=True, slots=True)
 class Exercisers:
@@ -96,15 +115,15 @@ class Exercisers:
     folder: Path
     built: dict[tuple[str, ...], Path] = field(default_factory=dict)
 
-    def __call__(self, name: str, *extra: str) -> Path:
-        return self.build(source_of(name), *extra)
+    def __call__(self, name: str, *extra: str, main: Path = EXERCISER) -> Path:
+        return self.build(source_of(name), *extra, main=main)
 
-    def build(self, source: Path, *extra: str) -> Path:
-        """The exerciser with any allocator's source."""
-        key = (str(source), *extra)
+    def build(self, source: Path, *extra: str, main: Path = EXERCISER) -> Path:
+        """The exerciser, or another program that drives a table, with any allocator's source."""
+        key = (str(main), str(source), *extra)
         if key not in self.built:
             program = self.folder / f"{len(self.built)}-{source.stem}"
-            sources = [str(ROOT / "tests" / "c" / "exerciser.c"), str(source)]
+            sources = [str(main), str(source)]
             command = ["cc", *WARNINGS, *SANITIZED, *sources, *extra, "-o", str(program)]
             subprocess.run(command, check=True)
             self.built[key] = program

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from allocphase.report.matrix import matrix_row, mean_row
-from allocphase.report.rows import COLUMNS, rows
+from allocphase.report.rows import COLUMNS, REPLAY_LEGEND, rows
 from allocphase.report.source import Cell, Source
 from allocphase.report.values import by_time
 from allocphase.report.verdict import verdict
@@ -38,7 +38,10 @@ def _lines(source: Source) -> Iterator[str]:
     yield from (f"- {escaped(sentence)}" for sentence in verdict(source))
     yield from (f"- **{escaped(note)}**" for note in source.notes)
     yield ""
-    yield f"Time per op as a ratio to {baseline}, less is faster; \\~ is undecided."
+    yield (
+        f"Time per op as a ratio to {baseline}, less is faster; \\~ is undecided; "
+        f"{escaped(REPLAY_LEGEND)}."
+    )
     yield ""
     yield from _matrix(source)
     for scenario in source.scenarios:

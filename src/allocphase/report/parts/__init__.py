@@ -39,6 +39,7 @@ def scenario_part(source: Source, index: int) -> Values:
         "doubts": source.doubts(scenario),
         "columns": [{"name": name, "hint": hint} for name, hint in COLUMNS],
         "rows": _rows(source, scenario, cells),
+        "marked": any(r is not None and r.mostly_replay for r in source.ratios(scenario).values()),
         "timeline": _timeline_caption(source, scenario),
         "why": why_part(source, scenario),
         "calls": _calls(source, cells),

@@ -39,6 +39,7 @@ def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) 
     return [
         *_emulated(good),
         *_locked(good),
+        *_skipped(good),
         *_slow(good),
         *_tampered(good),
         *_lacking(good),
@@ -69,6 +70,18 @@ def _emulated(records: Sequence[ProcessRecord]) -> list[str]:
 def _locked(records: Sequence[ProcessRecord]) -> list[str]:
     locked = any(r.result.get("locked") for r in records)
     return ["not thread-safe: every call went through one lock of the driver"] * locked
+
+
+def _skipped(records: Sequence[ProcessRecord]) -> list[str]:
+    """The driver adds up what it skipped in all passes of a process; the trace has it once."""
+    skipping = [r.result for r in records if r.result.get("skipped_operations")]
+    frees = max((r.get("operation_counts", {}).get("free_foreign", 0) for r in skipping), default=0)
+    if not frees:
+        return []
+    return [
+        f"{frees:,} frees from a foreign domain were skipped: this allocator knows no domains; they"
+        " count as operations"
+    ]
 
 
 def _lacking(records: Sequence[ProcessRecord]) -> list[str]:

@@ -49,6 +49,13 @@ def test_the_page_is_marked_before_its_script_runs(near: Run) -> None:
     assert '<p class="caption of-replay" hidden>' in second
 
 
+def test_the_page_tells_operations_that_are_no_calls(near: Run) -> None:
+    text = html.unescape(_without_bulk(page(Source.of(near))))
+    assert "400 operations, 60 of them writes and 40 of them foreign frees, peak live" in text
+    assert "240 operations, peak live" in text
+    assert "<b>libc, mimalloc, jemalloc:</b> 40 frees from a foreign domain were skipped" in text
+
+
 def test_the_terminal_summary_keeps_within_its_width(run: Run) -> None:
     stream = io.StringIO()
     print_summary(run, stream)

@@ -21,10 +21,11 @@ from allocphase.report.values import (
     format_rate,
     format_share,
     kept_share,
+    operations_text,
     quantile_ns,
 )
 from allocphase.report.why import FEW, NAMES, causes_seen, shown_quantile, why
-from allocphase.units import format_bytes, format_count, format_ns
+from allocphase.units import format_bytes, format_ns
 
 __all__ = ["WIDTH", "figures_table", "print_summary"]
 
@@ -66,14 +67,16 @@ def _ok(cell: Cell) -> bool:
 
 
 def _title(source: Source, scenario: str) -> Text:
-    title = Text(scenario, style="bold")
-    title.append(f"  {format_count(source.entry(scenario)['operations'])} operations", style="dim")
+    facts = [operations_text(source.entry(scenario))]
     floor_ns, clock_ns = source.floor_ns(scenario), source.clock_ns(scenario)
     if floor_ns:
-        title.append(f", floor {format_ns(floor_ns)} an op", style="dim")
+        facts.append(f"floor {format_ns(floor_ns)} an op")
     if clock_ns:
-        title.append(f", clock {format_ns(clock_ns)}", style="dim")
-    return title
+        facts.append(f"clock {format_ns(clock_ns)}")
+    text = ", ".join(facts)
+    if len(scenario) + 2 + len(text) > WIDTH:  # a line for the trace, one for the costs
+        text = f"{facts[0]}\n  {', '.join(facts[1:])}"
+    return Text.assemble((scenario, "bold"), (f"  {text}", "dim"))
 
 
 def figures_table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> Table:

@@ -63,7 +63,7 @@
 
   function ratioText(ratio) {
     if (!ratio) return MISSING;
-    return `${decided(ratio) || ratio.exact ? "" : "~"}${formatRatio(ratio.estimate)}`;
+    return `${decided(ratio) || ratio.exact ? "" : "~"}${formatRatio(ratio.estimate)}${ratio.mostlyReplay ? "*" : ""}`;
   }
 
   function intervalText(ratio) {
@@ -81,8 +81,6 @@
     return `${ratio.estimate > 1 ? "slower" : "faster"}-${step}`;
   }
 
-  const timesOf = (scenario, arm) => data.scenarios[scenario].times[arm];
-
   // The geometric mean over all scenarios, by round; null where an arm lacks one.
   const meanTimes = arms.map((_, arm) => {
     const rows = data.scenarios.map((scenario) => scenario.times[arm]);
@@ -92,6 +90,19 @@
       return Math.exp(logs.reduce((sum, value) => sum + value, 0) / logs.length);
     });
   });
+  const meanShares = arms.map((_, arm) => {
+    const shares = data.scenarios.map((scenario) => scenario.replay[arm]);
+    return shares.includes(null) ? null : shares.reduce((product, share) => product * share, 1) ** (1 / shares.length);
+  });
+
+  // The ratio of an arm to the chosen baseline, on a scenario or (null) over all of them. Of two
+  // times that are mostly replay it is marked; the baseline's own is not.
+  function ratioTo(scenario, arm) {
+    const [times, shares] = scenario === null ? [meanTimes, meanShares] : [data.scenarios[scenario].times, data.scenarios[scenario].replay];
+    const ratio = ratioOf(times[state.baseline], times[arm]);
+    const replayed = [state.baseline, arm].every((one) => shares[one] >= data.mostly_replay);
+    return ratio && { ...ratio, mostlyReplay: replayed && !ratio.exact };
+  }
 
   // ---- State, kept in the fragment ---------------------------------------------------------
 
@@ -155,17 +166,17 @@
     const base = arms[state.baseline].name;
     if (ratio.exact) return `${name} ${place}: the baseline`;
     const certainty = decided(ratio) ? "" : Number.isFinite(ratio.high) ? "; undecided, since the interval holds 1" : "; undecided";
-    return `${name} ${place}: ${formatRatio(ratio.estimate)} the time of ${base}, interval ${intervalText(ratio)}, ${ratio.rounds} rounds${certainty}`;
+    const worth = ratio.mostlyReplay ? "; both are mostly replay" : "";
+    return `${name} ${place}: ${formatRatio(ratio.estimate)} the time of ${base}, interval ${intervalText(ratio)}, ${ratio.rounds} rounds${certainty}${worth}`;
   }
 
   function updateMatrix() {
     for (const row of $$("tbody tr", matrix)) {
       const scenario = "scenario" in row.dataset ? Number(row.dataset.scenario) : null;
-      const times = (arm) => (scenario === null ? meanTimes[arm] : timesOf(scenario, arm));
       for (const cell of $$("td", row)) {
         const arm = Number(cell.dataset.arm);
         const status = scenario === null ? "ok" : data.scenarios[scenario].status[arm];
-        const ratio = ratioOf(times(state.baseline), times(arm));
+        const ratio = ratioTo(scenario, arm);
         if (status === "ok") [cell.className, cell.textContent] = [ratioLook(ratio), ratioText(ratio)];
         else [cell.className, cell.textContent] = [status === LEFT_OUT ? "missing" : "failed", status];
         cell.setAttribute("aria-label", describe(ratio, scenario, arm));
@@ -225,14 +236,17 @@
   function updateRatios() {
     for (const section of $$("section.scenario")) {
       const scenario = Number(section.dataset.scenario);
+      let marked = false;
       for (const row of $$("table.figures tbody tr", section)) {
-        const ratio = ratioOf(timesOf(scenario, state.baseline), timesOf(scenario, Number(row.dataset.arm)));
+        const ratio = ratioTo(scenario, Number(row.dataset.arm));
+        marked ||= Boolean(ratio?.mostlyReplay);
         const cells = [[$("td.ratio", row), ratioText(ratio)], [$("td.interval", row), intervalText(ratio)]];
         for (const [cell, text] of cells) {
           cell.textContent = text;
           cell.dataset.v = ratio ? ratio.estimate : "";
         }
       }
+      $(".of-replay", section).hidden = !marked;
     }
   }
 

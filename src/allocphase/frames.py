@@ -30,7 +30,7 @@ from allocphase.latency import (
     pool,
     process_calls,
 )
-from allocphase.metrics import cell_metrics, process_time_ns
+from allocphase.metrics import cell_metrics, process_time_ns, replay_share
 from allocphase.operations import Found, operations_frame
 from allocphase.result import ProcessRecord, RunFiles
 from allocphase.samples import Arrays
@@ -85,7 +85,8 @@ class Run:
     def cell_list(self) -> list[dict[str, Any]]:
         """The cells as `--json` has them: allocator, scenario, status, metrics, warnings.
 
-        The floor has no cell of its own; its figure stands in each cell's `floor_ns`.
+        The floor has no cell of its own; its figure stands in each cell's `floor_ns`, and its
+        share of the cell's time in `replay_share`.
         """
         planned = [(a, s) for s in self.scenarios for a in self.allocators if self.planned(a, s)]
         return [self._cell(allocator, scenario) for allocator, scenario in planned]
@@ -190,6 +191,7 @@ class Run:
         latencies = self.latencies(allocator, scenario)
         metrics = cell_metrics(records, self.files.samples, kinds, latencies=latencies)
         metrics["floor_ns"] = self._floor_ns(scenario)
+        metrics["replay_share"] = replay_share(metrics.get("time_per_op_ns"), metrics["floor_ns"])
         metrics |= self._startup(allocator, scenario)
         bad = next((r for r in records if r.status != "ok"), None)
         return {

@@ -35,6 +35,7 @@ __all__ = [
     "SampleReader",
     "cell_metrics",
     "process_time_ns",
+    "replay_share",
 ]
 
 # Five rounds bound a median at 93.75%; asking for 95% would leave it open until the sixth.
@@ -84,6 +85,16 @@ def process_time_ns(record: ProcessRecord, key: str = "warm_ns_per_op") -> float
     """A process's one number: the median of its warm passes, NaN when it has none."""
     passes = record.result.get("throughput", {}).get(key, [])
     return float(np.median(passes)) if passes else math.nan
+
+
+def replay_share(time_ns: float | None, floor_ns: float | None) -> float | None:
+    """Of a time per operation, what the replay takes by itself: the null allocator's time on the
+    same trace. At most 1: an allocator may be faster than the null allocator. None without both.
+    """
+    if not time_ns or floor_ns is None:
+        return None
+    share = floor_ns / time_ns
+    return None if math.isnan(share) else min(1.0, share)
 
 
 def _throughput(cell: _Cell) -> Metrics:

@@ -66,6 +66,7 @@ MANIFEST = table(
                 {
                     **dict.fromkeys(("title", "stands_for", "source", "does_not_show"), TEXT),
                     "digest": TEXT,
+                    "operation_counts": entries(COUNT),
                     "threads": COUNT,
                     "peak_live_bytes": COUNT,
                 },
@@ -103,6 +104,8 @@ LEFT_BYTES = (
 )
 _COMMON: dict[str, Shape] = {
     "operations": at_most(0xFFFFFFFF),
+    "operation_counts": entries(COUNT),
+    "skipped_operations": COUNT,
     "clock": _CLOCK,
     "usage": entries(COUNT),
     DISTURBANCE: entries(nullable(NUMBER)),

@@ -40,6 +40,7 @@ def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) 
         *_emulated(good),
         *_locked(good),
         *_unconforming(good),
+        *_skipped(good),
         *_slow(good),
         *_tampered(good),
         *_lacking(good),
@@ -78,6 +79,18 @@ def _unconforming(records: Sequence[ProcessRecord]) -> list[str]:
         finding for r in records for finding in r.result.get("verify", {}).get("conformance", [])
     }
     return [f"conformance: {finding}; the scenario does not use it" for finding in sorted(found)]
+
+
+def _skipped(records: Sequence[ProcessRecord]) -> list[str]:
+    """The driver adds up what it skipped in all passes of a process; the trace has it once."""
+    skipping = [r.result for r in records if r.result.get("skipped_operations")]
+    frees = max((r.get("operation_counts", {}).get("free_foreign", 0) for r in skipping), default=0)
+    if not frees:
+        return []
+    return [
+        f"{frees:,} frees from a foreign domain were skipped: this allocator knows no domains; they"
+        " count as operations"
+    ]
 
 
 def _lacking(records: Sequence[ProcessRecord]) -> list[str]:

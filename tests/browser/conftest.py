@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, s
 
 from allocphase import frames
 from allocphase.report import render, render_pair
-from tests.golden.synthetic import TIMES_NS, write_run, write_swept
+from tests.golden.synthetic import TIMES_NS, write_near, write_run, write_swept
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # No sandbox: tests also run as root in containers. The rest keeps it from the network.
@@ -52,6 +52,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
 @pytest.fixture(scope="session")
 def report(run: frames.Run) -> Path:
     return render(run)
+
+
+@pytest.fixture(scope="session")
+def near(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
+    """Allocators near the floor."""
+    return frames.load(write_near(tmp_path_factory.mktemp("browser") / "near"))
+
+
+@pytest.fixture(scope="session")
+def near_report(near: frames.Run) -> Path:
+    return render(near)
 
 
 @pytest.fixture(scope="session")

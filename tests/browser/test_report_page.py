@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from allocphase.frames import Run
+from allocphase.report.ratios import MOSTLY_REPLAY
+from allocphase.report.source import Source
 from allocphase.units import format_ratio
 from tests.browser.conftest import OpenPage
 from tests.golden.synthetic import MARKUP
@@ -31,6 +34,11 @@ def _matrix(page: Page) -> dict[str, list[str]]:
     return {
         row.locator("th").inner_text(): row.locator("td:visible").all_inner_texts() for row in rows
     }
+
+
+def _cells(page: Page, scenario: str) -> list[Locator]:
+    row = page.locator("#matrix tbody tr").filter(has=page.get_by_text(scenario, exact=True))
+    return row.locator("td").all()
 
 
 def _draw(page: Page, figure: str) -> None:
@@ -86,15 +94,58 @@ def test_another_baseline_gives_the_ratios_that_pandas_computes(
     for index, scenario in enumerate(run.scenarios):
         ratios = times[scenario].div(times[scenario][baseline], axis=0).median()
         table = f"#figures-of-{index}"
-        exact = dict(zip(_column(page, table, 1), _values(page, table, 3), strict=True))
+        exact = dict(zip(_column(page, table, 1), _values(page, table, 4), strict=True))
         assert exact == pytest.approx({name: ratios[name] for name in run.allocators}, rel=1e-12)
         for name, text in zip(run.allocators, shown[scenario], strict=True):
             assert text.removeprefix("~") in (format_ratio(ratios[name]), "crashed")
 
 
+@pytest.mark.parametrize("baseline", ["libc", "mimalloc", "ariax"])
+def test_ratios_of_mostly_replay_are_marked_as_python_marks_them_whatever_the_baseline(
+    open_page: OpenPage, near: Run, near_report: Path, baseline: str
+) -> None:
+    page = open_page(path=near_report)
+    page.select_option("#baseline", label=baseline)
+    source, matrix = Source.of(near), _matrix(page)
+    for index, scenario in enumerate(near.scenarios):
+        found = {name: source.ratio(name, scenario, baseline) for name in near.allocators}
+        marks = {name: bool(r and r.mostly_replay) for name, r in found.items()}
+        assert [text.endswith("*") for text in matrix[scenario]] == list(marks.values())
+        table = f"#figures-of-{index}"
+        shown = dict(zip(_column(page, table, 1), _column(page, table, 4), strict=True))
+        assert {name: text.endswith("*") for name, text in shown.items()} == marks
+        legend = page.locator(f"section[data-scenario='{index}'] .of-replay")
+        assert legend.is_visible() == any(marks.values())
+        labels = [cell.get_attribute("aria-label") or "" for cell in _cells(page, scenario)]
+        assert ["both are mostly replay" in label for label in labels] == list(marks.values())
+    shares = near.cells.pivot(index="scenario", columns="allocator", values="replay_share")
+    means = np.exp(np.log(shares).mean())
+    mostly = [
+        name != baseline and min(means[name], means[baseline]) >= MOSTLY_REPLAY
+        for name in near.allocators
+    ]
+    assert [text.endswith("*") for text in matrix["geometric mean"]] == mostly
+
+
+def test_the_page_has_the_threshold_of_python(open_page: OpenPage, near_report: Path) -> None:
+    page = open_page(path=near_report)
+    data = page.evaluate("JSON.parse(document.querySelector('#data').textContent)")
+    assert data["mostly_replay"] == MOSTLY_REPLAY
+    assert f"({MOSTLY_REPLAY:.0%} and more)" in page.locator("#ratios .quiet").inner_text()
+
+
+def test_each_row_says_how_much_of_its_time_is_the_replay(
+    open_page: OpenPage, near_report: Path
+) -> None:
+    page = open_page(path=near_report)
+    shares = dict(zip(_column(page, FIRST, 1), _column(page, FIRST, 3), strict=True))
+    assert shares == {"libc": "75%", "mimalloc": "86%", "jemalloc": "100%", "ariax": "67%"}
+    assert "0.75" in [f"{value:.4g}" for value in _values(page, FIRST, 3)]
+
+
 def test_the_tables_follow_the_baseline(open_page: OpenPage) -> None:
     page = open_page("#&baseline=phase21")
-    rows = dict(zip(_column(page, FIRST, 1), _column(page, FIRST, 3), strict=True))
+    rows = dict(zip(_column(page, FIRST, 1), _column(page, FIRST, 4), strict=True))
     assert rows["phase21"] == "1.00x"
     assert rows["libc"] == "0.33x"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from allocphase import frames
-from tests.golden.synthetic import write_run, write_swept
+from tests.golden.synthetic import write_near, write_run, write_swept
 
 HERE = Path(__file__).parent
 # ALLOCPHASE_UPDATE_GOLDEN=1 writes the golden files anew: look at the difference before committing.
@@ -19,6 +19,12 @@ UPDATE = os.environ.get("ALLOCPHASE_UPDATE_GOLDEN") == "1"
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
     return frames.load(write_run(tmp_path_factory.mktemp("golden") / "run"))
+
+
+@pytest.fixture(scope="session")
+def near(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
+    """A run of allocators that are near the floor."""
+    return frames.load(write_near(tmp_path_factory.mktemp("golden") / "near"))
 
 
 @pytest.fixture

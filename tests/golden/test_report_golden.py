@@ -12,6 +12,9 @@ import pytest
 
 from allocphase.frames import Run
 from allocphase.report import render
+from allocphase.report.markdown import markdown
+from allocphase.report.page import page
+from allocphase.report.source import Source
 from allocphase.report.table import WIDTH, print_summary
 
 Golden = Callable[[str, str], None]
@@ -26,6 +29,31 @@ def test_the_terminal_summary_is_as_before(run: Run, golden: Golden) -> None:
     stream = io.StringIO()
     print_summary(run, stream)
     golden("summary.txt", stream.getvalue())
+
+
+def test_the_summary_of_allocators_near_the_floor_is_as_before(near: Run, golden: Golden) -> None:
+    stream = io.StringIO()
+    print_summary(near, stream)
+    golden("near.txt", stream.getvalue())
+
+
+def test_the_markdown_of_allocators_near_the_floor_is_as_before(near: Run, golden: Golden) -> None:
+    golden("near.md", markdown(Source.of(near)))
+
+
+def test_the_page_is_marked_before_its_script_runs(near: Run) -> None:
+    text = html.unescape(_without_bulk(page(Source.of(near))))
+    first, second = text.split('class="scenario"')[1:]
+    assert text.split('id="matrix"')[1].count("x*</td>") == 4  # two, and in the scenario's table
+    assert '<p class="caption of-replay">* both are mostly replay (70% and more)' in first
+    assert '<p class="caption of-replay" hidden>' in second
+
+
+def test_the_page_tells_operations_that_are_no_calls(near: Run) -> None:
+    text = html.unescape(_without_bulk(page(Source.of(near))))
+    assert "400 operations, 60 of them writes and 40 of them foreign frees, peak live" in text
+    assert "240 operations, peak live" in text
+    assert "<b>libc, mimalloc, jemalloc:</b> 40 frees from a foreign domain were skipped" in text
 
 
 def test_the_terminal_summary_keeps_within_its_width(run: Run) -> None:

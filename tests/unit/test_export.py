@@ -48,7 +48,7 @@ def test_a_cell_has_the_keys_of_the_schema(tmp_path: Path) -> None:
     assert cell["metrics"]["time_per_op_ns_interval"] is None
     assert cell["warnings"] == []
     assert unmeasured["status"] == "not measured"
-    assert unmeasured["metrics"] == {"floor_ns": None}
+    assert unmeasured["metrics"] == {"floor_ns": None, "replay_share": None}
 
 
 @pytest.mark.filterwarnings("ignore:overflow")

@@ -213,6 +213,7 @@ def test_the_floor_has_no_cell_and_stands_in_every_cell(tmp_path: Path) -> None:
     run = write_run(tmp_path, [*processes, throughput("one", 3, 8.0)])
     assert (run.floor, run.allocators, run.scenarios) == ("null", ["one"], ["some"])
     assert run.cells["floor_ns"].tolist() == [2.0]
+    assert run.cells["replay_share"].tolist() == [0.25]
 
 
 def test_a_cell_of_the_plan_that_never_ran_is_there_and_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from allocphase.layout import Kind
-from allocphase.metrics import KIND_NAMES, cell_metrics, process_time_ns
+from allocphase.metrics import KIND_NAMES, cell_metrics, process_time_ns, replay_share
 from allocphase.result import ProcessRecord
 from allocphase.samples import BUCKETS, KINDS, SIZE_CLASSES, Arrays, bucket_midpoints
 from tests.support.runs import memory_part, process
@@ -141,6 +142,23 @@ def test_a_percentile_is_given_when_at_least_one_call_lies_above_it(
 def test_the_first_touch_is_that_of_allocations_only() -> None:
     found = metrics_of(latency(0, [2] * 8, [20, 40, 60, 80, 9, 9, 9, 9]))["first_touch_ns"]
     assert (found["samples"], found["max"], found["mean"]) == (4, 40.0, 25.0)
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "floor_ns", "share"),
+    [
+        (8.0, 6.0, 0.75),
+        (3.4, 3.6, 1.0),
+        (8.0, None, None),
+        (None, 6.0, None),
+        (0.0, 6.0, None),
+        (math.nan, 6.0, None),
+    ],
+)
+def test_the_replay_s_share_is_the_floor_over_the_time_and_at_most_all_of_it(
+    time_ns: float | None, floor_ns: float | None, share: float | None
+) -> None:
+    assert replay_share(time_ns, floor_ns) == share
 
 
 def test_the_clock_s_cost_and_step_stand_beside_the_latencies() -> None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from allocphase.report.matrix import look_of
-from allocphase.report.ratios import Ratio, default_baseline, ratio
+from allocphase.frames import load
+from allocphase.report.matrix import look_of, matrix_row, mean_row
+from allocphase.report.pair import changes, paired
+from allocphase.report.ratios import (
+    MOSTLY_REPLAY,
+    Ratio,
+    both_mostly_replay,
+    default_baseline,
+    ratio,
+)
 from allocphase.report.rows import interval_text, ratio_text
+from allocphase.report.source import Source
+from allocphase.report.verdict import verdict
 from allocphase.stats import Interval
+from tests.golden.synthetic import DEARER, FLOOR, MIXED, NEAR_NS, write_near, write_run
 
 BASE = np.array([10.0, 20.0, 10.0, 20.0, 10.0])
 
@@ -86,3 +99,85 @@ def test_libc_is_the_baseline_where_it_ran_and_the_first_allocator_elsewhere() -
     assert default_baseline(["a", "libc"]) == "libc"
     assert default_baseline(["b", "a"]) == "b"
     assert default_baseline([]) is None
+
+
+# ---- Of times that are mostly replay -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "candidate", "marked"),
+    [
+        (MOSTLY_REPLAY, 1.0, True),
+        (0.69, 1.0, False),
+        (1.0, 0.69, False),
+        (None, 1.0, False),
+        (1.0, None, False),
+    ],
+)
+def test_a_ratio_is_marked_where_of_both_times_the_replay_takes_seven_tenths(
+    base: float | None, candidate: float | None, marked: bool
+) -> None:
+    assert both_mostly_replay(base, candidate) is marked
+
+
+def test_the_mark_stands_after_the_ratio_and_beside_that_of_the_undecided() -> None:
+    decided = ratio(BASE, 0.9 * BASE, mostly_replay=True)
+    undecided = Ratio(Interval(1.1, 0.9, 1.3, 0.9), rounds=5, mostly_replay=True)
+    assert (ratio_text(decided), ratio_text(undecided)) == ("0.90x*", "~1.10x*")
+
+
+def test_the_baseline_s_own_ratio_is_not_marked() -> None:
+    assert ratio_text(ratio(BASE, BASE, mostly_replay=True)) == "1.00x"
+
+
+def _marked(source: Source, baseline: str) -> dict[str, list[str]]:
+    ratios = {s: {n: source.ratio(n, s, baseline) for n in source.names} for s in source.scenarios}
+    return {s: [n for n, r in of.items() if r and r.mostly_replay] for s, of in ratios.items()}
+
+
+def test_a_mark_depends_on_the_baseline_and_on_the_scenario(tmp_path: Path) -> None:
+    source = Source.of(load(write_near(tmp_path / "near")))
+    assert _marked(source, "libc") == {MIXED: ["mimalloc", "jemalloc"], DEARER: []}
+    assert _marked(source, "mimalloc") == {MIXED: ["libc", "jemalloc"], DEARER: ["jemalloc"]}
+    assert _marked(source, "ariax") == {MIXED: [], DEARER: []}
+    assert [cell.text for cell in matrix_row(source, MIXED)] == [
+        "1.00x",
+        "0.88x*",
+        "0.72x*",
+        "1.12x",
+    ]
+
+
+def test_a_mean_is_marked_by_the_means_of_the_shares(tmp_path: Path) -> None:
+    source = Source.of(load(write_near(tmp_path / "near")))
+    assert not any("*" in cell.text for cell in mean_row(source))  # libc: 0.75 and 0.625
+    source.baseline = "mimalloc"  # 0.86 and 0.71, of jemalloc 1 and 0.86
+    assert [cell.text for cell in mean_row(source)] == ["1.14x", "1.00x", "0.83x*", "1.29x"]
+    (overall,) = (text for text in verdict(source) if "geometric mean" in text)
+    assert "jemalloc takes 0.83x (both mostly replay: 0." in overall
+    assert "ariax takes 1.29x (1." in overall
+
+
+def test_without_a_floor_no_ratio_is_marked(tmp_path: Path) -> None:
+    folder = write_near(tmp_path / "near")
+    journal = folder / "processes.jsonl"
+    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    others = [line for line in lines if json.loads(line)["allocator"] != FLOOR]
+    assert len(others) < len(lines)
+    journal.write_text("".join(others), encoding="utf-8")
+    source = Source.of(load(folder))
+    assert {c["metrics"]["replay_share"] for c in source.all_cells} == {None}
+    assert _marked(source, "mimalloc") == {MIXED: [], DEARER: []}
+
+
+def test_of_two_runs_each_time_has_the_share_of_its_own_floor(tmp_path: Path) -> None:
+    near = load(write_near(tmp_path / "near"))
+    slower = {name: 1.2 * time_ns for name, time_ns in NEAR_NS.items()}
+    other = load(write_run(tmp_path / "b", times_ns=slower, scenarios={MIXED: 400}, label="b"))
+    ratios = {row["allocator"]: row["cells"][2]["text"] for row in changes(paired(near, other))}
+    assert {name: "*" in text for name, text in ratios.items()} == {
+        "libc": False,
+        "mimalloc": True,
+        "jemalloc": True,
+        "ariax": False,
+    }

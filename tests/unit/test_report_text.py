@@ -14,7 +14,7 @@ from allocphase.report.doubts import Doubt, doubts
 from allocphase.report.figures import slug
 from allocphase.report.markdown import escaped
 from allocphase.report.payload import as_json, packed
-from allocphase.report.values import format_rate, format_share
+from allocphase.report.values import format_rate, format_share, operations_text
 
 
 def test_equal_warnings_are_said_once_with_the_range_of_their_numbers() -> None:
@@ -51,6 +51,21 @@ def test_a_rate_keeps_two_digits_and_never_becomes_zero_by_rounding(
 )
 def test_a_share_has_three_digits(value: float | None, text: str) -> None:
     assert format_share(value) == text
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ({}, ""),
+        ({"malloc": 1000, "write": 0, "free_foreign": 0}, ""),
+        ({"write": 17_000}, ", 17,000 of them writes"),
+        ({"free_foreign": 1163}, ", 1,163 of them foreign frees"),
+        ({"free_foreign": 5, "write": 9}, ", 9 of them writes and 5 of them foreign frees"),
+    ],
+)
+def test_operations_that_are_no_calls_are_told_apart(counts: dict[str, int], text: str) -> None:
+    scenario = {"operations": 49_163, "operation_counts": counts}
+    assert operations_text(scenario) == f"49,163 operations{text}"
 
 
 @given(st.text())

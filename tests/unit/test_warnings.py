@@ -42,6 +42,20 @@ def test_what_is_wrong_where_the_trace_does_not_look_is_said_once() -> None:
     ]
 
 
+def test_frees_from_a_foreign_domain_that_were_skipped_are_counted_once_for_all_passes() -> None:
+    counts = {"operation_counts": {"malloc": 24_000, "free_foreign": 1163}}
+    records = [
+        process("throughput", {}, more={**counts, "skipped_operations": 26 * 1163}),
+        process("verify", {}, more={**counts, "skipped_operations": 1163}),
+    ]
+    assert cell_warnings(records, {}) == [
+        "1,163 frees from a foreign domain were skipped: this allocator knows no domains; they"
+        " count as operations"
+    ]
+    made = process("verify", {}, more={**counts, "skipped_operations": 0})
+    assert cell_warnings([made], {}) == []
+
+
 @pytest.mark.parametrize(("probe", "expected"), [("throughput", 1), ("verify", 0)])
 def test_interruptions_count_in_timed_processes(probe: str, expected: int) -> None:
     usage: dict[str, Any] = {"usage": {"involuntary_switches": 101}}

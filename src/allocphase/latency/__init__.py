@@ -11,7 +11,7 @@ Place in the pipeline: after the result store, before metrics; reads arrays, no 
 from __future__ import annotations
 
 from allocphase.latency.attribution import CAUSES, EVENTS, Rows, called_rows, causes_of, rows_of
-from allocphase.latency.calls import ProcessCalls, process_calls
+from allocphase.latency.calls import ProcessCalls, process_calls, uncalled_kinds
 from allocphase.latency.causes import OUTLIERS, cause_metrics, key_of, share_above
 from allocphase.latency.pooled import QUANTILES, Latencies, SampleReader, describe, pool
 
@@ -33,4 +33,5 @@ __all__ = [
     "process_calls",
     "rows_of",
     "share_above",
+    "uncalled_kinds",
 ]

@@ -20,7 +20,15 @@ from allocphase.latency.attribution import CAUSES, EVENTS, Rows, causes_of, even
 from allocphase.result import ProcessRecord
 from allocphase.samples import KIND_NAMES, OUTLIER, Arrays, bucket_midpoints
 
-__all__ = ["Kinds", "ProcessCalls", "Weighted", "merged", "process_calls", "process_touches"]
+__all__ = [
+    "Kinds",
+    "ProcessCalls",
+    "Weighted",
+    "merged",
+    "process_calls",
+    "process_touches",
+    "uncalled_kinds",
+]
 
 Kinds = npt.NDArray[np.uint8]
 # Values in ns and how many observations each has, in any order.
@@ -73,7 +81,7 @@ def _from_samples(
     group = _grouped(kinds, bits)
     groups = {
         key: _in_ns(record, *np.unique(ticks[group == code], return_counts=True))
-        for code, key in _present(group, _skipped(record))
+        for code, key in _present(group, uncalled_kinds(record))
     }
     kinds_seen = dict.fromkeys(kind for kind, _ in groups)
     by_kind = {k: merged([pair for (kind, _), pair in groups.items() if kind == k])
@@ -90,8 +98,11 @@ def _grouped(kinds: Kinds, bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     return codes
 
 
-def _skipped(record: ProcessRecord) -> tuple[int, ...]:
-    """A write is the program's own; a foreign free that the allocator lacks was not made."""
+def uncalled_kinds(record: ProcessRecord) -> tuple[int, ...]:
+    """The kinds of operation that are no call, as indices into KIND_NAMES.
+
+    A write is the program's own; a foreign free that the allocator lacks was not made.
+    """
     return (_WRITE, _FOREIGN) if record.result.get("skipped_operations") else (_WRITE,)
 
 
@@ -107,13 +118,13 @@ def _from_histogram(record: ProcessRecord, arrays: Arrays, called: Rows | None) 
     by_kind = {}
     for kind, sizes in enumerate(arrays["call_histogram"]):
         counts = sizes.sum(axis=0).astype(np.int64)
-        if kind not in _skipped(record) and counts.any():
+        if kind not in uncalled_kinds(record) and counts.any():
             by_kind[KIND_NAMES[kind]] = _in_ns(record, *_buckets(counts))
     total = sum(int(counts.sum()) for _, counts in by_kind.values())
     if called is None:
         return ProcessCalls(by_kind, {}, math.inf, None)
     kept = arrays.get("outliers", np.empty(0, OUTLIER))
-    kept = kept[~np.isin(kept["kind"], _skipped(record))]
+    kept = kept[~np.isin(kept["kind"], uncalled_kinds(record))]
     events = events_of(arrays, called)
     group = _grouped(kept["kind"], events.at(kept["op"].astype(np.int64)))
     groups = {

@@ -8,12 +8,12 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from allocphase.report.matrix import matrix_row, mean_row
-from allocphase.report.rows import COLUMNS, rows
+from allocphase.report.rows import COLUMNS, REPLAY_LEGEND, rows
 from allocphase.report.source import Cell, Source
-from allocphase.report.values import by_time
+from allocphase.report.values import by_time, operations_text
 from allocphase.report.verdict import verdict
 from allocphase.report.why import FEW, NAMES, causes_seen, shown_quantile, why
-from allocphase.units import format_count, format_ns
+from allocphase.units import format_ns
 
 __all__ = ["escaped", "markdown"]
 
@@ -38,7 +38,10 @@ def _lines(source: Source) -> Iterator[str]:
     yield from (f"- {escaped(sentence)}" for sentence in verdict(source))
     yield from (f"- **{escaped(note)}**" for note in source.notes)
     yield ""
-    yield f"Time per op as a ratio to {baseline}, less is faster; \\~ is undecided."
+    yield (
+        f"Time per op as a ratio to {baseline}, less is faster; \\~ is undecided; "
+        f"{escaped(REPLAY_LEGEND)}."
+    )
     yield ""
     yield from _matrix(source)
     for scenario in source.scenarios:
@@ -71,11 +74,10 @@ def _row(*texts: str) -> str:
 
 def _block(source: Source, scenario: str) -> Iterator[str]:
     cells, floor = source.cells(scenario), format_ns(source.floor_ns(scenario))
-    count = format_count(source.entry(scenario)["operations"])
     yield ""
     yield f"<details><summary>{html.escape(scenario)}</summary>"
     yield ""
-    yield f"{count} operations; floor {floor} an op."
+    yield f"{operations_text(source.entry(scenario))}; floor {floor} an op."
     yield ""
     yield _row(*(name for name, _ in COLUMNS))
     yield _row("---", *["---:"] * (len(COLUMNS) - 1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allocphase.report.ratios import Ratio, ratio
+from allocphase.report.ratios import Ratio, both_mostly_replay, ratio
 from allocphase.report.rows import ratio_text
 from allocphase.report.source import Source
 
@@ -47,9 +47,10 @@ def mean_row(source: Source) -> list[MatrixCell]:
 
 def geometric_mean(source: Source, name: str) -> Ratio | None:
     """Over all scenarios within a round, then paired by round as any ratio; None where the arm or
-    the baseline lacks a scenario.
+    the baseline lacks a scenario. The replay's share of a mean is the mean of the shares.
     """
     arms = (source.baseline or "", name)
+    base_share, share = (_mean_share(source, arm) for arm in arms)
     rows = [[source.times.get((arm, s)) for s in source.scenarios] for arm in arms]
     if any(times is None for row in rows for times in row):
         return None
@@ -57,7 +58,21 @@ def geometric_mean(source: Source, name: str) -> Ratio | None:
         np.exp(np.mean([np.log(times) for times in row if times is not None], axis=0))
         for row in rows
     )
-    return ratio(base, base if name == source.baseline else candidate)
+    return ratio(
+        base,
+        base if name == source.baseline else candidate,
+        mostly_replay=both_mostly_replay(base_share, share),
+    )
+
+
+def _mean_share(source: Source, name: str) -> float | None:
+    """Geometric, as the mean of the times; None where a share is not known."""
+    shares = [
+        share for s in source.scenarios if (share := source.replay_share(name, s)) is not None
+    ]
+    if not shares or len(shares) < len(source.scenarios):
+        return None
+    return float(math.prod(shares) ** (1 / len(shares)))
 
 
 def look_of(found: Ratio | None) -> str:

@@ -19,6 +19,7 @@ from allocphase.report.pair import changes
 from allocphase.report.parts import fragment, scenario_part
 from allocphase.report.payload import as_json, figures_payload, page_payload
 from allocphase.report.points import points_per_cell
+from allocphase.report.rows import REPLAY_LEGEND
 from allocphase.report.source import Source
 from allocphase.report.sweeping import growth_parts
 from allocphase.report.verdict import verdict
@@ -45,6 +46,7 @@ def page(source: Source) -> str:
         changes=changed,
         matrix=_matrix(source),
         mean=mean_row(source),
+        replay_legend=REPLAY_LEGEND,
         parts=_parts(source),
         growth=growth,
         claims=None if claims is None else _claims(claims),

@@ -10,7 +10,7 @@ from allocphase.errors import UsageError
 from allocphase.frames import Run
 from allocphase.metrics import CONFIDENCE
 from allocphase.report.matrix import look_of
-from allocphase.report.ratios import Ratio
+from allocphase.report.ratios import Ratio, both_mostly_replay
 from allocphase.report.rows import interval_text, ratio_text
 from allocphase.report.source import Arm, Cell, Source
 from allocphase.report.values import format_rate
@@ -116,4 +116,6 @@ def _ratio(a: Cell, b: Cell) -> Ratio | None:
         (low_a, high_a), (low_b, high_b) = ends
         low, high = low_b / high_a, high_b / low_a
     # Either median's interval may miss it, hence twice the chance of one.
-    return Ratio(Interval(candidate / base, low, high, max(0.0, 2 * CONFIDENCE - 1)), rounds=0)
+    interval = Interval(candidate / base, low, high, max(0.0, 2 * CONFIDENCE - 1))
+    shares = (cell["metrics"].get("replay_share") for cell in (a, b))
+    return Ratio(interval, rounds=0, mostly_replay=both_mostly_replay(*shares))

@@ -20,6 +20,7 @@ from allocphase.metrics import CONFIDENCE, KIND_NAMES
 from allocphase.report.matrix import LEFT_OUT
 from allocphase.report.palette import cause_looks
 from allocphase.report.points import Points
+from allocphase.report.ratios import MOSTLY_REPLAY
 from allocphase.report.source import Source
 from allocphase.report.values import at_clock_floor
 from allocphase.stats.interval import lower_rank
@@ -32,7 +33,7 @@ _BOKEH_MARKERS = {"^": "triangle", "s": "square", "D": "diamond", "v": "inverted
 
 
 def page_payload(source: Source, *, growth: Sequence[Values]) -> Values:
-    """What every part of the page needs: arms, scenarios, times by round, causes."""
+    """What every part of the page needs: arms, scenarios, times by round, shares, causes."""
     causes = cause_looks()
     rounds = max((times.size for times in source.times.values()), default=0)
     tail = (1.0 - CONFIDENCE) / 2.0
@@ -45,6 +46,7 @@ def page_payload(source: Source, *, growth: Sequence[Values]) -> Values:
         "scenarios": [_scenario(source, name) for name in source.scenarios],
         # The ranks of the order statistics that bound a median of n rounds, 0 for none.
         "ranks": [lower_rank(n, 0.5, tail) if n else 0 for n in range(rounds + 1)],
+        "mostly_replay": MOSTLY_REPLAY,
         "causes": [
             {
                 "name": name,
@@ -64,6 +66,7 @@ def _scenario(source: Source, name: str) -> Values:
         "name": name,
         "clock": source.clock_ns(name),
         "times": [_list(source.times.get((arm, name))) for arm in source.names],
+        "replay": [source.replay_share(arm, name) for arm in source.names],
         "status": [cells[a]["status"] if a in cells else LEFT_OUT for a in source.names],
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.frames import CAUSES, Run
+from allocphase.latency import uncalled_kinds
 from allocphase.metrics import KIND_NAMES
 from allocphase.report.thin import kept
 from allocphase.report.threads import ThreadCalls, counted_thread_calls, thread_calls
@@ -64,13 +65,14 @@ def cell_points(run: Run, allocator: str, scenario: str, *, limit: int) -> Point
     counts = run.thread_counts(scenario)
     latency = frame["latency_ns"].to_numpy(dtype=np.float64, copy=True)
     kind = np.asarray(frame["kind"].cat.codes, dtype=np.int8)
-    written = kind == KIND_NAMES.index("write")
-    latency[written] = np.nan  # the program's own work
+    first = run.first(allocator, scenario, "latency")
+    uncalled = np.isin(kind, uncalled_kinds(first[0]) if first else ())
+    latency[uncalled] = np.nan
     cause = np.asarray(frame["cause"].cat.codes, dtype=np.int8)
     drawn = kept(latency, cause, points=limit)
     chosen = frame.iloc[drawn]
     total = int(np.count_nonzero(~np.isnan(latency)))
-    slowest_only = total < counts.sum() - np.count_nonzero(written)
+    slowest_only = total < counts.sum() - np.count_nonzero(uncalled)
     return Points(
         row=chosen.index.to_numpy(dtype=np.uint32),
         latency_ns=latency[drawn].astype(np.float32),

@@ -17,17 +17,34 @@ from allocphase.frames import Run
 from allocphase.metrics import CONFIDENCE
 from allocphase.stats import Interval, log_ratios, median_interval
 
-__all__ = ["Ratio", "Times", "default_baseline", "ratio", "times_by_round"]
+__all__ = [
+    "MOSTLY_REPLAY",
+    "Ratio",
+    "Times",
+    "both_mostly_replay",
+    "default_baseline",
+    "ratio",
+    "times_by_round",
+]
 
 Times = npt.NDArray[np.float64]
+
+# Of a time per op, the floor's share from which on it is mostly replay. Two such times lie between
+# the floor and 1 / 0.7 of it, but for one below the floor: their ratio is 0.70 to 1.43, however
+# many times as much as the other one of the allocators takes for itself.
+MOSTLY_REPLAY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Time over the baseline's: more is slower. `rounds`: how many pairs it rests on."""
+    """Time over the baseline's: more is slower. `rounds`: how many pairs it rests on.
+
+    mostly_replay: both times are, so that the ratio hides how far apart the allocators are.
+    """
 
     interval: Interval
     rounds: int
+    mostly_replay: bool = False
 
     @property
     def decided(self) -> bool:
@@ -60,8 +77,20 @@ def times_by_round(run: Run) -> dict[tuple[str, str], Times]:
     return times
 
 
-def ratio(base: Times | None, candidate: Times | None) -> Ratio | None:
-    """None where no round has both; the baseline itself (the same array) has exactly 1."""
+def both_mostly_replay(base_share: float | None, candidate_share: float | None) -> bool:
+    """Whether of both times the replay takes MOSTLY_REPLAY or more; a share may be unknown."""
+    return all(
+        share is not None and share >= MOSTLY_REPLAY for share in (base_share, candidate_share)
+    )
+
+
+def ratio(
+    base: Times | None, candidate: Times | None, *, mostly_replay: bool = False
+) -> Ratio | None:
+    """None where no round has both; the baseline itself (the same array) has exactly 1.
+
+    mostly_replay: of both times; the baseline's own 1 hides nothing.
+    """
     if base is None or candidate is None:
         return None
     logs = log_ratios(base, candidate)
@@ -70,4 +99,4 @@ def ratio(base: Times | None, candidate: Times | None) -> Ratio | None:
         return None
     if base is candidate:  # also where the rounds are too few for an interval
         return Ratio(Interval(1.0, 1.0, 1.0, 1.0), rounds)
-    return Ratio(median_interval(logs, confidence=CONFIDENCE).exp(), rounds)
+    return Ratio(median_interval(logs, confidence=CONFIDENCE).exp(), rounds, mostly_replay)

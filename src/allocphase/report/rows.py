@@ -6,20 +6,43 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from allocphase.report.ratios import Ratio
+from allocphase.report.ratios import MOSTLY_REPLAY, Ratio
 from allocphase.report.source import Cell
-from allocphase.report.values import at_clock_floor, by_time, format_rate, format_share, quantile_ns
+from allocphase.report.values import (
+    at_clock_floor,
+    by_time,
+    format_percent,
+    format_rate,
+    format_share,
+    quantile_ns,
+)
 from allocphase.units import MISSING, format_bytes, format_count, format_ns, format_ratio
 
-__all__ = ["AT_MOST", "COLUMNS", "Row", "Value", "interval_text", "ratio_text", "rows"]
+__all__ = [
+    "AT_MOST",
+    "COLUMNS",
+    "REPLAY_LEGEND",
+    "Row",
+    "Value",
+    "interval_text",
+    "ratio_text",
+    "rows",
+]
 
 # Before a time that is what reading the clock costs.
 AT_MOST = "≤ "
+# Before a ratio whose interval holds 1, and after one of two times that are mostly replay.
+UNDECIDED, REPLAY_MARK = "~", "*"
+REPLAY_LEGEND = (
+    f"{REPLAY_MARK} both are mostly replay ({MOSTLY_REPLAY:.0%} and more): compare nanoseconds "
+    "above the floor, not ratios"
+)
 
 # Name and hint.
 COLUMNS = (
     ("allocator", ""),
     ("time/op", "median over processes; the dot's bar is its interval, the dashed line the floor"),
+    ("replay", "of that time, what the replay takes by itself: the null allocator's"),
     ("ratio", "time over the baseline's, paired by round"),
     ("interval", "of the ratio"),
     ("malloc p50", "median latency of malloc; at most so much where it is the clock's own"),
@@ -57,7 +80,7 @@ def rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> list[Row]:
 
 def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     metrics = cell["metrics"]
-    time_ns = metrics.get("time_per_op_ns")
+    time_ns, share = metrics.get("time_per_op_ns"), metrics.get("replay_share")
     estimate = None if ratio is None else ratio.interval.estimate
     latencies = [quantile_ns(metrics, "malloc", q) for q in ("p50", "p99", "p99_9", "max")]
     texts = [format_ns(value) for value in latencies]
@@ -66,6 +89,7 @@ def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     rss, fragmentation = metrics.get("peak_rss_bytes"), metrics.get("fragmentation")
     return (
         Value(format_ns(time_ns) if cell["status"] == "ok" else cell["status"], _sort(time_ns)),
+        Value(format_percent(share), _sort(share)),
         Value(ratio_text(ratio), _sort(estimate), "ratio"),
         Value(interval_text(ratio), _sort(estimate), "interval"),
         *(Value(text, _sort(value)) for text, value in zip(texts, latencies, strict=True)),
@@ -81,11 +105,15 @@ def _sort(value: float | None) -> str:
 
 
 def ratio_text(ratio: Ratio | None) -> str:
-    """ "~" marks a ratio whose interval holds 1 or is unbounded."""
+    """ "~" marks a ratio whose interval holds 1 or is unbounded, "*" one of mostly replay."""
     if ratio is None:
         return MISSING
-    doubtful = not ratio.decided and not ratio.exact
-    return f"{'~' * doubtful}{format_ratio(ratio.interval.estimate)}"
+    text = format_ratio(ratio.interval.estimate)
+    if not ratio.decided and not ratio.exact:
+        text = f"{UNDECIDED}{text}"
+    if ratio.mostly_replay:
+        text = f"{text}{REPLAY_MARK}"
+    return text
 
 
 def interval_text(ratio: Ratio | None) -> str:

@@ -20,7 +20,14 @@ from allocphase.report.curves import Curve, curves
 from allocphase.report.doubts import Doubt, doubts
 from allocphase.report.palette import Look, looks
 from allocphase.report.points import Points, cell_points, points_per_cell
-from allocphase.report.ratios import Ratio, Times, default_baseline, ratio, times_by_round
+from allocphase.report.ratios import (
+    Ratio,
+    Times,
+    both_mostly_replay,
+    default_baseline,
+    ratio,
+    times_by_round,
+)
 
 __all__ = ["Arm", "Cell", "Source"]
 
@@ -120,6 +127,11 @@ class Source:
         floors = (cell["metrics"].get("floor_ns") for cell in self.cells(scenario))
         return next((float(value) for value in floors if value), None)
 
+    def replay_share(self, name: str, scenario: str) -> float | None:
+        """Of an arm's time per op, what the replay takes; None where either is not known."""
+        cell = self._cells.get((name, scenario))
+        return None if cell is None else cell["metrics"].get("replay_share")
+
     def clock_ns(self, scenario: str) -> float | None:
         """What reading the clock costs in a latency."""
         return self._of_clock(scenario, "clock_floor_ns")
@@ -150,8 +162,10 @@ class Source:
 
     def ratio(self, name: str, scenario: str, baseline: str | None = None) -> Ratio | None:
         """Time over the baseline's (the default one's, unless another is given)."""
-        base = self.times.get((baseline or self.baseline or "", scenario))
-        return ratio(base, self.times.get((name, scenario)))
+        arms = (baseline or self.baseline or "", name)
+        base, candidate = (self.times.get((arm, scenario)) for arm in arms)
+        base_share, share = (self.replay_share(arm, scenario) for arm in arms)
+        return ratio(base, candidate, mostly_replay=both_mostly_replay(base_share, share))
 
     def ratios(self, scenario: str) -> dict[str, Ratio | None]:
         """By arm, to the default baseline."""

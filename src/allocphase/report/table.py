@@ -13,7 +13,7 @@ from rich.text import Text
 
 from allocphase.frames import Run
 from allocphase.report.ratios import Ratio
-from allocphase.report.rows import ratio_text
+from allocphase.report.rows import REPLAY_LEGEND, ratio_text
 from allocphase.report.source import Cell, Source
 from allocphase.report.values import (
     by_time,
@@ -21,17 +21,19 @@ from allocphase.report.values import (
     format_rate,
     format_share,
     kept_share,
+    operations_text,
     quantile_ns,
 )
 from allocphase.report.why import FEW, NAMES, causes_seen, shown_quantile, why
-from allocphase.units import format_bytes, format_count, format_ns
+from allocphase.units import format_bytes, format_ns
 
-__all__ = ["WIDTH", "print_summary"]
+__all__ = ["WIDTH", "figures_table", "print_summary"]
 
 WIDTH = 80
-_COLUMNS = ("time/op", "ratio", "p99", "p99.9", "sys/op", "faults", "peak RSS", "frag", "kept")
-# A name of this length leaves the figures the rest of the 80 columns; longer ones are folded.
-_NAME_WIDTH = 12
+_COLUMNS = ("time/op", "replay", "ratio", "p99", "p99.9", "sys/op", "peak RSS", "frag", "kept")
+# Names of the first length leave figures of usual length the rest of the 80 columns; where figures
+# are longer, names give way down to the second. Longer ones are folded.
+_NAME_WIDTH, _LEAST_NAME_WIDTH = 12, 8
 
 
 def print_summary(run: Run, stream: IO[str] | None = None) -> None:
@@ -50,7 +52,7 @@ def _block(source: Source, scenario: str) -> RenderableType:
     parts: list[RenderableType] = [_title(source, scenario)]
     measured = [c for c in by_time(cells) if c["metrics"].get("time_per_op_ns") or _ok(c)]
     if measured:
-        parts.append(_table(measured, source.ratios(scenario)))
+        parts.append(figures_table(measured, source.ratios(scenario)))
         parts += _causes(measured)
     parts += [_failure(cell) for cell in cells if not _ok(cell)]
     parts += [
@@ -65,17 +67,20 @@ def _ok(cell: Cell) -> bool:
 
 
 def _title(source: Source, scenario: str) -> Text:
-    title = Text(scenario, style="bold")
-    title.append(f"  {format_count(source.entry(scenario)['operations'])} operations", style="dim")
+    facts = [operations_text(source.entry(scenario))]
     floor_ns, clock_ns = source.floor_ns(scenario), source.clock_ns(scenario)
     if floor_ns:
-        title.append(f", floor {format_ns(floor_ns)} an op", style="dim")
+        facts.append(f"floor {format_ns(floor_ns)} an op")
     if clock_ns:
-        title.append(f", clock {format_ns(clock_ns)}", style="dim")
-    return title
+        facts.append(f"clock {format_ns(clock_ns)}")
+    text = ", ".join(facts)
+    if len(scenario) + 2 + len(text) > WIDTH:  # a line for the trace, one for the costs
+        text = f"{facts[0]}\n  {', '.join(facts[1:])}"
+    return Text.assemble((scenario, "bold"), (f"  {text}", "dim"))
 
 
-def _table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> Table:
+def figures_table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> Table:
+    """A row a cell, as they come; found: its ratio by allocator. No wider than WIDTH."""
     table = _grid("", _COLUMNS)
     for cell in cells:
         table.add_row(*_row(cell, found.get(cell["allocator"])))
@@ -102,7 +107,12 @@ def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
 
 def _grid(first: str, columns: Sequence[str]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column(first, width=_NAME_WIDTH, overflow="fold")
+    table.add_column(
+        f"{first:{_NAME_WIDTH}}",
+        min_width=_LEAST_NAME_WIDTH,
+        max_width=_NAME_WIDTH,
+        overflow="fold",
+    )
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -114,11 +124,11 @@ def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
     return [
         Text(cell["allocator"], style="" if _ok(cell) else "red"),
         Text(format_ns(metrics.get("time_per_op_ns")), style="bold"),
+        Text(format_percent(metrics.get("replay_share"))),
         _ratio(ratio),
         Text(format_ns(quantile_ns(metrics, "malloc", "p99"))),
         Text(format_ns(quantile_ns(metrics, "malloc", "p99_9"))),
         Text(format_rate(metrics.get("syscalls_per_op"))),
-        Text(format_count(metrics.get("page_faults"))),
         Text(format_bytes(metrics.get("peak_rss_bytes"))),
         Text(format_share(fragmentation)),
         Text(format_percent(kept_share(metrics))),
@@ -142,8 +152,9 @@ def _note(text: str, style: str) -> RenderableType:
 
 def _legend(baseline: str | None) -> Text:
     return Text(
-        "time/op: median over processes; ratio: to "
-        f"{baseline}, paired by round, ~ where its interval holds 1 or is unbounded; p99, p99.9: "
+        "time/op: median over processes; replay: of it, what the floor is; ratio: to "
+        f"{baseline}, paired by round, ~ where its interval holds 1 or is unbounded; "
+        f"{REPLAY_LEGEND}; p99, p99.9: "
         "of malloc's latency; sys/op: system calls an operation; frag: peak RSS over peak live "
         "bytes, less 1; kept: of peak RSS, what is resident when all is freed. Floor: the same "
         "trace on the null allocator, never subtracted; clock: what reading it adds to a latency. "

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from allocphase.units import MISSING
+from allocphase.units import MISSING, format_count
 
 __all__ = [
     "at_clock_floor",
@@ -15,15 +15,30 @@ __all__ = [
     "format_rate",
     "format_share",
     "kept_share",
+    "operations_text",
     "quantile_ns",
 ]
 
 Cell = Mapping[str, Any]
+# Operations that are no call, or not of every allocator; the time per operation is over them too.
+_UNCALLED = {"write": "writes", "free_foreign": "foreign frees"}
 
 
 def by_time(cells: Iterable[Cell]) -> list[Cell]:
     """Fastest first; cells without a time last, in their own order."""
     return sorted(cells, key=lambda cell: cell["metrics"].get("time_per_op_ns") or math.inf)
+
+
+def operations_text(scenario: Mapping[str, Any]) -> str:
+    """ "49,163 operations, 17,000 of them writes": what run.json says of a scenario's trace."""
+    text, counts = f"{format_count(scenario['operations'])} operations", _uncalled(scenario)
+    return f"{text}, {' and '.join(counts)}" if counts else text
+
+
+def _uncalled(scenario: Mapping[str, Any]) -> list[str]:
+    counts = scenario.get("operation_counts", {})
+    found = [(counts[kind], words) for kind, words in _UNCALLED.items() if counts.get(kind)]
+    return [f"{format_count(count)} of them {words}" for count, words in found]
 
 
 def quantile_ns(metrics: Mapping[str, Any], kind: str, quantile: str) -> float | None:

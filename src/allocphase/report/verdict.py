@@ -104,7 +104,10 @@ def _overall(source: Source) -> str | None:
 
 
 def _mean(found: Ratio) -> str:
-    doubt = "" if found.decided else "undecided: "
+    doubts = [] if found.decided else ["undecided"]
+    if found.mostly_replay:
+        doubts.append("both mostly replay")
+    doubt = f"{', '.join(doubts)}: " if doubts else ""
     return f"{format_ratio(found.interval.estimate)} ({doubt}{interval_text(found)})"
 
 

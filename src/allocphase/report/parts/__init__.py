@@ -13,6 +13,7 @@ from allocphase.report.parts.why import why_part
 from allocphase.report.rows import COLUMNS, Row, rows
 from allocphase.report.source import Cell, Source
 from allocphase.report.strip import scale_of, strip
+from allocphase.report.values import operations_text
 from allocphase.units import format_bytes, format_count, format_ns
 
 __all__ = ["fragment", "scenario_part"]
@@ -39,6 +40,7 @@ def scenario_part(source: Source, index: int) -> Values:
         "doubts": source.doubts(scenario),
         "columns": [{"name": name, "hint": hint} for name, hint in COLUMNS],
         "rows": _rows(source, scenario, cells),
+        "marked": any(r is not None and r.mostly_replay for r in source.ratios(scenario).values()),
         "timeline": _timeline_caption(source, scenario),
         "why": why_part(source, scenario),
         "calls": _calls(source, cells),
@@ -51,7 +53,7 @@ def scenario_part(source: Source, index: int) -> Values:
 def _facts(source: Source, scenario: str) -> list[str]:
     entry, floor_ns = source.entry(scenario), source.floor_ns(scenario)
     threads = int(entry.get("threads", 1))
-    facts = [f"{format_count(entry['operations'])} operations"]
+    facts = [operations_text(entry)]
     facts += [f"{threads} threads"] * (threads > 1)
     facts += [f"peak live {format_bytes(entry.get('peak_live_bytes'))}"]
     return facts + [f"floor {format_ns(floor_ns)} an op"] * (floor_ns is not None)

@@ -122,8 +122,8 @@ def test_a_run_can_be_loaded_and_its_operations_joined(
     run = allocphase.load(run_directory(everything, folder))
     assert run.allocators == ["phase2", "libc"]
     assert set(run.processes["status"]) == {"ok"}
-    # two rounds of two timed probes for three allocators, three counting ones for two
-    assert len(run.processes) == 2 * 2 * 3 + 3 * 2
+    # two rounds of two timed probes for three allocators, five others for two
+    assert len(run.processes) == 2 * 2 * 3 + 5 * 2
     operations = run.operations_of("phase2", "phase-report")
     assert operations["syscalls"].tolist() == [1] * 2000
     assert set(operations["cause"]) <= {"system call", "waited"}
@@ -152,7 +152,7 @@ def test_a_journal_that_was_torn_off_loses_its_last_process_only(
     shutil.copytree(run_directory(everything, folder), copy)
     journal = copy / "processes.jsonl"
     journal.write_bytes(journal.read_bytes()[:-10])
-    assert len(allocphase.load(copy).processes) == 17
+    assert len(allocphase.load(copy).processes) == 21
 
 
 def test_an_own_source_is_compiled_and_measured_beside_the_others(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -121,9 +122,15 @@ def _read(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any] | None:
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
-    """Writes one .npz, compressed: most latencies repeat."""
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # its allow_pickle keyword
+    """Writes one .npz, compressed: most latencies repeat.
+
+    As numpy's own, but for the level: the lowest is five times as fast, for an eighth more bytes,
+    and a run waits for it after each process.
+    """
+    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def load_arrays(path: Path, *, operations: int = RAW_OPS) -> Arrays:

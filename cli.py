@@ -68,7 +68,7 @@ def report(directory: Path, other: Path | None, figure: str | None, svg: bool, s
       allocphase report out/20261123-101500-bench --figure time-per-op --svg
       allocphase report out/20261120-090000-bench out/20261123-101500-bench
     """
-    from allocphase import frames
+    from allocphase.analysis import frames
     from allocphase.report import figure_names, render, render_figure, render_pair
 
     run = frames.load(directory)
@@ -96,7 +96,7 @@ def list_command(what: str, verbose: bool) -> None:
     Example:
       allocphase list scenarios -v
     """
-    from allocphase import listing
+    from allocphase.commands import listing
 
     if what in ("allocators", "all"):
         click.echo(listing.allocators(verbose=verbose))
@@ -126,9 +126,9 @@ def abi() -> None:
     Example:
       cc -shared -fPIC -I"$(dirname "$(allocphase abi)")" -o mine.so mine.c
     """
-    from allocphase import data
+    from allocphase import resources
 
-    click.echo(data.find("driver/allocphase.h"))
+    click.echo(resources.find("driver/allocphase.h"))
 
 
 for command in (baseline, claims, compare, gate, run, selftest):

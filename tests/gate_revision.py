@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase import allocator, scenario
-from allocphase.driver import DriverExecutor, Executor, Job, Outcome
-from allocphase.gate import CANDIDATE, GateVerdict, Limits
-from allocphase.gate.console import print_verdict
-from allocphase.gate.limits import parse_limit
-from allocphase.gating import Arms, GateRequest, run_gate
-from allocphase.progress_line import progress_line
-from allocphase.runner import draw_seed
+from allocphase.gate import Arms, GateRequest, run_gate
+from allocphase.judge import CANDIDATE, GateVerdict, Limits
+from allocphase.judge.limits import parse_limit
+from allocphase.judge.render.console import print_verdict
+from allocphase.process.driver import DriverExecutor, Executor, Job, Outcome
+from allocphase.run.progress_bar import progress_line
+from allocphase.run.request import draw_seed
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ("phase-report", "phase-report-churn", "random-churn")
@@ -102,7 +102,7 @@ def _gate_all(options: argparse.Namespace, old: Path, new: Path) -> Iterator[int
 
 
 def _ours(build: Path) -> list[str]:
-    known = allocator.collection()
+    known = allocator.collected()
     built = sorted(path.stem for path in build.glob("*.so"))
     return [name for name in built if name in known and known[name].correct]
 

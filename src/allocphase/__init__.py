@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from allocphase.frames import Run
+    from allocphase.analysis.frames import Run
 
 __all__ = ["__version__", "load"]
 
@@ -16,6 +16,6 @@ __version__ = "0.1.0"
 
 def load(path: str | Path) -> Run:
     """The run in a run directory, as pandas frames. Raises UsageError when it is none."""
-    from allocphase import frames  # pandas takes half a second: only who reads a run pays
+    from allocphase.analysis import frames  # pandas takes half a second: only who reads a run pays
 
     return frames.load(path)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from allocphase import allocator, scenario, trace
-from allocphase.driver import DriverExecutor, Job, Outcome, Probe
-from allocphase.machine import environment, timed_cpus
-from allocphase.units import format_bytes, format_ns
+from allocphase.machine.environment import environment, timed_cpus
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor, Job, Outcome
+from allocphase.text.units import format_bytes, format_ns
 
 __all__ = ["Finding", "findings"]
 
@@ -167,6 +168,6 @@ def _tools() -> Iterator[Finding]:
 
 
 def _allocators() -> Iterator[Finding]:
-    for found in allocator.collection().values():
+    for found in allocator.collected().values():
         level: Level = "missing" if found.missing else "ok"
         yield Finding(level, found.name, found.missing or found.title)

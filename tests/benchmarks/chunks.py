@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from allocphase import scenario
-from allocphase.image import parts, sealed
-from allocphase.layout import OP, Trace
+from allocphase.trace.encoding import parts, sealed
+from allocphase.trace.records import OP, Trace
 
 __all__ = ["write_chunks"]
 

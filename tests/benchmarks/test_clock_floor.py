@@ -12,9 +12,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from allocphase import scenario, trace
 from allocphase.allocator import resolve
-from allocphase.driver import DriverExecutor, Job, Probe
-from allocphase.layout import Kind, kind_of
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor, Job
 from allocphase.scenario import Scenario
+from allocphase.trace.records import Kind, kind_of
 from tests.benchmarks.conftest import Say
 
 CPUS = tuple(sorted(os.sched_getaffinity(0), reverse=True))
@@ -43,7 +44,7 @@ def _null_frees(chosen: Scenario, path: Path) -> tuple[npt.NDArray[np.float64], 
 def test_a_free_that_does_nothing_takes_what_reading_the_clock_takes(
     benchmark: BenchmarkFixture, full: bool, say: Say, tmp_path: Path
 ) -> None:
-    chosen = scenario.collection() if full else scenario.resolve("phase-report")
+    chosen = scenario.collected() if full else scenario.resolve("phase-report")
 
     def measure() -> None:
         for one in chosen:

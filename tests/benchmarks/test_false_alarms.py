@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from allocphase import frames, scenario
+from allocphase import scenario
 from allocphase.allocator import Allocator
-from allocphase.driver import DriverExecutor
-from allocphase.gate import BASELINE, CANDIDATE, GateRow, GateVerdict, Limits, Outcome
-from allocphase.gating import Arms, GateRequest, run_gate
-from allocphase.metrics import process_time_ns
-from allocphase.runner import draw_seed
+from allocphase.analysis import frames
+from allocphase.analysis.metrics import process_time_ns
+from allocphase.gate import Arms, GateRequest, run_gate
+from allocphase.judge import BASELINE, CANDIDATE, GateRow, GateVerdict, Limits, Outcome
+from allocphase.process.driver import DriverExecutor
+from allocphase.run.request import draw_seed
 from allocphase.selftest import Selftest, Trial, behind_toll, calibrate, run_trials
 from allocphase.stats import Verdict, mann_whitney, proportion_interval, pytest_benchmark
 from tests.benchmarks.conftest import Say

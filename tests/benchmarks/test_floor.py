@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from allocphase import allocator, data, scenario
+from allocphase import allocator, resources, scenario
 from tests.benchmarks.conftest import MakeTrace, Say
 
 NAMES = [one.name for one in scenario.resolve("default")]
@@ -19,7 +19,7 @@ NAMES = [one.name for one in scenario.resolve("default")]
 def _time_per_op_ns(name: str, trace: Path, folder: Path) -> float:
     """What one process says: the median of its warm passes."""
     path = allocator.resolve(name)[0].path
-    command = [str(data.find("driver/allocphase-driver")), "--trace", str(trace)]
+    command = [str(resources.find("driver/allocphase-driver")), "--trace", str(trace)]
     command += ["--out", str(folder), "--probe", "throughput", "--plugin", str(path)]
     subprocess.run(command, check=True, capture_output=True)
     result = json.loads((folder / "result.json").read_text())

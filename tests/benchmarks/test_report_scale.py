@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from allocphase import frames
+from allocphase.analysis import frames
 from allocphase.report import render
 from tests.benchmarks.conftest import Say
 from tests.browser.conftest import FLAGS, chromium

@@ -12,8 +12,8 @@ from typing import Any
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from allocphase import data, trace
-from allocphase.layout import OP
+from allocphase import resources, trace
+from allocphase.trace.records import OP
 from tests.benchmarks.chunks import write_chunks
 from tests.benchmarks.conftest import Say
 
@@ -106,5 +106,5 @@ def _own_mib(path: Path, folder: Path, probe: str) -> int:
 
 def _command(path: Path, folder: Path, probe: str) -> list[str]:
     folder.mkdir(exist_ok=True)
-    driver = str(data.find("driver/allocphase-driver"))
+    driver = str(resources.find("driver/allocphase-driver"))
     return [driver, "--trace", str(path), "--out", str(folder), "--probe", probe, "--cpu", "0"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from allocphase import allocator, data
+from allocphase import allocator, resources
 from tests.benchmarks.conftest import MakeTrace, Say
 
 CALLS = 2000  # phase2 on phase-report: an mmap for each malloc, a munmap for each free
@@ -21,7 +21,7 @@ def _pass_ns(trace: Path, folder: Path, *, backend: str, prefix: tuple[str, ...]
     """Nanoseconds that the pass took, by the driver's own clock."""
     folder.mkdir(exist_ok=True)
     phase2 = allocator.resolve("phase2")[0]
-    command = [*prefix, str(data.find("driver/allocphase-driver")), "--trace", str(trace)]
+    command = [*prefix, str(resources.find("driver/allocphase-driver")), "--trace", str(trace)]
     command += ["--out", str(folder), "--probe", "syscalls", "--syscall-backend", backend]
     command += ["--plugin", str(phase2.path), "--set", "objects_per_slab=1"]
     subprocess.run(command, check=True, capture_output=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
 
-from allocphase import frames
+from allocphase.analysis import frames
 from allocphase.report import render, render_pair
 from tests.golden.synthetic import TIMES_NS, write_near, write_run, write_swept
 

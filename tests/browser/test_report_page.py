@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page
 
-from allocphase.frames import Run
-from allocphase.report.ratios import MOSTLY_REPLAY
-from allocphase.report.source import Source
-from allocphase.units import format_ratio
+from allocphase.analysis.frames import Run
+from allocphase.report.content.ratios import MOSTLY_REPLAY
+from allocphase.report.content.source import Source
+from allocphase.text.units import format_ratio
 from tests.browser.conftest import OpenPage
 from tests.golden.synthetic import MARKUP
 

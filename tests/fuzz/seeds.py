@@ -8,15 +8,16 @@ import numpy as np
 
 from allocphase import trace
 from allocphase.allocator import resolve as resolve_allocator
-from allocphase.baseline import save_baseline
-from allocphase.claims import judge, load, write_section
-from allocphase.driver import DriverExecutor, Probe
-from allocphase.frames import Run
-from allocphase.gate.document import FILE as VERDICT_FILE
-from allocphase.gating.against import measure_baseline
-from allocphase.layout import Draft, Kind, Touch, operations
-from allocphase.runner import run
+from allocphase.analysis.frames import Run
+from allocphase.claim import judge, load, write_section
+from allocphase.gate.baseline import save_baseline
+from allocphase.gate.saved import measure_baseline
+from allocphase.judge.document import FILE as VERDICT_FILE
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor
+from allocphase.run.session import run
 from allocphase.scenario import resolve as resolve_scenario
+from allocphase.trace.records import Draft, Kind, Touch, operations
 from tests.support.gates import FakeExecutor, arm, no_progress
 from tests.support.plugins import ROOT
 from tests.support.runs import request_of

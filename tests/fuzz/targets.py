@@ -18,9 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from allocphase import allocator, scenario, trace
-from allocphase.baseline import load_baseline
-from allocphase.baseline_text import describe
-from allocphase.claims import (
+from allocphase.analysis.frames import Run
+from allocphase.claim import (
     judge,
     load,
     print_section,
@@ -30,18 +29,19 @@ from allocphase.claims import (
     section_markdown,
 )
 from allocphase.compare import CompareSettings, compare_runs
-from allocphase.export import cells_document
-from allocphase.frames import Run
-from allocphase.gate.console import print_verdict
-from allocphase.gate.document import document, read_verdict
-from allocphase.gate.explain import explain
-from allocphase.gate.junit import junit
-from allocphase.gate.limits import parse_limit, read_limits
-from allocphase.gate.markdown import markdown
-from allocphase.layout import HEADER, OP, THREAD
-from allocphase.report.markdown import markdown as report_markdown
-from allocphase.report.page import page
-from allocphase.report.source import Source
+from allocphase.export.cells import cells_document
+from allocphase.gate.baseline import load_baseline
+from allocphase.gate.baseline_text import describe
+from allocphase.judge.document import document, read_verdict
+from allocphase.judge.limits import parse_limit, read_limits
+from allocphase.judge.render.console import print_verdict
+from allocphase.judge.render.explain import explain
+from allocphase.judge.render.junit import junit
+from allocphase.judge.render.markdown import markdown
+from allocphase.report.content.source import Source
+from allocphase.report.page.page import page
+from allocphase.report.text.markdown import markdown as report_markdown
+from allocphase.trace.records import HEADER, OP, THREAD
 from tests.fuzz import seeds
 from tests.fuzz.mutate import mutated_arrays, mutated_bytes, mutated_json, mutated_toml
 from tests.support.plugins import ROOT
@@ -139,7 +139,7 @@ def _use_run(path: Path, *, thoroughly: bool) -> None:
 
 def _collections(folder: Path) -> Try:
     """Scenario and allocator files; of a scenario that is accepted, its trace."""
-    scenario.MAX_OPERATIONS = 20_000
+    scenario.collection.MAX_OPERATIONS = 20_000
     texts = [path.read_text("utf-8") for path in sorted((ROOT / "scenarios").glob("*.toml"))]
     scenarios = [tomllib.loads(text) for text in texts]
     paths = sorted((ROOT / "allocators").glob("*/allocator.toml"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from allocphase import frames
+from allocphase.analysis import frames
 from tests.golden.synthetic import write_near, write_run, write_swept
 
 HERE = Path(__file__).parent

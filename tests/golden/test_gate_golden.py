@@ -12,14 +12,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from allocphase.analysis.frames import Run
+from allocphase.analysis.measures import measure
 from allocphase.compare import CompareSettings, compare_runs
 from allocphase.compare.console import print_comparison
 from allocphase.compare.export import csv_text
 from allocphase.compare.export import document as comparison_document
 from allocphase.compare.export import markdown as comparison_markdown
 from allocphase.errors import AllocphaseError
-from allocphase.frames import Run
-from allocphase.gate import (
+from allocphase.judge import (
     Failure,
     GateVerdict,
     Judged,
@@ -29,13 +30,12 @@ from allocphase.gate import (
     SessionResult,
     final_rows,
 )
-from allocphase.gate.console import WIDTH, print_verdict
-from allocphase.gate.document import document
-from allocphase.gate.explain import explain
-from allocphase.gate.github import report_to_github, workflow_commands
-from allocphase.gate.junit import junit
-from allocphase.gate.markdown import markdown
-from allocphase.gate.measures import measure
+from allocphase.judge.document import document
+from allocphase.judge.render.console import WIDTH, print_verdict
+from allocphase.judge.render.explain import explain
+from allocphase.judge.render.github import report_to_github, workflow_commands
+from allocphase.judge.render.junit import junit
+from allocphase.judge.render.markdown import markdown
 from allocphase.stats import Interval
 
 Golden = Callable[[str, str], None]

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from allocphase.analysis.frames import Run
 from allocphase.errors import UsageError
-from allocphase.frames import Run
 from allocphase.report import figure_names, render_figure
 from tests.golden.conftest import HERE, UPDATE
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.frames import Run
+from allocphase.analysis.frames import Run
 from allocphase.report import render
-from allocphase.report.markdown import markdown
-from allocphase.report.page import page
-from allocphase.report.source import Source
-from allocphase.report.table import WIDTH, print_summary
+from allocphase.report.content.source import Source
+from allocphase.report.page.page import page
+from allocphase.report.text.markdown import markdown
+from allocphase.report.text.terminal import WIDTH, print_summary
 
 Golden = Callable[[str, str], None]
 

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
-from allocphase import allocator, frames, scenario
-from allocphase.claims import ClaimsFile, Section, judge, load, requirements
-from allocphase.driver import DriverExecutor, Probe
-from allocphase.runner import Request, run
+from allocphase import allocator, scenario
+from allocphase.analysis import frames
+from allocphase.claim import ClaimsFile, Section, judge, load, requirements
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor
+from allocphase.run.request import Request
+from allocphase.run.session import run
 from tests.support.plugins import ROOT
 
 TIMED = ("absolute", "growth", "ratio", "share")

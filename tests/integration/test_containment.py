@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from allocphase import data
-from allocphase.containment import Command, Containment, Ending, Limits
+from allocphase import resources
+from allocphase.process.keeper import Command, Containment, Ending, Limits
 from tests.support.processes import VARIABLE, alive, marked, nothing_left
 
 Run = Callable[..., Ending]
@@ -24,7 +24,7 @@ ESCAPE = "setsid sh -c 'setsid sleep 60 & setsid sleep 60 & exec sleep 60' &"
 
 @pytest.fixture
 def containment() -> Containment:
-    return Containment(data.find("driver/allocphase-driver"), Limits())
+    return Containment(resources.find("driver/allocphase-driver"), Limits())
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_crowd_is_ended_when_it_is_too_large_and_goes_on_when_it_is_not(
     """To be counted it is stopped for a moment."""
     limits = Limits(processes=most)
     with nothing_left("crowd", monkeypatch):
-        ending = Containment(data.find("driver/allocphase-driver"), limits).run(
+        ending = Containment(resources.find("driver/allocphase-driver"), limits).run(
             Command(
                 arguments=[sys.executable, "-c", CROWD, str(sleep_s)],
                 environment=dict(os.environ),
@@ -203,8 +203,8 @@ def test_stop_ends_what_runs_and_what_is_started_later(
 HARNESS = """
 import os, sys
 from pathlib import Path
-from allocphase import data
-from allocphase.containment import Command, Containment, Limits
+from allocphase import resources
+from allocphase.process.keeper import Command, Containment, Limits
 command = Command(arguments=["/bin/sh", "-c", sys.argv[1]], environment=dict(os.environ),
                   preload=None, folder=Path(sys.argv[2]), timeout_s=60, file_bytes=4096)
 Containment(data.find("driver/allocphase-driver"), Limits()).run(command)

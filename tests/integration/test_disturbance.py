@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from allocphase import data
+from allocphase import resources
 from allocphase.allocator import resolve
-from allocphase.disturbance import DISTURBANCE
-from allocphase.driver import DriverExecutor, Job, Outcome, Probe
-from allocphase.warnings import LEAST_S, cell_warnings
-from allocphase.watching import WatchingExecutor
+from allocphase.analysis.warnings import LEAST_S, cell_warnings
+from allocphase.machine.disturbance import DISTURBANCE
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor, Job, Outcome
+from allocphase.process.watched import WatchingExecutor
 from tests.support.runs import process
 from tests.support.traces import batch, write_trace
 
@@ -75,7 +76,7 @@ def test_a_busy_neighbour_is_named_beside_the_figures(job: Job) -> None:
 
 def test_a_tracer_is_seen_and_named(job: Job, strace: str, tmp_path: Path) -> None:
     script = tmp_path / "driver"
-    driver = data.find("driver/allocphase-driver")
+    driver = resources.find("driver/allocphase-driver")
     script.write_text(f'#!/bin/sh\nexec {strace} -f -o /dev/null {driver} "$@"\n')
     script.chmod(0o755)
     outcome = DriverExecutor(driver=script).run(job)

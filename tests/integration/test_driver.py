@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from allocphase import objects
-from allocphase.allocator import Allocator, resolve
-from allocphase.driver import Outcome, Probe
-from allocphase.plan import JOINED
+from allocphase.allocator import Allocator, resolve, shared_object
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Outcome
 from tests.support.driving import FULL_SPEED, Driver
 from tests.support.plugins import Plugins, plugin
 from tests.support.processes import alive
@@ -304,7 +303,7 @@ def test_a_plug_in_from_source_has_aligned_functions_and_its_thread_local_heap_l
         """
     )
     path = write_trace(tmp_path / "t", batch(3))
-    built = objects.compile_plugin(source)
+    built = shared_object.compile_plugin(source)
     outcome = driver.measure(Probe.THROUGHPUT, path, plugin(built), pass_ns=1)
     assert outcome.result["function_alignment_bytes"] == 64
     assert b"__tls_get_addr" not in built.read_bytes()
@@ -328,7 +327,7 @@ def test_an_allocator_s_mappings_lie_alike_under_every_joined_probe(
     subject = plugin(plugins("pages"), pages="1", touch="1")
     places = {
         probe: driver.measure(probe, path, subject, fixed_addresses=1).result["allocator_stats"]
-        for probe in JOINED
+        for probe in (probe for probe in Probe if probe.joined)
     }
     assert places[Probe.LATENCY]["last_address"] > 0
     assert all(stats == places[Probe.LATENCY] for stats in places.values()), places

@@ -21,13 +21,15 @@ import pytest
 import allocphase
 from allocphase import allocator
 from allocphase.allocator import Allocator
-from allocphase.containment import Limits
-from allocphase.driver import DriverExecutor, Job, Outcome, Probe
+from allocphase.allocator.shared_object import inspect_object
 from allocphase.errors import UsageError
-from allocphase.layout import Kind, Touch
-from allocphase.objects import inspect_object
-from allocphase.result import ProcessRecord, RunFiles
-from allocphase.runner import run
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor, Job, Outcome
+from allocphase.process.keeper import Limits
+from allocphase.run.session import run
+from allocphase.store.reader import RunFiles
+from allocphase.store.record import ProcessRecord
+from allocphase.trace.records import Kind, Touch
 from tests.support.gallery import Fault, faults
 from tests.support.plugins import Plugins
 from tests.support.processes import nothing_left

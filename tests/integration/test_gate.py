@@ -21,10 +21,11 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator
-from allocphase.driver import DriverExecutor, Probe
-from allocphase.gate import Outcome, read_limits
-from allocphase.gate.limits import parse_limit
-from allocphase.gating import Arms, GateRequest, run_gate
+from allocphase.gate import Arms, GateRequest, run_gate
+from allocphase.judge import Outcome, read_limits
+from allocphase.judge.limits import parse_limit
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor
 from allocphase.selftest import behind_toll, with_toll
 from tests.support.driving import Driver
 from tests.support.gates import limits, no_progress

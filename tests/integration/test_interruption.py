@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.result import RunFiles
+from allocphase.store.reader import RunFiles
 from tests.support.breaking import PROGRAM, Kitchen, left_running, no_leftovers
 from tests.support.plugins import Plugins
 

@@ -14,9 +14,10 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import resolve
-from allocphase.driver import Outcome, Probe
-from allocphase.layout import Kind, Touch, kind_of
-from allocphase.samples import KIND_NAMES, bucket_midpoints
+from allocphase.probe.arrays import KIND_NAMES, bucket_midpoints
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Outcome
+from allocphase.trace.records import Kind, Touch, kind_of
 from tests.conftest import Needs
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins, plugin

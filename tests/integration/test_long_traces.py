@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from allocphase import allocator, scenario, trace
-from allocphase.driver import Probe
-from allocphase.frames import Run
-from allocphase.result import ProcessRecord, RunWriter, ops_arrays
+from allocphase.analysis.frames import Run
+from allocphase.probe.probe import Probe
+from allocphase.run.traces import ops_arrays
+from allocphase.store.record import ProcessRecord
+from allocphase.store.writer import RunWriter
 from tests.support.driving import Driver
 from tests.support.runs import manifest
 

@@ -10,8 +10,8 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator
-from allocphase.driver import Probe
-from allocphase.layout import Kind, Touch
+from allocphase.probe.probe import Probe
+from allocphase.trace.records import Kind, Touch
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins, plugin
 from tests.support.traces import Op, batch, free, malloc, write_trace

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from allocphase.allocator import resolve
-from allocphase.driver import Probe
-from allocphase.layout import Touch
+from allocphase.probe.probe import Probe
+from allocphase.trace.records import Touch
 from tests.support.driving import Driver
 from tests.support.traces import free, malloc, write_trace
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import allocphase
-from allocphase.machine import environment
-from allocphase.metrics import process_time_ns
+from allocphase.analysis.metrics import process_time_ns
+from allocphase.machine.environment import environment
 from tests.support.plugins import ROOT, Plugins
 
 pytest_plugins = ["pytester"]
@@ -264,7 +264,7 @@ def test_a_session_without_cells_imports_nothing_heavy(pytester: Pytester) -> No
 
         def test_modules(benchmark):
             benchmark(int)
-            heavy = {"numpy", "pandas", "scipy", "click", "matplotlib", "allocphase.runner"}
+            heavy = {"numpy", "pandas", "scipy", "click", "matplotlib", "allocphase.run.session"}
             assert "allocphase.pytest_plugin" in sys.modules
             assert not heavy & sys.modules.keys()
         """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.result import RunFiles
+from allocphase.store.reader import RunFiles
 from tests.support.breaking import Kitchen, cells, left_running, no_leftovers
 
 KILLS = 100

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from allocphase import scenario, trace
-from allocphase.driver import Probe
-from allocphase.layout import Kind, Touch
+from allocphase.probe.probe import Probe
+from allocphase.trace.records import Kind, Touch
 from tests.support.plugins import ROOT, Plugins
 from tests.support.traces import batch, free, malloc, tags, write_trace
 

@@ -16,12 +16,13 @@ import pytest
 
 from allocphase import allocator, scenario, trace
 from allocphase.allocator import Allocator
-from allocphase.driver import Outcome, Probe
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Outcome
 from tests.support.driving import Driver
 from tests.support.plugins import ROOT
 
 SHIPPED = sorted((ROOT / "scenarios").glob("*.toml"))
-COLLECTION = {name: found for name, found in allocator.collection().items() if found.correct}
+COLLECTION = {name: found for name, found in allocator.collected().items() if found.correct}
 MATRIX = os.environ.get("ALLOCPHASE_MATRIX") == "1"
 TIMEOUT_S = 3600.0 if MATRIX else 60.0
 THROUGHOUT = ("libc", "phase3")

@@ -12,7 +12,7 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator
-from allocphase.driver import Probe
+from allocphase.probe.probe import Probe
 from tests.conftest import Needs
 from tests.support.driving import Driver, calls_by_op
 from tests.support.plugins import Plugins, plugin

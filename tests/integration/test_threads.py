@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from allocphase.layout import Kind, Touch
+from allocphase.trace.records import Kind, Touch
 from tests.conftest import Needs
 from tests.support.plugins import ROOT
 from tests.support.traces import Op, write_trace

@@ -16,9 +16,9 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator
-from allocphase.driver import Probe
-from allocphase.metrics import process_time_ns
-from allocphase.result import ProcessRecord
+from allocphase.analysis.metrics import process_time_ns
+from allocphase.probe.probe import Probe
+from allocphase.store.record import ProcessRecord
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins, plugin
 from tests.support.traces import batch, free, malloc, write_trace

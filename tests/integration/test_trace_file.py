@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocphase.allocator import resolve
-from allocphase.driver import Probe
 from allocphase.errors import AllocphaseError
-from allocphase.layout import HEADER, OP, TAG, THREAD, Kind, Touch
+from allocphase.probe.probe import Probe
+from allocphase.trace.records import HEADER, OP, TAG, THREAD, Kind, Touch
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins
 from tests.support.traces import Op, batch, free, malloc, tags, write_trace

@@ -9,8 +9,9 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import resolve
-from allocphase.driver import Outcome, Probe
-from allocphase.layout import Kind
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Outcome
+from allocphase.trace.records import Kind
 from tests.support.driving import Driver
 from tests.support.plugins import ROOT, Plugins, plugin
 from tests.support.traces import Op, batch, free, malloc, tags, write_trace

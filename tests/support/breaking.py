@@ -14,7 +14,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from allocphase.result import RunFiles
+from allocphase.store.reader import RunFiles
 
 __all__ = ["PROGRAM", "Kitchen", "cells", "left_running", "no_leftovers"]
 
@@ -23,12 +23,12 @@ MARKER = "ALLOCPHASE_TEST_MARKER"
 WAIT_S = 20.0
 _PRELOADED = (
     "allocphase.cli",
-    "allocphase.frames",
-    "allocphase.export",
-    "allocphase.progress_line",
-    "allocphase.report.table",
-    "allocphase.resume",
-    "allocphase.selection",
+    "allocphase.analysis.frames",
+    "allocphase.export.cells",
+    "allocphase.run.progress_bar",
+    "allocphase.report.text.terminal",
+    "allocphase.run.resume",
+    "allocphase.run.request",
     "tests.support.breaking",
 )
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocphase import data
+from allocphase import resources
 from allocphase.allocator import Allocator
-from allocphase.driver import DriverExecutor, Job, Outcome, Probe
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor, Job, Outcome
 
 __all__ = ["FULL_SPEED", "Driver", "calls_by_op"]
 
@@ -78,7 +79,7 @@ class Driver:
         timeout_s: float = TIMEOUT_S,
     ) -> subprocess.CompletedProcess[str]:
         """The binary itself with these arguments and --out; `before` goes in front of it."""
-        binary = data.find("driver/allocphase-driver")
+        binary = resources.find("driver/allocphase-driver")
         command = [*before, str(binary), "--out", str(self.folder), *map(str, arguments)]
         return subprocess.run(
             command,

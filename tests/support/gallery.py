@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from allocphase.allocator import Allocator
-from allocphase.driver import Probe
+from allocphase.probe.probe import Probe
 from tests.support.driving import FULL_SPEED
 from tests.support.plugins import ROOT, Plugins
 

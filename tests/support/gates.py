@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from allocphase.allocator import Allocator
-from allocphase.driver import Job, Outcome, Probe
-from allocphase.gate import Limits
-from allocphase.gate.limits import parse_limit
-from allocphase.gating import Arms, GateRequest
-from allocphase.samples import Arrays
+from allocphase.gate import Arms, GateRequest
+from allocphase.judge import Limits
+from allocphase.judge.limits import parse_limit
+from allocphase.probe.arrays import Arrays
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Job, Outcome
 from allocphase.scenario import Scenario, resolve
 from tests.support.runs import memory_part
 

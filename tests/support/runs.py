@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from allocphase.allocator import Allocator
-from allocphase.driver import Job, Outcome, Probe
+from allocphase.analysis.frames import Run
 from allocphase.errors import AllocphaseError
-from allocphase.frames import Run
-from allocphase.layout import Kind
-from allocphase.result import ProcessRecord, RunWriter
-from allocphase.runner import Request
-from allocphase.samples import Arrays
+from allocphase.probe.arrays import Arrays
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import PEAK_BYTES
+from allocphase.process.driver import Job, Outcome
+from allocphase.run.request import Request
 from allocphase.scenario import Scenario, resolve
-from allocphase.shapes import PEAK_BYTES
+from allocphase.store.record import ProcessRecord
+from allocphase.store.writer import RunWriter
+from allocphase.trace.records import Kind
 
 __all__ = [
     "FakeExecutor",

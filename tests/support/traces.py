@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from allocphase import trace
-from allocphase.layout import TAG, Draft, Kind, Records, Touch, operations
+from allocphase.trace.records import TAG, Draft, Kind, Records, Touch, operations
 
 __all__ = ["Op", "batch", "free", "malloc", "tags", "write_trace"]
 

@@ -56,11 +56,10 @@ def save(
     Example:
       allocphase baseline save main -a mine=build/mine.so -s random-churn
     """
-    from allocphase.baseline import save_baseline
-    from allocphase.gating import baseline_arm
-    from allocphase.gating.against import measure_baseline
-    from allocphase.runner import Request, draw_seed
-    from allocphase.selection import chosen_scenarios
+    from allocphase.gate import baseline_arm
+    from allocphase.gate.baseline import save_baseline
+    from allocphase.gate.saved import measure_baseline
+    from allocphase.run.request import Request, chosen_scenarios, draw_seed
 
     request = Request(
         allocators=(),
@@ -89,7 +88,7 @@ def list_command(baseline_dir: Path) -> None:
     Example:
       allocphase baseline list
     """
-    from allocphase.baseline import list_baselines
+    from allocphase.gate.baseline import list_baselines
 
     for found in list_baselines(baseline_dir):
         names = ", ".join(found.scenarios)
@@ -106,7 +105,7 @@ def show(name: str, baseline_dir: Path) -> None:
     Example:
       allocphase baseline show main
     """
-    from allocphase.baseline import load_baseline
-    from allocphase.baseline_text import describe
+    from allocphase.gate.baseline import load_baseline
+    from allocphase.gate.baseline_text import describe
 
     click.echo(describe(load_baseline(name, baseline_dir)))

@@ -19,8 +19,8 @@ from allocphase.commands.shared import (
 )
 
 if TYPE_CHECKING:
-    from allocphase.claims import ClaimsFile
-    from allocphase.frames import Run
+    from allocphase.analysis.frames import Run
+    from allocphase.claim import ClaimsFile
 
 __all__ = ["claims"]
 
@@ -61,8 +61,8 @@ def claims(
       allocphase claims phase-report
       allocphase claims promises.toml --run out/20261123-101500-bench --json -
     """
-    from allocphase import frames
-    from allocphase.claims import (
+    from allocphase.analysis import frames
+    from allocphase.claim import (
         exit_code,
         judge,
         load,
@@ -92,11 +92,12 @@ def _measure(
     promised: ClaimsFile, rounds: int, timeout_s: float, out: Path, label: str
 ) -> Run | None:
     """Runs what the claims need; None when they need nothing."""
-    from allocphase import frames
-    from allocphase.claims import requirements
-    from allocphase.driver import Probe
-    from allocphase.runner import Request, begin, draw_seed, fill
-    from allocphase.selection import chosen_allocators, chosen_scenarios
+    from allocphase.analysis import frames
+    from allocphase.claim import requirements
+    from allocphase.probe.probe import Probe
+    from allocphase.run.prepare import begin
+    from allocphase.run.request import Request, chosen_allocators, chosen_scenarios, draw_seed
+    from allocphase.run.session import fill
 
     needed = requirements(promised)
     if not needed.cells:

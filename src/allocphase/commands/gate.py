@@ -23,8 +23,8 @@ from allocphase.commands.shared import (
 from allocphase.errors import UsageError
 
 if TYPE_CHECKING:
-    from allocphase.gate import GateVerdict, Limits
-    from allocphase.gating import GateRequest
+    from allocphase.gate import GateRequest
+    from allocphase.judge import GateVerdict, Limits
 
 __all__ = ["gate"]
 
@@ -127,8 +127,8 @@ def gate(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _judge(options: dict[str, Any]) -> GateVerdict:
-    from allocphase.gate.document import read_verdict
-    from allocphase.gating import run_gate
+    from allocphase.gate import run_gate
+    from allocphase.judge.document import read_verdict
 
     if options["again"] is not None:
         return read_verdict(options["again"])
@@ -141,10 +141,9 @@ def _judge(options: dict[str, Any]) -> GateVerdict:
 
 
 def _request(options: dict[str, Any]) -> GateRequest:
-    from allocphase.gating import Arms, GateRequest, baseline_arm, candidate_arm
-    from allocphase.gating.against import against_saved
-    from allocphase.runner import draw_seed
-    from allocphase.selection import chosen_scenarios
+    from allocphase.gate import Arms, GateRequest, baseline_arm, candidate_arm
+    from allocphase.gate.saved import against_saved
+    from allocphase.run.request import chosen_scenarios, draw_seed
 
     _check(options)
     baseline = baseline_arm(options["baseline"]) if options["baseline"] else None
@@ -175,8 +174,8 @@ def _check(options: dict[str, Any]) -> None:
 
 
 def _limits(options: dict[str, Any]) -> Limits:
-    from allocphase.gate import Limits, read_limits
-    from allocphase.gate.limits import parse_limit
+    from allocphase.judge import Limits, read_limits
+    from allocphase.judge.limits import parse_limit
 
     lines: Sequence[str] = TAILS if options["tails"] else ()
     if options["limits_file"] is not None:
@@ -189,12 +188,12 @@ def _limits(options: dict[str, Any]) -> Limits:
 
 
 def _render(verdict: GateVerdict, options: dict[str, Any]) -> None:
-    from allocphase.gate.console import print_verdict
-    from allocphase.gate.document import document
-    from allocphase.gate.explain import explain
-    from allocphase.gate.github import report_to_github
-    from allocphase.gate.junit import junit
-    from allocphase.gate.markdown import markdown
+    from allocphase.judge.document import document
+    from allocphase.judge.render.console import print_verdict
+    from allocphase.judge.render.explain import explain
+    from allocphase.judge.render.github import report_to_github
+    from allocphase.judge.render.junit import junit
+    from allocphase.judge.render.markdown import markdown
 
     targets = [options[key] for key in ("json_path", "junit_path", "markdown_path")]
     if "-" not in targets:

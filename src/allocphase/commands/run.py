@@ -22,9 +22,9 @@ from allocphase.commands.shared import (
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
 
 if TYPE_CHECKING:
-    from allocphase.begin import Begun
-    from allocphase.driver import Executor
     from allocphase.interruption import InterruptionError
+    from allocphase.process.driver import Executor
+    from allocphase.run.prepare import Begun
 
 __all__ = ["run"]
 
@@ -117,9 +117,9 @@ def run(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _begun(ctx: click.Context, options: dict[str, Any]) -> Begun:
-    from allocphase.begin import begin
-    from allocphase.resume import resume
-    from allocphase.selection import requested
+    from allocphase.run.prepare import begin
+    from allocphase.run.request import requested
+    from allocphase.run.resume import resume
 
     if options["resume"] is None:
         say = functools.partial(click.echo, err=True)
@@ -140,8 +140,8 @@ def _begun(ctx: click.Context, options: dict[str, Any]) -> Begun:
 def _fill(begun: Begun, executor: Executor) -> InterruptionError | None:
     """Measures; returns the signal that ended it, if one did."""
     from allocphase.interruption import InterruptionError
-    from allocphase.progress_line import progress_line
-    from allocphase.runner import fill
+    from allocphase.run.progress_bar import progress_line
+    from allocphase.run.session import fill
 
     try:
         with progress_line(sys.stderr) as progress:
@@ -153,9 +153,9 @@ def _fill(begun: Begun, executor: Executor) -> InterruptionError | None:
 
 def _show(folder: Path, json_path: str | None, *, with_report: bool) -> bool:
     """Everything that a run prints and writes; whether any cell was measured."""
-    from allocphase import frames
-    from allocphase.export import cells_document
-    from allocphase.report.table import print_summary
+    from allocphase.analysis import frames
+    from allocphase.export.cells import cells_document
+    from allocphase.report.text.terminal import print_summary
 
     finished = frames.load(folder)
     try:

@@ -72,7 +72,7 @@ def selftest(
       allocphase selftest -a mimalloc --theta 1%
     """
     from allocphase import scenario
-    from allocphase.gating import candidate_arm
+    from allocphase.gate import candidate_arm
     from allocphase.selftest import EFFECTS, Selftest, behind_toll, calibrate, run_trials
     from allocphase.selftest.text import document, table
 

@@ -15,8 +15,8 @@ import click
 from allocphase.errors import AllocphaseError
 
 if TYPE_CHECKING:
-    from allocphase.driver import Executor
-    from allocphase.progress_line import Progress
+    from allocphase.process.driver import Executor
+    from allocphase.run.progress_bar import Progress
 
 __all__ = [
     "baseline_dir_option",
@@ -38,7 +38,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def share(ctx: click.Context, param: click.Parameter, value: str) -> float:
     """An option's callback: "2%" or "0.02" -> 0.02."""
-    from allocphase.gate.limits import parse_share
+    from allocphase.judge.limits import parse_share
 
     try:
         return parse_share(value)
@@ -109,9 +109,9 @@ def interruptible_executor() -> Iterator[Executor]:
 
     Raises InterruptionError out of whatever measures.
     """
-    from allocphase.driver import DriverExecutor
     from allocphase.interruption import interruptible
-    from allocphase.watching import WatchingExecutor
+    from allocphase.process.driver import DriverExecutor
+    from allocphase.process.watched import WatchingExecutor
 
     executor = DriverExecutor()
     with interruptible(executor.stop):
@@ -121,7 +121,7 @@ def interruptible_executor() -> Iterator[Executor]:
 @contextmanager
 def measuring() -> Iterator[tuple[Executor, Progress]]:
     """The same, with progress on stderr."""
-    from allocphase.progress_line import progress_line
+    from allocphase.run.progress_bar import progress_line
 
     with interruptible_executor() as executor, progress_line(sys.stderr) as progress:
         yield executor, progress

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from allocphase import frames
+from allocphase.analysis import frames
 from allocphase.compare.pairs import between_runs, within_run
 from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from allocphase.compare import ComparedRuns, CompareRow
 from allocphase.compare.words import COLUMNS, cells
-from allocphase.gate.words import LEGEND
+from allocphase.judge.render.words import LEGEND
 from allocphase.stats import Verdict
 
 __all__ = ["print_comparison"]

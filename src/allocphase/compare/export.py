@@ -10,7 +10,7 @@ from typing import Any
 
 from allocphase.compare import ComparedRuns, CompareRow
 from allocphase.compare.words import COLUMNS, cells, word
-from allocphase.gate.markdown import escaped
+from allocphase.text.markdown import escaped
 
 __all__ = ["csv_text", "document", "markdown"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from allocphase.comparable import refuse_changed_scenarios
+from allocphase.analysis.comparable import refuse_changed_scenarios
+from allocphase.analysis.frames import Run
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
-from allocphase.fingerprint import differences, machine_facts
-from allocphase.frames import Run
+from allocphase.machine.fingerprint import differences, machine_facts
 
 __all__ = ["Cell", "CellPair", "Pairs", "between_runs", "within_run"]
 

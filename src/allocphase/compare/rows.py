@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from allocphase.analysis.measures import Measure, measure
+from allocphase.analysis.metrics import cell_metrics
 from allocphase.compare.pairs import Cell, CellPair
-from allocphase.gate.measures import Measure, measure
-from allocphase.metrics import cell_metrics
-from allocphase.result import ProcessRecord
 from allocphase.stats import Comparison, Interval, Row, Verdict, compare_rows, judge_interval
-from allocphase.stats.samples import FloatArray
+from allocphase.stats.values import FloatArray
+from allocphase.store.record import ProcessRecord
 
 __all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "compare_cells"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from allocphase.compare.rows import CompareRow
-from allocphase.gate.words import interval_text, percent
-from allocphase.units import format_bytes, format_count, format_ns
+from allocphase.judge.render.words import interval_text, percent
+from allocphase.text.units import format_bytes, format_count, format_ns
 
 __all__ = ["COLUMNS", "cells", "word"]
 

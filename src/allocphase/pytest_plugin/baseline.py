@@ -26,8 +26,8 @@ def fingerprint() -> dict[str, Any]:
 
     Raises AllocphaseError when the driver is not installed.
     """
-    from allocphase.fingerprint import driver_sha256, machine_facts
-    from allocphase.machine import environment
+    from allocphase.machine.environment import environment
+    from allocphase.machine.fingerprint import driver_sha256, machine_facts
 
     return {**machine_facts(environment()), "driver": driver_sha256()}
 
@@ -55,7 +55,7 @@ def refusal(here: Mapping[str, Any], saved: Mapping[str, Any], *, way_out: str) 
 
 
 def _differences(there: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list[str]:
-    from allocphase.fingerprint import differences
+    from allocphase.machine.fingerprint import differences
 
     if there is None:
         return ["it has no fingerprint"]

@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocphase import allocator, frames, scenario
-from allocphase.driver import DriverExecutor, Executor, Probe
+from allocphase import allocator, scenario
+from allocphase.analysis import frames
+from allocphase.analysis.metrics import process_time_ns
 from allocphase.errors import AllocphaseError, UsageError, unknown
-from allocphase.export import cells_document
-from allocphase.metrics import process_time_ns
+from allocphase.export.cells import cells_document
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor, Executor
+from allocphase.process.watched import WatchingExecutor
 from allocphase.pytest_plugin.baseline import DIGEST_KEY
 from allocphase.pytest_plugin.cell import Cell
-from allocphase.result import ProcessRecord, RunFiles
-from allocphase.runner import Request, Session, begin, draw_seed
-from allocphase.watching import WatchingExecutor
+from allocphase.run.prepare import begin
+from allocphase.run.request import Request, draw_seed
+from allocphase.run.session import Session
+from allocphase.store.reader import RunFiles
+from allocphase.store.record import ProcessRecord
 
 __all__ = ["Measurement", "Order", "request"]
 

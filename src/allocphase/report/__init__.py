@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from allocphase.analysis.frames import Run
 from allocphase.errors import AllocphaseError, UsageError, unknown
-from allocphase.frames import Run
-from allocphase.report.drawing import fonts_beside
+from allocphase.report.figures.fonts import fonts_beside
 
 __all__ = ["figure_names", "render", "render_figure", "render_pair"]
 
@@ -31,10 +31,10 @@ def render(run: Run, *, formats: tuple[str, ...] = ("png",)) -> Path:
     written.
     """
     with fonts_beside(run.path):
+        from allocphase.report.content.source import Source
         from allocphase.report.figures import draw, figures_of
-        from allocphase.report.markdown import markdown
-        from allocphase.report.page import page
-        from allocphase.report.source import Source
+        from allocphase.report.page.page import page
+        from allocphase.report.text.markdown import markdown
 
         source = Source.of(run)
         path = _write(run.path / "report.html", page(source))
@@ -50,8 +50,8 @@ def render_pair(run: Run, other: Run) -> Path:
     Raises UsageError when the runs have no scenario in common that is the same trace.
     """
     with fonts_beside(run.path):
-        from allocphase.report.page import page
-        from allocphase.report.pair import paired
+        from allocphase.report.content.pair import paired
+        from allocphase.report.page.page import page
 
         name = f"report-with-{other.path.resolve().name}.html"
         return _write(run.path / name, page(paired(run, other)))
@@ -60,8 +60,8 @@ def render_pair(run: Run, other: Run) -> Path:
 def figure_names(run: Run) -> list[str]:
     """The names of the run's figures, in the order of the report."""
     with fonts_beside(run.path):
+        from allocphase.report.content.source import Source
         from allocphase.report.figures import figures_of
-        from allocphase.report.source import Source
 
     return [spec.name for spec in figures_of(Source.of(run))]
 
@@ -74,8 +74,8 @@ def render_figure(run: Run, name: str, *, suffix: str = "png") -> Path:
     if suffix not in FORMATS:
         raise UsageError(unknown("figure format", suffix, FORMATS))
     with fonts_beside(run.path):
+        from allocphase.report.content.source import Source
         from allocphase.report.figures import draw, figures_of
-        from allocphase.report.source import Source
 
         specs = {spec.name: spec for spec in figures_of(Source.of(run))}
         if name not in specs:

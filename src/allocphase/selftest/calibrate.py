@@ -15,13 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from allocphase.allocator import Allocator
-from allocphase.driver import Executor, Probe
+from allocphase.analysis.metrics import process_time_ns
 from allocphase.errors import NothingMeasuredError
-from allocphase.metrics import process_time_ns
-from allocphase.result import ProcessRecord
-from allocphase.runner import Progress, Request, Session, begin
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Executor
+from allocphase.run.prepare import begin
+from allocphase.run.progress_bar import Progress
+from allocphase.run.request import Request
+from allocphase.run.session import Session
 from allocphase.scenario import Scenario
 from allocphase.selftest.injected import with_toll
+from allocphase.store.record import ProcessRecord
 
 __all__ = ["Calibration", "calibrate"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from allocphase import data
+from allocphase import resources
 from allocphase.allocator import Allocator
-from allocphase.objects import compile_plugin
+from allocphase.allocator.shared_object import compile_plugin
 
 __all__ = ["behind_toll", "with_toll"]
 
@@ -27,7 +27,7 @@ def behind_toll(subject: Allocator) -> Allocator:
         title=subject.title,
         summary=f"{subject.summary} Behind a toll.",
         kind="plugin",
-        path=compile_plugin(data.find("selftest/slow.c")),
+        path=compile_plugin(resources.find("selftest/slow.c")),
         config={**subject.config, "iterations": "0"},
         environment=environment,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from allocphase.gate.words import percent
+from allocphase.judge.render.words import percent
 from allocphase.selftest.trials import Trial
 from allocphase.stats import Interval, proportion_interval
 

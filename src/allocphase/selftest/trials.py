@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase.allocator import Allocator
-from allocphase.driver import Executor
-from allocphase.gate import GateVerdict, Limits, Outcome
-from allocphase.gate.limits import parse_limit
-from allocphase.gating import Arms, GateRequest, run_gate
-from allocphase.runner import Progress, draw_seed
+from allocphase.gate import Arms, GateRequest, run_gate
+from allocphase.judge import GateVerdict, Limits, Outcome
+from allocphase.judge.limits import parse_limit
+from allocphase.process.driver import Executor
+from allocphase.run.progress_bar import Progress
+from allocphase.run.request import draw_seed
 from allocphase.scenario import Scenario
 from allocphase.selftest.calibrate import Calibration
 from allocphase.selftest.injected import with_toll

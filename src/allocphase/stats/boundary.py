@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from allocphase.stats.samples import FloatArray
+from allocphase.stats.values import FloatArray
 
 __all__ = ["Chances", "chances", "sign_boundary"]
 

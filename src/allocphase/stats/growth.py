@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.stats.interval import Interval, median_interval
-from allocphase.stats.samples import FloatArray
+from allocphase.stats.values import FloatArray
 
 __all__ = ["Growth", "growth"]
 

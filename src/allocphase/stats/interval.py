@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import bdtr
 
 from allocphase.stats.quantile import Ordered
-from allocphase.stats.samples import check_probability, present
+from allocphase.stats.values import check_probability, present
 
 __all__ = ["Interval", "exp_ratio", "lower_rank", "median_interval", "quantile_interval"]
 

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.stats.interval import Interval, exp_ratio, median_interval
-from allocphase.stats.samples import FloatArray, check_probability
 from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, smallest_effect
+from allocphase.stats.values import FloatArray, check_probability
 from allocphase.stats.verdict import Verdict, judge_interval, margin
 
 __all__ = ["Comparison", "Row", "compare", "compare_rows", "log_ratios"]

@@ -7,7 +7,7 @@ import math
 from scipy.special import betaincinv
 
 from allocphase.stats.interval import Interval
-from allocphase.stats.samples import check_probability
+from allocphase.stats.values import check_probability
 
 __all__ = ["proportion_interval"]
 

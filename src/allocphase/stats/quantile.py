@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from allocphase.stats.samples import FloatArray, present
+from allocphase.stats.values import FloatArray, present
 
 __all__ = ["Ordered", "quantiles"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from allocphase.stats.samples import FloatArray, present
+from allocphase.stats.values import FloatArray, present
 from allocphase.stats.verdict import Verdict
 
 __all__ = ["mann_whitney", "pytest_benchmark"]

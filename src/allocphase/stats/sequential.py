@@ -30,8 +30,8 @@ import numpy.typing as npt
 from allocphase.stats.boundary import Chances, chances, sign_boundary
 from allocphase.stats.interval import Interval, exp_ratio
 from allocphase.stats.quantile import Ordered
-from allocphase.stats.samples import FloatArray, check_probability, present
 from allocphase.stats.signtest import above, smallest_effect
+from allocphase.stats.values import FloatArray, check_probability, present
 from allocphase.stats.verdict import Decision, Verdict, judge_interval, margin
 
 __all__ = ["SequentialOutcome", "SequentialSign"]

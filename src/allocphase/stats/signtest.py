@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy.special import bdtr, betaincinv
 
 from allocphase.stats.interval import lower_rank
-from allocphase.stats.samples import TIE, FloatArray, check_probability, present
+from allocphase.stats.values import TIE, FloatArray, check_probability, present
 
 __all__ = ["above", "detectable_exceedance", "holm", "sign_test", "smallest_effect"]
 

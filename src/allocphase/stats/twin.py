@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from allocphase.stats.interval import Interval
 from allocphase.stats.paired import log_ratios
-from allocphase.stats.samples import present
 from allocphase.stats.sequential import SequentialSign
+from allocphase.stats.values import present
 from allocphase.stats.verdict import Verdict
 
 __all__ = ["Floor", "noise_floor", "spread"]

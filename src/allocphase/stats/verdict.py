@@ -6,7 +6,7 @@ import math
 from enum import StrEnum
 
 from allocphase.stats.interval import Interval
-from allocphase.stats.samples import TIE
+from allocphase.stats.values import TIE
 
 __all__ = ["Decision", "Verdict", "judge_interval", "margin"]
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from allocphase.errors import AllocphaseError
+from allocphase.report.content.growth import source_sweeps
+from allocphase.report.content.source import Source
 from allocphase.report.figures.canvas import styled, write
 from allocphase.report.figures.causes import causes
 from allocphase.report.figures.growth import growth
@@ -19,8 +21,6 @@ from allocphase.report.figures.percentiles import percentiles
 from allocphase.report.figures.syscalls import syscalls
 from allocphase.report.figures.time_per_op import time_per_op
 from allocphase.report.figures.timeline import timeline
-from allocphase.report.source import Source
-from allocphase.report.sweeping import source_sweeps
 
 __all__ = ["FigureSpec", "draw", "figures_of", "slug"]
 

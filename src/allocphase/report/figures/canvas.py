@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from allocphase.data import find
-from allocphase.report.palette import Look
-from allocphase.units import format_bytes, format_count, format_ns
+from allocphase.report.content.palette import Look
+from allocphase.resources import find
+from allocphase.text.units import format_bytes, format_count, format_ns
 
 __all__ = [
     "MUTED",

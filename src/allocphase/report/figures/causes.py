@@ -6,13 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from allocphase.frames import CAUSES
+from allocphase.analysis.frames import CAUSES
+from allocphase.report.content.causes import NAMES, Slow, causes_seen, shown_quantile, slow
+from allocphase.report.content.palette import cause_looks
+from allocphase.report.content.source import Source
+from allocphase.report.content.values import format_percent
 from allocphase.report.figures.canvas import MUTED, TEXT, empty, grid
-from allocphase.report.palette import cause_looks
-from allocphase.report.source import Source
-from allocphase.report.values import format_percent
-from allocphase.report.why import NAMES, Slow, causes_seen, shown_quantile, slow
-from allocphase.units import format_ns
+from allocphase.text.units import format_ns
 
 __all__ = ["causes"]
 

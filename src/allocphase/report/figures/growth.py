@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from allocphase.analysis.sweep import Sweep
+from allocphase.report.content.growth import fitted, levels_ns
+from allocphase.report.content.source import Source
 from allocphase.report.figures.canvas import MUTED, TEXT, grid, in_ns, key, label
-from allocphase.report.source import Source
-from allocphase.report.sweeping import fitted, levels_ns
-from allocphase.sweep import Sweep
-from allocphase.units import format_count
+from allocphase.text.units import format_count
 
 __all__ = ["growth"]
 

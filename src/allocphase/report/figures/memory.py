@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from allocphase.report.content.source import Source
 from allocphase.report.figures.canvas import grid, in_bytes, in_counts, key, label
-from allocphase.report.source import Source
 
 __all__ = ["memory"]
 

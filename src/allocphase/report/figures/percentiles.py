@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from allocphase.metrics import KIND_NAMES
-from allocphase.report.curves import Curve
+from allocphase.analysis.metrics import KIND_NAMES
+from allocphase.report.content.curves import Curve
+from allocphase.report.content.palette import Look
+from allocphase.report.content.source import Source
 from allocphase.report.figures.canvas import MUTED, empty, grid, in_ns, key, label, only_outer
-from allocphase.report.palette import Look
-from allocphase.report.source import Source
 
 __all__ = ["percentiles"]
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from allocphase.report.calls import PHASES, call_count, call_names
+from allocphase.report.content.calls import PHASES, call_count, call_names
+from allocphase.report.content.source import Cell, Source
 from allocphase.report.figures.canvas import MUTED, TEXT, grid
-from allocphase.report.source import Cell, Source
-from allocphase.units import format_count
+from allocphase.text.units import format_count
 
 __all__ = ["syscalls"]
 

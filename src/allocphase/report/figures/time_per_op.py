@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from allocphase.report.content.palette import Look
+from allocphase.report.content.source import Cell, Source
 from allocphase.report.figures.canvas import MUTED, TEXT, grid, in_ns
-from allocphase.report.palette import Look
-from allocphase.report.source import Cell, Source
-from allocphase.units import format_ns
+from allocphase.text.units import format_ns
 
 __all__ = ["time_per_op"]
 

@@ -18,12 +18,12 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from allocphase.frames import CAUSES
+from allocphase.analysis.frames import CAUSES
+from allocphase.report.content.palette import cause_looks
+from allocphase.report.content.points import Points
+from allocphase.report.content.source import Source
 from allocphase.report.figures.canvas import MUTED, blank, empty, key, label, short
-from allocphase.report.palette import cause_looks
-from allocphase.report.points import Points
-from allocphase.report.source import Source
-from allocphase.units import format_count, format_ns
+from allocphase.text.units import format_count, format_ns
 
 __all__ = ["timeline"]
 

@@ -1,0 +1,262 @@
+"""A run as tidy pandas frames: `allocphase.load(path)`.
+
+    run.cells        a row a cell: allocator, scenario, status, warnings, and its metrics with
+                     dots for levels (latency_ns.malloc.p99)
+    run.processes    a row a process, with its one number
+    run.operations   a row an operation of each cell, with its latency and its cause
+
+An operation's latency, system calls and faults come from different processes: they belong
+together because the trace is the same, operation by operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from allocphase.analysis.latency import (
+    CAUSES,
+    Latencies,
+    ProcessCalls,
+    Rows,
+    called_rows,
+    pool,
+    process_calls,
+)
+from allocphase.analysis.metrics import cell_metrics, process_time_ns, replay_share
+from allocphase.analysis.operations import Found, operations_frame
+from allocphase.analysis.warnings import cell_warnings
+from allocphase.probe.arrays import Arrays
+from allocphase.probe.consistency import thread_counts
+from allocphase.store.reader import RunFiles
+from allocphase.store.record import ProcessRecord
+
+__all__ = ["CAUSES", "Run", "load"]
+
+
+class Run:
+    """One run directory, read lazily. Raises UsageError where the files are not a run's."""
+
+    def __init__(self, path: Path) -> None:
+        self.files = RunFiles(path)
+        self.path = path
+        self.manifest = self.files.manifest
+        self._latencies: dict[tuple[str, str], Latencies] = {}
+        self._operations: tuple[str, Arrays] = ("", {})
+
+    @property
+    def allocators(self) -> list[str]:
+        """Names in the order of the plan, without the floor."""
+        return [entry["name"] for entry in self.manifest["allocators"] if not entry.get("floor")]
+
+    @property
+    def floor(self) -> str | None:
+        """The name of the null allocator, when it ran."""
+        names = [entry["name"] for entry in self.manifest["allocators"] if entry.get("floor")]
+        return names[0] if names else None
+
+    @property
+    def scenarios(self) -> list[str]:
+        """Names in the order of the plan."""
+        return [entry["name"] for entry in self.manifest["scenarios"]]
+
+    @cached_property
+    def records(self) -> list[ProcessRecord]:
+        """The journal."""
+        return self.files.processes()
+
+    @cached_property
+    def _by_cell(self) -> dict[tuple[str, str], list[ProcessRecord]]:
+        found: dict[tuple[str, str], list[ProcessRecord]] = {}
+        for record in self.records:
+            found.setdefault((record.allocator, record.scenario), []).append(record)
+        return found
+
+    def records_of(self, allocator: str, scenario: str) -> list[ProcessRecord]:
+        """The processes of one cell, in order of finishing."""
+        return list(self._by_cell.get((allocator, scenario), ()))
+
+    @cached_property
+    def cell_list(self) -> list[dict[str, Any]]:
+        """The cells as `--json` has them: allocator, scenario, status, metrics, warnings.
+
+        The floor has no cell of its own; its figure stands in each cell's `floor_ns`, and its
+        share of the cell's time in `replay_share`.
+        """
+        planned = [(a, s) for s in self.scenarios for a in self.allocators if self.planned(a, s)]
+        return [self._cell(allocator, scenario) for allocator, scenario in planned]
+
+    def planned(self, allocator: str, scenario: str) -> bool:
+        """Whether the plan has this cell: very slow allocators stay out of long scenarios."""
+        left_out = self.manifest["plan"].get("left_out", {})
+        return scenario not in left_out.get(allocator, [])
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """See the module's docstring."""
+        rows = []
+        for cell in self.cell_list:
+            row = {key: cell[key] for key in ("allocator", "scenario", "status", "message")}
+            row["warnings"] = tuple(cell["warnings"])
+            rows.append({**row, **_flatten(cell["metrics"])})
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def processes(self) -> pd.DataFrame:
+        """See the module's docstring."""
+        return pd.DataFrame([_process_row(record) for record in self.records])
+
+    @cached_property
+    def operations(self) -> pd.DataFrame:
+        """Every cell's operations; large: one cell at a time is `operations_of`."""
+        parts = [self.operations_of(a, s) for s in self.scenarios for a in self.allocators]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def operations_of(self, allocator: str, scenario: str) -> pd.DataFrame:
+        """One row per operation of a cell, in the order of the trace; the index is its place.
+
+        Columns: allocator, scenario, thread, op, kind, size; of the first latency process:
+        latency_ns and touch_ns, call_faults, sleeps, preemptions; of the others: syscalls (a
+        count), syscall_names, touch_faults; and cause.
+
+        Of a trace beyond samples.RAW_OPS, only the slowest calls are kept one by one (65,536 in
+        all): its frame has no other rows, and no touch_ns.
+        """
+        found = {
+            probe: first
+            for probe in ("latency", "syscalls", "faults")
+            if (first := self.first(allocator, scenario, probe)) is not None
+        }
+        frame = operations_frame(self.trace_operations(scenario), found)
+        frame.insert(0, "scenario", scenario)
+        frame.insert(0, "allocator", allocator)
+        return frame
+
+    def trace_operations(self, scenario: str) -> Arrays:
+        """`kind`, `size`, `thread`, `op` of a scenario's operations: see RunFiles.operations.
+
+        And `thread_ops`, shape (threads,): how many each thread has, also of a long trace. The last
+        scenario that was asked for is kept: cells are read scenario by scenario.
+        """
+        if self._operations[0] != scenario:
+            ops = self.files.operations(scenario)
+            self._operations = (scenario, {**ops, "thread_ops": thread_counts(ops)})
+        return self._operations[1]
+
+    def thread_counts(self, scenario: str) -> npt.NDArray[np.int64]:
+        """How many operations each thread of a scenario has, shape (threads,)."""
+        return self.trace_operations(scenario)["thread_ops"]
+
+    def latencies(self, allocator: str, scenario: str) -> Latencies:
+        """The latencies of a cell, by kind and by cause; read once, since they are the bulk."""
+        key = (allocator, scenario)
+        if key not in self._latencies:
+            records = [
+                r for r in self.records_of(*key) if r.probe == "latency" and r.status == "ok"
+            ]
+            self._latencies[key] = pool(
+                records,
+                self.files.samples,
+                self.trace_operations(scenario)["kind"],
+                called=self.called_rows(*key) if records else None,
+                threads=len(self.thread_counts(scenario)),
+            )
+        return self._latencies[key]
+
+    def process_calls(self, record: ProcessRecord, *, called: Rows) -> ProcessCalls:
+        """The timed calls of one latency process; `called`: called_rows of its cell."""
+        kinds = self.trace_operations(record.scenario)["kind"]
+        return process_calls(record, self.files.samples(record.id), kinds, called=called)
+
+    def called_rows(self, allocator: str, scenario: str) -> Rows | None:
+        """The places in the trace at which a cell made system calls; None where nobody saw."""
+        first = self.first(allocator, scenario, "syscalls")
+        return called_rows(*first, self.trace_operations(scenario)) if first else None
+
+    def first(self, allocator: str, scenario: str, probe: str) -> Found | None:
+        """The first good process of a cell under one probe, with its arrays."""
+        for record in self.records_of(allocator, scenario):
+            if record.probe == probe and record.status == "ok":
+                return record, self.files.samples(record.id)
+        return None
+
+    def _cell(self, allocator: str, scenario: str) -> dict[str, Any]:
+        records = self.records_of(allocator, scenario)
+        kinds = self.trace_operations(scenario)["kind"]
+        latencies = self.latencies(allocator, scenario)
+        metrics = cell_metrics(records, self.files.samples, kinds, latencies=latencies)
+        metrics["floor_ns"] = self._floor_ns(scenario)
+        metrics["replay_share"] = replay_share(metrics.get("time_per_op_ns"), metrics["floor_ns"])
+        metrics |= self._startup(allocator, scenario)
+        bad = next((r for r in records if r.status != "ok"), None)
+        return {
+            "allocator": allocator,
+            "scenario": scenario,
+            "status": bad.status if bad else "ok" if records else "not measured",
+            "message": f"{bad.probe}: {bad.message}" if bad else "",
+            "metrics": metrics,
+            "warnings": cell_warnings(records, metrics),
+        }
+
+    def _startup(self, allocator: str, scenario: str) -> dict[str, int]:
+        """What an allocator has before the first operation, beyond what libc has there."""
+        mine = self._base_rss(allocator, scenario)
+        libc = self._base_rss("libc", scenario)
+        if mine is None or libc is None:
+            return {}
+        return {"startup_rss_bytes": max(mine - libc, 0)}
+
+    def _base_rss(self, allocator: str, scenario: str) -> int | None:
+        bases = [
+            record.result["memory"]["base_rss_bytes"]
+            for record in self.records_of(allocator, scenario)
+            if record.probe == "memory" and record.status == "ok"
+        ]
+        return int(np.median(bases)) if bases else None
+
+    def _floor_ns(self, scenario: str) -> float | None:
+        if self.floor is None:
+            return None
+        times = [
+            process_time_ns(r)
+            for r in self.records_of(self.floor, scenario)
+            if r.probe == "throughput" and r.status == "ok"
+        ]
+        return float(np.median(times)) if times else None
+
+
+def load(path: str | Path) -> Run:
+    """The run in a run directory. Raises UsageError when it is none."""
+    return Run(Path(path))
+
+
+def _flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in metrics.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _process_row(record: ProcessRecord) -> dict[str, Any]:
+    usage = record.result.get("usage", {})
+    return {
+        "id": record.id,
+        "round": record.round,
+        "allocator": record.allocator,
+        "scenario": record.scenario,
+        "probe": record.probe,
+        "status": record.status,
+        "message": record.message,
+        "wall_s": record.wall_s,
+        "time_per_op_ns": process_time_ns(record),
+        "involuntary_switches": usage.get("involuntary_switches"),
+    }

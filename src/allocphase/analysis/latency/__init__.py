@@ -1,0 +1,44 @@
+"""The latency of every timed call: its distribution, what happened in it, what that explains.
+
+  attribution    which calls made a system call, faulted, slept or were put aside
+  calls          one process's calls, grouped by kind and by what happened in them
+  pooled         a cell's: all its processes together, and their quantiles
+  causes         why the slowest calls were slow, and how many times more a cause costs
+
+Place in the pipeline: after the result store, before metrics; reads arrays, no files.
+"""
+
+from __future__ import annotations
+
+from allocphase.analysis.latency.attribution import (
+    CAUSES,
+    EVENTS,
+    Rows,
+    called_rows,
+    causes_of,
+    rows_of,
+)
+from allocphase.analysis.latency.calls import ProcessCalls, process_calls, uncalled_kinds
+from allocphase.analysis.latency.causes import OUTLIERS, cause_metrics, key_of, share_above
+from allocphase.analysis.latency.pooled import QUANTILES, Latencies, SampleReader, describe, pool
+
+__all__ = [
+    "CAUSES",
+    "EVENTS",
+    "OUTLIERS",
+    "QUANTILES",
+    "Latencies",
+    "ProcessCalls",
+    "Rows",
+    "SampleReader",
+    "called_rows",
+    "cause_metrics",
+    "causes_of",
+    "describe",
+    "key_of",
+    "pool",
+    "process_calls",
+    "rows_of",
+    "share_above",
+    "uncalled_kinds",
+]

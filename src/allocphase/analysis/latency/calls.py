@@ -1,0 +1,173 @@
+"""The timed calls of one latency process, by kind of operation and by what happened in them.
+
+Distributions are values in ns with their counts, since a clock that moves in steps gives few
+different ones. Of a trace beyond samples.RAW_OPS the driver keeps histograms of all calls and, one
+by one, only the slowest: what is known of single calls is complete above the fastest of those.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allocphase.analysis.latency.attribution import CAUSES, EVENTS, Rows, causes_of, events_of
+from allocphase.errors import AllocphaseError
+from allocphase.probe.arrays import KIND_NAMES, OUTLIER, Arrays, bucket_midpoints
+from allocphase.store.record import ProcessRecord
+
+__all__ = [
+    "Kinds",
+    "ProcessCalls",
+    "Weighted",
+    "merged",
+    "process_calls",
+    "process_touches",
+    "uncalled_kinds",
+]
+
+Kinds = npt.NDArray[np.uint8]
+# Values in ns and how many observations each has, in any order.
+Weighted = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+
+_WRITE, _FOREIGN = KIND_NAMES.index("write"), KIND_NAMES.index("free_foreign")
+_LAST_ALLOCATION = KIND_NAMES.index("aligned_alloc")
+_EVENT_BITS = len(EVENTS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProcessCalls:
+    """The timed calls of one latency process.
+
+    by_kind: all of them, by name of kind. groups: those known one by one, by (name of kind, bits
+    of attribution.EVENTS); these are all calls that took longer than `complete_above_ns`, which
+    is -inf where they are all. by_cause: shape (causes,), how many calls had each; None where
+    system calls were not seen.
+    """
+
+    by_kind: Mapping[str, Weighted]
+    groups: Mapping[tuple[str, int], Weighted]
+    complete_above_ns: float
+    by_cause: npt.NDArray[np.int64] | None
+
+
+def process_calls(
+    record: ProcessRecord, arrays: Arrays, kinds: Kinds, *, called: Rows | None = None
+) -> ProcessCalls:
+    """Groups a latency process's calls. kinds: of each operation, shape (ops,).
+
+    called: the rows that made a system call; without them nothing is said of what happened.
+    Raises AllocphaseError where samples and operations are not of one trace.
+    """
+    dropped = record.result.get("latency", {}).get("slow_calls_dropped", 0)
+    if "call_ticks" in arrays:
+        return _from_samples(record, arrays, kinds, None if dropped else called)
+    return _from_histogram(record, arrays, None if dropped else called)
+
+
+def _from_samples(
+    record: ProcessRecord, arrays: Arrays, kinds: Kinds, called: Rows | None
+) -> ProcessCalls:
+    ticks = arrays["call_ticks"]
+    if len(ticks) != len(kinds):
+        raise AllocphaseError(
+            f"process {record.id}: {len(ticks)} latencies for {len(kinds)} operations"
+        )
+    bits = 0 if called is None else events_of(arrays, called).spread(len(ticks))
+    group = _grouped(kinds, bits)
+    groups = {
+        key: _in_ns(record, *np.unique(ticks[group == code], return_counts=True))
+        for code, key in _present(group, uncalled_kinds(record))
+    }
+    kinds_seen = dict.fromkeys(kind for kind, _ in groups)
+    by_kind = {k: merged([pair for (kind, _), pair in groups.items() if kind == k])
+               for k in kinds_seen}  # fmt: skip
+    counts = np.zeros(len(CAUSES), dtype=np.int64)
+    for (_, bits), pair in groups.items():
+        counts[causes_of(bits)] += pair[1].sum()
+    return ProcessCalls(by_kind, groups, -math.inf, None if called is None else counts)
+
+
+def _grouped(kinds: Kinds, bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """A code for each call: its kind, then what happened in it."""
+    codes: npt.NDArray[np.uint8] = (kinds << _EVENT_BITS | np.asarray(bits)).astype(np.uint8)
+    return codes
+
+
+def uncalled_kinds(record: ProcessRecord) -> tuple[int, ...]:
+    """The kinds of operation that are no call, as indices into KIND_NAMES.
+
+    A write is the program's own; a foreign free that the allocator lacks was not made.
+    """
+    return (_WRITE, _FOREIGN) if record.result.get("skipped_operations") else (_WRITE,)
+
+
+def _present(group: Kinds, skipped: Sequence[int]) -> Iterator[tuple[int, tuple[str, int]]]:
+    """The codes that occur, and (kind, bits) of each."""
+    for code in np.flatnonzero(np.bincount(group)).tolist():
+        kind, bits = code >> _EVENT_BITS, code & ((1 << _EVENT_BITS) - 1)
+        if kind not in skipped:
+            yield code, (KIND_NAMES[kind], bits)
+
+
+def _from_histogram(record: ProcessRecord, arrays: Arrays, called: Rows | None) -> ProcessCalls:
+    by_kind = {}
+    for kind, sizes in enumerate(arrays["call_histogram"]):
+        counts = sizes.sum(axis=0).astype(np.int64)
+        if kind not in uncalled_kinds(record) and counts.any():
+            by_kind[KIND_NAMES[kind]] = _in_ns(record, *_buckets(counts))
+    total = sum(int(counts.sum()) for _, counts in by_kind.values())
+    if called is None:
+        return ProcessCalls(by_kind, {}, math.inf, None)
+    kept = arrays.get("outliers", np.empty(0, OUTLIER))
+    kept = kept[~np.isin(kept["kind"], uncalled_kinds(record))]
+    events = events_of(arrays, called)
+    group = _grouped(kept["kind"], events.at(kept["op"].astype(np.int64)))
+    groups = {
+        key: _in_ns(record, *np.unique(kept["ticks"][group == code], return_counts=True))
+        for code, key in _present(group, ())
+    }
+    counts = np.bincount(causes_of(events.bits), minlength=len(CAUSES))
+    counts[CAUSES.index("neither")] += total - counts.sum()
+    return ProcessCalls(by_kind, groups, _fastest_ns(record, kept, total), counts)
+
+
+def _fastest_ns(record: ProcessRecord, kept: npt.NDArray[np.void], total: int) -> float:
+    """What no call can exceed without having been kept."""
+    if len(kept) == total:
+        return -math.inf
+    return float(kept["ticks"].min()) * _ns_per_tick(record) if len(kept) else math.inf
+
+
+def _buckets(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    return bucket_midpoints()[counts > 0], counts[counts > 0]
+
+
+def _ns_per_tick(record: ProcessRecord) -> float:
+    return 1e9 / float(record.result["clock"]["hz"])
+
+
+def _in_ns(
+    record: ProcessRecord, ticks: npt.NDArray[Any], counts: npt.NDArray[np.integer[Any]]
+) -> Weighted:
+    return ticks.astype(np.float64) * _ns_per_tick(record), counts.astype(np.int64)
+
+
+def process_touches(record: ProcessRecord, arrays: Arrays, kinds: Kinds) -> Weighted:
+    """The program's first writes to new memory."""
+    if "touch_ticks" in arrays:
+        ticks = arrays["touch_ticks"][kinds <= _LAST_ALLOCATION]
+        return _in_ns(record, *np.unique(ticks, return_counts=True))
+    counts = arrays["touch_histogram"].sum(axis=(0, 1)).astype(np.int64)
+    return _in_ns(record, *_buckets(counts))
+
+
+def merged(pairs: Sequence[Weighted]) -> Weighted:
+    """One distribution out of several; of none, one without values."""
+    values = [pair[0] for pair in pairs] or [np.empty(0)]
+    counts = [pair[1] for pair in pairs] or [np.empty(0, dtype=np.int64)]
+    return np.concatenate(values), np.concatenate(counts)

@@ -1,0 +1,76 @@
+"""Sweeps: one scenario at several values of a parameter, and how time per operation grows.
+
+A run does not say that it was a sweep: its scenarios `random-churn?live=100`, `...=300` have one
+base and differ in one parameter, and that is what is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allocphase.analysis.frames import Run
+from allocphase.analysis.metrics import process_time_ns
+from allocphase.errors import UsageError, unknown
+from allocphase.stats import Growth, growth
+
+__all__ = ["Sweep", "fit", "process_times", "sweeps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """`values[i]` of `parameter` is the scenario named `scenarios[i]`; values ascend."""
+
+    base: str
+    parameter: str
+    values: tuple[float, ...]
+    scenarios: tuple[str, ...]
+
+
+def sweeps(run: Run) -> list[Sweep]:
+    """Every sweep of the run, in the order of its scenarios."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in run.manifest["scenarios"]:
+        groups.setdefault(entry["name"].partition("?")[0], []).append(entry)
+    return [found for base, entries in groups.items() for found in _sweep(base, entries)]
+
+
+def _sweep(base: str, entries: list[Mapping[str, Any]]) -> Iterator[Sweep]:
+    if len(entries) < 2:
+        return
+    parameters = [entry["parameters"] for entry in entries]
+    varying = [key for key in parameters[0] if len({str(p.get(key)) for p in parameters}) > 1]
+    if len(varying) != 1:
+        return
+    (key,) = varying
+    if not all(isinstance(p.get(key), int | float) for p in parameters):
+        return
+    ordered = sorted(entries, key=lambda entry: float(entry["parameters"][key]))
+    values = tuple(float(entry["parameters"][key]) for entry in ordered)
+    yield Sweep(base, key, values, tuple(entry["name"] for entry in ordered))
+
+
+def process_times(run: Run, sweep: Sweep, allocator: str) -> npt.NDArray[np.float64]:
+    """Nanoseconds per operation, shape (rounds, values); NaN where a process is missing."""
+    rounds = 1 + max((record.round for record in run.records), default=-1)
+    times = np.full((rounds, len(sweep.values)), np.nan)
+    for column, scenario in enumerate(sweep.scenarios):
+        for record in run.records_of(allocator, scenario):
+            if record.probe == "throughput" and record.status == "ok":
+                times[record.round, column] = process_time_ns(record)
+    return times
+
+
+def fit(run: Run, sweep: Sweep, allocator: str, *, confidence: float = 0.9) -> Growth:
+    """The growth exponent of an allocator. Raises UsageError when too little was measured."""
+    if allocator not in run.allocators:
+        raise UsageError(unknown("allocator", allocator, run.allocators))
+    try:
+        times = process_times(run, sweep, allocator)
+        return growth(sweep.values, times, confidence=confidence)
+    except ValueError as error:
+        raise UsageError(f"{allocator} on {sweep.base}: {error}") from None

@@ -1,0 +1,86 @@
+"""What a check is to the rest of the package, and what comes out of one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from allocphase.claim.evidence import Evidence
+from allocphase.claim.metric import Cell
+from allocphase.claim.verdict import Verdict
+from allocphase.stats import Interval
+from allocphase.text.units import format_bytes, format_count, format_ns, format_ratio
+
+__all__ = ["Check", "Finding", "Need", "percent", "scaled", "spelled"]
+
+# One probe of one cell.
+Need = tuple[Cell, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The outcome of one check.
+
+    expected, measured: as printed, scaled. value, lower, upper: in base units, None where there
+    is none; only a timing has bounds. notes: doubts about the figures.
+    """
+
+    form: str
+    subject: str
+    verdict: Verdict
+    expected: str
+    measured: str
+    value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Check(Protocol):
+    """One of the closed set of forms (forms/__init__.py)."""
+
+    form: ClassVar[str]
+
+    @property
+    def needs(self) -> Collection[Need]:
+        """What must be run for it."""
+
+    @property
+    def subject(self) -> str:
+        """What is measured, in words."""
+
+    @property
+    def expected(self) -> str:
+        """What the claim says of it."""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        """Raises Missing."""
+
+
+def scaled(metric: str, value: float) -> str:
+    """A figure in the unit that the metric's name ends with, scaled for reading."""
+    last = metric.split(".")
+    unit = next((part for part in reversed(last) if part.endswith(("_ns", "_bytes"))), last[-1])
+    if unit.endswith("_ns"):
+        return format_ns(value)
+    if unit.endswith("_bytes"):
+        return format_bytes(value)
+    if unit.endswith(("_share", "_rate", "reduction", "percent")):
+        return percent(value)
+    return format_ratio(value) if unit.endswith("ratio") else format_count(value)
+
+
+def percent(share: float) -> str:
+    """0.0124 -> "1.24%"."""
+    return f"{100 * share:.3g}%"
+
+
+def spelled(interval: Interval, metric: str) -> str:
+    """ "9.70x (8.80x to 10.1x)"; an interval without bounds says that it has none."""
+    figure = scaled(metric, interval.estimate)
+    if not (np.isfinite(interval.lower) and np.isfinite(interval.upper) and interval.bounded):
+        return f"{figure} (too few rounds for an interval)"
+    return f"{figure} ({scaled(metric, interval.lower)} to {scaled(metric, interval.upper)})"

@@ -1,0 +1,60 @@
+"""What must be run so that every claim of a file can be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from allocphase.claim.file import ClaimsFile
+from allocphase.claim.finding import Need
+
+__all__ = ["Requirements", "requirements"]
+
+_PROBES = ("throughput", "latency", "syscalls", "memory", "footprint", "faults", "verify")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """Specifications as `run` takes them, each once, in the order of the file.
+
+    cells: (allocator, scenario, probe) by the names that the run gives them: all that is
+    needed, where the product of the three lists has more.
+    """
+
+    allocators: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    probes: tuple[str, ...]
+    cells: frozenset[tuple[str, str, str]]
+
+
+def requirements(file: ClaimsFile) -> Requirements:
+    """All of it empty when every check is arithmetic.
+
+    The verify probe is always among the needs: a cell that is no correct allocator has no
+    figures worth judging.
+    """
+    needs: list[Need] = [
+        need for claim in file.claims for check in claim.checks for need in check.needs
+    ]
+    if file.thesis is not None:
+        needs += file.thesis.needs
+    needs += [(cell, "verify") for cell, _ in needs]
+    probes = {probe for _, probe in needs}
+    return Requirements(
+        allocators=_once(_spec(file, cell.allocator) for cell, _ in needs),
+        scenarios=_once(cell.scenario for cell, _ in needs),
+        probes=tuple(probe for probe in _PROBES if probe in probes),
+        cells=frozenset((*cell.key, probe) for cell, probe in needs),
+    )
+
+
+def _spec(file: ClaimsFile, allocator: str) -> str:
+    """The file's own objects are brought in as NAME=FILE."""
+    name, mark, settings = allocator.partition("?")
+    if name not in file.allocators:
+        return allocator
+    return f"{name}={file.allocators[name]}{mark}{settings}"
+
+
+def _once(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,1 @@
+"""A section of claims for a terminal and as Markdown."""

@@ -1,0 +1,80 @@
+"""A section on the terminal, at 80 columns: each claim, its verdict, and under it the figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import IO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from allocphase.claim.finding import Finding
+from allocphase.claim.section import Judged, Section
+from allocphase.claim.verdict import Verdict
+
+__all__ = ["WIDTH", "print_section"]
+
+WIDTH = 80
+_STYLES = {
+    Verdict.INCONSISTENT: "magenta",
+    Verdict.CONTRADICTED: "red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.NOT_MEASURED: "yellow",
+    Verdict.REPRODUCED: "green",
+    Verdict.NOT_COMPARABLE: "cyan",
+    Verdict.CONSISTENT: "green",
+}
+_VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
+# A longer identifier is folded; the figures keep what is left of the 80 columns.
+_ID_WIDTH = 12
+
+
+def print_section(section: Section, stream: IO[str] | None = None) -> None:
+    """Prints every claim to `stream` (stdout). Colour only on a terminal."""
+    console = Console(file=stream or sys.stdout, width=WIDTH, highlight=False, markup=False)
+    console.print(Text(section.title, style="bold"))
+    console.print(Text(section.source, style="dim"))
+    console.print(
+        Text(f"Run: {section.run}, {section.machine}\n".replace(", \n", "\n"), style="dim")
+    )
+    console.print(_table(section))
+    for sentence in section.thesis:
+        console.print(Text(f"{sentence}\n"))
+    console.print(Text(_summary(section), style="bold"))
+
+
+def _table(section: Section) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(max_width=_ID_WIDTH, overflow="fold")
+    table.add_column(width=_VERDICT_WIDTH)
+    table.add_column(overflow="fold", ratio=1)
+    for claim in section.claims:
+        for row in _rows(claim):
+            table.add_row(*row)
+        table.add_row()
+    return table
+
+
+def _rows(claim: Judged) -> Iterator[tuple[Text, Text, Text]]:
+    yield Text(claim.id, style="bold"), _verdict(claim.verdict), Text(claim.text, style="bold")
+    alone = len(claim.findings) == 1
+    for finding in claim.findings:
+        figures = Text(f"{finding.measured}; claimed: {finding.expected}")
+        yield Text(), Text() if alone else _verdict(finding.verdict), figures
+        for line in (finding.subject, *_notes(finding)):
+            yield Text(), Text(), Text(line, style="dim")
+
+
+def _verdict(verdict: Verdict) -> Text:
+    return Text(verdict.value, style=_STYLES[verdict])
+
+
+def _notes(finding: Finding) -> list[str]:
+    return [f"! {note}" for note in finding.notes]
+
+
+def _summary(section: Section) -> str:
+    parts = ", ".join(f"{count} {verdict.value}" for verdict, count in section.counts.items())
+    return f"{len(section.claims)} claims: {parts}"

@@ -1,0 +1,38 @@
+"""A section as Markdown: one row a check, for a pull request or a README."""
+
+from __future__ import annotations
+
+from allocphase.claim.finding import Finding
+from allocphase.claim.section import Judged, Section
+
+__all__ = ["section_markdown"]
+
+
+def section_markdown(section: Section) -> str:
+    """A heading, a table, and the sentences on the thesis."""
+    head = [
+        f"## {section.title}",
+        "",
+        f"{section.source} Run: {section.run}, {section.machine}.",
+        "",
+        "| claim | verdict | what was checked | claimed | found |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    rows = [row for claim in section.claims for row in _rows(claim)]
+    thesis = [line for sentence in section.thesis for line in ("", sentence)]
+    return "\n".join([*head, *rows, *thesis]) + "\n"
+
+
+def _rows(claim: Judged) -> list[str]:
+    first, *others = claim.findings
+    title = f"{claim.id}: {claim.text}"
+    return [
+        _row(title, f"**{claim.verdict.value}**", first),
+        *(_row("", "", finding) for finding in others),
+    ]
+
+
+def _row(title: str, verdict: str, finding: Finding) -> str:
+    found = f"{finding.verdict.value}: {finding.measured}"
+    cells = (title, verdict, finding.subject, finding.expected, found)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

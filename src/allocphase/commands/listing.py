@@ -1,0 +1,100 @@
+"""What `allocphase list` prints: the collections, a line each or in full."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from allocphase import allocator, scenario
+from allocphase.scenario import Scenario
+from allocphase.scenario.families import FAMILIES, Value
+
+__all__ = ["allocators", "scenarios", "scenarios_markdown"]
+
+WIDTH = 80
+PAGE_WIDTH = 100
+INTRODUCTION = """
+One file in `scenarios/` is one workload; this page is made from these files. `allocphase list
+scenarios -v` prints the same, and what other packages add. `allocphase run` without `-s` takes
+those of the default set. A parameter is changed with `-s 'NAME?PARAMETER=VALUE'`, and swept with
+`--sweep PARAMETER=VALUE,VALUE`.
+"""
+
+
+def _block(label: str, text: str) -> str:
+    return textwrap.fill(
+        " ".join(text.split()), WIDTH, initial_indent=f"    {label}: ", subsequent_indent="      "
+    )
+
+
+def allocators(*, verbose: bool) -> str:
+    """A line for each allocator; what is not installed says how to install it."""
+    lines = ["allocators"]
+    for found in allocator.collected().values():
+        state = found.missing or found.kind
+        lines.append(f"  {found.name:<20} {state}")
+        if verbose:
+            lines.append(_block("what", found.summary))
+            settings = ", ".join(f"{key}={value}" for key, value in found.config.items())
+            lines += [_block("settings", settings)] if settings else []
+            lines += [_block("object", str(found.path))] if found.path else []
+    return "\n".join(lines)
+
+
+def scenarios(*, verbose: bool) -> str:
+    """A line for each scenario; * marks the default set."""
+    lines = ["scenarios (* is in the default set)"]
+    for found in scenario.collected():
+        title = found.title.partition(":")[0] if not verbose else found.title
+        mark = "*" if found.default else " "
+        room = WIDTH - 23
+        lines.append(f"{mark} {found.name:<20} {textwrap.shorten(title, room, placeholder='...')}")
+        if verbose:
+            lines.append(_block("stands for", found.stands_for))
+            lines.append(_block("source", found.source))
+            lines.append(_block("does not show", found.does_not_show))
+            parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
+            lines.append(_block("parameters", f"{found.family}: {parameters}"))
+    return "\n".join(lines)
+
+
+def scenarios_markdown(chosen: Sequence[Scenario]) -> str:
+    """The page docs/scenarios.md: a table of all, and a section for each."""
+    rows = [f"| [{s.name}](#{s.name}) | {'yes' if s.default else ''} | {s.title} |" for s in chosen]
+    table = "\n".join(["| scenario | default | what it does |", "| --- | --- | --- |", *rows])
+    parts = ["# Scenarios", _paragraph(INTRODUCTION), table, *(_section(entry) for entry in chosen)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(
+        " ".join(text.split()), PAGE_WIDTH, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _section(entry: Scenario) -> str:
+    family = FAMILIES[entry.family]
+    described = [
+        f"| `{key}` | {_shown(value)} | {family.fields()[key].metadata['doc']} |"
+        for key, value in entry.parameters.items()
+    ]
+    how = f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`."
+    return "\n\n".join(
+        [
+            f"## {entry.name}",
+            _paragraph(f"**{entry.title}.**"),
+            _paragraph(entry.stands_for),
+            _paragraph(f"*Source.* {entry.source}"),
+            _paragraph(f"*Does not show.* {entry.does_not_show}"),
+            how,
+            "\n".join(["| parameter | value | meaning |", "| --- | --- | --- |", *described]),
+        ]
+    )
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_shown(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,10 @@
+"""Files: read without trust, written whole.
+
+    documents     JSON and TOML within bounds
+    checks        what a document must look like
+    archive       numpy arrays in an .npz, within bounds and without pickle
+    durable       whole or not at all; a line at a time, synced
+    folder_lock   a folder that one process fills
+
+Place in the pipeline: below it; every room that has a file uses this one.
+"""

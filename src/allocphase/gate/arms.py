@@ -1,0 +1,112 @@
+"""The arms of a gate: the baseline, its twin and the candidate.
+
+Every session measures fresh copies of the objects, side by side in one folder, under names of
+equal length: so the arms share a file system, their paths move the stack alike, and where a copy
+lies in the page cache is drawn anew for each session. libc cannot be copied: its twin is libc
+itself once more.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from allocphase.allocator import Allocator, collected, resolve
+from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+from allocphase.judge import BASELINE, CANDIDATE, TWIN
+
+__all__ = ["Arms", "baseline_arm", "candidate_arm", "describe_arm", "fresh_copies"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What is compared, under the names that the user gave. No baseline: it was saved before."""
+
+    baseline: Allocator | None
+    candidate: Allocator
+
+
+def baseline_arm(spec: str) -> Allocator:
+    """The baseline that `spec` names. Raises NothingMeasuredError when there is none such."""
+    try:
+        return _arm(spec)
+    except UsageError as error:
+        raise NothingMeasuredError(f"baseline: {error}") from None
+
+
+def candidate_arm(spec: str) -> Allocator:
+    """The candidate that `spec` names. Raises UsageError."""
+    try:
+        return _arm(spec)
+    except UsageError as error:
+        raise UsageError(f"candidate: {error}") from None
+
+
+def _arm(spec: str) -> Allocator:
+    found = resolve(spec)
+    if len(found) != 1:
+        raise UsageError(f"{spec!r} names {len(found)} allocators: a gate compares one with one")
+    chosen = found[0]
+    if chosen.missing:
+        raise UsageError(f"allocator {chosen.name}: {chosen.missing}")
+    if not chosen.correct:
+        raise UsageError(f"allocator {chosen.name} is the floor: its blocks overlap")
+    return _with_settings_of_the_name(chosen)
+
+
+def _with_settings_of_the_name(chosen: Allocator) -> Allocator:
+    """`phase3=./new.so` is another build of phase3: it gets what the collection gives phase3."""
+    known = collected().get(chosen.name.partition("?")[0])
+    if known is None or known.kind != chosen.kind:
+        return chosen
+    config = {**known.config, **chosen.config}
+    return replace(chosen, config=config, environment=known.environment)
+
+
+def describe_arm(arm: Allocator) -> dict[str, Any]:
+    """What the verdict says of an arm."""
+    return {
+        "name": arm.name,
+        "kind": arm.kind,
+        "path": str(arm.path) if arm.path else None,
+        "sha256": arm.sha256(),
+        "config": dict(arm.config),
+    }
+
+
+@contextmanager
+def fresh_copies(arms: Arms, folder: Path) -> Iterator[list[Allocator]]:
+    """The arms of one session, under their labels, with copies that go away afterwards.
+
+    `folder` is where run directories go: it lets objects be loaded, as /tmp does not everywhere.
+    Raises AllocphaseError when it cannot be written.
+    """
+    labels: Mapping[str, Allocator | None] = {
+        BASELINE: arms.baseline,
+        TWIN: arms.baseline,
+        CANDIDATE: arms.candidate,
+    }
+    chosen = [(label, arm) for label, arm in labels.items() if arm is not None]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=".objects-", dir=folder)
+    except OSError as error:
+        raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
+    with scratch as name:
+        yield [
+            _copied(arm, label, Path(name).resolve() / str(position))
+            for position, (label, arm) in enumerate(chosen)
+        ]
+
+
+def _copied(arm: Allocator, label: str, stem: Path) -> Allocator:
+    path = arm.path
+    if path is not None:
+        path = shutil.copyfile(path, stem.with_suffix(".so"))
+    summary = f"The {label}: {arm.name}. {arm.summary}"
+    return replace(arm, name=label, title=f"{label}: {arm.name}", summary=summary, path=path)

@@ -1,0 +1,35 @@
+"""What `baseline show` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from allocphase.analysis.measures import measure
+from allocphase.gate.baseline import Baseline
+from allocphase.text.units import format_bytes, format_count, format_ns
+
+__all__ = ["describe"]
+
+_FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
+
+
+def describe(baseline: Baseline) -> str:
+    """Where it comes from, its fingerprint, and a line a figure."""
+    return "\n".join(_lines(baseline))
+
+
+def _lines(baseline: Baseline) -> Iterator[str]:
+    allocator = baseline.allocator
+    yield f"{baseline.name}: {allocator['name']}, saved {baseline.saved}"
+    yield f"  object  {allocator['path'] or allocator['kind']}"
+    yield f"  sha256  {allocator['sha256'] or '-'}"
+    for fact, value in baseline.fingerprint.items():
+        yield f"  {fact}  {value}"
+    for name, entry in baseline.scenarios.items():
+        yield f"{name}  (trace {entry['digest'][:12]})"
+        for metric, values in entry["values"].items():
+            text = _FORMATS[measure(metric).unit](float(np.median(values)))
+            many = "process" if len(values) == 1 else "processes"
+            yield f"  {metric:<16} {text}  median of {len(values)} {many}"

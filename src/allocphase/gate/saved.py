@@ -1,0 +1,100 @@
+"""Gating against a saved baseline: counts on any machine, times on the one they were taken on.
+
+Saving measures the allocator alone, in as many rounds as a gate may have, so that each round of a
+candidate has a partner. The rounds are of different sessions: what a session's processes share
+does not cancel, there is no twin, and a drift of the machine between the two looks like a change.
+The baseline and the candidate side by side see more; a saved baseline is for when the baseline's
+object is no longer at hand.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from allocphase.allocator import Allocator
+from allocphase.errors import NothingMeasuredError
+from allocphase.gate.arms import Arms, describe_arm, fresh_copies
+from allocphase.gate.baseline import Baseline, load_baseline, saved_values
+from allocphase.gate.rounds import measure_alone
+from allocphase.gate.sessions import GateRequest
+from allocphase.judge import Evidence
+from allocphase.machine.environment import environment
+from allocphase.machine.fingerprint import driver_sha256, machine_facts
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Executor
+from allocphase.run.progress_bar import Progress
+from allocphase.run.request import Request
+from allocphase.scenario import Scenario, generate
+
+__all__ = ["against_saved", "fingerprint", "measure_baseline"]
+
+
+def fingerprint() -> dict[str, Any]:
+    """What must be the same for times to be comparable with a saved baseline's."""
+    return {**machine_facts(environment()), "driver": driver_sha256()}
+
+
+def against_saved(
+    request: GateRequest, name: str, folder: Path, *, allow_mismatch: bool
+) -> GateRequest:
+    """The request with a saved baseline instead of a baseline arm.
+
+    On another machine its times are left out, and the verdict says why; with `allow_mismatch`
+    they are measured and shown as advice. Raises NothingMeasuredError for a baseline that is
+    missing or lacks a scenario, ScenarioChangedError for a scenario that is another now.
+    """
+    saved = load_baseline(name, folder)
+    saved.check_scenarios(digests(request.scenarios))
+    timed = request.wants_times
+    mismatch = tuple(saved.mismatch(fingerprint())) if timed else ()
+    note = f"baseline {name!r}: {saved.allocator['name']}, saved {saved.saved}; it has no twin"
+    return replace(
+        request,
+        saved=saved.values,
+        saved_rounds=saved.rounds or None,
+        baseline=saved.allocator,
+        skip_timed=bool(mismatch) and not allow_mismatch,
+        advisory=bool(mismatch) and allow_mismatch,
+        machine_mismatch=mismatch,
+        notes=(*request.notes, note),
+    )
+
+
+def digests(scenarios: Sequence[Scenario]) -> dict[str, str]:
+    """The digest of each scenario's trace, by name."""
+    return {one.name: generate(one).digest for one in scenarios}
+
+
+def measure_baseline(
+    request: Request, executor: Executor, *, name: str, arm: Allocator, progress: Progress
+) -> Baseline:
+    """Measures `arm` for a baseline of that name. Raises NothingMeasuredError when a cell fails.
+
+    `request` says what and how often; its allocators and probes are set here.
+    """
+    with fresh_copies(Arms(None, arm), request.out) as arms:
+        inner = replace(request, allocators=arms, probes=_probes())
+        evidence = measure_alone(inner, executor, progress=progress)
+    for failure in evidence.failures():
+        problem = f"{failure.scenario}, {failure.probe}: {failure.status}: {failure.message}"
+        raise NothingMeasuredError(f"{arm.name} on {problem}")
+    return Baseline(
+        name=name,
+        saved=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        allocator=describe_arm(arm),
+        fingerprint=fingerprint(),
+        scenarios={one.name: _entry(evidence, one) for one in request.scenarios},
+    )
+
+
+def _probes() -> list[Probe]:
+    return [probe for probe in Probe if probe is not Probe.VERIFY]
+
+
+def _entry(evidence: Evidence, scenario: Scenario) -> Mapping[str, Any]:
+    values = saved_values(evidence, scenario.name)
+    return {"digest": generate(scenario).digest, "values": values}

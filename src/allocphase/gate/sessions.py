@@ -1,0 +1,273 @@
+"""The gate: a first session, a second one for what it flagged, and the verdict on both."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from allocphase.allocator import Allocator
+from allocphase.analysis.measures import MEASURES
+from allocphase.analysis.warnings import disturbances
+from allocphase.errors import NothingMeasuredError
+from allocphase.files.durable import write_whole
+from allocphase.gate.arms import Arms, describe_arm, fresh_copies
+from allocphase.gate.rounds import Clock, Finished, probes_of, run_session
+from allocphase.judge import (
+    TWIN,
+    Evidence,
+    Failure,
+    GateVerdict,
+    Judge,
+    Limits,
+    Row,
+    final_rows,
+    planned_rows,
+)
+from allocphase.judge.document import FILE, document
+from allocphase.judge.evidence import Saved
+from allocphase.machine.environment import environment
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Executor
+from allocphase.run.progress_bar import Progress
+from allocphase.run.request import Request
+from allocphase.scenario import Scenario, generate
+from allocphase.store.reader import RunFiles
+
+__all__ = ["GateRequest", "run_gate"]
+
+# driver/subject.c: what functions should be aligned to.
+CACHE_LINE_BYTES = 64
+# The first session may take this share of the time budget; the rest is for the confirmation.
+FIRST_SHARE = 2 / 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRequest:
+    """What to gate, and with which budget.
+
+    saved: values of a baseline measured before, by (metric, scenario), instead of a baseline arm.
+    advisory: timed rows are shown and never fail. notes, machine_mismatch, baseline: as in
+    GateVerdict; baseline describes what was saved.
+    """
+
+    arms: Arms
+    scenarios: Sequence[Scenario]
+    limits: Limits
+    seed: int
+    out: Path
+    max_rounds: int = 40
+    min_rounds: int = 1
+    time_budget_s: float = 600.0
+    timeout_s: float = 60.0
+    syscall_backend: str = "auto"
+    label: str = "gate"
+    command: Sequence[str] = ()
+    verify: bool = True
+    fail_inconclusive: bool = True
+    saved: Saved | None = None
+    saved_rounds: int | None = None
+    baseline: Mapping[str, Any] | None = None
+    skip_timed: bool = False
+    advisory: bool = False
+    machine_mismatch: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of a session: no more than a saved baseline has values."""
+        return min(self.max_rounds, self.saved_rounds or self.max_rounds)
+
+    @property
+    def wants_times(self) -> bool:
+        """Whether the limits leave a timed row on."""
+        names = [scenario.name for scenario in self.scenarios]
+        return any(row.measure.timed for row in planned_rows(names, self.limits))
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """What runs processes and tells the time; tests bring their own."""
+
+    request: GateRequest
+    executor: Executor
+    progress: Progress
+    clock: Clock
+
+    def session(self, judge: Judge, *, budget_s: float, confirms: bool) -> Finished:
+        """One session with fresh copies; the confirming one has another seed and label."""
+        with fresh_copies(self.request.arms, self.request.out) as arms:
+            return run_session(
+                _inner(self.request, judge, arms, confirms=confirms),
+                judge,
+                Evidence(saved=self.request.saved),
+                self.executor,
+                progress=self.progress,
+                budget_s=budget_s,
+                clock=self.clock,
+            )
+
+
+def run_gate(
+    request: GateRequest, executor: Executor, *, progress: Progress, clock: Clock = time.monotonic
+) -> GateVerdict:
+    """Runs both sessions; the verdict also lies in the first one's directory, as gate.json.
+
+    Raises NothingMeasuredError when the limits leave no row, UsageError when the rounds can never
+    decide, AllocphaseError when gate.json cannot be written, and as runner.Session.
+    """
+    engine = _Engine(request, executor, progress, clock)
+    start = clock()
+    judge = Judge(_rows(request), request.limits, request.rounds, request.min_rounds)
+    first = engine.session(judge, budget_s=request.time_budget_s * FIRST_SHARE, confirms=False)
+    left_s = request.time_budget_s - (clock() - start)
+    doubtful = _doubtful(first) if left_s > 0.0 else []
+    again = None
+    if doubtful:
+        judge = Judge(doubtful, request.limits, request.rounds, by_name=False)
+        again = engine.session(judge, budget_s=left_s, confirms=True)
+    verdict = _verdict(request, first, again)
+    _write(verdict, first.path)
+    return verdict
+
+
+def _rows(request: GateRequest) -> list[Row]:
+    rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
+    rows = [row for row in rows if not (request.skip_timed and row.measure.timed)]
+    rows = [row for row in rows if row.measure.name != "build_time" or _has_build(request, row)]
+    if not rows:
+        raise NothingMeasuredError("nothing is left to measure: every row is off")
+    return rows
+
+
+def _has_build(request: GateRequest, row: Row) -> bool:
+    """Only a scenario with a build part has a time of it: a glob must not ask for the others."""
+    chosen = next(one for one in request.scenarios if one.name == row.scenario)
+    return generate(chosen).build_ops > 0
+
+
+def _inner(
+    request: GateRequest, judge: Judge, arms: Sequence[Allocator], *, confirms: bool
+) -> Request:
+    scenarios = {row.scenario for row in judge.rows}
+    extra = (Probe.VERIFY,) if request.verify and not confirms else ()
+    return Request(
+        allocators=arms,
+        scenarios=[one for one in request.scenarios if one.name in scenarios],
+        probes=probes_of(judge, *extra),
+        rounds=judge.max_rounds,
+        seed=(request.seed + confirms) % 2**32,  # another order, as reproducible as the first
+        timeout_s=request.timeout_s,
+        syscall_backend=request.syscall_backend,
+        out=request.out,
+        label=f"{request.label}-confirm" if confirms else request.label,
+        command=request.command,
+    )
+
+
+def _doubtful(first: Finished) -> list[Row]:
+    """The flagged rows that a second session can confirm; none where the candidate is broken."""
+    if any(failure.broken_candidate for failure in _failures(first)):
+        return []
+    rows = [row.row for row in final_rows(first.result, None) if row.flagged]
+    return rows if first.result.valid else [row for row in rows if not row.measure.timed]
+
+
+def _verdict(request: GateRequest, first: Finished, again: Finished | None) -> GateVerdict:
+    rows = final_rows(first.result, again.result if again else None)
+    rows = tuple(replace(r, advisory=request.advisory and r.row.measure.timed) for r in rows)
+    sessions = [first, again] if again else [first]
+    baseline = request.arms.baseline
+    failures = [failure for session in sessions for failure in _failures(session)]
+    return GateVerdict(
+        baseline=request.baseline or (describe_arm(baseline) if baseline else {}),
+        candidate=describe_arm(request.arms.candidate),
+        environment=environment(),
+        rows=rows,
+        failures=tuple(failures),
+        sessions=tuple(_describe(session) for session in sessions),
+        notes=(*request.notes, *_notes(request, sessions)),
+        machine_mismatch=request.machine_mismatch,
+        fail_inconclusive=request.fail_inconclusive,
+        settings=_settings(request),
+    )
+
+
+def _failures(session: Finished) -> list[Failure]:
+    return [
+        Failure(
+            arm=record.allocator,
+            scenario=record.scenario,
+            probe=record.probe,
+            status=record.status,
+            message=record.message,
+        )
+        for record in session.evidence.failures()
+    ]
+
+
+def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
+    notes = []
+    baseline = request.arms.baseline
+    if baseline is not None and baseline.kind == "libc":
+        notes.append("libc cannot be copied: its twin is libc itself")
+    for session in sessions:
+        moved = [row.id for row, judged in session.result.rows if judged.twin_moved]
+        if moved:
+            copies = "two copies of the baseline come out apart"
+            notes.append(f"{session.path.name}: {copies} in {', '.join(moved)}")
+        notes += RunFiles(session.path).notes()
+        seen = disturbances(session.evidence.records)
+        notes += [f"{session.path.name}: {line}" for line in seen]
+    notes += _unaligned(request, sessions[0])
+    names = [scenario.name for scenario in request.scenarios]
+    calls = {row.measure.name for row, _ in sessions[0].result.rows}
+    unused = request.limits.unused([*MEASURES, *calls], names)
+    return notes + [f"the limit {line} speaks of no row here" for line in unused]
+
+
+def _unaligned(request: GateRequest, session: Finished) -> list[str]:
+    """Two builds are compared by their times, and where their functions lie is part of those."""
+    baseline, candidate = request.arms.baseline, request.arms.candidate
+    one_object = baseline is not None and baseline.sha256() == candidate.sha256()
+    if one_object or not any(row.measure.timed for row, _ in session.result.rows):
+        return []
+    arms = {
+        record.allocator
+        for record in session.evidence.records
+        if record.result.get("function_alignment_bytes", CACHE_LINE_BYTES) < CACHE_LINE_BYTES
+    }
+    return [
+        f"the functions of the {arm} do not begin a cache line, so layout alone may move its time"
+        f" by several per cent: build it with -falign-functions={CACHE_LINE_BYTES}"
+        for arm in sorted(arms - {TWIN})
+    ]
+
+
+def _describe(session: Finished) -> dict[str, Any]:
+    return {
+        "path": str(session.path),
+        "rounds": session.result.rounds,
+        "seconds": round(session.seconds, 1),
+        "valid": session.result.valid,
+    }
+
+
+def _settings(request: GateRequest) -> dict[str, Any]:
+    return {
+        "theta": request.limits.theta,
+        "memory_theta": request.limits.memory_theta,
+        "limits": [str(line) for line in request.limits.lines],
+        "max_rounds": request.rounds,
+        "time_budget_s": request.time_budget_s,
+        "seed": request.seed,
+        "scenarios": [scenario.name for scenario in request.scenarios],
+    }
+
+
+def _write(verdict: GateVerdict, folder: Path) -> None:
+    text = json.dumps(document(verdict), indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(folder / FILE, lambda path: path.write_text(text + "\n", encoding="utf-8"))

@@ -1,0 +1,144 @@
+"""Limits: from which ratio on a metric of a scenario counts as worse.
+
+    METRIC=SHARE            time=3%
+    METRIC=SHARE:SCENARIO   p99=10%:larson*
+    METRIC=exact            page_faults=exact
+    METRIC=off              syscalls*=off
+
+METRIC and SCENARIO are globs; of several that match, the last one holds. A file that is kept in
+the repository has the same lines: `limits = ["time=3%", "p99=10%:larson*"]`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
+from allocphase.errors import UsageError, shown, unknown
+from allocphase.files.documents import read_toml
+
+__all__ = ["Limit", "Limits", "Rule", "parse_limit", "parse_share", "read_limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What counts as worse: a ratio above 1 + theta; `exact`: any count above the baseline's.
+
+    `theta` of an exact rule is what holds where the count is not deterministic. `named`: the user
+    asked for this row, so that a session that cannot decide it fails.
+    """
+
+    theta: float
+    exact: bool
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One line. `rule` is "exact", "off", or a share as written; `share` its value, or None."""
+
+    metric: str
+    scenario: str
+    rule: str
+    share: float | None
+
+    def matches(self, metric: str, scenario: str) -> bool:
+        """Whether the line speaks of that row."""
+        return fnmatchcase(metric, self.metric) and fnmatchcase(scenario, self.scenario)
+
+    def __str__(self) -> str:
+        return f"{self.metric}={self.rule}" + ("" if self.scenario == "*" else f":{self.scenario}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The default shares and the user's lines, in order."""
+
+    theta: float = 0.02
+    memory_theta: float = 0.05
+    lines: tuple[Limit, ...] = ()
+
+    def rule(self, measure: Measure, scenario: str) -> Rule | None:
+        """The rule of one row; None: it is not gated."""
+        names = [measure.name]
+        if measure.name.startswith(CALL_PREFIX):
+            names.append(CALL_PREFIX.rstrip("."))  # what holds for all calls holds for each
+        matching = [line for line in self.lines if any(line.matches(n, scenario) for n in names)]
+        if not matching:
+            return self._default(measure)
+        chosen = matching[-1]
+        if chosen.rule == "off":
+            return None
+        if chosen.share is None:
+            return None if measure.timed else Rule(self.memory_theta, exact=True, named=True)
+        return Rule(chosen.share, exact=False, named=True)
+
+    def named_calls(self) -> list[str]:
+        """The measures of single system calls that the lines name in full."""
+        names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIX)]
+        return [name for name in dict.fromkeys(names) if not set("*?[") & set(name)]
+
+    def unused(self, metrics: Sequence[str], scenarios: Sequence[str]) -> list[str]:
+        """The lines that speak of no row that could be."""
+        return [
+            str(line)
+            for line in self.lines
+            if not any(line.matches(m, s) for m in metrics for s in scenarios)
+        ]
+
+    def _default(self, measure: Measure) -> Rule | None:
+        if measure.rule == "off":
+            return None
+        if measure.timed:
+            return Rule(self.theta, exact=False, named=True)
+        return Rule(self.memory_theta, exact=measure.rule == "exact", named=False)
+
+
+def parse_share(text: str) -> float:
+    """ "2%" or "0.02" -> 0.02. Raises ValueError."""
+    number = text.strip()
+    scale = 100.0 if number.endswith("%") else 1.0
+    share = float(number.removesuffix("%")) / scale
+    if not math.isfinite(share) or not 0.0 <= share < 10.0:
+        raise ValueError(f"{shown(text)} is no share between 0% and 1000%")
+    return share
+
+
+def parse_limit(text: str) -> Limit:
+    """One line of the grammar above. Raises UsageError."""
+    metric, equals, rest = text.partition("=")
+    rule, _, scenario = rest.partition(":")
+    metric, rule, scenario = metric.strip(), rule.strip(), scenario.strip() or "*"
+    if not equals or not metric or not rule:
+        raise UsageError(f"limit {shown(text)}: is written METRIC=SHARE%|exact|off[:SCENARIO]")
+    matched = [found for name, found in MEASURES.items() if fnmatchcase(name, metric)]
+    if not matched and not metric.startswith(CALL_PREFIX):
+        raise UsageError(f"limit {shown(text)}: {unknown('metric', metric, MEASURES)}")
+    share = None if rule in ("exact", "off") else _share(text, rule)
+    if rule == "exact" and any(found.timed for found in matched):
+        raise UsageError(f"limit {shown(text)}: a time is never exact: give a share such as 2%")
+    return Limit(metric, scenario, rule, share)
+
+
+def _share(text: str, rule: str) -> float:
+    try:
+        return parse_share(rule)
+    except ValueError:
+        problem = f"{shown(rule)} is neither a share, nor exact, nor off"
+        raise UsageError(f"limit {shown(text)}: {problem}") from None
+
+
+def read_limits(path: Path) -> list[str]:
+    """The lines of a limits file. Raises UsageError with the file and the key."""
+    table = read_toml(path)
+    for key in table:
+        if key != "limits":
+            raise UsageError(f"{path}: {unknown('key', key, ['limits'])}")
+    lines = table.get("limits", [])
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise UsageError(f"{path}: limits: must be a list of lines such as 'time=3%:larson*'")
+    return lines

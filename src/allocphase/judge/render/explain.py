@@ -1,0 +1,113 @@
+"""`gate --explain ROW`: why a row came out as it did, in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from allocphase.errors import UsageError, unknown
+from allocphase.judge.outcome import Judged, Outcome
+from allocphase.judge.render.words import (
+    change_text,
+    failure_text,
+    interval_text,
+    percent,
+    seen_text,
+    value_text,
+)
+from allocphase.judge.verdict import GateRow, GateVerdict
+
+__all__ = ["explain"]
+
+_MEANING = {
+    Outcome.REGRESSED: "It regressed in two sessions: the gate fails.",
+    Outcome.IMPROVED: "It is better than the limit's mirror image: the gate passes.",
+    Outcome.UNCHANGED: "It is unchanged: the gate passes.",
+    Outcome.NOT_WORSE: "It is not worse than the limit; whether it is better was left open.",
+    Outcome.UNDECIDED: "It lies too near the limit to be decided, and does not fail the gate.",
+    Outcome.INCONCLUSIVE: "The rounds do not tell: more of them, a quieter machine, or a wider "
+    "limit would.",
+    Outcome.NOT_MEASURED: "It was planned and has no value of both sides: that is never a pass.",
+    Outcome.UNCONFIRMED: "It was flagged once and not again, with fresh copies of the objects: "
+    "the gate passes.",
+    Outcome.INVALID: "It was flagged in a session that tells two copies of the baseline apart: "
+    "nothing that session says can be believed.",
+}
+
+
+def explain(verdict: GateVerdict, row_id: str) -> str:
+    """The story of one row, a sentence a line. Raises UsageError for a row that does not exist."""
+    rows = {row.row.id: row for row in verdict.rows}
+    if row_id not in rows:
+        raise UsageError(unknown("row", row_id, rows))
+    return "\n".join(_sentences(rows[row_id], verdict))
+
+
+def _sentences(row: GateRow, verdict: GateVerdict) -> Iterator[str]:
+    yield f"{row.row.id}: {row.outcome}"
+    yield f"  The row is the {row.row.measure.title} on {row.row.scenario}."
+    yield f"  {_limit(row)}"
+    yield from (f"  {line}" for line in _session(row, row.first, "first"))
+    if row.again:
+        yield from (f"  {line}" for line in _session(row, row.again, "second"))
+    yield f"  {_MEANING[row.outcome]}"
+    if row.advisory:
+        yield "  The baseline is of another machine: this row is advice and fails nothing."
+    for failure in verdict.failures:
+        if failure.scenario == row.row.scenario:
+            yield f"  {failure_text(failure)}"
+
+
+def _limit(row: GateRow) -> str:
+    theta = percent(row.first.theta)
+    if row.row.rule.exact and not row.first.theta:
+        return "It is counted exactly: anything above the baseline's is worse."
+    if row.row.rule.exact:
+        return (
+            "It would be counted exactly, but copies of the baseline differ among themselves, so "
+            f"more than {theta} above the highest of theirs is worse."
+        )
+    if row.row.measure.timed:
+        return f"More than {theta} above the baseline is worse; exactly {theta} is not."
+    return f"More than {theta} above the highest value of the baseline and its copy is worse."
+
+
+def _session(row: GateRow, judged: Judged, which: str) -> Iterator[str]:
+    if judged.outcome is Outcome.NOT_MEASURED:
+        yield f"In the {which} session there was no value of both sides."
+        return
+    base, candidate = (value_text(row, value) for value in (judged.base, judged.candidate))
+    how = "the median of the rounds' ratios" if row.row.measure.timed else "that of the medians"
+    yield (
+        f"In the {which} session the medians were {base} for the baseline and {candidate} for the "
+        f"candidate; the change, {change_text(judged)}, is {how}."
+    )
+    yield from _timed(judged) if row.row.measure.timed else _counted(row, judged)
+
+
+def _timed(judged: Judged) -> Iterator[str]:
+    sides = interval_text(judged.ratio)
+    sure = f" with {percent(judged.ratio.confidence)} confidence"
+    within = f"lies within {sides}{sure}" if sides != "-" else "is not bounded"
+    yield f"By {judged.pairs} paired rounds the true change {within}: {judged.outcome}."
+    if judged.twin is not None:
+        known = not math.isnan(judged.floor_spread)
+        spread = f", spread {percent(judged.floor_spread)}" if known else ""
+        moved = "which passes for a change" if judged.twin_moved else "as a copy should"
+        yield (
+            f"A copy of the baseline, measured beside it, came out at "
+            f"{percent(judged.twin.estimate - 1.0, signed=True)}{spread}: {moved}."
+        )
+    if seen_text(judged) != "-":
+        yield f"Such rounds find a slowdown of {seen_text(judged)} or more with power 80%."
+
+
+def _counted(row: GateRow, judged: Judged) -> Iterator[str]:
+    base, candidate = (
+        ", ".join(dict.fromkeys(value_text(row, value) for value in values))
+        for values in judged.values
+    )
+    yield (
+        f"Its {judged.pairs} processes gave {candidate}; those of the baseline and its copy gave "
+        f"{base}."
+    )

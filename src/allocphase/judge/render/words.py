@@ -1,0 +1,120 @@
+"""The pieces that every rendering shares: a row's figures and its reason, as text."""
+
+from __future__ import annotations
+
+import math
+
+from allocphase.judge.outcome import Judged, Outcome
+from allocphase.judge.verdict import Failure, GateRow, GateVerdict
+from allocphase.stats import Interval
+from allocphase.text.line import plain
+from allocphase.text.units import format_bytes, format_count, format_ns
+
+__all__ = [
+    "LEGEND",
+    "change_text",
+    "failure_text",
+    "headline",
+    "interval_text",
+    "limit_text",
+    "percent",
+    "quiet",
+    "reason",
+    "seen_text",
+    "value_text",
+]
+
+_FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
+
+LEGEND = (
+    "change: median of the rounds' ratios, and its interval; sees: the least slowdown that such "
+    "rounds would have shown 4 times in 5."
+)
+
+_VERBS = {
+    3: "The candidate is worse.",
+    5: "Something that was planned was not measured.",
+    4: "This session cannot be relied upon.",
+    0: "Nothing is worse.",
+}
+
+
+def failure_text(failure: Failure) -> str:
+    """ "candidate on random-churn, verify: crashed: killed by SIGSEGV." """
+    where = f"{failure.arm} on {failure.scenario}, {failure.probe}"
+    return plain(f"{where}: {failure.status}: {failure.message}").rstrip(": ")
+
+
+def value_text(row: GateRow, value: float) -> str:
+    """A value in the row's unit."""
+    return _FORMATS[row.row.measure.unit](value)
+
+
+def percent(share: float, *, signed: bool = False) -> str:
+    """0.0123 -> "1.2%"; two digits at least."""
+    if math.isnan(share):
+        return "-"
+    if math.isinf(share):
+        return "any" if share > 0 else "none"
+    scaled = 100.0 * share
+    # What is left of a hundredfold gain is in the decimals.
+    coarse = abs(scaled) >= 10 and not -100 < scaled < -99
+    digits = 0 if coarse else 1 if abs(scaled) >= 1 else 2
+    text = f"{scaled:+.{digits}f}%" if signed else f"{scaled:.{digits}f}%"
+    return "0%" if float(text.rstrip("%")) == 0.0 else text
+
+
+def change_text(judged: Judged) -> str:
+    """By how much the candidate is above the baseline: "+5.1%"; what came from nothing: "new"."""
+    if judged.ratio.estimate == math.inf or (judged.base == 0.0 and judged.candidate > 0.0):
+        return "new"
+    return percent(judged.ratio.estimate - 1.0, signed=True)
+
+
+def interval_text(found: Interval) -> str:
+    """ "+4.2% to +6.1%"; "-" where a side is open."""
+    sides = (found.lower, found.upper)
+    if not all(math.isfinite(side) for side in sides):
+        return "-"
+    low, high = (percent(side - 1.0, signed=True) for side in sides)
+    return f"{low} to {high}"
+
+
+def limit_text(judged: Judged) -> str:
+    """ "exact", or the share that was applied."""
+    return percent(judged.theta) if judged.theta else "exact"
+
+
+def seen_text(judged: Judged) -> str:
+    """The least slowdown that such rounds would have shown; "-" for counts."""
+    found = judged.min_detectable_ratio
+    return percent(found - 1.0) if math.isfinite(found) else "-"
+
+
+def reason(row: GateRow) -> str:
+    """One line: what was found and why that is the outcome."""
+    first = row.first
+    figures = f"{value_text(row, first.base)} -> {value_text(row, first.candidate)}"
+    limit = f"limit {limit_text(first)}"
+    if row.outcome is Outcome.NOT_MEASURED:
+        return "planned, but there is no value of both sides"
+    if row.outcome is Outcome.INCONCLUSIVE and row.flagged:
+        return f"{figures} ({change_text(first)}), {limit}: flagged, but not measured a second time"
+    if row.outcome is Outcome.UNCONFIRMED and row.again:
+        return f"{change_text(first)} at first, {change_text(row.again)} when measured again"
+    again = f", again {change_text(row.again)}" if row.again else ""
+    return f"{figures} ({change_text(first)}{again}), {limit}"
+
+
+def quiet(row: GateRow) -> bool:
+    """Whether a count is equal, so that a table may leave it out."""
+    return not row.row.measure.timed and row.outcome is Outcome.UNCHANGED
+
+
+def headline(verdict: GateVerdict) -> str:
+    """ "allocphase gate: regressed: 2 of 14 rows. The candidate is worse." """
+    failing = sum(row.fails for row in verdict.rows)
+    rows = f"{failing} of {len(verdict.rows)} rows" if failing else f"{len(verdict.rows)} rows"
+    broken = len(verdict.failures)
+    processes = f", {broken} process{'es' * (broken > 1)} failed" if broken else ""
+    return f"{verdict.word}: {rows}{processes}. {_VERBS[verdict.exit_code]}"

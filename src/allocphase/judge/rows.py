@@ -1,0 +1,52 @@
+"""The rows of a gate: which measure of which scenario is held against which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure, measure
+from allocphase.judge.evidence import Evidence
+from allocphase.judge.limits import Limits, Rule
+
+__all__ = ["Row", "call_rows", "planned_rows", "row_id"]
+
+
+def row_id(metric: str, scenario: str) -> str:
+    """How a row is named on the command line and in every rendering: `time:random-churn`."""
+    return f"{metric}:{scenario}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row, before it is measured."""
+
+    measure: Measure
+    scenario: str
+    rule: Rule
+
+    @property
+    def id(self) -> str:
+        """See `row_id`."""
+        return row_id(self.measure.name, self.scenario)
+
+
+def planned_rows(scenarios: Sequence[str], limits: Limits) -> list[Row]:
+    """Every row that the limits leave on, in the order of the scenarios."""
+    named = [measure(name) for name in limits.named_calls()]
+    return [
+        Row(found, scenario, rule)
+        for scenario in scenarios
+        for found in (*MEASURES.values(), *named)
+        if (rule := limits.rule(found, scenario)) is not None
+    ]
+
+
+def call_rows(evidence: Evidence, scenario: str, limits: Limits) -> list[Row]:
+    """A row for each system call by name: which they are is known once they were made."""
+    found = [measure(CALL_PREFIX + name) for name in evidence.calls(scenario)]
+    return [
+        Row(one, scenario, rule)
+        for one in found
+        if (rule := limits.rule(one, scenario)) is not None
+    ]

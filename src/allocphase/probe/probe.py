@@ -1,0 +1,44 @@
+"""The probes: what one process measures, one by one since each disturbs the others.
+
+To add one: a member here, its file in driver/probes, the shape of what it leaves in result.py, and
+the metrics that it gives in analysis/metrics.py.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Probe"]
+
+
+class Probe(StrEnum):
+    """What one process measures, by the name that the driver knows it by."""
+
+    THROUGHPUT = "throughput"
+    LATENCY = "latency"
+    SYSCALLS = "syscalls"
+    MEMORY = "memory"
+    FOOTPRINT = "footprint"
+    FAULTS = "faults"
+    VERIFY = "verify"
+
+    @property
+    def timed(self) -> bool:
+        """Whether its figure is a time: such a process runs in every round, and so does the
+        floor's.
+        """
+        return self in (Probe.THROUGHPUT, Probe.LATENCY)
+
+    @property
+    def joined(self) -> bool:
+        """Joined operation by operation, or counted: in each such process objects lie at the same
+        addresses (address randomisation is off).
+        """
+        return self not in (Probe.THROUGHPUT, Probe.VERIFY)
+
+    def needs_the_machine(self, threads: int) -> bool:
+        """Whether such a process runs alone, once in every round; `threads`: of its trace.
+
+        What is resident depends on how far threads are apart, and that on the CPUs they have.
+        """
+        return self.timed or (self is Probe.MEMORY and threads > 1)

@@ -1,0 +1,10 @@
+"""One driver process, from a job to an outcome.
+
+    driver     the command, and what becomes of it: the boundary that tests replace by a fake
+    keeper     limits, and an end that leaves nothing behind (driver/keeper.c)
+    watched    what a keeper said of its process
+    progress   where a process was when it ended, from the page that it shares
+    output     the files that it left, read without trust
+
+Place in the pipeline: after trace and allocator, before run.
+"""

@@ -1,0 +1,238 @@
+"""One driver process: from a job to an outcome. The boundary that tests replace with a fake.
+
+A process that crashes, hangs or is killed costs its own outcome only, with its status, the
+signal by name, what it was doing and the end of its stderr. It runs contained (containment.py).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from allocphase import resources
+from allocphase.allocator import Allocator
+from allocphase.errors import AllocphaseError
+from allocphase.probe.arrays import Arrays
+from allocphase.probe.probe import Probe
+from allocphase.process.keeper import Command, Containment, Ending, Limits
+from allocphase.process.output import DamagedError, Delivery, read_delivery
+from allocphase.process.progress import whereabouts
+from allocphase.text.units import format_bytes
+
+__all__ = ["DriverExecutor", "Executor", "Job", "Outcome"]
+
+# The length of the environment moves the stack, and with it what shares a cache line (Mytkowicz
+# et al., "Producing wrong data without doing anything obviously wrong", 2009): so it is drawn.
+PADDING_VARIABLE = "ALLOCPHASE_PADDING"
+PADDING_BYTES = 4096
+# Of the thread-local variables of a plug-in that was built for initial-exec; glibc keeps 512 bytes.
+STATIC_TLS = "glibc.rtld.optional_static_tls=65536"
+# Longer than every file of the driver's that does not grow with the trace. latency.bin does: by
+# half of what the trace has. What is left is for the allocator's own words on stderr.
+FILE_BYTES = 64 << 20
+# driver/system.h: enum exit_code
+MEASURED, TOOL_FAILED, BAD_USAGE, HINDERED = range(4)
+DRIVERS_OWN_WORDS = "allocphase-driver: "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One process to run. `padding_bytes`: length of an environment variable that says nothing."""
+
+    id: int
+    round: int
+    allocator: Allocator
+    scenario: str
+    trace: Path
+    probe: Probe
+    cpus: tuple[int, ...]
+    timeout_s: float
+    padding_bytes: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a job. `result` is the driver's own JSON, empty when it wrote none."""
+
+    status: str
+    message: str
+    wall_s: float
+    result: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
+
+
+class Executor(Protocol):
+    """Runs one job to its end, whatever that is."""
+
+    def run(self, job: Job) -> Outcome: ...
+
+
+def padding(rng: random.Random) -> int:
+    """A length in bytes for `Job.padding_bytes`."""
+    return rng.randrange(PADDING_BYTES)
+
+
+class DriverExecutor:
+    """Runs jobs in fresh driver processes. `driver`: the binary, where it is not the package's."""
+
+    def __init__(self, *, limits: Limits | None = None, driver: Path | None = None) -> None:
+        binary = resources.find("driver/allocphase-driver")
+        self._driver = driver or binary
+        self._containment = Containment(binary, limits or Limits())
+        self._stopped: AllocphaseError | None = None
+
+    def stop(self, reason: AllocphaseError) -> None:
+        """Kills what runs; every `run`, under way or to come, raises `reason`.
+
+        For another thread or a signal handler: it takes no lock.
+        """
+        self._stopped = reason
+        self._containment.stop()
+
+    def run(self, job: Job) -> Outcome:
+        """Raises AllocphaseError when the driver itself fails: that is no fault of a subject.
+
+        All files of the process lie beside its trace, and are gone afterwards.
+        """
+        if self._stopped is not None:
+            raise self._stopped
+        beside = job.trace.parent.absolute()
+        with tempfile.TemporaryDirectory(
+            prefix="allocphase-", dir=beside, ignore_cleanup_errors=True
+        ) as scratch:
+            folder = Path(scratch)
+            start = time.monotonic()
+            ending = self._run_in(folder, job)
+            wall_s = time.monotonic() - start
+            if self._stopped is not None:
+                raise self._stopped
+            return _outcome(job, folder, ending, limits=self._containment.limits, wall_s=wall_s)
+
+    def _run_in(self, folder: Path, job: Job) -> Ending:
+        working_folder = folder / "cwd"  # what an allocator dumps into it goes with it
+        working_folder.mkdir()
+        preload = job.allocator.path if job.allocator.kind == "preload" else None
+        return self._containment.run(
+            Command(
+                arguments=[str(self._driver), *_arguments(job, folder)],
+                environment=_environment(job),
+                preload=preload and preload.absolute(),
+                folder=working_folder,
+                timeout_s=job.timeout_s,
+                file_bytes=FILE_BYTES + job.trace.stat().st_size,
+            )
+        )
+
+
+def _arguments(job: Job, folder: Path) -> list[str]:
+    arguments = ["--trace", str(job.trace.absolute()), "--out", str(folder)]
+    arguments += ["--probe", job.probe.value]
+    if job.allocator.path is not None and job.allocator.kind in ("plugin", "preload"):
+        option = "--plugin" if job.allocator.kind == "plugin" else "--preloaded"
+        arguments += [option, str(job.allocator.path.absolute())]
+    for key, value in job.allocator.config.items():
+        arguments += ["--set", f"{key}={value}"]
+    for cpu in job.cpus:
+        arguments += ["--cpu", str(cpu)]
+    for name, value in job.options.items():
+        arguments += [f"--{name}", value]
+    return arguments
+
+
+def _environment(job: Job) -> dict[str, str]:
+    """The same conditions for each kind of allocator.
+
+    A plug-in is bound when it is loaded, so a preload is too: else the linker's work would be in
+    the first call of each function. Room for the thread-local variables of a plug-in that reads
+    them as fast as a preload is only set aside when a process starts.
+    """
+    variables = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", PADDING_VARIABLE)}
+    variables.update(job.allocator.environment)
+    if job.allocator.kind == "preload":
+        variables["LD_BIND_NOW"] = "1"
+    elif job.allocator.kind == "plugin":
+        tunables = (variables.get("GLIBC_TUNABLES"), STATIC_TLS)
+        variables["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
+    variables[PADDING_VARIABLE] = "x" * job.padding_bytes
+    return variables
+
+
+# ---- From an ending to an outcome --------------------------------------------------------
+
+
+def _outcome(job: Job, folder: Path, ending: Ending, *, limits: Limits, wall_s: float) -> Outcome:
+    last_line = ending.words.rpartition("\n")[2]
+    own_words = last_line.startswith(DRIVERS_OWN_WORDS)
+    if ending.reason in ("ended", "lost") and ending.code in (TOOL_FAILED, BAD_USAGE) and own_words:
+        raise AllocphaseError(f"{job.allocator.name} on {job.scenario} ({job.probe}): {last_line}")
+    words = ending.words.replace(f"{folder}/", "")  # a folder that is gone by then
+    where = whereabouts(folder / "progress.bin")
+    bad = _bad_end(job, ending, where, limits)
+    if (ending.reason, ending.code) == ("ended", HINDERED) and own_words:
+        words = words.rpartition(DRIVERS_OWN_WORDS)[2]
+        bad = "unsupported", f"the driver was hindered {where}:"
+    if bad is None:
+        try:
+            delivery = read_delivery(folder, trace=job.trace, probe=job.probe.value)
+        except DamagedError as damage:
+            bad = "corrupt", f"the driver's own memory was damaged: {damage}."
+        else:
+            if delivery is not None:
+                return _measured(delivery, ending, wall_s=wall_s)
+            bad = "crashed", f"ended with exit code {ending.code} {where}."
+    status, message = bad
+    return Outcome(status=status, message=f"{message} {words}".strip(), wall_s=wall_s)
+
+
+def _measured(delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
+    result = delivery.result
+    if ending.left and delivery.status == "ok":
+        result["tampered"] = [*result.get("tampered", []), "processes left running"]
+    return Outcome(
+        status=delivery.status,
+        message=delivery.message,
+        wall_s=wall_s,
+        result=result,
+        arrays=delivery.arrays,
+    )
+
+
+def _bad_end(job: Job, ending: Ending, where: str, limits: Limits) -> tuple[str, str] | None:
+    """The status and message of a process that did not end by itself; None where it did."""
+    if ending.reason == "timeout":
+        return "timeout", f"still running after {job.timeout_s:g} s {where}: killed."
+    if ending.reason == "memory":
+        limit = format_bytes(limits.memory_bytes)
+        return "out-of-memory", f"grew beyond {limit} {where}: killed."
+    if ending.reason == "processes":
+        return "crashed", f"started more than {limits.processes} processes {where}: killed."
+    if ending.reason == "lost":
+        return "crashed", f"the process that watched it ended ({ending.code}), {where}."
+    if ending.code < 0:
+        return "crashed", f"killed by {_signal(-ending.code)} {where}.{_advice(job, -ending.code)}"
+    if ending.code != MEASURED:
+        return "crashed", f"ended with exit code {ending.code} {where}."
+    return None
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of the real-time signals have no name
+        return f"signal {number}"
+
+
+def _advice(job: Job, number: int) -> str:
+    if number == signal.SIGSYS and job.probe is Probe.SYSCALLS:
+        return " It has changed what counts its system calls: try --syscall-backend ptrace."
+    if number == signal.SIGKILL:
+        return " Not by allocphase: by the kernel for want of memory, or by hand."
+    return ""

@@ -1,0 +1,86 @@
+"""What a driver process delivers: its result and its arrays, read and doubted.
+
+The process shared its memory with a buggy allocator. What does not fit together was written over,
+and must neither be taken for a measurement nor get into a journal that nobody can read then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allocphase.errors import AllocphaseError
+from allocphase.files.documents import parse_json
+from allocphase.probe.arrays import KIND_NAMES, Arrays, read_driver_files
+from allocphase.probe.consistency import Counts, samples_problem
+from allocphase.probe.result import result_problem
+from allocphase.trace.records import HEADER, THREAD
+
+__all__ = ["DamagedError", "Delivery", "read_delivery"]
+
+STATUSES = ("ok", "crashed", "out-of-memory", "corrupt", "wrong-allocator", "unsupported")
+
+
+class DamagedError(Exception):
+    """The message says what does not fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """`result` is the driver's own JSON, without the two words before it."""
+
+    status: str
+    message: str
+    result: dict[str, Any]
+    arrays: Arrays
+
+
+def read_delivery(folder: Path, *, trace: Path, probe: str) -> Delivery | None:
+    """What lies in `folder`; None when there is no result. Raises DamagedError.
+
+    Arrays are read only of a process that ended well.
+    """
+    try:
+        result = parse_json((folder / "result.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise DamagedError(f"result.json: {error}") from None
+    status, message = _words(result)
+    if fault := result_problem(probe, status, result):
+        raise DamagedError(f"result{fault}")
+    arrays = _arrays(folder, result, trace) if status == "ok" else {}
+    return Delivery(status=status, message=message, result=result, arrays=arrays)
+
+
+def _words(result: Any) -> tuple[str, str]:
+    if not isinstance(result, dict):
+        raise DamagedError("result: is no table")
+    status, message = result.pop("status", None), result.pop("message", None)
+    if status not in STATUSES or not isinstance(message, str):
+        raise DamagedError("result: has no status or no message")
+    return status, message
+
+
+def _arrays(folder: Path, result: dict[str, Any], trace: Path) -> Arrays:
+    counts = _thread_counts(trace)
+    if result.get("operations") != int(counts.sum()):
+        raise DamagedError(f"result.operations: {result.get('operations')}, not {counts.sum()}")
+    try:
+        arrays = read_driver_files(folder)
+    except (AllocphaseError, ValueError) as error:
+        raise DamagedError(str(error)) from None
+    if fault := samples_problem(arrays, counts, kinds=len(KIND_NAMES)):
+        raise DamagedError(fault)
+    return arrays
+
+
+def _thread_counts(trace: Path) -> Counts:
+    """How many operations each thread of a trace file has; the driver has checked the file."""
+    header = np.fromfile(trace, dtype=HEADER, count=1)[0]
+    count, offset = int(header["thread_count"]), int(header["thread_offset"])
+    threads = np.fromfile(trace, dtype=THREAD, count=count, offset=offset)
+    return threads["op_count"].astype(np.int64)

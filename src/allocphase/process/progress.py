@@ -1,0 +1,97 @@
+"""What a process was doing when it ended: a phrase made from the file that it leaves."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from allocphase.trace.records import Kind
+
+__all__ = ["whereabouts"]
+
+# driver/progress.h: struct progress, struct progress_thread, enum progress_place
+HEADER = struct.Struct("<IIIIQI36x")
+THREAD = struct.Struct("<QIIII40x")
+IN_CALL, BEHIND_CALL = 1, 2
+# enum progress_phase
+PHASES = (
+    "while it was loaded",
+    "in init",
+    "in the middle of the trace",
+    "in the conformance calls",
+    "in stats",
+    "in fini",
+    "while the result was written",
+)
+TRACE, CONFORMANCE = 2, 3
+# driver/conformance.h: enum conformance_function
+ASKED = ("malloc", "calloc", "realloc", "aligned_alloc", "free", "free_tagged", "usable_size")
+SHOWN_THREADS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Thread:
+    number: int
+    op: int
+    slot: int
+    size: int
+    kind: int
+    place: int
+
+    def __str__(self) -> str:
+        name = Kind(self.kind).name.lower()
+        operation = f"operation {self.op} of thread {self.number}"
+        return f"{operation} ({name}, {self.size} bytes, slot {self.slot})"
+
+
+def whereabouts(path: Path) -> str:
+    """Such as "in init", or "at operation 2 of thread 0 (malloc, 64 bytes, slot 2)".
+
+    The allocator may have written over the file: what makes no sense in it is left out.
+    """
+    try:
+        content = path.read_bytes()
+        phase, _, replay, place, size, asked = HEADER.unpack_from(content)
+    except (OSError, struct.error):
+        return "before main"
+    if phase >= len(PHASES):
+        return "at a place that cannot be told"
+    if phase == TRACE:
+        return f"{_operations(content) or PHASES[TRACE]}{_in_replay(replay)}"
+    if phase == CONFORMANCE:
+        return _conformance(place, asked, size)
+    return PHASES[phase]
+
+
+def _in_replay(replay: int) -> str:
+    return f" in replay {replay}" if replay > 1 else ""
+
+
+def _conformance(place: int, asked: int, size: int) -> str:
+    """The call that is not answered yet, or the last one."""
+    if place not in (IN_CALL, BEHIND_CALL) or asked >= len(ASKED):
+        return PHASES[CONFORMANCE]
+    call = f"{PHASES[CONFORMANCE]} ({ASKED[asked]}, {size} bytes)"
+    return call if place == IN_CALL else f"{call}, which had returned"
+
+
+def _operations(content: bytes) -> str:
+    """Who is in a call; a single thread may also be behind one. "" in a timed probe."""
+    threads = list(_threads(content))
+    calling = [str(thread) for thread in threads if thread.place == IN_CALL]
+    if calling:
+        return f"at {' and '.join(calling[:SHOWN_THREADS])}"
+    if len(threads) == 1 and threads[0].place == BEHIND_CALL:
+        return f"after {threads[0]} had returned"
+    return ""
+
+
+def _threads(content: bytes) -> Iterator[_Thread]:
+    tail = content[HEADER.size :]
+    whole = tail[: len(tail) // THREAD.size * THREAD.size]
+    for number, values in enumerate(THREAD.iter_unpack(whole)):
+        thread = _Thread(number, *values)
+        if thread.kind < len(Kind):
+            yield thread

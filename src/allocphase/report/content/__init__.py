@@ -1,0 +1,1 @@
+"""What a report shows, before it is drawn or printed anywhere."""

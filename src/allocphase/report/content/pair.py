@@ -1,0 +1,121 @@
+"""Two runs side by side: every allocator twice, and what changed from the first to the second."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from allocphase.analysis.frames import Run
+from allocphase.analysis.metrics import CONFIDENCE
+from allocphase.errors import UsageError
+from allocphase.report.content.matrix import look_of
+from allocphase.report.content.ratios import Ratio, both_mostly_replay
+from allocphase.report.content.rows import interval_text, ratio_text
+from allocphase.report.content.source import Arm, Cell, Source
+from allocphase.report.content.values import format_rate
+from allocphase.stats import Interval
+from allocphase.text.units import format_bytes, format_ns
+
+__all__ = ["SIDES", "changes", "paired"]
+
+SIDES = ("A", "B")
+
+
+def paired(run: Run, other: Run) -> Source:
+    """Arms "libc, A" and "libc, B" and so on, on the scenarios that are the same trace in both.
+
+    Raises UsageError when there is none.
+    """
+    common = [
+        s for s in run.scenarios if s in other.scenarios and _digest(run, s) == _digest(other, s)
+    ]
+    if not common:
+        raise UsageError(
+            f"{run.path} and {other.path} have no scenario of one name and one trace in common"
+        )
+    arms = [
+        Arm(f"{name}, {letter}", name, side)
+        for name in dict.fromkeys([*run.allocators, *other.allocators])
+        for letter, side in zip(SIDES, (run, other), strict=True)
+        if name in side.allocators
+    ]
+    return Source(arms, run=run, scenarios=common, notes=list(_notes(run, other, common)))
+
+
+def _digest(run: Run, scenario: str) -> object:
+    return next(e.get("digest") for e in run.manifest["scenarios"] if e["name"] == scenario)
+
+
+def _notes(run: Run, other: Run, common: list[str]) -> Iterator[str]:
+    pairs = zip(SIDES, (run, other), strict=True)
+    told = [
+        f"{letter} is {side.manifest['label']}, {side.manifest['started']}"
+        for letter, side in pairs
+    ]
+    yield (
+        f"{'; '.join(told)}. Rounds of different sessions share nothing: a ratio between A and B "
+        "holds what the machine's state changed between them, and its interval does not."
+    )
+    for letter, side in zip(SIDES, (run, other), strict=True):
+        yield from (f"{letter}: {note}" for note in side.files.notes())
+    left = len({*run.scenarios, *other.scenarios}) - len(common)
+    if left:
+        yield f"{left} scenarios are left out: they are not the same trace in both runs."
+    if _machine(run) != _machine(other):
+        yield "The runs are of different machines: compare counts between A and B, not times."
+
+
+def _machine(run: Run) -> object:
+    environment = run.manifest["environment"]
+    return [environment.get(key) for key in ("cpu", "kernel", "libc", "virtual")]
+
+
+def changes(source: Source) -> list[dict[str, Any]]:
+    """A row for each cell that both runs have; empty in a report of one run."""
+    cells = {(cell["allocator"], cell["scenario"]): cell for cell in source.all_cells}
+    found = []
+    for name in dict.fromkeys(arm.allocator for arm in source.arms.values()):
+        for scenario in source.scenarios:
+            sides = [cells.get((f"{name}, {letter}", scenario)) for letter in SIDES]
+            if sides[0] is not None and sides[1] is not None:
+                found.append(_change(source, name, scenario, sides[0], sides[1]))
+    return found
+
+
+def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[str, Any]:
+    found = _ratio(a, b)
+
+    def pair(metric: str, text: Any) -> list[dict[str, Any]]:
+        values = [cell["metrics"].get(metric) for cell in (a, b)]
+        return [{"text": text(v), "sort": "" if v is None else v, "look": ""} for v in values]
+
+    estimate = "" if found is None else found.interval.estimate
+    return {
+        "allocator": name,
+        "scenario": scenario,
+        "colour": source.looks[f"{name}, A"].colour,
+        "cells": [
+            *pair("time_per_op_ns", format_ns),
+            {"text": ratio_text(found), "sort": estimate, "look": look_of(found)},
+            {"text": interval_text(found), "sort": estimate, "look": ""},
+            *pair("syscalls_per_op", format_rate),
+            *pair("peak_rss_bytes", format_bytes),
+        ],
+    }
+
+
+def _ratio(a: Cell, b: Cell) -> Ratio | None:
+    """B over A: of the medians, between the farthest ends of their intervals."""
+    base, candidate = (cell["metrics"].get("time_per_op_ns") for cell in (a, b))
+    if not base or not candidate:
+        return None
+    ends = [cell["metrics"].get("time_per_op_ns_interval") for cell in (a, b)]
+    low, high = 0.0, math.inf
+    if all(ends):
+        (low_a, high_a), (low_b, high_b) = ends
+        low, high = low_b / high_a, high_b / low_a
+    # Either median's interval may miss it, hence twice the chance of one.
+    interval = Interval(candidate / base, low, high, max(0.0, 2 * CONFIDENCE - 1))
+    shares = (cell["metrics"].get("replay_share") for cell in (a, b))
+    return Ratio(interval, rounds=0, mostly_replay=both_mostly_replay(*shares))

@@ -1,0 +1,88 @@
+"""Reading figures out of cells, and those scales that only reports need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from allocphase.text.units import MISSING, format_count
+
+__all__ = [
+    "at_clock_floor",
+    "by_time",
+    "format_percent",
+    "format_rate",
+    "format_share",
+    "kept_share",
+    "operations_text",
+    "quantile_ns",
+]
+
+Cell = Mapping[str, Any]
+# Operations that are no call, or not of every allocator; the time per operation is over them too.
+_UNCALLED = {"write": "writes", "free_foreign": "foreign frees"}
+
+
+def by_time(cells: Iterable[Cell]) -> list[Cell]:
+    """Fastest first; cells without a time last, in their own order."""
+    return sorted(cells, key=lambda cell: cell["metrics"].get("time_per_op_ns") or math.inf)
+
+
+def operations_text(scenario: Mapping[str, Any]) -> str:
+    """ "49,163 operations, 17,000 of them writes": what run.json says of a scenario's trace."""
+    text, counts = f"{format_count(scenario['operations'])} operations", _uncalled(scenario)
+    return f"{text}, {' and '.join(counts)}" if counts else text
+
+
+def _uncalled(scenario: Mapping[str, Any]) -> list[str]:
+    counts = scenario.get("operation_counts", {})
+    found = [(counts[kind], words) for kind, words in _UNCALLED.items() if counts.get(kind)]
+    return [f"{format_count(count)} of them {words}" for count, words in found]
+
+
+def quantile_ns(metrics: Mapping[str, Any], kind: str, quantile: str) -> float | None:
+    """One latency quantile, None where it was not measured or rests on too few samples."""
+    value = metrics.get("latency_ns", {}).get(kind, {}).get(quantile)
+    return None if value is None else float(value)
+
+
+def at_clock_floor(cell: Cell) -> list[str]:
+    """The kinds of operation whose median latency is what reading the clock costs."""
+    found = cell["metrics"].get("latency_ns", {})
+    return [kind for kind, values in found.items() if values.get("at_clock_floor")]
+
+
+def kept_share(metrics: Mapping[str, Any]) -> float | None:
+    """Of peak RSS, what is still resident when every object is freed; None without a peak."""
+    peak, left = metrics.get("peak_rss_bytes"), metrics.get("rss_after_free_bytes")
+    # The peak is that of the checkpoints, which may have missed a little.
+    return min(1.0, left / peak) if peak and left is not None else None
+
+
+def format_percent(share: float | None) -> str:
+    """A share as a whole number; what is there does not become nothing, nor a part the whole."""
+    if share is None or math.isnan(share):
+        return MISSING
+    if 0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
+
+
+def format_rate(value: float | None) -> str:
+    """A count per operation with two digits and no exponent: 0.00075, 0.56, 1.82; 0 is none."""
+    if value is None or math.isnan(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    if value < 1e-5:
+        return "<0.00001"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.{1 - math.floor(math.log10(value))}f}"
+
+
+def format_share(value: float | None) -> str:
+    """A ratio less one: 0.04, 0.56, 19.4, 1,234; a value that rounds to nothing keeps its sign."""
+    if value is None or math.isnan(value):
+        return MISSING
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{decimals}f}"

@@ -1,0 +1,53 @@
+"""What is inlined into the page: style, scripts, and the policy that allows only these scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+from markupsafe import Markup
+
+from allocphase.resources import find
+
+__all__ = ["policy", "scripts", "style"]
+
+
+def style() -> Markup:
+    """The style sheet."""
+    return Markup(find("reports/report.css").read_text(encoding="utf-8"))  # noqa: S704 (ours)
+
+
+def scripts() -> list[Markup]:
+    """BokehJS with its plotting interface, as the installed Bokeh brings it, then our own."""
+    from bokeh.resources import INLINE, Resources
+
+    components: list[Literal["bokeh", "bokeh-api"]] = ["bokeh", "bokeh-api"]
+    bokeh = Resources(mode="inline", minified=INLINE.minified, components=[*components])
+    # What follows them sets a log level; ours sets its own.
+    texts = [
+        *bokeh.js_raw[: len(components)],
+        find("reports/report.js").read_text(encoding="utf-8"),
+    ]
+    for text in texts:
+        if "</script" in text.lower():
+            raise ValueError("a script that would end its own element cannot be inlined")
+    return [Markup(text) for text in texts]  # noqa: S704 (ours, and the installed Bokeh's)
+
+
+def policy(texts: Sequence[str]) -> str:
+    """A Content-Security-Policy: no request to anywhere, and no script but these.
+
+    Bokeh styles its shadow trees from script, hence unsafe-inline for styles; its icons and our
+    pictures are data.
+    """
+    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in texts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,60 @@
+"""Where and how a run was made, as the page tells it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from allocphase.analysis.frames import Run
+from allocphase.text.units import format_bytes
+
+__all__ = ["allocators", "commands", "machines"]
+
+Values = dict[str, Any]
+
+
+def machines(runs: Sequence[Run]) -> Values:
+    """A row a fact, a column a run; rows in which two runs differ are marked."""
+    tables = [_facts(run) for run in runs]
+    names = list(dict.fromkeys(name for table in tables for name in table))
+    rows = []
+    for name in names:
+        values = [table.get(name, "-") for table in tables]
+        rows.append({"name": name, "values": values, "differs": len(set(values)) > 1})
+    return {"runs": [f"{run.manifest['label']}, {run.manifest['started']}" for run in runs],
+            "rows": rows}  # fmt: skip
+
+
+def _facts(run: Run) -> dict[str, str]:
+    facts = dict(run.manifest["environment"])
+    tuning = facts.pop("tuning", None) or {}
+    if isinstance(facts.get("memory_bytes"), int):
+        facts["memory"] = format_bytes(facts.pop("memory_bytes"))
+    shown = {n.replace("_", " "): "not known" if v is None else str(v) for n, v in facts.items()}
+    return {**shown, **{str(name): str(value) for name, value in tuning.items()}}
+
+
+def commands(runs: Sequence[Run]) -> list[Values]:
+    """The exact command of each run, quoted for a shell, and the seed that it drew."""
+    return [
+        {"text": shlex.join(run.manifest["command"]), "seed": run.manifest["plan"].get("seed")}
+        for run in runs
+    ]
+
+
+def allocators(runs: Sequence[Run]) -> list[Values]:
+    """What each allocator is; one that two runs have alike is said once."""
+    entries: list[Values] = []
+    for run in runs:
+        for entry in map(_allocator, run.manifest["allocators"]):
+            if entry not in entries:
+                entries.append(entry)
+    return entries
+
+
+def _allocator(entry: Mapping[str, Any]) -> Values:
+    config = entry.get("config") or {}
+    settings = ", ".join(f"{key}={value}" for key, value in config.items())
+    keys = ("name", "summary", "path", "sha256")
+    return {**{key: entry.get(key) or "" for key in keys}, "settings": settings}

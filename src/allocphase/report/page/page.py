@@ -1,0 +1,129 @@
+"""report.html: one file, no request to any host, every name from outside escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from allocphase.analysis.frames import Run
+from allocphase.analysis.metrics import CONFIDENCE
+from allocphase.claim.document import read_section
+from allocphase.claim.section import Section
+from allocphase.report.content.growth import growth_parts
+from allocphase.report.content.matrix import matrix_row, mean_row
+from allocphase.report.content.pair import changes
+from allocphase.report.content.points import points_per_cell
+from allocphase.report.content.rows import REPLAY_LEGEND
+from allocphase.report.content.sentences import verdict
+from allocphase.report.content.source import Source
+from allocphase.report.page.assets import policy, scripts, style
+from allocphase.report.page.environment import allocators, commands, machines
+from allocphase.report.page.parts import fragment, scenario_part
+from allocphase.report.page.payload import as_json, figures_payload, page_payload
+from allocphase.resources import find
+from allocphase.text.units import format_count, format_ns
+
+__all__ = ["page"]
+
+Values = dict[str, Any]
+
+
+def page(source: Source) -> str:
+    """The whole document."""
+    inline, growth, changed = scripts(), growth_parts(source), changes(source)
+    claims = read_section(source.run.path)
+    text: str = _template().render(
+        **_head(source),
+        policy=policy(inline),
+        css=style(),
+        scripts=inline,
+        contents=_contents(changes=bool(changed), growth=bool(growth), claims=claims is not None),
+        arms=[{"name": n, "colour": k.colour, "dash": k.dash} for n, k in source.looks.items()],
+        baseline=source.baseline,
+        verdict=verdict(source),
+        changes=changed,
+        matrix=_matrix(source),
+        mean=mean_row(source),
+        replay_legend=REPLAY_LEGEND,
+        parts=_parts(source),
+        growth=growth,
+        claims=None if claims is None else _claims(claims),
+        data=as_json(page_payload(source, growth=growth)),
+        **_method(source),
+    )
+    return text
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(find("reports/report.html").parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html")
+
+
+def _head(source: Source) -> Values:
+    runs = source.runs
+    return {
+        "label": " and ".join(str(run.manifest["label"]) for run in runs),
+        "facts": [fact for run in runs for fact in _facts(run)],
+        "failures": [cell for cell in source.all_cells if cell["status"] != "ok"],
+        "notes": source.notes,
+    }
+
+
+def _facts(run: Run) -> Sequence[str]:
+    machine = run.manifest["environment"]
+    cpu = f"{machine.get('cpu', 'unknown CPU')}{', virtual' if machine.get('virtual') else ''}"
+    return (str(run.manifest["started"]), cpu, f"allocphase {machine.get('allocphase', '')}")
+
+
+def _contents(*, changes: bool, growth: bool, claims: bool) -> list[tuple[str, str]]:
+    entries = [("verdict", "Verdict")] + [("changes", "From A to B")] * changes
+    entries += [("ratios", "Ratios and scenarios")]
+    entries += [("growth", "Growth")] * growth + [("claims", "Claims")] * claims
+    last = (("again", "Run again"), ("environment", "Environment"), ("method", "Method"))
+    return [*entries, *last]
+
+
+def _matrix(source: Source) -> list[Values]:
+    return [
+        {
+            "index": index,
+            "id": fragment(name, index),
+            "name": name,
+            "cells": matrix_row(source, name),
+        }
+        for index, name in enumerate(source.scenarios)
+    ]
+
+
+def _parts(source: Source) -> list[Values]:
+    return [
+        {**scenario_part(source, index), "figures": as_json(figures_payload(source, name))}
+        for index, name in enumerate(source.scenarios)
+    ]
+
+
+def _claims(section: Section) -> Values:
+    fields = ("title", "source", "run", "machine", "claims", "thesis")
+    values = {name: getattr(section, name) for name in fields}
+    return {**values, "counts": [(str(verdict), n) for verdict, n in section.counts.items()]}
+
+
+def _method(source: Source) -> Values:
+    clocks = [source.clock_ns(name) for name in source.scenarios]
+    return {
+        "commands": commands(source.runs),
+        "environment": machines(source.runs),
+        "allocators": allocators(source.runs),
+        "rounds": source.run.manifest["plan"]["rounds"],
+        "confidence": f"{CONFIDENCE:.0%}",
+        "clock": format_ns(max((clock for clock in clocks if clock), default=None)),
+        "points": format_count(points_per_cell(len(source.all_cells))),
+    }

@@ -1,0 +1,100 @@
+"""report.md: for a pull request. Verdict and ratios at once, each scenario's table to unfold."""
+
+from __future__ import annotations
+
+import html
+import shlex
+from collections.abc import Iterator, Sequence
+
+from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
+from allocphase.report.content.matrix import matrix_row, mean_row
+from allocphase.report.content.rows import COLUMNS, REPLAY_LEGEND, rows
+from allocphase.report.content.sentences import verdict
+from allocphase.report.content.source import Cell, Source
+from allocphase.report.content.values import by_time, operations_text
+from allocphase.text.markdown import escaped
+from allocphase.text.units import format_ns
+
+__all__ = ["markdown"]
+
+
+def markdown(source: Source) -> str:
+    """GitHub's dialect; every name and message from outside is escaped."""
+    return "\n".join(_lines(source)) + "\n"
+
+
+def _lines(source: Source) -> Iterator[str]:
+    run, baseline = source.run, escaped(source.baseline or "-")
+    yield f"# allocphase: {escaped(run.manifest['label'])}"
+    yield ""
+    yield from (f"- {escaped(sentence)}" for sentence in verdict(source))
+    yield from (f"- **{escaped(note)}**" for note in source.notes)
+    yield ""
+    yield (
+        f"Time per op as a ratio to {baseline}, less is faster; \\~ is undecided; "
+        f"{escaped(REPLAY_LEGEND)}."
+    )
+    yield ""
+    yield from _matrix(source)
+    for scenario in source.scenarios:
+        yield from _block(source, scenario)
+    yield ""
+    yield (
+        "Slowest calls: of all timed calls, the share with each cause, and how many times the "
+        f"median call without a cause one with it costs ({FEW} such calls at least)."
+    )
+    yield ""
+    yield f"{escaped(str(run.manifest['environment'].get('cpu')))}. Run again:"
+    yield ""
+    yield from (f"    {line}" for line in shlex.join(run.manifest["command"]).splitlines())
+
+
+def _matrix(source: Source) -> Iterator[str]:
+    yield _row("scenario", *map(escaped, source.names))
+    yield _row("---", *["---:"] * len(source.names))
+    for scenario in source.scenarios:
+        yield _row(
+            escaped(scenario), *(escaped(cell.text) for cell in matrix_row(source, scenario))
+        )
+    if mean := mean_row(source):
+        yield _row("geometric mean", *(escaped(cell.text) for cell in mean))
+
+
+def _row(*texts: str) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _block(source: Source, scenario: str) -> Iterator[str]:
+    cells, floor = source.cells(scenario), format_ns(source.floor_ns(scenario))
+    yield ""
+    yield f"<details><summary>{html.escape(scenario)}</summary>"
+    yield ""
+    yield f"{operations_text(source.entry(scenario))}; floor {floor} an op."
+    yield ""
+    yield _row(*(name for name, _ in COLUMNS))
+    yield _row("---", *["---:"] * (len(COLUMNS) - 1))
+    for row in rows(cells, source.ratios(scenario)):
+        texts = (row.allocator, *(value.text for value in row.values))
+        yield _row(*map(escaped, texts))
+    yield from _causes(cells)
+    notes = [
+        f"{c['allocator']}: {c['status']}: {c['message']}" for c in cells if c["status"] != "ok"
+    ]
+    notes += [f"{', '.join(doubt.allocators)}: {doubt.text}" for doubt in source.doubts(scenario)]
+    if notes:
+        yield ""
+        yield from (f"- {escaped(note)}" for note in notes)
+    yield ""
+    yield "</details>"
+
+
+def _causes(cells: Sequence[Cell]) -> Iterator[str]:
+    quantile, causes = shown_quantile(cells), causes_seen(cells)
+    if quantile is None:
+        return
+    yield ""
+    yield _row(f"{NAMES[quantile]} of calls", *causes)
+    yield _row("---", *["---:"] * len(causes))
+    for found in (why(cell, quantile, causes) for cell in by_time(cells)):
+        pairs = zip(found.shares, found.costs, strict=True)
+        yield _row(escaped(found.allocator), *(escaped(f"{s} ({c})" if c else s) for s, c in pairs))

@@ -1,0 +1,164 @@
+"""The summary on the terminal: a block a scenario, a row an allocator, at 80 columns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from allocphase.analysis.frames import Run
+from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
+from allocphase.report.content.ratios import Ratio
+from allocphase.report.content.rows import REPLAY_LEGEND, ratio_text
+from allocphase.report.content.source import Cell, Source
+from allocphase.report.content.values import (
+    by_time,
+    format_percent,
+    format_rate,
+    format_share,
+    kept_share,
+    operations_text,
+    quantile_ns,
+)
+from allocphase.text.units import format_bytes, format_ns
+
+__all__ = ["WIDTH", "figures_table", "print_summary"]
+
+WIDTH = 80
+_COLUMNS = ("time/op", "replay", "ratio", "p99", "p99.9", "sys/op", "peak RSS", "frag", "kept")
+# Names of the first length leave figures of usual length the rest of the 80 columns; where figures
+# are longer, names give way down to the second. Longer ones are folded.
+_NAME_WIDTH, _LEAST_NAME_WIDTH = 12, 8
+
+
+def print_summary(run: Run, stream: IO[str] | None = None) -> None:
+    """Prints every cell of the run to `stream` (stdout). Colour only on a terminal."""
+    console = Console(file=stream or sys.stdout, width=WIDTH, highlight=False, markup=False)
+    source = Source.of(run)
+    for scenario in source.scenarios:
+        console.print(_block(source, scenario))
+    console.print(_legend(source.baseline))
+    for note in source.notes:
+        console.print(_note(f"! {note}", "bold"))
+
+
+def _block(source: Source, scenario: str) -> RenderableType:
+    cells = source.cells(scenario)
+    parts: list[RenderableType] = [_title(source, scenario)]
+    measured = [c for c in by_time(cells) if c["metrics"].get("time_per_op_ns") or _ok(c)]
+    if measured:
+        parts.append(figures_table(measured, source.ratios(scenario)))
+        parts += _causes(measured)
+    parts += [_failure(cell) for cell in cells if not _ok(cell)]
+    parts += [
+        _note(f"! {', '.join(doubt.allocators)}: {doubt.text}", "dim")
+        for doubt in source.doubts(scenario)
+    ]
+    return Group(*parts, Text())
+
+
+def _ok(cell: Cell) -> bool:
+    return bool(cell["status"] == "ok")
+
+
+def _title(source: Source, scenario: str) -> Text:
+    facts = [operations_text(source.entry(scenario))]
+    floor_ns, clock_ns = source.floor_ns(scenario), source.clock_ns(scenario)
+    if floor_ns:
+        facts.append(f"floor {format_ns(floor_ns)} an op")
+    if clock_ns:
+        facts.append(f"clock {format_ns(clock_ns)}")
+    text = ", ".join(facts)
+    if len(scenario) + 2 + len(text) > WIDTH:  # a line for the trace, one for the costs
+        text = f"{facts[0]}\n  {', '.join(facts[1:])}"
+    return Text.assemble((scenario, "bold"), (f"  {text}", "dim"))
+
+
+def figures_table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> Table:
+    """A row a cell, as they come; found: its ratio by allocator. No wider than WIDTH."""
+    table = _grid("", _COLUMNS)
+    for cell in cells:
+        table.add_row(*_row(cell, found.get(cell["allocator"])))
+    return table
+
+
+def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
+    """A row an allocator: why its slowest calls were slow. Causes that nobody had are left out."""
+    quantile = shown_quantile(cells)
+    if quantile is None:
+        return []
+    causes = causes_seen(cells)
+    table = _grid(NAMES[quantile], causes)
+    rows = [why(cell, quantile, causes) for cell in cells]
+    widths = [max(map(len, costs)) for costs in zip(*(row.costs for row in rows), strict=True)]
+    for row in rows:
+        texts = [
+            Text.assemble(share, (f" {cost:>{width}}" if width else "", "dim"))
+            for share, cost, width in zip(row.shares, row.costs, widths, strict=True)
+        ]
+        table.add_row(Text(row.allocator), *texts)
+    return [table]
+
+
+def _grid(first: str, columns: Sequence[str]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column(
+        f"{first:{_NAME_WIDTH}}",
+        min_width=_LEAST_NAME_WIDTH,
+        max_width=_NAME_WIDTH,
+        overflow="fold",
+    )
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
+    metrics = cell["metrics"]
+    fragmentation = metrics.get("fragmentation")
+    return [
+        Text(cell["allocator"], style="" if _ok(cell) else "red"),
+        Text(format_ns(metrics.get("time_per_op_ns")), style="bold"),
+        Text(format_percent(metrics.get("replay_share"))),
+        _ratio(ratio),
+        Text(format_ns(quantile_ns(metrics, "malloc", "p99"))),
+        Text(format_ns(quantile_ns(metrics, "malloc", "p99_9"))),
+        Text(format_rate(metrics.get("syscalls_per_op"))),
+        Text(format_bytes(metrics.get("peak_rss_bytes"))),
+        Text(format_share(fragmentation)),
+        Text(format_percent(kept_share(metrics))),
+    ]
+
+
+def _ratio(ratio: Ratio | None) -> Text:
+    style = ""
+    if ratio is not None and ratio.decided:
+        style = "green" if ratio.interval.estimate < 1 else "yellow"
+    return Text(ratio_text(ratio), style=style)
+
+
+def _failure(cell: Cell) -> RenderableType:
+    return _note(f"{cell['allocator']}: {cell['status']}: {cell['message']}".rstrip(": "), "red")
+
+
+def _note(text: str, style: str) -> RenderableType:
+    return Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, 2), expand=False)
+
+
+def _legend(baseline: str | None) -> Text:
+    return Text(
+        "time/op: median over processes; replay: of it, what the floor is; ratio: to "
+        f"{baseline}, paired by round, ~ where its interval holds 1 or is unbounded; "
+        f"{REPLAY_LEGEND}; p99, p99.9: "
+        "of malloc's latency; sys/op: system calls an operation; frag: peak RSS over peak live "
+        "bytes, less 1; kept: of peak RSS, what is resident when all is freed. Floor: the same "
+        "trace on the null allocator, never subtracted; clock: what reading it adds to a latency. "
+        "Slowest 1%: of all timed calls above p99, the share with each cause, and how many times "
+        f"the median call without a cause one with it costs ({FEW} such calls at least).",
+        style="dim",
+    )

@@ -1,0 +1,148 @@
+"""Makes the run directory of a request, up to the moment before its first process.
+
+What is not whole by then goes away again: a directory either has its run.json, and can be
+continued, or it is not there. (But for a kill: then it has no run.json, and nothing is lost.)
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from allocphase.allocator import Allocator, resolve
+from allocphase.errors import AllocphaseError, UsageError
+from allocphase.files.folder_lock import FolderLock
+from allocphase.machine.environment import timed_cpus
+from allocphase.machine.fingerprint import driver_sha256
+from allocphase.run.describe import describe_run, describe_scenario
+from allocphase.run.plan import FLOOR, Plan, Workload
+from allocphase.run.request import Request
+from allocphase.run.traces import make_trace, trace_path
+from allocphase.scenario import Scenario
+from allocphase.store.record import ProcessRecord
+from allocphase.store.writer import RunWriter
+
+__all__ = ["Begun", "begin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A run directory to be filled. `finished`: what an earlier part of the run has measured.
+
+    `ended`: there is nothing left to measure. `lock`: nobody else fills it meanwhile.
+    """
+
+    path: Path
+    plan: Plan
+    lock: FolderLock
+    time_budget_s: float = math.inf
+    finished: tuple[ProcessRecord, ...] = ()
+    ended: bool = False
+
+
+# One warm pass of 4 ms instead of five of 20: a process is short, and its figure less steady.
+# A quarter of the checkpoints: each reads a map of the process's memory.
+QUICK_OPTIONS = {"pass-ns": "4000000", "passes": "1", "checkpoints": "100"}
+
+
+def begin(request: Request) -> Begun:
+    """Raises UsageError for scenarios that make no valid trace, AllocphaseError when out/ cannot
+    be written, InterruptionError. Nothing stays of a directory that was not finished.
+    """
+    started = datetime.datetime.now(tz=datetime.UTC)
+    allocators = _with_floor(request)
+    path = _new_folder(request, started)
+    lock = FolderLock(path)
+    with _gone_when_it_fails(path, lock):
+        writer = RunWriter(path)
+        workloads, entries = _make_traces(request.scenarios, writer)
+        plan = _plan(request, allocators, workloads)
+        manifest = describe_run(
+            plan,
+            started,
+            entries,
+            label=request.label,
+            command=request.command,
+            quick=request.quick,
+            resumable=request.resumable,
+            time_budget_s=request.time_budget_s,
+            driver_sha256=driver_sha256(),
+        )
+        writer.write_manifest(manifest)
+    return Begun(
+        path=path,
+        plan=plan,
+        lock=lock,
+        time_budget_s=request.time_budget_s,
+    )
+
+
+def _plan(request: Request, allocators: Sequence[Allocator], workloads: Sequence[Workload]) -> Plan:
+    return Plan(
+        allocators=allocators,
+        workloads=workloads,
+        probes=request.probes,
+        rounds=request.rounds,
+        seed=request.seed,
+        timeout_s=request.timeout_s,
+        cpus=timed_cpus(),
+        syscall_backend=request.syscall_backend,
+        driver_options=QUICK_OPTIONS if request.quick else {},
+        only=request.only,
+    )
+
+
+def _with_floor(request: Request) -> tuple[Allocator, ...]:
+    """Every timed figure has the null allocator's beside it."""
+    chosen = tuple(request.allocators)
+    if any(not a.correct for a in chosen) or not any(probe.timed for probe in request.probes):
+        return chosen
+    if any(a.name == FLOOR for a in chosen):
+        raise UsageError(f"allocator {FLOOR!r} is the floor: give yours another NAME")
+    return (*resolve(FLOOR), *chosen)
+
+
+def _new_folder(request: Request, started: datetime.datetime) -> Path:
+    """A folder of its own for each run, also for two that start in one second."""
+    stem = started.strftime("%Y%m%d-%H%M%S")
+    label = re.sub(r"[^\w.-]+", "-", request.label).strip("-") or "run"
+    for attempt in range(100):
+        suffix = f"-{attempt}" if attempt else ""
+        folder = request.out / f"{stem}-{label}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
+        return folder
+    raise AllocphaseError(f"{request.out}: a hundred runs named {stem}-{label} already")
+
+
+@contextmanager
+def _gone_when_it_fails(path: Path, lock: FolderLock) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        lock.release()
+        raise
+
+
+def _make_traces(
+    scenarios: Sequence[Scenario], writer: RunWriter
+) -> tuple[list[Workload], list[dict[str, object]]]:
+    workloads: list[Workload] = []
+    entries: list[dict[str, object]] = []
+    for index, chosen in enumerate(scenarios):
+        made = make_trace(writer, index, chosen)
+        trace = trace_path(writer.path, index)
+        workloads.append(Workload(name=chosen.name, trace=trace, threads=len(made.threads)))
+        entries.append(describe_scenario(chosen, made, digest=made.digest))
+    return workloads, entries

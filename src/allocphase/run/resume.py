@@ -1,0 +1,146 @@
+"""Opens a run directory again, to measure what it still lacks.
+
+run.json says all that decides which processes run. Everything it names is looked at again, and
+where something is no longer what it was the run is refused: its first part and its second would
+be of different things.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from allocphase import __version__
+from allocphase.errors import UsageError
+from allocphase.files.durable import PARTIAL, drop_torn_end, named_errors
+from allocphase.files.folder_lock import FolderLock
+from allocphase.machine.environment import environment, timed_cpus
+from allocphase.machine.fingerprint import differences, driver_sha256, machine_facts
+from allocphase.run.describe import plan_digest
+from allocphase.run.plan import Plan, round_jobs, untimed_jobs
+from allocphase.run.prepare import Begun
+from allocphase.run.restore import Recalled, recall
+from allocphase.run.traces import make_trace, remove_traces
+from allocphase.store.reader import RunFiles
+from allocphase.store.record import Event, ProcessRecord
+from allocphase.store.writer import RunWriter
+
+__all__ = ["resume"]
+
+Manifest = Mapping[str, Any]
+
+
+def resume(path: Path) -> Begun:
+    """The run in `path`, with what it has measured, its traces in place again.
+
+    Raises UsageError when it is no run that can be continued, when another process fills it, and
+    when something changed since; AllocphaseError when it cannot be written; InterruptionError.
+    """
+    if path.is_dir() and not (path / "run.json").exists():
+        raise UsageError(f"{path}: nothing was measured yet: remove it, and start the run again")
+    files = RunFiles(path)
+    if not files.manifest["plan"].get("resumable"):
+        raise UsageError(f"{path}: cannot be continued: only what `allocphase run` made can")
+    recalled = recall(path, files.manifest)
+    lock = FolderLock(path)
+    try:
+        return _reopened(files, recalled, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _reopened(files: RunFiles, recalled: Recalled, lock: FolderLock) -> Begun:
+    """The journal is read under the lock: whoever had it before may have added to it."""
+    finished, left = tuple(files.processes()), files.unfinished()
+    if left is not None:
+        changes = [*_changes(files.manifest, recalled.plan), *_strangers(recalled.plan, finished)]
+        _refuse(files, changes)
+        remove_traces(files.path)
+        _sweep(files.path, finished)
+        _make_traces(files, recalled)
+        done = f"continued after {len(finished)} of {left[1]} processes, in another hour"
+        RunWriter(files.path).tell(Event.RESUMED, done)
+    return Begun(
+        path=files.path,
+        plan=recalled.plan,
+        lock=lock,
+        time_budget_s=recalled.time_budget_s,
+        finished=finished,
+        ended=left is None,
+    )
+
+
+# ---- What must not have changed ------------------------------------------------------------
+
+
+def _refuse(files: RunFiles, changes: Sequence[str]) -> None:
+    if changes:
+        command = shlex.join(files.manifest["command"])
+        reasons = "; ".join(changes)
+        raise UsageError(f"{files.path}: cannot be continued: {reasons}. Start anew: `{command}`")
+
+
+def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
+    if manifest["plan_sha256"] != plan_digest(manifest):
+        yield "run.json: its plan was edited"
+    then, now = manifest["environment"], environment()
+    yield from differences(_facts(then, plan.cpus), _facts(now, timed_cpus()))
+    if then.get("allocphase") != __version__:
+        yield f"allocphase: {then.get('allocphase')} then, {__version__} now"
+    if manifest["driver_sha256"] != driver_sha256():
+        yield "the driver: another build"
+    for entry, allocator in zip(manifest["allocators"], plan.allocators, strict=True):
+        try:
+            if allocator.sha256() != entry["sha256"]:
+                yield f"allocator {allocator.name}: {allocator.path} is another object now"
+        except OSError as error:
+            yield f"allocator {allocator.name}: {allocator.path}: {error.strerror}"
+
+
+def _facts(facts: Manifest, cpus: Sequence[int]) -> Manifest:
+    """As they are after a way through JSON."""
+    found: dict[str, Any] = json.loads(json.dumps(machine_facts(facts)))
+    return {**found, "CPUs to time on": list(cpus)}
+
+
+def _strangers(plan: Plan, finished: Sequence[ProcessRecord]) -> Iterator[str]:
+    """Records that are none of the plan's: the journal of another run."""
+    rounds = min(plan.rounds, 1 + max((record.round for record in finished), default=0))
+    jobs = untimed_jobs(plan) + [job for i in range(rounds) for job in round_jobs(plan, i)]
+    cells = {job.id: (job.round, job.allocator.name, job.scenario, job.probe) for job in jobs}
+    for record in finished:
+        if cells.get(record.id) != (record.round, record.allocator, record.scenario, record.probe):
+            yield f"processes.jsonl: process {record.id} is not one of its plan"
+            return
+
+
+# ---- What a kill leaves behind -------------------------------------------------------------
+
+
+def _sweep(path: Path, finished: Sequence[ProcessRecord]) -> None:
+    """Removes torn ends, files that are not whole, and samples of no finished process."""
+    for journal in ("processes.jsonl", "events.jsonl"):
+        drop_torn_end(path / journal)
+    kept = {f"{record.id}.npz" for record in finished}
+    with named_errors(path):
+        for partial in path.rglob(f"*{PARTIAL}"):
+            partial.unlink()
+        for samples in (path / "samples").glob("*.npz"):
+            if samples.name not in kept:
+                samples.unlink()
+
+
+def _make_traces(files: RunFiles, recalled: Recalled) -> None:
+    writer = RunWriter(files.path)
+    try:
+        for index, chosen in enumerate(recalled.scenarios):
+            made = make_trace(writer, index, chosen)
+            if made.digest != files.manifest["scenarios"][index]["digest"]:
+                _refuse(files, [f"scenario {chosen.name}: its operations are others now"])
+    except BaseException:
+        remove_traces(files.path)
+        raise

@@ -1,0 +1,254 @@
+"""Runs a plan: one process after the other, each on disk before the next one starts.
+
+A session is one run directory being filled, a round at a time: `fill` takes all the rounds of the
+plan, a gate takes rounds until it has decided.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+from allocphase import interruption
+from allocphase.errors import AllocphaseError
+from allocphase.files.durable import named_errors, require_room
+from allocphase.interruption import InterruptionError
+from allocphase.machine.lock import MachineLock
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import is_slow
+from allocphase.process.driver import Executor, Job, Outcome
+from allocphase.run.plan import process_count, round_jobs, untimed_jobs
+from allocphase.run.prepare import Begun, begin
+from allocphase.run.progress_bar import Progress
+from allocphase.run.request import Request
+from allocphase.run.traces import remove_traces
+from allocphase.store.reader import resume_command
+from allocphase.store.record import Event, ProcessRecord
+from allocphase.store.writer import RunWriter
+
+__all__ = ["Session", "fill", "run"]
+
+
+# What a process leaves at most, but for what grows with the trace and is less than it.
+FILES_BYTES = 4 << 20
+
+_Future: TypeAlias = "Future[tuple[Job, Outcome]]"
+
+
+class Session:
+    """A run directory being filled. `path` is the directory, `plan` what is run into it.
+
+    A context: left without an exception, the run has ended as it should; left in any way, its
+    traces are gone and its locks are free. What finished stays in the run directory.
+
+    Every method raises AllocphaseError when the directory cannot be written or the driver itself
+    fails, and InterruptionError.
+    """
+
+    def __init__(self, begun: Begun, executor: Executor, *, progress: Progress) -> None:
+        self.path = begun.path
+        self.plan = begun.plan
+        self._executor = executor
+        self._progress = progress
+        self._writer = RunWriter(begun.path)
+        self._lock = begun.lock
+        self._machine = MachineLock(begun.path)
+        self._finished = {record.id: record for record in begun.finished}
+        self._done = len(begun.finished)
+        self._total = process_count(begun.plan)
+        self._slow: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                remove_traces(self.path)  # first: nobody comes back to a run that has ended
+                self._writer.tell(Event.ENDED, f"{self._done} processes")
+        finally:
+            self.close()
+
+    @property
+    def waited_s(self) -> float:
+        """How long other runs had the machine, while this one waited to time."""
+        return self._machine.waited_s
+
+    def run_round(self, round_index: int) -> list[ProcessRecord]:
+        """Runs one round to its end; returns its new records, which are in the journal by then.
+
+        The first round begins with what is not timed, as many processes at once as there are
+        CPUs. Timed processes have the machine to themselves. A slow cell is left out of later
+        rounds: what is a hundred times slower than the others needs no interval, and would take
+        the time that they do need. What an earlier part of the run has finished is not run again,
+        and decides the same.
+        """
+        records = self._run_untimed() if round_index == 0 else []
+        for job in round_jobs(self.plan, round_index):
+            cell = (job.allocator.name, job.scenario)
+            record = self._finished.get(job.id)
+            if record is None and cell in self._slow and round_index > 0:
+                self._total -= 1
+                continue
+            if record is None:
+                record = self._measure(job)
+                records.append(record)
+            if is_slow(record.result):
+                self._slow.add(cell)
+        return records
+
+    def run_jobs(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
+        """Runs these, one at a time, whatever the plan says of them; their ids must be new."""
+        self._total = max(self._total, self._done + len(jobs))  # the plan may not know of them
+        return [self._measure(job) for job in jobs]
+
+    def close(self) -> None:
+        """Removes the traces, and lets others have the machine. May be called again."""
+        remove_traces(self.path)
+        self._machine.release()
+        self._lock.release()
+
+    def _run_untimed(self) -> list[ProcessRecord]:
+        """Each worker has a CPU of its own; the journal is written by this thread alone."""
+        idle = queue.SimpleQueue[int]()
+        for cpu in self.plan.cpus:
+            idle.put(cpu)
+
+        def run_on_idle_cpu(job: Job) -> tuple[Job, Outcome]:
+            first = idle.get()
+            others = [cpu for cpu in job.cpus if cpu != first]
+            try:
+                return job, self._run(replace(job, cpus=(first, *others)[: len(job.cpus)]))
+            finally:
+                idle.put(first)
+
+        jobs = [job for job in untimed_jobs(self.plan) if job.id not in self._finished]
+        with ThreadPoolExecutor(max_workers=len(self.plan.cpus)) as pool:
+            waiting = [pool.submit(run_on_idle_cpu, job) for job in jobs]
+            try:
+                return [self._keep(*finished) for finished in _finished(waiting)]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _measure(self, job: Job) -> ProcessRecord:
+        if job.probe.needs_the_machine(len(job.cpus)):
+            self._have_the_machine()
+        return self._keep(job, self._run(job))
+
+    def _have_the_machine(self) -> None:
+        before = self._machine.problem
+        self._machine.acquire()
+        if self._machine.problem is not None and before is None:
+            reason = f"another run may have disturbed this one: {self._machine.problem}"
+            self._writer.tell(Event.UNLOCKED, reason)
+
+    def _run(self, job: Job) -> Outcome:
+        """On a full disk a process fails, and cannot even say why: the allocator is not blamed."""
+        interruption.check()
+        beside = job.trace.parent  # where an executor has its own files
+        with named_errors(beside):
+            outcome = self._executor.run(job)
+            if outcome.status != "ok":
+                require_room(beside, job.trace.stat().st_size + FILES_BYTES)
+        return outcome
+
+    def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
+        record = _record(job, outcome)
+        self._writer.add(record, outcome.arrays)
+        self._done += 1
+        self._progress(job, self._done, self._total)
+        return record
+
+
+def run(request: Request, executor: Executor, *, progress: Progress) -> Path:
+    """Measures everything that was asked for; returns the run directory. Raises as begin, fill."""
+    begun = begin(request)
+    fill(begun, executor, progress=progress)
+    return begun.path
+
+
+def fill(begun: Begun, executor: Executor, *, progress: Progress) -> None:
+    """Measures what a run directory lacks, all of it or until the time budget is spent.
+
+    Raises as Session; the message of an error says how to go on from what was finished.
+    """
+    if begun.ended:
+        begun.lock.release()
+        return
+    try:
+        with Session(begun, executor, progress=progress) as session:
+            _run_rounds(begun, session)
+    except InterruptionError:
+        raise
+    except AllocphaseError as error:
+        way_out = f"what is finished is kept, go on with `{resume_command(begun.path)}`"
+        raise AllocphaseError(f"{error}; {way_out}") from error
+
+
+def _run_rounds(begun: Begun, session: Session) -> None:
+    """An unbroken run stops where the next round would pass the budget; so does a resumed one."""
+    rounds_s = _spent_s(begun)
+    start_s = time.monotonic() - sum(rounds_s.values())
+    last_begun = max(rounds_s, default=0)
+    for round_index in range(begun.plan.rounds):
+        round_start_s = time.monotonic() - session.waited_s
+        session.run_round(round_index)
+        now_s = time.monotonic() - session.waited_s
+        round_s = now_s - round_start_s + rounds_s.get(round_index, 0.0)
+        over = now_s - start_s + round_s > begun.time_budget_s
+        if over and round_index >= last_begun:
+            break
+
+
+def _spent_s(begun: Begun) -> dict[int, float]:
+    """By round, how long its finished processes took, as far as the journal knows."""
+    spent: dict[int, float] = {}
+    threads_of = {workload.name: workload.threads for workload in begun.plan.workloads}
+    for record in begun.finished:
+        threads = threads_of[record.scenario]
+        alone = Probe(record.probe).needs_the_machine(threads)
+        side_by_side = 1 if alone else len(begun.plan.cpus)
+        spent[record.round] = spent.get(record.round, 0.0) + record.wall_s / side_by_side
+    return spent
+
+
+def _finished(waiting: Sequence[_Future]) -> Iterator[tuple[Job, Outcome]]:
+    """What comes of the futures; after the first error only what was under way, then the error."""
+    failed: AllocphaseError | None = None
+    for future in as_completed(waiting):
+        if future.cancelled():
+            continue
+        try:
+            yield future.result()
+        except AllocphaseError as error:
+            failed = failed or error
+            for other in waiting:
+                other.cancel()
+    if failed is not None:
+        raise failed
+
+
+def _record(job: Job, outcome: Outcome) -> ProcessRecord:
+    return ProcessRecord(
+        id=job.id,
+        round=job.round,
+        allocator=job.allocator.name,
+        scenario=job.scenario,
+        probe=job.probe.value,
+        status=outcome.status,
+        message=outcome.message,
+        wall_s=round(outcome.wall_s, 6),
+        result=outcome.result,
+    )

@@ -1,0 +1,76 @@
+"""The traces of a run, which lie in its directory while it is being filled."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allocphase import interruption
+from allocphase.files.durable import named_errors
+from allocphase.probe.arrays import RAW_OPS, Arrays
+from allocphase.scenario import Scenario, generate
+from allocphase.store.writer import RunWriter
+from allocphase.trace import write
+from allocphase.trace.records import FLAGS_SHIFT, WAIT, Kind, Trace, kind_of
+
+__all__ = ["make_trace", "ops_arrays", "remove_traces", "trace_path"]
+
+# driver/histogram.h: histogram_kind
+FREE_REMOTE = len(Kind)
+
+
+def make_trace(writer: RunWriter, index: int, scenario: Scenario) -> Trace:
+    """Writes the trace of scenario `index`, and its operations unless they are there already.
+
+    Raises UsageError for a scenario that makes no valid trace, AllocphaseError when the directory
+    cannot be written, InterruptionError.
+    """
+    interruption.check()
+    made, path = generate(scenario), trace_path(writer.path, index)
+    with named_errors(path):
+        path.parent.mkdir(exist_ok=True)
+    write(made, path)
+    if not writer.has_operations(index):
+        writer.write_operations(index, ops_arrays(made.ops, made.threads["op_count"]))
+    return made
+
+
+def trace_path(run: Path, index: int) -> Path:
+    """Where the trace of scenario `index` lies."""
+    return run / "traces" / f"{index}.trace"
+
+
+def remove_traces(run: Path) -> None:
+    """They are the bulk of a run, and run.json can make them again."""
+    shutil.rmtree(run / "traces", ignore_errors=True)
+
+
+def ops_arrays(trace_ops: Any, thread_counts: Any, *, raw_ops: int = RAW_OPS) -> Arrays:
+    """What a report needs of a trace: kind, size and thread per operation, and its rank there.
+
+    The kind is an index into samples.KIND_NAMES: a free with a hand-over is a free_remote.
+    `trace_ops`: records of dtype OP, shape (ops,). `thread_counts`: operations of each thread.
+
+    A trace of more than `raw_ops` operations has no latency of most of them, and the slowest calls
+    carry their own kind, size and thread: of such a trace the arrays are empty, and `thread_ops`,
+    shape (threads,), says how long each thread is.
+    """
+    thread_counts = np.asarray(thread_counts, dtype=np.int64)
+    if len(trace_ops) > raw_ops:
+        return {**_no_operations(), "thread_ops": thread_counts}
+    thread = np.repeat(np.arange(len(thread_counts), dtype=np.uint16), thread_counts)
+    starts = np.repeat(np.cumsum(thread_counts) - thread_counts, thread_counts)
+    rank = (np.arange(len(trace_ops)) - starts).astype(np.uint32)
+    size = np.asarray(trace_ops["size"])
+    kind = kind_of(trace_ops)
+    remote = (kind == Kind.FREE) & (trace_ops["kind_flags"] >> FLAGS_SHIFT & WAIT > 0)
+    kind[remote] = FREE_REMOTE
+    return {"kind": kind, "size": size, "thread": thread, "op": rank}
+
+
+def _no_operations() -> Arrays:
+    types = {"kind": np.uint8, "size": np.uint32, "thread": np.uint16, "op": np.uint32}
+    return {name: np.empty(0, dtype) for name, dtype in types.items()}

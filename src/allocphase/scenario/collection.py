@@ -1,0 +1,207 @@
+"""Scenarios: what a workload stands for, and the family, parameters and seed that make its trace.
+
+Each is one TOML file in scenarios/, its stem the scenario's name. Nothing in a file is optional
+that a reader of a result needs, and nothing in it is ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allocphase import resources
+from allocphase.errors import UsageError, shown, unknown
+from allocphase.files.documents import read_toml
+from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
+from allocphase.trace.completion import complete
+from allocphase.trace.records import Touch, Trace
+
+__all__ = ["Scenario", "collected", "generate", "load", "resolve"]
+
+_KEYS: dict[str, type] = {
+    "title": str,
+    "stands_for": str,
+    "source": str,
+    "does_not_show": str,
+    "family": str,
+    "seed": int,
+    "touch": str,
+    "default": bool,
+    "parameters": dict,
+}
+_OPTIONAL = {"default", "parameters"}
+
+# A trace file of 4 GiB.
+MAX_OPERATIONS = 1 << 28
+# What making a trace takes at least, the file in the page cache included.
+BYTES_PER_OPERATION = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One workload; two with equal family, parameters, seed and touch have the same trace.
+
+    `parameters` has every parameter of the family, defaults included. `default` says that the
+    scenario belongs to the default set.
+    """
+
+    name: str
+    title: str
+    stands_for: str
+    source: str
+    does_not_show: str
+    family: str
+    seed: int
+    touch: Touch
+    parameters: Mapping[str, Value]
+    default: bool
+
+    def with_parameters(self, changes: Mapping[str, object]) -> Scenario:
+        """The scenario with other parameters, named `name?key=value`: a point of a sweep.
+
+        Values may be text, as on a command line. Raises UsageError.
+        """
+        family = FAMILIES[self.family]
+        parameters = _read(family, {**self.parameters, **changes}, where=f"scenario {self.name}")
+        base, _, before = self.name.partition("?")
+        changed = [setting.partition("=")[0] for setting in before.split("&") if setting]
+        settings = [
+            f"{key}={_text(parameters[key])}" for key in dict.fromkeys([*changed, *changes])
+        ]
+        name = "?".join([base, "&".join(settings)] if settings else [base])
+        return replace(self, name=name, parameters=parameters)
+
+
+def load(path: Path) -> Scenario:
+    """The scenario in a TOML file. Raises UsageError with the file, the key and the reason."""
+    values = read_toml(path)
+    _check_keys(path, values)
+    if not path.stem.isprintable():
+        raise UsageError(f"{str(path)!r}: its name cannot be printed")
+    family = FAMILIES.get(values["family"])
+    if family is None:
+        raise UsageError(unknown(f"{path}: family", values["family"], FAMILIES))
+    touches = {touch.name.lower(): touch for touch in Touch}
+    if values["touch"] not in touches:
+        raise UsageError(unknown(f"{path}: touch", values["touch"], touches))
+    if values["seed"] < 0:
+        raise UsageError(f"{path}: seed: must be at least 0, not {values['seed']}")
+    return Scenario(
+        name=path.stem,
+        **{key: values[key] for key in ("title", "stands_for", "source", "does_not_show")},
+        family=family.name,
+        seed=values["seed"],
+        touch=touches[values["touch"]],
+        parameters=_read(family, values.get("parameters", {}), where=f"{path}: parameters"),
+        default=values.get("default", False),
+    )
+
+
+def collected() -> tuple[Scenario, ...]:
+    """Every scenario of the package and of third-party packages, by name. Raises UsageError."""
+    return tuple(load(path) for path in _files().values())
+
+
+def resolve(spec: str) -> tuple[Scenario, ...]:
+    """The scenarios that `spec` names: a name, a glob (larson*), a path to a .toml file, `all`,
+    or `default`; each with the parameters after a `?`, as in random-churn?live=300&operations=9.
+
+    Raises UsageError, with the nearest match for a name that does not exist.
+    """
+    names, _, settings = spec.partition("?")
+    found = _named(names)
+    if not settings:
+        return found
+    pairs = [setting.partition("=") for setting in settings.split("&")]
+    if not all(equals and key for key, equals, _ in pairs):
+        raise UsageError(f"{spec}: after the ? come settings as in live=300&operations=1000")
+    changes = {key: value for key, _, value in pairs}
+    return tuple(scenario.with_parameters(changes) for scenario in found)
+
+
+def generate(scenario: Scenario) -> Trace:
+    """The scenario's trace: equal parameters and seed give equal bytes, on every platform.
+
+    Raises UsageError when the parameters make no valid trace.
+    """
+    family = FAMILIES[scenario.family]
+    parameters = family.parameters(**scenario.parameters)
+    _check_length(scenario.name, family.most_operations(parameters))
+    rng = np.random.Generator(np.random.PCG64(scenario.seed))
+    try:
+        draft = family.draft(parameters, rng)
+        return complete(draft, touch=scenario.touch)
+    except (ParameterError, UsageError) as error:
+        raise UsageError(f"scenario {scenario.name}: {error}") from error
+    except MemoryError:
+        raise UsageError(f"scenario {scenario.name}: there is no memory for its trace") from None
+
+
+def _check_length(name: str, most: int) -> None:
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    allowed = min(MAX_OPERATIONS, memory_bytes // BYTES_PER_OPERATION)
+    if most > allowed:
+        raise UsageError(
+            f"scenario {name}: its parameters make up to {most:,} operations;"
+            f" this machine's memory allows {allowed:,}, and no trace has more than"
+            f" {MAX_OPERATIONS:,}"
+        )
+
+
+def _check_keys(path: Path, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if key not in _KEYS:
+            raise UsageError(unknown(f"{path}: key", key, _KEYS))
+        if type(value) is not _KEYS[key]:
+            kind = {str: "a string", int: "an integer", bool: "true or false", dict: "a table"}
+            raise UsageError(f"{path}: {key}: must be {kind[_KEYS[key]]}, not {shown(value)}")
+        if value == "":
+            raise UsageError(f"{path}: {key}: is empty")
+    for key in _KEYS:
+        if key not in values and key not in _OPTIONAL:
+            raise UsageError(f"{path}: {key}: missing")
+
+
+def _read(family: Family, values: Mapping[str, object], *, where: str) -> dict[str, Value]:
+    try:
+        return family.read(values)
+    except ParameterError as error:
+        if error.key not in family.fields():
+            raise UsageError(unknown(f"{where}: parameter", error.key, family.fields())) from None
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _named(names: str) -> tuple[Scenario, ...]:
+    if names.endswith(".toml") or "/" in names:
+        return (load(Path(names)),)
+    files = _files()
+    if names in files:
+        return (load(files[names]),)
+    if names == "default":
+        return tuple(scenario for scenario in collected() if scenario.default)
+    pattern = "*" if names == "all" else names
+    found = tuple(load(path) for name, path in files.items() if fnmatchcase(name, pattern))
+    if not found:
+        raise UsageError(unknown("scenario", names, files))
+    return found
+
+
+def _files() -> dict[str, Path]:
+    """Scenario files by name, sorted; of the package's own roots the first that has one wins."""
+    own, files = resources.folders("scenarios"), dict[str, Path]()
+    for folder in resources.collection_folders("scenarios"):
+        for path in folder.glob("*.toml"):
+            if path.stem in files and folder not in own:
+                raise UsageError(f"{path}: a scenario of this name is in {files[path.stem]} too")
+            files.setdefault(path.stem, path)
+    return dict(sorted(files.items()))
+
+
+def _text(value: Value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,84 @@
+"""Larson: a server whose worker threads come and go, each inheriting the objects of the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from allocphase.scenario.families import sizes
+from allocphase.scenario.families.family import Family, parameter
+from allocphase.scenario.families.weave import weave
+from allocphase.trace.records import Draft, Ints, Kind, Ops, operations
+
+__all__ = ["LARSON"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    threads: int = parameter("workers at the same time", default=2, minimum=1, maximum=64)
+    slots: int = parameter("objects of each worker", minimum=1)
+    replacements: int = parameter("objects a worker replaces in its life", minimum=1)
+    generations: int = parameter("workers that follow each other", minimum=1, maximum=32)
+    size_min: int = parameter("smallest size in bytes", minimum=0, maximum=sizes.MAX_SIZE)
+    size_max: int = parameter("largest size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
+
+
+def most_operations(parameters: Parameters) -> int:
+    each = parameters.slots + parameters.generations * parameters.replacements
+    return 2 * parameters.threads * each
+
+
+def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
+    """Thread g * threads + i is worker i of generation g.
+
+    The first generation fills its slots, the last one empties them. In the program the main
+    thread fills them, before the clock starts; done here by one thread, it would be in the time.
+    """
+    workers = range(parameters.threads)
+    lives: list[list[Ops]] = [[] for _ in range(parameters.generations)]
+    for generation, life in enumerate(lives):
+        for worker in workers:
+            parts = [_filling(parameters, rng, worker)] if generation == 0 else []
+            parts.append(_replacements(parameters, rng, worker))
+            if generation == parameters.generations - 1:
+                parts.append(operations(Kind.FREE, _slots(parameters, worker)))
+            life.append(np.concatenate(parts))
+    woven = [
+        weave(life, [generation * parameters.threads + worker for worker in workers])
+        for generation, life in enumerate(lives)
+    ]
+    return Draft(
+        ops=np.concatenate([ops for ops, _ in woven]),
+        thread=np.concatenate([thread for _, thread in woven]),
+        lane=tuple(workers) * parameters.generations,
+    )
+
+
+def _slots(parameters: Parameters, worker: int) -> Ints:
+    return worker * parameters.slots + np.arange(parameters.slots)
+
+
+def _filling(parameters: Parameters, rng: np.random.Generator, worker: int) -> Ops:
+    slots = rng.permutation(_slots(parameters, worker))
+    return operations(Kind.MALLOC, slots, size=_sizes(parameters, rng, count=len(slots)))
+
+
+def _replacements(parameters: Parameters, rng: np.random.Generator, worker: int) -> Ops:
+    count = parameters.replacements
+    slots = worker * parameters.slots + rng.integers(0, parameters.slots, size=count)
+    size = np.stack([np.zeros(count, np.uint32), _sizes(parameters, rng, count=count)], axis=1)
+    kinds = np.tile([Kind.FREE, Kind.MALLOC], count)
+    return operations(kinds, np.repeat(slots, 2), size=size.ravel())
+
+
+def _sizes(parameters: Parameters, rng: np.random.Generator, *, count: int) -> sizes.Sizes:
+    return sizes.uniform(rng, parameters.size_min, parameters.size_max, count=count)
+
+
+LARSON = Family(
+    name="larson",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

@@ -1,0 +1,172 @@
+"""Loops: threads that free and replace a number of objects in turn, and hand batches to others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allocphase.scenario.families import sizes
+from allocphase.scenario.families.family import Family, ParameterError, parameter
+from allocphase.trace.records import Draft, Kind, Ops, operations
+from allocphase.trace.slots import previous
+
+__all__ = ["LOOPS"]
+
+Indices = npt.NDArray[np.int64]
+
+LEAST_PERCENT, MOST_PERCENT = 30, 99  # of op_count, in each loop
+FREED_PERCENT = 80  # of as many, before the objects are replaced
+FIRST_STRIDE = 7
+POINTER_BYTES, BATCH_BYTES = 8, 32
+FREES, FOREIGN_FREES, REPLACES, FOREIGN_ALLOCATIONS = range(4)  # the sections of a loop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    threads: int = parameter("threads", default=2, minimum=1, maximum=64)
+    loops: int = parameter("loops of each thread", minimum=1)
+    places: int = parameter("objects of each thread at most", minimum=1)
+    op_count: int = parameter("objects replaced in a loop, at most", minimum=4)
+    cross_rate: int = parameter("every how many loops a batch is handed over", minimum=1)
+    lag_loops: int = parameter("loops between hand-over and free", minimum=1)
+    shape: str = parameter("how sizes fall off: even, linear or exponential")
+    size_min: int = parameter("smallest size in bytes", minimum=1, maximum=1 << 20)
+    size_max: int = parameter("largest size in bytes", minimum=1, maximum=1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """Ops with the keys by which they are put in order."""
+
+    ops: Ops
+    loop: Indices
+    thread: Indices
+    section: Indices
+
+
+def most_operations(parameters: Parameters) -> int:
+    own = 3 * parameters.loops * parameters.op_count + parameters.places
+    handed = 2 * parameters.loops * (parameters.op_count + 2)
+    return parameters.threads * (own + handed)
+
+
+def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
+    """In the global order the threads take turns, a loop each."""
+    if parameters.shape not in ("even", "linear", "exponential"):
+        raise ParameterError("shape", "must be even, linear or exponential")
+    streams, first = [], parameters.threads * parameters.places
+    for thread in range(parameters.threads):
+        percent = rng.integers(LEAST_PERCENT, MOST_PERCENT, size=(2, parameters.loops))
+        counts = parameters.op_count * percent // 100
+        streams.append(_own(parameters, rng, thread, counts=counts))
+        if parameters.threads > 1:
+            streams += _handed(parameters, rng, thread, counts=counts[1], first=first)
+            first += int((counts[1] + 2).sum())
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(stream, name) for stream in streams])
+        for name in ("ops", "loop", "thread", "section")
+    }
+    order = np.lexsort((columns["section"], columns["thread"], columns["loop"]))
+    thread_of = columns["thread"][order].astype(np.uint32)
+    return Draft(ops=columns["ops"][order], thread=thread_of if parameters.threads > 1 else None)
+
+
+def _own(
+    parameters: Parameters, rng: np.random.Generator, thread: int, *, counts: Indices
+) -> _Stream:
+    """Frees in one stride, replacements in another, both over all places, and a last clearing."""
+    replace_stride, free_stride = _strides(parameters.places)
+    frees = counts[0] * FREED_PERCENT // 100
+    loop, place, section = (
+        np.concatenate(parts)
+        for parts in zip(
+            _visits(frees, free_stride, parameters.places, FREES),
+            _visits(counts[1], replace_stride, parameters.places, REPLACES),
+            _clearing(parameters),
+            strict=True,
+        )
+    )
+    order = np.lexsort((section, loop))
+    loop, place, section = loop[order], place[order], section[order]
+    before = previous(place.astype(np.uint32))
+    filled = (before >= 0) & (section[before] == REPLACES)
+    size = _sizes(parameters, rng, count=len(place))
+    slot = thread * parameters.places + place
+    pairs = np.stack(
+        [operations(Kind.FREE, slot), operations(Kind.MALLOC, slot, size=size)], axis=1
+    )
+    kept = np.stack([filled, section == REPLACES], axis=1)
+    who = np.full(len(loop), thread)
+    return _Stream(pairs[kept], *(_per_op(keys, kept) for keys in (loop, who, section)))
+
+
+def _per_op(keys: Indices, kept: npt.NDArray[np.bool_]) -> Indices:
+    return np.repeat(keys, kept.sum(axis=1))
+
+
+def _strides(places: int) -> tuple[int, int]:
+    """Two strides that visit every place: the least from 7 on that share no factor with it."""
+    coprime = [n for n in range(FIRST_STRIDE, FIRST_STRIDE + 200) if np.gcd(n, places) == 1]
+    return coprime[0], coprime[1]
+
+
+def _visits(
+    counts: Indices, stride: int, places: int, section: int
+) -> tuple[Indices, Indices, Indices]:
+    total = int(counts.sum())
+    loop = np.repeat(np.arange(len(counts)), counts)
+    return loop, np.arange(total) * stride % places, np.full(total, section)
+
+
+def _clearing(parameters: Parameters) -> tuple[Indices, Indices, Indices]:
+    end = parameters.loops + parameters.lag_loops
+    here = np.arange(parameters.places)
+    return np.full(len(here), end), here, np.full(len(here), FREES)
+
+
+def _handed(
+    parameters: Parameters, rng: np.random.Generator, thread: int, *, counts: Indices, first: int
+) -> list[_Stream]:
+    """Batches: a record, an array of pointers and the objects; freed by the others in turn."""
+    loops = np.arange(0, parameters.loops, parameters.cross_rate)
+    width = counts[loops] + 2
+    batch = np.repeat(np.arange(len(loops)), width)
+    member = np.arange(len(batch)) - np.repeat(np.cumsum(width) - width, width)
+    size = _sizes(parameters, rng, count=len(batch))
+    size[member == 0] = BATCH_BYTES
+    size[member == 1] = (width - 2) * POINTER_BYTES
+    slot = first + np.arange(len(batch))
+    loop = loops[batch]
+    born = _Stream(
+        operations(Kind.MALLOC, slot, size=size),
+        loop=loop,
+        thread=np.full(len(slot), thread),
+        section=np.full(len(slot), FOREIGN_ALLOCATIONS),
+    )
+    # The record goes last and the array before it: members 2, 3, ..., 1, 0.
+    order = np.lexsort((np.where(member < 2, width[batch] - member, member - 2), batch))
+    taker = (thread + 1 + batch % (parameters.threads - 1)) % parameters.threads
+    freed = _Stream(
+        operations(Kind.FREE, slot[order]),
+        loop=loop[order] + parameters.lag_loops,
+        thread=taker[order],
+        section=np.full(len(slot), FOREIGN_FREES),
+    )
+    return [born, freed]
+
+
+def _sizes(parameters: Parameters, rng: np.random.Generator, *, count: int) -> sizes.Sizes:
+    return sizes.falling(
+        rng, parameters.size_min, parameters.size_max, count=count, shape=parameters.shape
+    )
+
+
+LOOPS = Family(
+    name="loops",
+    parameters=Parameters,
+    draft=draft,
+    most_operations=most_operations,
+)

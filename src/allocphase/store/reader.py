@@ -1,0 +1,153 @@
+"""The run directory: what a run leaves on disk, and all that reports and gates ever read.
+
+    run.json              schema, environment, plan, allocators, scenarios
+    processes.jsonl       one line a finished process, synced before the next one starts
+    events.jsonl          one line an event of the run as a whole: resumed, unlocked, ended
+    samples/<id>.npz      what the process left: latencies, events, checkpoints
+    operations/<n>.npz    of scenario n: kind, size and thread of every operation
+
+A torn last line of the journal belongs to a process that did not finish: it is dropped.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from allocphase.errors import UsageError, shown
+from allocphase.files.documents import parse_json
+from allocphase.probe.arrays import KIND_NAMES, RAW_OPS, Arrays, load_arrays
+from allocphase.probe.consistency import (
+    Counts,
+    latencies_problem,
+    operations_problem,
+    samples_problem,
+    thread_counts,
+)
+from allocphase.store.manifest import read_manifest
+from allocphase.store.record import EVENT, Event, ProcessRecord
+
+__all__ = ["RunFiles", "resume_command"]
+
+# Some 60,000 processes.
+MAX_JOURNAL_BYTES = 128 << 20
+
+
+class RunFiles:
+    """Reads one run directory. Raises UsageError where a file is missing or not of this schema."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = read_manifest(path / "run.json")
+        self._records: dict[int, ProcessRecord] = {}
+        self._read_bytes = 0  # of the journal, which only grows: no line is parsed twice
+        self._counts: dict[str, Counts] = {}
+
+    def processes(self) -> list[ProcessRecord]:
+        """Every finished process, in order of finishing."""
+        path = self.path / "processes.jsonl"
+        for line in _whole_lines(path, start=self._read_bytes):
+            number = len(self._records) + 1
+            try:
+                record = ProcessRecord.from_json(line.decode("utf-8"))
+            except (ValueError, TypeError) as error:
+                raise UsageError(f"{path}: line {number}: {error}") from None
+            if record.id in self._records:
+                raise UsageError(f"{path}: line {number}: process {record.id} is there twice")
+            self._records[record.id] = record
+            self._read_bytes += len(line) + 1
+        return list(self._records.values())
+
+    def unfinished(self) -> tuple[int, int] | None:
+        """(finished, planned) processes of a run that can be continued; None when it has ended.
+
+        A run whose rounds were chosen while it ran (a gate's) is never told to be partial.
+        """
+        if not self.manifest["plan"].get("resumable") or Event.ENDED in dict(self._events()):
+            return None
+        return len(self.processes()), self.manifest["plan"].get("processes", 0)
+
+    def notes(self) -> list[str]:
+        """Doubts about the run as a whole, a sentence each: a report shows them."""
+        notes = [message for event, message in self._events() if event is not Event.ENDED]
+        return [*notes, partial] if (partial := self.partial()) is not None else notes
+
+    def partial(self) -> str | None:
+        """How much is measured of a run that has not ended, and how to go on; None: it has."""
+        if (count := self.unfinished()) is None:
+            return None
+        way_out = resume_command(self.path)
+        return f"partial: {count[0]} of {count[1]} processes; continue with {way_out}"
+
+    def _events(self) -> Iterator[tuple[Event, str]]:
+        path = self.path / "events.jsonl"
+        for number, line in enumerate(_whole_lines(path), start=1):
+            try:
+                values = parse_json(line.decode("utf-8"))
+                if fault := EVENT(values):
+                    raise ValueError(fault[1:])
+            except ValueError as error:
+                raise UsageError(f"{path}: line {number}: {error}") from None
+            yield Event(values["event"]), values["message"]
+
+    def samples(self, process_id: int) -> Arrays:
+        """What the process left; empty when it left nothing. Every index in it is one."""
+        record = self._record(process_id)
+        path = self.path / "samples" / f"{record.id}.npz"
+        arrays, fault = self._arrays_of(record, path) if path.exists() else ({}, "")
+        if not fault and (record.probe, record.status) == ("latency", "ok"):
+            fault = latencies_problem(arrays)
+        if fault:
+            raise UsageError(f"{path}: {fault}")
+        return arrays
+
+    def operations(self, scenario: str) -> Arrays:
+        """`kind`, `size`, `thread`, `op` of each operation of a scenario, shape (ops,)."""
+        names = [entry["name"] for entry in self.manifest["scenarios"]]
+        if scenario not in names:
+            raise UsageError(f"{self.path}: run.json has no scenario {shown(scenario)}")
+        path = self.path / "operations" / f"{names.index(scenario)}.npz"
+        arrays = load_arrays(path, operations=self._most_operations)
+        if fault := operations_problem(arrays, kinds=len(KIND_NAMES)):
+            raise UsageError(f"{path}: {fault}")
+        return arrays
+
+    @property
+    def _most_operations(self) -> int:
+        """Of one trace, as run.json says: what bounds the size of its files."""
+        counts = [entry["operations"] for entry in self.manifest["scenarios"]]
+        return min(max(counts, default=0), RAW_OPS)
+
+    def _arrays_of(self, record: ProcessRecord, path: Path) -> tuple[Arrays, str]:
+        arrays = load_arrays(path, operations=self._most_operations)
+        counts = self._counts_of(record.scenario)
+        return arrays, samples_problem(arrays, counts, kinds=len(KIND_NAMES))
+
+    def _record(self, process_id: int) -> ProcessRecord:
+        if process_id not in self._records:
+            self.processes()
+        if process_id not in self._records:
+            raise UsageError(f"{self.path}: samples of process {process_id}, which no line names")
+        return self._records[process_id]
+
+    def _counts_of(self, scenario: str) -> Counts:
+        if scenario not in self._counts:
+            self._counts[scenario] = thread_counts(self.operations(scenario))
+        return self._counts[scenario]
+
+
+def _whole_lines(path: Path, *, start: int = 0) -> list[bytes]:
+    """Lines from a byte on, without what follows the last newline; none without a file."""
+    if not path.exists():
+        return []
+    if path.stat().st_size > MAX_JOURNAL_BYTES:
+        raise UsageError(f"{path}: longer than {MAX_JOURNAL_BYTES} bytes, the most that is read")
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read().split(b"\n")[:-1]
+
+
+def resume_command(run: Path) -> str:
+    """What continues the run in that directory."""
+    return shlex.join(["allocphase", "run", "--resume", str(run)])

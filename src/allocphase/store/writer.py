@@ -1,0 +1,54 @@
+"""Fills a run directory; what a method returns from is on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from allocphase.files.durable import append_line, named_errors, write_whole
+from allocphase.probe.arrays import Arrays, save_arrays
+from allocphase.store.manifest import SCHEMA
+from allocphase.store.record import Event, ProcessRecord
+
+__all__ = ["RunWriter"]
+
+
+class RunWriter:
+    """Appends to one run directory; what a method returns from is on disk.
+
+    Raises AllocphaseError, which names the file, where the disk is full or may not be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with named_errors(path):
+            for folder in (path, path / "samples", path / "operations"):
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Writes run.json whole or not at all."""
+        text = json.dumps({"schema": SCHEMA, **manifest}, indent=2, ensure_ascii=False) + "\n"
+        write_whole(self.path / "run.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+    def write_operations(self, index: int, arrays: Arrays) -> None:
+        """The operations of scenario `index`: see `ops_arrays`."""
+        path = self.path / "operations" / f"{index}.npz"
+        write_whole(path, lambda partial: save_arrays(partial, arrays))
+
+    def has_operations(self, index: int) -> bool:
+        """Whether they are there: then they are whole."""
+        return (self.path / "operations" / f"{index}.npz").exists()
+
+    def add(self, record: ProcessRecord, arrays: Arrays) -> None:
+        """Samples first, then the journal line that makes them count."""
+        if arrays:
+            path = self.path / "samples" / f"{record.id}.npz"
+            write_whole(path, lambda partial: save_arrays(partial, arrays))
+        append_line(self.path / "processes.jsonl", record.to_json().encode("utf-8"))
+
+    def tell(self, event: Event, message: str) -> None:
+        """What happened to the run as a whole, in one sentence."""
+        line = json.dumps({"event": event.value, "message": message}, ensure_ascii=False)
+        append_line(self.path / "events.jsonl", line.encode("utf-8"))

@@ -1,0 +1,4 @@
+"""What people read: numbers with units, one line out of many, tables of 80 columns.
+
+Place in the pipeline: below it.
+"""

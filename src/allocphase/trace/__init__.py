@@ -1,0 +1,47 @@
+"""Traces: what a scenario does, operation by operation, as one file that the driver maps.
+
+    records      the bytes: dtypes that the C structs of driver/trace.h have too; Draft and Trace
+    slots        the life of each object; nothing is freed twice, nor used when it is gone
+    deadlock     threads that hand objects over never wait for each other in a circle
+    completion   from a Draft to a Trace: hand-overs numbered, peaks and counts known
+    encoding     a Trace to the bytes of a file, and back
+    file         written whole, read without trust
+
+Place in the pipeline: after scenario, before the driver process.
+"""
+
+from __future__ import annotations
+
+from allocphase.trace.file import (
+    HEADER,
+    OP,
+    TAG,
+    THREAD,
+    Draft,
+    Kind,
+    Touch,
+    Trace,
+    TraceError,
+    complete,
+    operations,
+    read,
+    validate,
+    write,
+)
+
+__all__ = [
+    "HEADER",
+    "OP",
+    "TAG",
+    "THREAD",
+    "Draft",
+    "Kind",
+    "Touch",
+    "Trace",
+    "TraceError",
+    "complete",
+    "operations",
+    "read",
+    "validate",
+    "write",
+]

@@ -1,0 +1,127 @@
+"""From a generator's draft to a trace: slots numbered, epochs and flags set, all of it checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allocphase.trace.deadlock import thread_problem
+from allocphase.trace.encoding import sealed
+from allocphase.trace.records import (
+    FLAGS_SHIFT,
+    NO_THREAD,
+    THREAD,
+    UNTAGGED,
+    Draft,
+    Ops,
+    Records,
+    Touch,
+    Trace,
+    TraceError,
+)
+from allocphase.trace.slots import History, by_position
+
+__all__ = ["complete", "live_peak", "table_problem"]
+
+MAX_OPS = 0xFFFFFFFF
+MAX_TAGS = 1 << 16
+
+
+def complete(draft: Draft, *, touch: Touch) -> Trace:
+    """The trace of a draft, its ops ordered by thread. Raises TraceError.
+
+    Takes the draft's ops over: they are changed in place, and their slots numbered 0, 1, 2, ...
+    That all threads can end needs no search here: the global order is a run in which they do.
+    """
+    ops, tags = draft.ops, UNTAGGED if draft.tags is None else draft.tags
+    _raise_if(table_problem(len(ops), tags, build_ops=draft.build_ops))
+    history = by_position(ops)
+    _raise_if(history.problem(tags))
+    slot_count = int(np.count_nonzero(history.first))
+    if int(ops["slot"].max()) >= slot_count:
+        ops["slot"][history.order] = history.slot_numbers()
+    ops["epoch"][history.order] = history.ranks()
+    peak_bytes, peak_op = live_peak(history)
+    shared: dict[str, Any] = {
+        "tags": tags,
+        "touch": touch,
+        "build_ops": draft.build_ops,
+        "slot_count": slot_count,
+        "peak_live_bytes": peak_bytes,
+        "digest": "",
+    }
+    if draft.thread is None:
+        return sealed(Trace(ops, _one_thread(ops), peak_live_op=peak_op, **shared))
+    threads = _thread_table(draft, draft.thread)
+    ops["kind_flags"][history.order] |= history.hand_over(draft.thread) << FLAGS_SHIFT
+    del history
+    in_file = np.argsort(draft.thread.astype(np.min_scalar_type(len(threads))), kind="stable")
+    peak_op = int(np.flatnonzero(in_file == peak_op)[0])
+    return sealed(Trace(ops[in_file], threads, peak_live_op=peak_op, **shared))
+
+
+def table_problem(op_count: int, tags: Records, *, build_ops: int) -> str | None:
+    """What is wrong with counts and tag table, in one line; None: nothing."""
+    if not 0 < op_count <= MAX_OPS:
+        return f"has {op_count} operations, not 1 to 2^32 - 1"
+    if not 0 <= build_ops <= op_count:
+        return f"has {build_ops} build operations of {op_count}"
+    if len(tags) > MAX_TAGS:
+        return f"has {len(tags)} tags, more than {MAX_TAGS}"
+    if len(tags) == 0 or tags[0] != UNTAGGED[0]:
+        return "has a tag table that does not start with the untagged tag"
+    hint_hz = tags["hint_hz"]
+    if not (np.isfinite(hint_hz) & (hint_hz >= 0)).all():
+        return "has a tag whose hint is no frequency"
+    return None
+
+
+def live_peak(history: History) -> tuple[int, int]:
+    """The most live bytes, and the first op in trace order after which they are live."""
+    live = history.live_change()
+    np.cumsum(live, out=live)
+    op = int(np.argmax(live))
+    return int(live[op]), op
+
+
+def _raise_if(problem: str | None) -> None:
+    if problem:
+        raise TraceError(problem)
+
+
+def _one_thread(ops: Ops) -> Records:
+    threads = np.zeros(1, dtype=THREAD)
+    threads["op_count"], threads["predecessor"] = len(ops), NO_THREAD
+    return threads
+
+
+def _thread_table(draft: Draft, thread: npt.NDArray[np.uint32]) -> Records:
+    used = int(thread.max()) + 1
+    lanes = tuple(range(used)) if draft.lane is None else draft.lane
+    if len(thread) != len(draft.ops) or used > len(lanes):
+        raise TraceError(f"names {used} threads and has {len(lanes)}")
+    threads = np.zeros(len(lanes), dtype=THREAD)
+    counts = np.bincount(thread, minlength=len(lanes))
+    threads["op_count"] = counts
+    threads["first_op"] = np.cumsum(counts) - counts
+    threads["lane"] = lanes
+    threads["predecessor"] = [_before(lanes, index) for index in range(len(lanes))]
+    _raise_if(thread_problem(threads) or _overlap(threads, thread))
+    return threads
+
+
+def _before(lanes: tuple[int, ...], index: int) -> int:
+    earlier = [other for other in range(index) if lanes[other] == lanes[index]]
+    return earlier[-1] if earlier else NO_THREAD
+
+
+def _overlap(threads: Records, thread: npt.NDArray[np.uint32]) -> str | None:
+    """Threads of a lane must not overlap in the global order, or it proves nothing."""
+    for index in np.flatnonzero(threads["predecessor"] != NO_THREAD):
+        before = threads["predecessor"][index]
+        mine, theirs = np.flatnonzero(thread == index), np.flatnonzero(thread == before)
+        if len(mine) and len(theirs) and mine[0] < theirs[-1]:
+            return f"thread {index} has operations before the last of thread {before}"
+    return None

@@ -1,0 +1,172 @@
+"""Trace files: what a program asks of its allocator, as driver/trace.h lays it out.
+
+A generator makes a `Draft`, `complete` turns it into a `Trace`, `write` and `read` are the file.
+An invalid trace never gets as far as the driver: each step raises TraceError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from allocphase.files.durable import write_whole
+from allocphase.trace.completion import complete, live_peak, table_problem
+from allocphase.trace.deadlock import stuck, thread_problem
+from allocphase.trace.encoding import digest, head_problem, parts
+from allocphase.trace.records import (
+    FLAGS_SHIFT,
+    HEADER,
+    OP,
+    TAG,
+    THREAD,
+    WAIT,
+    Draft,
+    Kind,
+    Touch,
+    Trace,
+    TraceError,
+    operations,
+)
+from allocphase.trace.slots import History, by_epoch, by_position
+
+__all__ = [
+    "HEADER",
+    "OP",
+    "TAG",
+    "THREAD",
+    "Draft",
+    "Kind",
+    "Touch",
+    "Trace",
+    "TraceError",
+    "complete",
+    "operations",
+    "read",
+    "validate",
+    "write",
+]
+
+
+def write(trace: Trace, path: Path) -> str:
+    """Writes the file, without a copy of the ops, and returns the digest.
+
+    It appears under its name only when it is complete. Raises AllocphaseError when it cannot be
+    written.
+    """
+
+    def fill(partial: Path) -> None:
+        with partial.open("wb") as file:
+            for part in parts(trace, digest_bytes=bytes.fromhex(trace.digest)):
+                file.write(part.data)
+
+    write_whole(path, fill, synced=False)  # whoever finds it lost makes it again
+    return trace.digest
+
+
+def read(path: Path) -> Trace:
+    """The trace in `path`, its ops memory-mapped, checked as `validate` does.
+
+    Raises TraceError (a UsageError) that names the file and what is wrong with it.
+    """
+    try:
+        trace = _mapped(path)
+        validate(trace)
+    except (OSError, TraceError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TraceError(f"{path}: {reason}") from error
+    return trace
+
+
+def validate(trace: Trace) -> None:
+    """Checks the digest, every invariant of driver/trace.h, and that all threads can end.
+
+    The live peak is checked where the file fixes it: with one thread. Raises TraceError.
+    """
+    problem = (
+        table_problem(len(trace.ops), trace.tags, build_ops=trace.build_ops)
+        or _digest_problem(trace)
+        or _thread_bounds(trace)
+        or thread_problem(trace.threads)
+        or _slot_problem(trace)
+    )
+    if problem:
+        raise TraceError(problem)
+
+
+def _mapped(path: Path) -> Trace:
+    file_bytes = path.stat().st_size
+    if not path.is_file() or file_bytes < HEADER.itemsize:
+        raise TraceError(f"is no trace: {file_bytes} bytes are less than a header")
+    head = np.fromfile(path, dtype=HEADER, count=1)[0]
+    problem = head_problem(head, file_bytes)
+    if problem:
+        raise TraceError(problem)
+    thread_offset, tag_offset = int(head["thread_offset"]), int(head["tag_offset"])
+    return Trace(
+        ops=np.memmap(path, OP, "r", int(head["op_offset"]), (int(head["op_count"]),)),
+        threads=np.fromfile(path, THREAD, int(head["thread_count"]), offset=thread_offset),
+        tags=np.fromfile(path, TAG, int(head["tag_count"]), offset=tag_offset),
+        touch=Touch(head["touch"]),
+        build_ops=int(head["build_ops"]),
+        slot_count=int(head["slot_count"]),
+        peak_live_bytes=int(head["peak_live_bytes"]),
+        peak_live_op=int(head["peak_live_op"]),
+        digest=head["digest"].tobytes().hex(),
+    )
+
+
+def _digest_problem(trace: Trace) -> str | None:
+    found = digest(trace)
+    return None if found == trace.digest else f"has digest {trace.digest}; its bytes make {found}"
+
+
+def _thread_bounds(trace: Trace) -> str | None:
+    """Python integers again: the counts of a hostile file may wrap around."""
+    expected = 0
+    for index, (first, count) in enumerate(
+        zip(trace.threads["first_op"].tolist(), trace.threads["op_count"].tolist(), strict=True)
+    ):
+        if first != expected:
+            return f"has thread {index} start at op {first}, not {expected}"
+        expected += count
+    return None if expected == len(trace.ops) else f"has {expected} operations in its threads"
+
+
+def _slot_problem(trace: Trace) -> str | None:
+    one_thread = len(trace.threads) == 1
+    history = by_position(trace.ops) if one_thread else by_epoch(trace.ops)
+    slots = int(np.count_nonzero(history.first))
+    if slots != trace.slot_count or int(trace.ops["slot"].max()) != slots - 1:
+        return f"has slot_count {trace.slot_count}; its operations use {slots} slots"
+    broken = np.flatnonzero(history.ops["epoch"] != history.ranks())
+    if len(broken):
+        return f"op {history.order[broken[0]]} has epoch {history.ops['epoch'][broken[0]]}"
+    return (
+        history.problem(trace.tags)
+        or _hand_over_problem(trace, history)
+        or (_peak_problem(trace, history) if one_thread else None)
+    )
+
+
+def _peak_problem(trace: Trace, history: History) -> str | None:
+    peak = live_peak(history)
+    claimed = (trace.peak_live_bytes, trace.peak_live_op)
+    return None if peak == claimed else f"has live peak (bytes, op) {claimed}, not {peak}"
+
+
+def _hand_over_problem(trace: Trace, history: History) -> str | None:
+    counts = trace.threads["op_count"].astype(np.int64)
+    thread = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
+    flags = history.hand_over(thread)
+    broken = np.flatnonzero(history.ops["kind_flags"] >> FLAGS_SHIFT != flags)
+    if len(broken):
+        return f"op {history.order[broken[0]]} has wrong WAIT or POST flags"
+    backward = ~history.first & (flags & WAIT == 0)
+    backward[1:] &= history.order[1:] < history.order[:-1]
+    if backward.any():
+        return f"op {history.order[np.argmax(backward)]} comes before its slot's op before"
+    waits = np.flatnonzero(flags & WAIT)
+    by_place = np.argsort(history.order[waits])
+    waits = waits[by_place]
+    return stuck(trace.threads, history.order[waits], history.order[waits - 1])

@@ -1,0 +1,196 @@
+"""Specifications of allocators, and the collection they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from allocphase import resources
+from allocphase.allocator import collected, resolve
+from allocphase.errors import UsageError
+from tests.support.plugins import Plugins
+
+GOOD = """
+title = "Mine"
+summary = "An allocator."
+kind = "plugin"
+
+[config]
+pool_bytes = 4096
+strict = true
+share = 0.5
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A collection of one allocator, `mine`, in place of the package's."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "allocator.toml").write_text(GOOD)
+    monkeypatch.setattr(resources, "collection_folders", lambda _: [tmp_path])
+    return tmp_path
+
+
+# ---- Names and settings ------------------------------------------------------------------
+
+
+def test_a_name_is_its_folder_in_the_collected() -> None:
+    (found,) = resolve("phase21")
+    assert (found.name, found.kind, found.correct) == ("phase21", "plugin", True)
+    assert found.config == {"pool_bytes": "16777216"}
+    assert found.path is not None
+    assert found.path.name == "phase21.so"
+
+
+def test_the_collection_is_sorted_and_holds_what_is_missing_too(folder: Path) -> None:
+    (folder / "absent").mkdir()
+    text = 'title = "A"\nsummary = "a"\nkind = "preload"\n[preload]\nlibraries = ["libno.so.9"]\n'
+    (folder / "absent" / "allocator.toml").write_text(text + 'package = "libno9"\n')
+    found = collected()
+    assert list(found) == ["absent", "mine"]
+    assert found["absent"].missing == "not installed: apt-get install libno9"
+    assert found["absent"].path is None
+    assert found["mine"].missing is not None
+    assert "not built" in found["mine"].missing
+
+
+def test_the_null_allocator_is_the_only_one_that_is_not_correct() -> None:
+    assert [name for name, found in collected().items() if not found.correct] == ["null"]
+
+
+def test_a_setting_changes_the_configuration_and_the_name() -> None:
+    (found,) = resolve("phase21?pool_bytes=1048576")
+    assert found.name == "phase21?pool_bytes=1048576"
+    assert found.config == {"pool_bytes": "1048576"}
+
+
+def test_several_values_are_a_sweep_in_their_order() -> None:
+    found = resolve("phase2?objects_per_slab=64,1,8")
+    assert [each.config["objects_per_slab"] for each in found] == ["64", "1", "8"]
+    assert len({each.name for each in found}) == 3
+
+
+@pytest.mark.usefixtures("folder")
+def test_several_settings_give_every_combination() -> None:
+    found = resolve("mine?pool_bytes=1,2&strict=true,false")
+    assert [each.name.partition("?")[2] for each in found] == [
+        "pool_bytes=1&strict=true",
+        "pool_bytes=1&strict=false",
+        "pool_bytes=2&strict=true",
+        "pool_bytes=2&strict=false",
+    ]
+    assert {each.config["share"] for each in found} == {"0.5"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_settings_are_handed_on_as_toml_writes_them() -> None:
+    assert resolve("mine")[0].config == {"pool_bytes": "4096", "strict": "true", "share": "0.5"}
+
+
+def test_two_configurations_of_one_object_have_one_digest() -> None:
+    plain, swept = resolve("phase21")[0], resolve("phase21?pool_bytes=4096")[0]
+    assert plain.sha256() == swept.sha256() != resolve("phase2")[0].sha256()
+    assert resolve("libc")[0].sha256() is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("jemaloc", "allocator 'jemaloc' does not exist: did you mean 'jemalloc'?"),
+        ("qqq", "allocator 'qqq' does not exist: there are "),
+        ("", "allocator '': NAME=path wants a name before the ="),
+        ("=x.so", "allocator '=x.so': NAME=path wants a name before the ="),
+        ("phase21?pool_bytes", "settings are written key=value&key=value"),
+        ("phase21?=5", "settings are written key=value&key=value"),
+        ("phase21?pool_bytes=", "settings are written key=value&key=value"),
+        ("phase21?pool_bytes=1,", "settings are written key=value&key=value"),
+        (
+            "phase21?pool_byte=5",
+            "allocator phase21: setting 'pool_byte' does not exist: did you mean 'pool_bytes'?",
+        ),
+        ("libc?arena=5", "allocator libc: only plug-ins take settings, not 'arena'"),
+        ("mine=nowhere.so", "allocator mine: nowhere.so: no such file"),
+    ],
+)
+def test_a_bad_specification_is_one_line_with_advice(spec: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(spec)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# ---- Objects from elsewhere --------------------------------------------------------------
+
+
+def test_an_object_of_the_users_own_is_a_plug_in_or_a_preload(plugins: Plugins) -> None:
+    (ours,) = resolve(f"mine={plugins('calls')}?mmaps=3")
+    assert (ours.name, ours.kind, ours.config) == ("mine?mmaps=3", "plugin", {"mmaps": "3"})
+    (preload,) = resolve(f"theirs={plugins('half')}")
+    assert (preload.kind, preload.path) == ("preload", plugins("half"))
+
+
+def test_a_source_of_the_users_own_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = tmp_path / "mine.c"
+    source.write_text(
+        "#include <allocphase.h>\n"
+        "const struct allocphase_allocator *allocphase_plugin(void) { return NULL; }\n"
+    )
+    (found,) = resolve(f"mine={source}")
+    assert found.kind == "plugin"
+    assert found.path is not None
+    assert found.path.suffix == ".so"
+
+
+def test_a_folder_is_no_allocator(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        resolve(f"mine={tmp_path}")
+
+
+# ---- Broken folders ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('title = "Mine"', "", "title: missing, or not a string"),
+        ('title = "Mine"', "title = 5", "title: missing, or not a string"),
+        ('"plugin"', '"plug-in"', "kind: must be plugin, preload or libc, not 'plug-in'"),
+        ("title =", "titel =", "key 'titel' does not exist: did you mean 'title'?"),
+        ("pool_bytes = 4096", "pool_bytes = ", "Invalid value"),
+        ('"plugin"', '"preload"', "config: is for kind 'plugin' only"),
+        ('"plugin"\n\n[config]', '"preload"\n[preload]', "preload: knows environment, "),
+        (GOOD[GOOD.index('"plugin"') :], '"preload"\n', "preload.libraries: missing"),
+        ("[config]", "[preload]\nlib = 5\n[config]", "preload: is for kind 'preload' only"),
+    ],
+)
+def test_a_broken_allocator_toml_names_the_file_the_key_and_the_reason(
+    folder: Path, old: str, new: str, message: str
+) -> None:
+    path = folder / "mine" / "allocator.toml"
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        resolve("mine")
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+
+
+def test_a_text_that_is_no_utf8_is_a_broken_toml(folder: Path) -> None:
+    (folder / "mine" / "allocator.toml").write_bytes(b'title = "\xff"')
+    with pytest.raises(UsageError, match=r"allocator\.toml: "):
+        collected()
+
+
+def test_another_package_may_not_take_a_name(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "mine").mkdir()
+    (other / "mine" / "allocator.toml").write_text(GOOD)
+    monkeypatch.setattr(resources, "folders", lambda _: [folder])
+    monkeypatch.setattr(resources, "collection_folders", lambda _: [folder, other])
+    with pytest.raises(UsageError, match="an allocator of this name is in"):
+        resolve("mine")

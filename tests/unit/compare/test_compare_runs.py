@@ -1,0 +1,213 @@
+"""Comparing runs: which cells are held against which, what is refused, and the figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocphase.analysis.comparable import ScenarioChangedError
+from allocphase.compare import ComparedRuns, CompareSettings, compare_runs
+from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Job
+from allocphase.run.request import Request
+from allocphase.run.session import run
+from allocphase.stats import Verdict
+from tests.support.gates import MEMORY, FakeExecutor, arm, no_progress, small_scenario
+
+TIMES = {"old": 10.0, "new": 11.0, "same": 10.0}
+
+
+def measure(
+    folder: Path,
+    label: str,
+    *,
+    names: tuple[str, ...] = ("old", "new", "same"),
+    scenarios: tuple[str, ...] = ("phase-report?allocations=50",),
+    times: Mapping[str, float] = TIMES,
+    rounds: int = 20,
+    quick: bool = False,
+    executor: FakeExecutor | None = None,
+) -> Path:
+    """A run of those allocators, with 1% of noise that follows from name and round."""
+
+    def time_ns(job: Job) -> float:
+        noise = 1 + 0.01 * math.sin(job.round * sum(map(ord, job.allocator.name)))
+        return times.get(job.allocator.name, 5.0) * noise
+
+    def memory(job: Job) -> dict[str, int]:
+        extra = 1 if job.allocator.name == "new" else 0
+        return {**MEMORY, "page_faults": 5 + extra}
+
+    request = Request(
+        allocators=[arm(name) for name in names],
+        scenarios=[small_scenario(spec) for spec in scenarios],
+        probes=[Probe.THROUGHPUT, Probe.SYSCALLS, Probe.MEMORY],
+        rounds=rounds,
+        seed=1,
+        timeout_s=1.0,
+        syscall_backend="auto",
+        out=folder,
+        label=label,
+        command=[],
+        quick=quick,
+    )
+    chosen = executor or FakeExecutor(time_ns=time_ns, memory=memory)
+    return run(request, chosen, progress=no_progress)
+
+
+def rewrite(folder: Path, **changes: Any) -> None:
+    """Changes run.json: environment facts, or other keys of the manifest."""
+    path = folder / "run.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest.update(changes)
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def environment(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))["environment"]
+    return found
+
+
+def compare(*paths: Path, **settings: Any) -> ComparedRuns:
+    return compare_runs(paths, CompareSettings(**settings))
+
+
+def verdicts(found: ComparedRuns) -> dict[tuple[str, str], Verdict | None]:
+    return {(row.allocator, row.metric): row.verdict for row in found.rows}
+
+
+def test_the_others_are_held_against_the_baseline_of_the_same_run(tmp_path: Path) -> None:
+    found = compare(measure(tmp_path, "one"), baseline="old")
+    by_row = verdicts(found)
+    assert {allocator for allocator, _ in by_row} == {"new", "same"}
+    assert by_row["new", "time"] is Verdict.REGRESSED
+    assert by_row["same", "time"] is Verdict.UNCHANGED
+    assert by_row["new", "page_faults"] is Verdict.REGRESSED
+    assert by_row["same", "page_faults"] is Verdict.UNCHANGED
+
+
+def test_a_time_has_its_interval_and_what_it_would_have_seen(tmp_path: Path) -> None:
+    (row,) = compare(measure(tmp_path, "one"), baseline="old", metrics=["time"]).rows[:1]
+    assert row.ratio.estimate == pytest.approx(1.1, rel=0.02)
+    assert 1.05 < row.ratio.lower < row.ratio.estimate < row.ratio.upper < 1.15
+    assert 1.02 < row.min_detectable_ratio < 1.06
+    assert row.pairs == 20
+
+
+def test_what_counts_as_a_change_is_the_users_choice(tmp_path: Path) -> None:
+    path = measure(tmp_path, "one")
+    assert verdicts(compare(path, baseline="old", theta=0.2))["new", "time"] is Verdict.UNCHANGED
+
+
+def test_without_a_name_the_baseline_is_libc_or_the_first(tmp_path: Path) -> None:
+    assert compare(measure(tmp_path, "one")).against == "old"
+    assert compare(measure(tmp_path, "two", names=("old", "libc"))).against == "libc"
+
+
+def test_a_baseline_that_did_not_run_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'old'"):
+        compare(measure(tmp_path, "one"), baseline="odl")
+
+
+def test_a_run_of_one_allocator_has_nothing_to_compare(tmp_path: Path) -> None:
+    with pytest.raises(NothingMeasuredError, match="no two allocators"):
+        compare(measure(tmp_path, "one", names=("old",)))
+
+
+def test_too_few_rounds_are_said_to_be_too_few(tmp_path: Path) -> None:
+    found = compare(measure(tmp_path, "one", rounds=3), baseline="old")
+    assert verdicts(found)["new", "time"] is Verdict.INCONCLUSIVE
+    assert any("too few rounds for a verdict" in note for note in found.notes)
+
+
+def test_the_number_of_rounds_that_is_named_is_enough(tmp_path: Path) -> None:
+    few = compare(measure(tmp_path, "few", rounds=3), baseline="old").notes[0]
+    needed = int(few.rpartition("take ")[2].split()[0])
+    enough = compare(measure(tmp_path, "enough", rounds=needed), baseline="old")
+    assert verdicts(enough)["new", "time"] is Verdict.REGRESSED
+    less = compare(measure(tmp_path, "less", rounds=needed - 1), baseline="old")
+    assert verdicts(less)["new", "time"] is Verdict.INCONCLUSIVE
+
+
+def test_a_cell_that_failed_has_no_verdict(tmp_path: Path) -> None:
+    executor = FakeExecutor(
+        status=lambda job: ("crashed", "") if job.allocator.name == "new" else None
+    )
+    found = compare(measure(tmp_path, "one", executor=executor), baseline="old")
+    assert {verdicts(found)["new", name] for name in ("time", "syscalls")} == {None}
+    assert verdicts(found)["same", "time"] is Verdict.UNCHANGED
+
+
+def test_two_runs_are_compared_cell_by_cell(tmp_path: Path) -> None:
+    before = measure(tmp_path, "before")
+    after = measure(tmp_path, "after", times={**TIMES, "old": 12.0})
+    found = compare(before, after)
+    assert verdicts(found)["old", "time"] is Verdict.REGRESSED
+    assert verdicts(found)["new", "time"] is Verdict.UNCHANGED
+    assert any("two sessions" in note for note in found.notes)
+
+
+def test_a_cell_that_only_one_run_has_is_named(tmp_path: Path) -> None:
+    before = measure(tmp_path, "before")
+    after = measure(tmp_path, "after", names=("old", "new"))
+    (note,) = [note for note in compare(before, after).notes if "in one run only" in note]
+    assert "same on phase-report" in note
+    assert "new on" not in note
+
+
+def test_runs_of_different_lengths_pair_what_they_have(tmp_path: Path) -> None:
+    before = measure(tmp_path, "before", rounds=20)
+    after = measure(tmp_path, "after", rounds=12)
+    assert {row.pairs for row in compare(before, after, metrics=["time"]).rows} == {12}
+
+
+def test_runs_of_a_changed_scenario_are_refused(tmp_path: Path) -> None:
+    before, after = measure(tmp_path, "before"), measure(tmp_path, "after")
+    scenarios = json.loads((after / "run.json").read_text("utf-8"))["scenarios"]
+    rewrite(after, scenarios=[{**scenarios[0], "digest": "0" * 64}])
+    with pytest.raises(ScenarioChangedError, match="phase-report"):
+        compare(before, after)
+
+
+def test_runs_without_a_common_cell_are_refused(tmp_path: Path) -> None:
+    before = measure(tmp_path, "before")
+    after = measure(tmp_path, "after", scenarios=("phase-report?allocations=60",))
+    with pytest.raises(NothingMeasuredError, match="no cell in common"):
+        compare(before, after)
+
+
+def test_runs_of_two_machines_are_compared_on_counts_only(tmp_path: Path) -> None:
+    before, after = measure(tmp_path, "before"), measure(tmp_path, "after")
+    rewrite(after, environment={**environment(after), "cpu": "another"})
+    found = compare(before, after)
+    assert {row.metric for row in found.rows} == {
+        "syscalls",
+        "page_faults",
+        "peak_mapped",
+        "peak_rss",
+    }
+    assert any("different machines" in note and "another" in note for note in found.notes)
+
+
+def test_a_quick_run_is_compared_on_counts_only(tmp_path: Path) -> None:
+    path = measure(tmp_path, "one", quick=True)
+    found = compare(path, baseline="old")
+    assert "time" not in {row.metric for row in found.rows}
+    assert any("quick run" in note for note in found.notes)
+
+
+def test_a_metric_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'time'"):
+        compare(measure(tmp_path, "one"), metrics=["tiem"])
+
+
+def test_two_runs_have_no_baseline_among_their_allocators(tmp_path: Path) -> None:
+    path = measure(tmp_path, "one")
+    with pytest.raises(UsageError, match="of one run"):
+        compare(path, path, baseline="old")

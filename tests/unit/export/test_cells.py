@@ -1,0 +1,59 @@
+"""The document of --json: schema 1, and nothing in it that JSON does not have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocphase.export.cells import cells_document
+from allocphase.probe.arrays import Arrays
+from allocphase.store.record import ProcessRecord
+from tests.support.runs import process, write_run
+
+
+def document(path: Path, *, cold: tuple[float, ...] = (9.0,)) -> dict[str, Any]:
+    parts = [{"cold_ns_per_op": ns, "warm_ns_per_op": [8.0]} for ns in cold]
+    processes: list[tuple[ProcessRecord, Arrays]] = [
+        (process("throughput", part, id=number, round=number), {})
+        for number, part in enumerate(parts)
+    ]
+    run = write_run(path, processes, allocators=("one", "two"))
+    text = json.dumps(cells_document(run), allow_nan=False)
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
+
+
+def test_the_document_has_the_schema_its_parts_and_a_cell_for_each_of_the_plan(
+    tmp_path: Path,
+) -> None:
+    found = document(tmp_path)
+    assert list(found) == ["schema", "environment", "plan", "notes", "cells"]
+    assert found["schema"] == 1
+    assert found["environment"] == {"cpu": "of a test"}
+    assert found["plan"] == {"rounds": 1, "seed": 7}
+    assert [(cell["allocator"], cell["scenario"]) for cell in found["cells"]] == [
+        ("one", "some"),
+        ("two", "some"),
+    ]
+
+
+def test_a_cell_has_the_keys_of_the_schema(tmp_path: Path) -> None:
+    (cell, unmeasured) = document(tmp_path)["cells"]
+    keys = {"allocator", "scenario", "status", "message", "metrics", "warnings"}
+    assert set(cell) == set(unmeasured) == keys
+    assert cell["metrics"]["time_per_op_ns"] == 8.0
+    assert cell["metrics"]["time_per_op_ns_interval"] is None
+    assert cell["warnings"] == []
+    assert unmeasured["status"] == "not measured"
+    assert unmeasured["metrics"] == {"floor_ns": None, "replay_share": None}
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
+    near_the_end = 1.7e308  # of what a double holds: the mean of two of them is infinite
+    cell = document(tmp_path, cold=(near_the_end, near_the_end))["cells"][0]
+    assert cell["metrics"]["time_per_op_ns"] == 8.0
+    assert cell["metrics"]["cold_time_per_op_ns"] is None

@@ -1,0 +1,115 @@
+"""Files that are whole or absent, lines that are there or not, errors that name the path."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from allocphase.errors import AllocphaseError
+from allocphase.files.durable import append_line, drop_torn_end, require_room, write_whole
+
+
+def test_a_file_that_cannot_be_written_to_its_end_is_not_there(tmp_path: Path) -> None:
+    def half(path: Path) -> None:
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "file", half)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_already_is_replaced_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def new(partial: Path) -> None:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+
+    write_whole(path, new)
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_one_error_that_names_the_file(tmp_path: Path) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "file"
+    with pytest.raises(AllocphaseError, match=f"^{path}: No space left on device$"):
+        write_whole(path, full)
+
+
+def test_lines_are_appended_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    for line in (b"one", b"two"):
+        append_line(path, line)
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_a_line_is_written_by_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    write = os.write
+
+    def watched(file: int, content: bytes) -> int:
+        written.append(content)
+        return write(file, content)
+
+    monkeypatch.setattr(os, "write", watched)
+    append_line(tmp_path / "journal", b"x" * 100_000)
+    assert written == [b"x" * 100_000 + b"\n"]
+
+
+@pytest.mark.parametrize("room", [0, 1, 5])
+def test_a_line_that_does_not_fit_leaves_the_journal_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    path = tmp_path / "journal"
+    append_line(path, b"one")
+    write, calls = os.write, [room]
+
+    def nearly_full(file: int, content: bytes) -> int:
+        if not calls or calls[0] == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, content[: calls.pop()])
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    with pytest.raises(AllocphaseError, match=f"^{path}: No space left on device$"):
+        append_line(path, b"too long")
+    assert path.read_bytes() == b"one\n"
+
+
+def test_a_short_write_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:3]))
+    append_line(tmp_path / "journal", b"longer than three")
+    assert (tmp_path / "journal").read_bytes() == b"longer than three\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [(b"", b""), (b"torn", b""), (b"one\n", b"one\n"), (b"one\nto", b"one\n"), (b"\n", b"\n")],
+)
+def test_only_what_follows_the_last_newline_is_dropped(
+    tmp_path: Path, content: bytes, kept: bytes
+) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(content)
+    drop_torn_end(path)
+    assert path.read_bytes() == kept
+
+
+def test_a_journal_that_is_not_there_has_no_torn_end(tmp_path: Path) -> None:
+    drop_torn_end(tmp_path / "journal")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_room_that_a_disk_does_not_have_is_one_error_and_takes_none(tmp_path: Path) -> None:
+    require_room(tmp_path, 1 << 20)
+    with pytest.raises(AllocphaseError, match=f"^{tmp_path}: (No space left|File too large)"):
+        require_room(tmp_path, 1 << 60)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,241 @@
+"""Saved baselines: what is kept, what is refused, and gating against them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocphase.allocator import Allocator
+from allocphase.analysis.comparable import ScenarioChangedError
+from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+from allocphase.gate import Arms, run_gate
+from allocphase.gate import saved as saved_module
+from allocphase.gate.baseline import Baseline, list_baselines, load_baseline, save_baseline
+from allocphase.gate.baseline_text import describe
+from allocphase.gate.saved import against_saved, measure_baseline
+from allocphase.judge import GateVerdict, Outcome
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Job
+from tests.support.gates import FakeExecutor, arm, gate_request, no_progress, small_scenario
+from tests.support.runs import request_of
+
+ROUNDS = 20
+
+
+def calls(_: Job) -> Mapping[str, int]:
+    return {"mmap": 3}
+
+
+def save(tmp_path: Path, executor: FakeExecutor, *, rounds: int = ROUNDS) -> Baseline:
+    path = tmp_path / "old.so"
+    path.write_bytes(b"old")
+    request = request_of(
+        tmp_path / "runs", allocators=(), probes=(), scenarios=[small_scenario()], rounds=rounds
+    )
+    found = measure_baseline(
+        request, executor, name="main", arm=arm("old", path), progress=no_progress
+    )
+    save_baseline(found, tmp_path / "saved")
+    return found
+
+
+def against(
+    tmp_path: Path, executor: FakeExecutor, *lines: str, allow: bool = False, **changes: Any
+) -> GateVerdict:
+    request = gate_request(tmp_path, *lines, **changes)
+    request = replace(request, arms=Arms(None, request.arms.candidate))
+    request = against_saved(request, "main", tmp_path / "saved", allow_mismatch=allow)
+    return run_gate(request, executor, progress=no_progress)
+
+
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on this is another machine."""
+    here = saved_module.fingerprint()
+    monkeypatch.setattr(saved_module, "fingerprint", lambda: {**here, "kernel": "6.99"})
+
+
+def test_a_baseline_keeps_a_figure_of_each_process_and_its_fingerprint(tmp_path: Path) -> None:
+    found = save(tmp_path, FakeExecutor(calls=calls))
+    again = load_baseline("main", tmp_path / "saved")
+    assert again == found
+    (entry,) = again.scenarios.values()
+    assert entry["values"]["time"] == [10.0] * ROUNDS
+    assert entry["values"]["syscalls"] == [3.0] * 4
+    assert entry["values"]["syscalls.mmap"] == [3.0] * 4
+    assert set(again.fingerprint) >= {"cpu", "kernel", "libc", "transparent_huge_pages", "driver"}
+    assert again.allocator["sha256"] is not None
+
+
+def test_a_baseline_of_one_round_still_counts_in_several(tmp_path: Path) -> None:
+    found = save(tmp_path, FakeExecutor(calls=lambda job: {"mmap": job.round}), rounds=1)
+    (entry,) = found.scenarios.values()
+    assert entry["values"]["syscalls.mmap"] == [0.0, 1.0, 2.0, 3.0]
+    assert entry["values"]["p90"] == [30.0] * 4
+
+
+def test_a_cell_that_fails_is_not_saved(tmp_path: Path) -> None:
+    executor = FakeExecutor(status=lambda _: ("crashed", "killed by SIGSEGV"))
+    with pytest.raises(NothingMeasuredError, match=r"old on .*killed by SIGSEGV"):
+        save(tmp_path, executor)
+    assert not (tmp_path / "saved").exists()
+
+
+def test_the_same_allocator_passes_against_its_saved_self(tmp_path: Path) -> None:
+    save(tmp_path, FakeExecutor(calls=calls))
+    found = against(tmp_path, FakeExecutor(calls=calls))
+    assert found.exit_code == 0
+    assert any("it has no twin" in note for note in found.notes)
+
+
+def test_counts_and_times_that_got_worse_fail_against_a_saved_baseline(tmp_path: Path) -> None:
+    save(tmp_path, FakeExecutor(calls=calls))
+    worse = FakeExecutor(calls=lambda _: {"mmap": 4}, time_ns=lambda _: 11.0)
+    found = against(tmp_path, worse)
+    regressed = {r.row.measure.name for r in found.rows if r.outcome is Outcome.REGRESSED}
+    assert regressed == {"time", "syscalls", "syscalls.mmap"}
+    assert found.exit_code == 3
+
+
+def test_only_the_candidate_is_measured_against_a_saved_baseline(tmp_path: Path) -> None:
+    save(tmp_path, FakeExecutor())
+    executor = FakeExecutor()
+    against(tmp_path, executor)
+    assert {job.allocator.name for job in executor.jobs if job.allocator.correct} == {"candidate"}
+
+
+def test_on_another_machine_times_are_not_compared_and_the_gate_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, FakeExecutor(calls=calls))
+    elsewhere(monkeypatch)
+    executor = FakeExecutor(calls=calls)
+    found = against(tmp_path, executor)
+    assert (found.exit_code, found.word) == (5, "another machine")
+    assert not any(job.probe is Probe.THROUGHPUT for job in executor.jobs)
+    assert [line.partition(":")[0] for line in found.machine_mismatch] == ["kernel"]
+
+
+def test_on_another_machine_counts_hold_by_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, FakeExecutor(calls=calls))
+    elsewhere(monkeypatch)
+    assert against(tmp_path, FakeExecutor(calls=calls), "time=off").exit_code == 0
+    worse = FakeExecutor(calls=lambda _: {"mmap": 4})
+    assert against(tmp_path, worse, "time=off").exit_code == 3
+    assert against(tmp_path, worse).exit_code == 3
+
+
+def test_a_mismatch_that_is_allowed_makes_times_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, FakeExecutor(calls=calls))
+    elsewhere(monkeypatch)
+    slower = FakeExecutor(calls=calls, time_ns=lambda _: 20.0)
+    found = against(tmp_path, slower, allow=True)
+    (row,) = [row for row in found.rows if row.row.measure.name == "time"]
+    assert (row.outcome, row.advisory) == (Outcome.REGRESSED, True)
+    assert found.exit_code == 0
+
+
+def test_a_scenario_that_changed_since_is_refused_with_its_own_code(tmp_path: Path) -> None:
+    found = save(tmp_path, FakeExecutor())
+    (name,) = found.scenarios
+    entry = {**found.scenarios[name], "digest": "0" * 64}
+    save_baseline(replace(found, scenarios={name: entry}), tmp_path / "saved")
+    with pytest.raises(ScenarioChangedError, match="changed since") as caught:
+        against(tmp_path, FakeExecutor())
+    assert caught.value.exit_code == 4
+
+
+def test_a_scenario_that_was_never_saved_is_missing(tmp_path: Path) -> None:
+    save(tmp_path, FakeExecutor())
+    other = small_scenario("phase-report?allocations=60")
+    with pytest.raises(NothingMeasuredError, match="has no figures of phase-report"):
+        against(tmp_path, FakeExecutor(), scenarios=[other])
+
+
+def test_a_gate_has_no_more_rounds_than_its_baseline_has_processes(tmp_path: Path) -> None:
+    save(tmp_path, FakeExecutor(), rounds=12)
+    executor = FakeExecutor(time_ns=lambda job: 10.2 if job.round % 2 else 10.3)
+    found = against(tmp_path, executor, "*=off", "time=2%")
+    assert found.sessions[0]["rounds"] == 12
+
+
+def test_a_baseline_that_does_not_exist_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(NothingMeasuredError, match="baseline save"):
+        load_baseline("main", tmp_path)
+    save(tmp_path, FakeExecutor())
+    with pytest.raises(NothingMeasuredError, match="did you mean 'main'"):
+        load_baseline("mian", tmp_path / "saved")
+
+
+@pytest.mark.parametrize("name", ["../main", "a/b", "", ".hidden", "a b"])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="letters, digits"):
+        load_baseline(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"schema": 9}',
+        '{"schema": 1, "name": "x"}',
+        json.dumps(
+            {
+                "schema": 1,
+                "name": "x",
+                "saved": "",
+                "allocator": {},
+                "fingerprint": {},
+                "scenarios": {"s": {"digest": "0", "values": {"time": ["fast"]}}},
+            }
+        ),
+    ],
+)
+def test_a_broken_baseline_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        load_baseline("x", tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_baselines_are_listed_by_name_and_shown_with_their_figures(tmp_path: Path) -> None:
+    found = save(tmp_path, FakeExecutor(calls=calls))
+    save_baseline(replace(found, name="another"), tmp_path / "saved")
+    assert [one.name for one in list_baselines(tmp_path / "saved")] == ["another", "main"]
+    text = describe(found)
+    assert "main: old, saved" in text
+    assert f"10.0 ns  median of {ROUNDS} processes" in text
+    assert "kernel" in text
+
+
+def test_libc_can_be_saved_too(tmp_path: Path) -> None:
+    def description(allocator: Allocator) -> Any:
+        request = request_of(
+            tmp_path / "runs", allocators=(), probes=(), scenarios=[small_scenario()], rounds=2
+        )
+        executor = FakeExecutor()
+        found = measure_baseline(
+            request, executor, name="main", arm=allocator, progress=no_progress
+        )
+        return found.allocator
+
+    assert description(arm("libc"))["sha256"] is None
+
+
+def test_a_baseline_that_cannot_be_written_leaves_nothing_beside_its_place(tmp_path: Path) -> None:
+    found = save(tmp_path, FakeExecutor(calls=calls))
+    folder = tmp_path / "elsewhere"
+    (folder / "main.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(AllocphaseError, match=r"main\.json"):
+        save_baseline(found, folder)
+    assert [path.name for path in folder.iterdir()] == ["main.json"]

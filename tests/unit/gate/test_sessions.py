@@ -1,0 +1,359 @@
+"""Sessions of a gate, with an executor that makes figures up: order, copies, budgets, verdicts."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count, groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocphase.analysis import frames
+from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+from allocphase.gate import Arms, baseline_arm, candidate_arm, run_gate
+from allocphase.judge import GateVerdict, Outcome
+from allocphase.judge.document import read_verdict
+from allocphase.probe.probe import Probe
+from allocphase.process import driver
+from allocphase.process.driver import Executor, Job
+from tests.support.gates import MEMORY, FakeExecutor, arm, gate_request, no_progress, small_scenario
+
+TIME_ONLY = ("*=off", "time=2%")
+CALLS_ONLY = ("*=off", "syscalls=exact")
+
+
+def times(candidate: float, *, spread: float = 0.003, twin: float = 1.0) -> Callable[[Job], float]:
+    """About 10 ns, times the arm's ratio; noise from a fixed seed."""
+    rng = random.Random(3)
+    ratios = {"candidate": candidate, "twin": twin}
+    return lambda job: 10.0 * ratios.get(job.allocator.name, 1.0) * rng.lognormvariate(0, spread)
+
+
+def gate(tmp_path: Path, *lines: str, executor: Executor, **changes: Any) -> GateVerdict:
+    clock = count(0.0, 0.0) if "clock" not in changes else changes.pop("clock")
+    request = gate_request(tmp_path, *lines, **changes)
+    return run_gate(request, executor, progress=no_progress, clock=lambda: float(next(clock)))
+
+
+def outcomes(verdict: GateVerdict) -> dict[str, Outcome]:
+    return {row.row.measure.name: row.outcome for row in verdict.rows}
+
+
+def in_session(executor: FakeExecutor, probe: Probe = Probe.THROUGHPUT) -> list[list[Job]]:
+    """The jobs of a probe, session by session: their traces lie in different folders."""
+    jobs = [job for job in executor.jobs if job.probe is probe and job.allocator.correct]
+    return [list(group) for _, group in groupby(jobs, key=lambda job: job.trace.parent)]
+
+
+def test_identical_arms_pass_long_before_the_budget_of_rounds(tmp_path: Path) -> None:
+    executor = FakeExecutor(time_ns=times(1.0))
+    found = gate(tmp_path, executor=executor)
+    assert found.exit_code == 0
+    assert set(outcomes(found).values()) == {Outcome.UNCHANGED}
+    assert found.sessions[0]["rounds"] < 20
+    assert len(found.sessions) == 1
+
+
+def test_every_round_has_each_arm_once_in_an_order_of_its_own(tmp_path: Path) -> None:
+    executor = FakeExecutor(time_ns=times(1.02))
+    gate(tmp_path, *TIME_ONLY, executor=executor)
+    (jobs,) = in_session(executor)
+    rounds = [[j.allocator.name for j in group] for _, group in groupby(jobs, lambda j: j.round)]
+    assert all(sorted(names) == ["baseline", "candidate", "twin"] for names in rounds)
+    assert len({tuple(names) for names in rounds}) > 3
+
+
+def test_counts_are_measured_once_when_they_are_equal(tmp_path: Path) -> None:
+    executor = FakeExecutor(time_ns=times(1.02), calls=lambda _: {"mmap": 3})
+    gate(tmp_path, executor=executor)
+    for probe in (Probe.SYSCALLS, Probe.MEMORY, Probe.VERIFY):
+        assert Counter(job.allocator.name for job in in_session(executor, probe)[0]) == {
+            "baseline": 1,
+            "twin": 1,
+            "candidate": 1,
+        }
+
+
+def test_a_slower_candidate_is_confirmed_in_a_session_of_its_own(tmp_path: Path) -> None:
+    executor = FakeExecutor(time_ns=times(1.05))
+    found = gate(tmp_path, executor=executor)
+    assert found.exit_code == 3
+    assert outcomes(found)["time"] is Outcome.REGRESSED
+    assert len(found.sessions) == 2
+    assert len(in_session(executor)) == 2
+    assert len(in_session(executor, Probe.MEMORY)) == 1, "only what was flagged is measured again"
+
+
+def test_a_slowdown_that_does_not_come_again_does_not_fail(tmp_path: Path) -> None:
+    noise = times(1.0)
+
+    def once(job: Job) -> float:
+        first = "confirm" not in str(job.trace)
+        return noise(job) * (1.2 if first and job.allocator.name == "candidate" else 1.0)
+
+    found = gate(tmp_path, *TIME_ONLY, executor=FakeExecutor(time_ns=once))
+    assert outcomes(found) == {"time": Outcome.UNCONFIRMED}
+    assert found.exit_code == 0
+
+
+def test_one_more_system_call_fails_by_count_within_four_rounds(tmp_path: Path) -> None:
+    executor = FakeExecutor(
+        calls=lambda job: {"mmap": 2 if job.allocator.name == "candidate" else 1}
+    )
+    found = gate(tmp_path, *CALLS_ONLY, executor=executor)
+    assert found.exit_code == 3
+    assert outcomes(found) == {"syscalls": Outcome.REGRESSED, "syscalls.mmap": Outcome.REGRESSED}
+    assert [session["rounds"] for session in found.sessions] == [4, 4]
+
+
+def test_counts_that_vary_among_copies_do_not_fail_identical_arms(tmp_path: Path) -> None:
+    for seed in range(50):
+        rng = random.Random(seed)
+        executor = FakeExecutor(
+            calls=lambda _, rng=rng: {"futex": rng.randrange(5)},  # type: ignore[misc]
+            memory=lambda _, rng=rng: {**MEMORY, "page_faults": rng.randrange(90, 110)},  # type: ignore[misc]
+        )
+        found = gate(tmp_path, "time=off", executor=executor)
+        assert found.exit_code == 0, outcomes(found)
+
+
+def test_more_resident_memory_than_its_limit_fails(tmp_path: Path) -> None:
+    def memory(job: Job) -> dict[str, int]:
+        return {**MEMORY, "peak_rss_bytes": 4400 if job.allocator.name == "candidate" else 4096}
+
+    found = gate(tmp_path, "time=off", executor=FakeExecutor(memory=memory))
+    assert outcomes(found)["peak_rss"] is Outcome.REGRESSED
+    wider = gate(tmp_path, "time=off", "peak_rss=10%", executor=FakeExecutor(memory=memory))
+    assert wider.exit_code == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """An executor on a machine where others use six tenths of a CPU while anything is timed."""
+
+    inner: FakeExecutor
+
+    def run(self, job: Job) -> driver.Outcome:
+        outcome = self.inner.run(job)
+        seen = {"span_s": 1.0, "others_s": 0.6}
+        return replace(outcome, result={**outcome.result, "disturbance": seen})
+
+
+def test_a_verdict_says_what_disturbed_its_sessions(tmp_path: Path) -> None:
+    quiet = gate(tmp_path / "quiet", *TIME_ONLY, executor=FakeExecutor())
+    assert quiet.notes == ()
+    found = gate(tmp_path / "loud", *TIME_ONLY, executor=Disturbed(FakeExecutor()))
+    (note,) = found.notes
+    assert note.startswith(Path(str(found.sessions[0]["path"])).name)
+    assert "other processes used up to 60% of a CPU" in note
+
+
+def test_a_twin_that_comes_out_apart_makes_the_session_invalid(tmp_path: Path) -> None:
+    executor = FakeExecutor(time_ns=times(1.2, twin=1.2))
+    found = gate(tmp_path, *TIME_ONLY, executor=executor)
+    assert (found.exit_code, found.word) == (4, "invalid session")
+    assert outcomes(found) == {"time": Outcome.INVALID}
+    assert len(found.sessions) == 1, "there is nothing to confirm"
+    assert any("come out apart in time:" in note for note in found.notes)
+
+
+def test_noise_that_hides_twice_the_limit_is_inconclusive(tmp_path: Path) -> None:
+    executor = FakeExecutor(time_ns=times(1.02, spread=0.3))
+    found = gate(tmp_path, *TIME_ONLY, executor=executor)
+    assert found.exit_code == 4
+    assert found.sessions[0]["rounds"] == 40
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "code"),
+    [
+        ("candidate", "crashed", 3),
+        ("candidate", "corrupt", 3),
+        ("candidate", "wrong-allocator", 5),
+        ("baseline", "crashed", 5),
+    ],
+)
+def test_a_cell_that_fails_ends_its_scenario_and_the_gate(
+    tmp_path: Path, who: str, status: str, code: int
+) -> None:
+    executor = FakeExecutor(
+        status=lambda job: (status, "killed by SIGSEGV") if job.allocator.name == who else None
+    )
+    found = gate(tmp_path, executor=executor)
+    assert found.exit_code == code
+    assert found.failures[0].message == "killed by SIGSEGV"
+    assert found.sessions[0]["rounds"] == 1
+    assert len(found.sessions) == 1
+
+
+def test_a_probe_that_gives_nothing_fails_as_not_measured(tmp_path: Path) -> None:
+    executor = FakeExecutor(memory=lambda _: {})
+    found = gate(tmp_path, "time=off", executor=executor)
+    assert found.exit_code == 5
+    assert outcomes(found)["peak_rss"] is Outcome.NOT_MEASURED
+
+
+def test_limits_that_leave_no_row_measure_nothing_and_say_so(tmp_path: Path) -> None:
+    with pytest.raises(NothingMeasuredError, match="every row is off"):
+        gate(tmp_path, "*=off", executor=FakeExecutor())
+
+
+def test_a_limit_without_effect_is_noted(tmp_path: Path) -> None:
+    found = gate(tmp_path, *TIME_ONLY, "p99=5%:larson*", executor=FakeExecutor())
+    assert "the limit p99=5%:larson* speaks of no row here" in found.notes
+
+
+def test_each_session_measures_fresh_copies_that_go_away(tmp_path: Path) -> None:
+    contents: dict[str, set[tuple[str, bytes]]] = {}
+
+    def time_ns(job: Job) -> float:
+        if job.allocator.path is not None:
+            entry = (str(job.allocator.path), job.allocator.path.read_bytes())
+            contents.setdefault(job.allocator.name, set()).add(entry)
+        return 11.0 if job.allocator.name == "candidate" else 10.0
+
+    gate(tmp_path, *TIME_ONLY, executor=FakeExecutor(time_ns=time_ns))
+    paths = [path for name in ("baseline", "twin", "candidate") for path, _ in contents[name]]
+    assert len(paths) == len(set(paths)) == 6, "three arms, two sessions"
+    assert len({len(path) for path in paths}) == 1
+    assert {content for _, content in contents["twin"]} == {b"old.so"}
+    assert {content for _, content in contents["candidate"]} == {b"new.so"}
+    assert not any(Path(path).exists() for path in paths)
+
+
+def test_libc_is_its_own_twin_and_that_is_said(tmp_path: Path) -> None:
+    request = gate_request(tmp_path, *TIME_ONLY)
+    request = replace(request, arms=Arms(arm("libc"), request.arms.candidate))
+    found = run_gate(request, FakeExecutor(), progress=no_progress)
+    assert "libc cannot be copied: its twin is libc itself" in found.notes
+
+
+def test_a_decided_scenario_is_left_alone_while_others_go_on(tmp_path: Path) -> None:
+    scenarios = [small_scenario(), small_scenario("phase-report?allocations=60")]
+    noise, loud = times(1.0), times(1.02, spread=0.2)
+
+    def time_ns(job: Job) -> float:
+        return loud(job) if job.scenario == scenarios[1].name else noise(job)
+
+    executor = FakeExecutor(time_ns=time_ns)
+    gate(tmp_path, *TIME_ONLY, executor=executor, scenarios=scenarios)
+    jobs = in_session(executor)[0]
+    rounds = Counter(job.scenario for job in jobs if job.allocator.name == "candidate")
+    assert rounds[scenarios[0].name] < 20
+    assert rounds[scenarios[1].name] == 40
+
+
+def test_the_time_budget_ends_the_first_session_and_leaves_the_confirmation_its_share(
+    tmp_path: Path,
+) -> None:
+    scenarios = [small_scenario(), small_scenario("phase-report?allocations=60")]
+    slower, loud = times(1.1), times(1.02, spread=0.3)
+
+    def time_ns(job: Job) -> float:
+        return slower(job) if job.scenario == scenarios[0].name else loud(job)
+
+    executor = FakeExecutor(time_ns=time_ns)
+    request = gate_request(
+        tmp_path, *TIME_ONLY, scenarios=scenarios, time_budget_s=150.0, verify=False
+    )
+    found = run_gate(
+        request, executor, progress=no_progress, clock=lambda: float(len(executor.jobs))
+    )
+    first, again = found.sessions
+    assert 85.0 < first["seconds"] <= 100.0, "two thirds: a job is a second here"
+    assert again["rounds"] == 9, "as few as the rule asks for"
+    assert {row.outcome for row in found.rows} == {Outcome.REGRESSED, Outcome.INCONCLUSIVE}
+
+
+def test_latencies_are_compared_with_addresses_drawn_anew(tmp_path: Path) -> None:
+    executor = FakeExecutor()
+    gate(tmp_path, "*=off", "p90=10%", executor=executor)
+    jobs = [job for job in executor.jobs if job.probe is Probe.LATENCY]
+    assert jobs
+    assert all("fixed-addresses" not in job.options for job in jobs)
+
+
+def test_a_longer_tail_is_found_where_a_limit_asks_for_it(tmp_path: Path) -> None:
+    executor = FakeExecutor(latency_ns=lambda job: 40 if job.allocator.name == "candidate" else 30)
+    found = gate(tmp_path, "*=off", "p90=10%:phase*", executor=executor)
+    assert outcomes(found) == {"p90": Outcome.REGRESSED}
+    assert gate(tmp_path, "*=off", "p90=50%", executor=executor).exit_code == 0
+
+
+def test_ids_are_never_given_twice(tmp_path: Path) -> None:
+    executor = FakeExecutor(
+        time_ns=times(1.02),
+        calls=lambda job: {"mmap": 2 if job.allocator.name == "candidate" else 1},
+    )
+    found = gate(tmp_path, executor=executor)
+    records = frames.load(found.sessions[0]["path"]).records
+    assert len([record for record in records if record.probe == "syscalls"]) == 12
+    ids = [record.id for record in records]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_session_is_an_ordinary_run_directory_with_the_verdict_in_it(tmp_path: Path) -> None:
+    executor = FakeExecutor(time_ns=times(1.0))
+    found = gate(tmp_path, *TIME_ONLY, executor=executor)
+    folder = Path(found.sessions[0]["path"])
+    assert frames.load(folder).allocators == ["baseline", "twin", "candidate"]
+    assert not (folder / "traces").exists()
+    assert read_verdict(folder).exit_code == found.exit_code
+
+
+def test_a_baseline_that_does_not_exist_is_missing_and_a_candidate_is_a_mistake(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(NothingMeasuredError, match=r"baseline: .*did you mean 'phase3'"):
+        baseline_arm("phaze3")
+    with pytest.raises(NothingMeasuredError, match="no such file"):
+        baseline_arm(f"old={tmp_path}/old.so")
+    with pytest.raises(UsageError, match=r"candidate: .*did you mean 'phase3'"):
+        candidate_arm("phaze3")
+
+
+def test_neither_arm_is_the_floor_or_several() -> None:
+    with pytest.raises(UsageError, match="floor"):
+        candidate_arm("null")
+    with pytest.raises(UsageError, match="names 2 allocators"):
+        candidate_arm("phase2?objects_per_slab=1,8")
+
+
+def test_another_build_of_a_known_allocator_gets_its_settings() -> None:
+    ours = candidate_arm("phase2")
+    assert ours.path is not None
+    build = candidate_arm(f"phase2={ours.path}")
+    other = candidate_arm(f"mine={ours.path}")
+    assert build.config == ours.config != {}
+    assert other.config == {}
+
+
+def test_functions_that_do_not_begin_a_cache_line_are_a_doubt_about_times(tmp_path: Path) -> None:
+    executor = FakeExecutor(alignment=lambda job: 16 if job.allocator.name == "candidate" else 64)
+    (note,) = gate(tmp_path / "a", executor=executor).notes
+    assert note.startswith("the functions of the candidate do not begin a cache line")
+    assert "-falign-functions=64" in note
+    assert gate(tmp_path / "b", *CALLS_ONLY, executor=executor).notes == ()
+    assert gate(tmp_path / "c", executor=FakeExecutor()).notes == ()
+
+
+def test_two_copies_of_one_object_lie_alike_whatever_their_alignment(tmp_path: Path) -> None:
+    executor = FakeExecutor(alignment=lambda _: 16)
+    (tmp_path / "one.so").write_bytes(b"one")
+    arms = Arms(arm("old", tmp_path / "one.so"), arm("new", tmp_path / "one.so"))
+    assert gate(tmp_path / "a", executor=executor, arms=arms).notes == ()
+
+
+def test_a_verdict_that_cannot_be_written_is_one_error_that_names_its_file(tmp_path: Path) -> None:
+    """As on a full disk: the session's folder has something else under that name."""
+
+    def in_the_way(job: Job) -> float:
+        (job.trace.parents[1] / "gate.json" / "in the way").mkdir(parents=True, exist_ok=True)
+        return 10.0
+
+    with pytest.raises(AllocphaseError, match=r"gate\.json"):
+        gate(tmp_path, *TIME_ONLY, executor=FakeExecutor(time_ns=in_the_way))

@@ -1,0 +1,128 @@
+"""Limits: which rule a row has, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from allocphase.analysis.measures import MEASURES, measure
+from allocphase.errors import UsageError
+from allocphase.judge import Limits, Rule, parse_share, planned_rows, read_limits
+from allocphase.judge.limits import parse_limit
+from tests.support.gates import limits
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("2%", 0.02), ("0.02", 0.02), (" 10 %", 0.1), ("0%", 0.0), ("150%", 1.5)]
+)
+def test_a_share_is_written_as_a_percentage_or_a_number(text: str, share: float) -> None:
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["", "%", "two", "-1%", "nan", "inf", "2000%"])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"share|convert"):
+        parse_share(text)
+
+
+def test_by_default_time_has_theta_and_counts_are_exact() -> None:
+    found = Limits(theta=0.03, memory_theta=0.07)
+    assert found.rule(MEASURES["time"], "any") == Rule(0.03, exact=False, named=True)
+    assert found.rule(MEASURES["syscalls"], "any") == Rule(0.07, exact=True, named=False)
+    assert found.rule(MEASURES["peak_rss"], "any") == Rule(0.07, exact=False, named=False)
+    assert found.rule(MEASURES["p99"], "any") is None
+
+
+def test_a_limit_turns_a_tail_on_where_its_scenario_matches() -> None:
+    found = limits("p99=10%:larson*")
+    assert found.rule(MEASURES["p99"], "larson-2") == Rule(0.10, exact=False, named=True)
+    assert found.rule(MEASURES["p99"], "random-churn") is None
+
+
+def test_of_several_limits_that_match_the_last_one_holds() -> None:
+    found = limits("*=off", "time=5%", "time=1%:random*")
+    assert found.rule(MEASURES["time"], "larson") == Rule(0.05, exact=False, named=True)
+    assert found.rule(MEASURES["time"], "random-churn") == Rule(0.01, exact=False, named=True)
+    assert found.rule(MEASURES["syscalls"], "larson") is None
+
+
+def test_a_system_call_has_the_rule_of_counts_and_may_have_its_own() -> None:
+    found = limits("syscalls.madvise=off", "syscalls.brk=50%")
+    assert found.rule(measure("syscalls.mmap"), "any") == Rule(0.05, exact=True, named=False)
+    assert found.rule(measure("syscalls.madvise"), "any") is None
+    assert found.rule(measure("syscalls.brk"), "any") == Rule(0.5, exact=False, named=True)
+
+
+def test_what_is_said_of_all_system_calls_holds_for_each_of_them() -> None:
+    found = limits("*=off", "syscalls=10%", "syscalls.brk=off")
+    assert found.rule(measure("syscalls.mmap"), "any") == Rule(0.10, exact=False, named=True)
+    assert found.rule(measure("syscalls.brk"), "any") is None
+
+
+def test_a_limit_for_all_rows_as_exact_leaves_times_out() -> None:
+    assert limits("peak*=exact").rule(MEASURES["peak_rss"], "any") == Rule(
+        0.05, exact=True, named=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("time", "METRIC="),
+        ("=2%", "METRIC="),
+        ("time=", "METRIC="),
+        ("time=fast", "neither a share"),
+        ("time=exact", "never exact"),
+        ("p9?=exact", "never exact"),
+        ("tiem=2%", "did you mean 'time'"),
+    ],
+)
+def test_a_limit_that_says_nothing_is_refused_with_the_reason(line: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        parse_limit(line)
+
+
+def test_lines_that_speak_of_no_row_are_named() -> None:
+    found = limits("time=3%:larson", "time=3%:random*", "syscalls.brk=off")
+    unused = found.unused([*MEASURES, "syscalls.mmap"], ["random-churn"])
+    assert unused == ["time=3%:larson", "syscalls.brk=off"]
+
+
+def test_the_plan_has_the_rows_that_are_on_scenario_by_scenario() -> None:
+    rows = planned_rows(["a", "b"], limits("*=off", "time=2%", "p99=5%:b", "syscalls.mmap=exact"))
+    expected = ["time:a", "syscalls.mmap:a", "time:b", "p99:b", "syscalls.mmap:b"]
+    assert [row.id for row in rows] == expected
+
+
+def test_a_limits_file_has_the_same_lines(tmp_path: Path) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text('limits = ["p99=10%:larson*", "time=3%"]', encoding="utf-8")
+    assert read_limits(path) == ["p99=10%:larson*", "time=3%"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("limit = []", "did you mean 'limits'"),
+        ("limits = 3", "must be a list"),
+        ("limits = [3]", "must be a list"),
+        ("limits = [", "not a TOML file"),
+    ],
+)
+def test_a_broken_limits_file_is_refused_by_name(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=why) as caught:
+        read_limits(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_limits_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        read_limits(tmp_path / "gate.toml")
+
+
+def test_a_measure_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UsageError, match="did you mean 'peak_rss'"):
+        measure("peak_rs")

@@ -1,0 +1,204 @@
+"""The verdict: what two sessions come to, the exit code, and the way to JSON and back."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocphase.errors import UsageError
+from allocphase.judge import (
+    Failure,
+    GateRow,
+    GateVerdict,
+    Judged,
+    Limits,
+    Outcome,
+    Row,
+    SessionResult,
+    final_rows,
+    planned_rows,
+)
+from allocphase.judge.document import FILE, document, from_document, read_verdict
+from allocphase.stats import Interval
+
+ROWS = {row.measure.name: row for row in planned_rows(["s"], Limits())}
+TIME, CALLS = ROWS["time"], ROWS["syscalls"]
+
+
+def judged(outcome: Outcome, *, twin_moved: bool = False) -> Judged:
+    return Judged(
+        outcome=outcome,
+        decided=True,
+        base=10.0,
+        candidate=11.0,
+        ratio=Interval(1.1, 1.05, math.inf, 0.98),
+        twin=Interval(1.0, 0.99, 1.01, 0.98),
+        twin_moved=twin_moved,
+        floor_spread=0.01,
+        pairs=12,
+        theta=0.02,
+        varies=True,
+        min_detectable_ratio=1.03,
+        values=((1.0,), (2.0, 3.0)),
+    )
+
+
+def session(row: Row, outcome: Outcome, *, twin_moved: bool = False) -> SessionResult:
+    return SessionResult(((row, judged(outcome, twin_moved=twin_moved)),), 12)
+
+
+def verdict(*outcomes: Outcome, row: Row = TIME, **changes: Any) -> GateVerdict:
+    rows = tuple(GateRow(row=row, outcome=one, first=judged(one)) for one in outcomes)
+    return GateVerdict(
+        **{
+            "baseline": {"name": "old"},
+            "candidate": {"name": "new"},
+            "environment": {},
+            "rows": rows,
+            **changes,
+        }
+    )
+
+
+def failure(arm: str, status: str) -> Failure:
+    return Failure(arm=arm, scenario="s", probe="verify", status=status, message="")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ((Outcome.UNCHANGED, Outcome.IMPROVED, Outcome.NOT_WORSE), 0),
+        ((Outcome.UNDECIDED, Outcome.UNCONFIRMED), 0),
+        ((Outcome.UNCHANGED, Outcome.REGRESSED), 3),
+        ((Outcome.REGRESSED, Outcome.NOT_MEASURED, Outcome.INCONCLUSIVE), 3),
+        ((Outcome.NOT_MEASURED, Outcome.INCONCLUSIVE), 5),
+        ((Outcome.UNCHANGED, Outcome.INCONCLUSIVE), 4),
+        ((Outcome.UNCHANGED, Outcome.INVALID), 4),
+        ((), 5),
+    ],
+)
+def test_the_exit_code_follows_the_rows(outcomes: tuple[Outcome, ...], code: int) -> None:
+    assert verdict(*outcomes).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("arm", "status", "code"),
+    [
+        ("candidate", "crashed", 3),
+        ("candidate", "timeout", 3),
+        ("candidate", "out-of-memory", 3),
+        ("candidate", "corrupt", 3),
+        ("candidate", "wrong-allocator", 5),
+        ("candidate", "unsupported", 5),
+        ("baseline", "crashed", 5),
+        ("twin", "crashed", 5),
+    ],
+)
+def test_a_process_that_fails_is_never_a_pass(arm: str, status: str, code: int) -> None:
+    assert verdict(Outcome.UNCHANGED, failures=(failure(arm, status),)).exit_code == code
+
+
+def test_rows_that_the_rounds_do_not_tell_may_be_waived() -> None:
+    assert verdict(Outcome.INCONCLUSIVE, fail_inconclusive=False).exit_code == 0
+
+
+def test_an_invalid_session_is_never_a_pass() -> None:
+    sessions = ({"valid": False, "path": "p"},)
+    found = verdict(Outcome.UNCHANGED, sessions=sessions, fail_inconclusive=False)
+    assert (found.exit_code, found.word) == (4, "invalid session")
+
+
+def test_times_of_another_machine_fail_until_they_are_asked_for_as_advice() -> None:
+    mismatch = ("kernel: 6.1 then, 6.8 now",)
+    assert verdict(Outcome.UNCHANGED, row=CALLS, machine_mismatch=mismatch).exit_code == 5
+    advice = GateRow(
+        row=TIME, outcome=Outcome.REGRESSED, first=judged(Outcome.REGRESSED), advisory=True
+    )
+    found = verdict(machine_mismatch=mismatch, rows=(advice,))
+    assert (found.exit_code, found.word) == (0, "passed")
+
+
+def test_a_row_has_regressed_only_when_both_sessions_say_so() -> None:
+    first = session(TIME, Outcome.REGRESSED)
+    expected = {
+        Outcome.REGRESSED: Outcome.REGRESSED,
+        Outcome.UNCHANGED: Outcome.UNCONFIRMED,
+        Outcome.UNDECIDED: Outcome.UNCONFIRMED,
+        Outcome.INCONCLUSIVE: Outcome.INCONCLUSIVE,
+        Outcome.NOT_MEASURED: Outcome.NOT_MEASURED,
+    }
+    for again, outcome in expected.items():
+        (row,) = final_rows(first, session(TIME, again))
+        assert row.outcome is outcome, again
+
+
+def test_a_flagged_row_that_was_not_measured_again_is_not_a_pass() -> None:
+    (row,) = final_rows(session(TIME, Outcome.REGRESSED), None)
+    assert row.outcome is Outcome.INCONCLUSIVE
+    assert row.fails
+
+
+def test_a_row_that_was_not_flagged_stays_as_it_was() -> None:
+    (row,) = final_rows(session(TIME, Outcome.IMPROVED), None)
+    assert row.outcome is Outcome.IMPROVED
+
+
+@pytest.mark.parametrize("moved", [(True, False), (False, True)])
+def test_a_time_flagged_in_an_invalid_session_is_invalid(moved: tuple[bool, bool]) -> None:
+    first = session(TIME, Outcome.REGRESSED, twin_moved=moved[0])
+    again = session(TIME, Outcome.REGRESSED, twin_moved=moved[1])
+    (row,) = final_rows(first, again)
+    assert row.outcome is Outcome.INVALID
+
+
+def test_a_count_does_not_depend_on_the_twin_of_a_time() -> None:
+    rows = (
+        (TIME, judged(Outcome.UNCHANGED, twin_moved=True)),
+        (CALLS, judged(Outcome.REGRESSED)),
+    )
+    again = session(CALLS, Outcome.REGRESSED)
+    found = final_rows(SessionResult(rows, 12), again)
+    assert [row.outcome for row in found] == [Outcome.UNCHANGED, Outcome.REGRESSED]
+
+
+def full_verdict() -> GateVerdict:
+    first = SessionResult(
+        ((TIME, judged(Outcome.REGRESSED)), (CALLS, judged(Outcome.UNCHANGED))), 12
+    )
+    rows = final_rows(first, session(TIME, Outcome.REGRESSED))
+    return verdict(
+        rows=rows,
+        failures=(failure("twin", "crashed"),),
+        sessions=({"path": "p", "valid": True, "rounds": 12, "seconds": 1.5},),
+        notes=("a note",),
+        machine_mismatch=("cpu: a then, b now",),
+    )
+
+
+def test_a_verdict_survives_its_json() -> None:
+    text = json.dumps(document(full_verdict()), allow_nan=False)
+    again = from_document(json.loads(text))
+    assert document(again) == json.loads(text)
+    assert again.exit_code == 3
+    assert again.rows[0].again is not None
+
+
+def test_a_verdict_is_read_from_its_run_directory(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(json.dumps(document(full_verdict())), encoding="utf-8")
+    assert read_verdict(tmp_path).word == "regressed"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1}'])
+def test_what_is_no_verdict_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError):
+        read_verdict(tmp_path)
+
+
+def test_a_folder_without_a_gate_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no gate ran there"):
+        read_verdict(tmp_path)

@@ -1,0 +1,297 @@
+"""The executor against stand-ins for the driver: what it passes on, and what it makes of an end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from allocphase.errors import AllocphaseError
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor, Job
+from tests.support.processes import alive
+from tests.support.runs import fake_allocator
+from tests.support.traces import batch, write_trace
+
+RESULT = '{"status":"ok","message":"","operations":2}'
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(
+        id=0,
+        round=0,
+        allocator=fake_allocator("libc"),
+        scenario="some",
+        trace=write_trace(tmp_path / "some.trace", batch(1)),
+        probe=Probe.VERIFY,
+        cpus=(1, 0),
+        timeout_s=20.0,
+        padding_bytes=100,
+        options={"passes": "3"},
+    )
+
+
+class StandIn:
+    """Puts a shell script in the place of the driver; $out is its output folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "allocphase-driver"
+
+    def __call__(self, script: str) -> DriverExecutor:
+        find_out = 'while [ "$1" != --out ]; do shift; done; out=$2'
+        self.path.write_text(f'#!/bin/sh\nall="$*"\n{find_out}\n{script}\n')
+        self.path.chmod(0o755)
+        return DriverExecutor(driver=self.path)
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> StandIn:
+    return StandIn(tmp_path)
+
+
+def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: Job) -> None:
+    script = f"echo '{RESULT}' > $out/result.json; printf 1234567812345678 > $out/latency.bin"
+    outcome = stand_in(script).run(job)
+    assert (outcome.status, outcome.message, outcome.result) == ("ok", "", {"operations": 2})
+    assert set(outcome.arrays) == {"call_ticks", "touch_ticks"}
+    assert outcome.wall_s > 0
+
+
+def test_the_job_s_options_reach_the_driver(stand_in: StandIn, job: Job, tmp_path: Path) -> None:
+    executor = stand_in(f"echo '{RESULT}' > $out/result.json; echo \"$all\" > {tmp_path}/seen")
+    plain = job.allocator
+    plugin = replace(plain, kind="plugin", path=Path("/p.so"), config={"a": "1", "b": "x=y"})
+    executor.run(replace(job, allocator=plugin))
+    seen = (tmp_path / "seen").read_text()
+    assert f"--trace {job.trace} --out /" in seen
+    assert "--probe verify --plugin /p.so --set a=1 --set b=x=y --cpu 1 --cpu 0" in seen
+    assert seen.endswith("--passes 3\n")
+    executor.run(replace(job, allocator=replace(plain, kind="preload", path=Path("/l.so"))))
+    assert "--preloaded /l.so" in (tmp_path / "seen").read_text()
+    executor.run(job)
+    assert "--pl" not in (tmp_path / "seen").read_text()
+    assert "--preloaded" not in (tmp_path / "seen").read_text()
+
+
+def test_the_environment_is_the_user_s_with_the_allocator_s_on_top(
+    stand_in: StandIn, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_THE_USER", "kept")
+    monkeypatch.setenv("ALLOCATOR_TUNING", "the user's")
+    monkeypatch.setenv("LD_PRELOAD", "")
+    monkeypatch.setenv("ALLOCPHASE_PADDING", "of an outer run")
+    executor = stand_in(f"echo '{RESULT}' > $out/result.json; env > {tmp_path}/env")
+    executor.run(
+        replace(job, allocator=replace(job.allocator, environment={"ALLOCATOR_TUNING": "9"}))
+    )
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
+    assert (seen["OF_THE_USER"], seen["ALLOCATOR_TUNING"]) == ("kept", "9")
+    assert seen["ALLOCPHASE_PADDING"] == "x" * 100
+    assert "LD_PRELOAD" not in seen
+
+
+def test_a_preload_is_in_the_environment_of_the_driver_alone(
+    stand_in: StandIn, job: Job, tmp_path: Path
+) -> None:
+    executor = stand_in(f"echo '{RESULT}' > $out/result.json; echo $LD_PRELOAD > {tmp_path}/env")
+    library = tmp_path / "none.so"  # ld.so says that it is not there, and goes on
+    executor.run(replace(job, allocator=replace(job.allocator, kind="preload", path=library)))
+    assert (tmp_path / "env").read_text() == f"{library}\n"
+    assert "LD_PRELOAD" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound", "tunables"),
+    [
+        ("libc", None, "glibc.malloc.arena_max=1"),
+        ("preload", "1", "glibc.malloc.arena_max=1"),
+        ("plugin", None, "glibc.malloc.arena_max=1:glibc.rtld.optional_static_tls=65536"),
+    ],
+)
+def test_neither_the_linker_nor_thread_local_storage_treats_a_kind_of_allocator_worse(
+    stand_in: StandIn,
+    job: Job,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Literal["libc", "preload", "plugin"],
+    bound: str | None,
+    tunables: str,
+) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
+    monkeypatch.delenv("LD_BIND_NOW", raising=False)
+    executor = stand_in(f"echo '{RESULT}' > $out/result.json; env > {tmp_path}/env")
+    library = tmp_path / "none.so"
+    executor.run(replace(job, allocator=replace(job.allocator, kind=kind, path=library)))
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
+    assert (seen.get("LD_BIND_NOW"), seen["GLIBC_TUNABLES"]) == (bound, tunables)
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGKILL", "SIGFPE"])
+def test_a_signal_is_a_crash_with_its_name_and_the_last_words(
+    stand_in: StandIn, job: Job, name: str
+) -> None:
+    script = f"echo 'double free' >&2; kill -{int(signal.Signals[name])} $$"
+    outcome = stand_in(script).run(job)
+    assert outcome.status == "crashed"
+    assert outcome.message.startswith(f"killed by {name} before main.")
+    assert outcome.message.endswith(" double free")
+    assert ("Not by allocphase" in outcome.message) == (name == "SIGKILL")
+    assert outcome.result == {}
+
+
+def test_a_signal_without_a_name_is_told_by_its_number(stand_in: StandIn, job: Job) -> None:
+    assert stand_in("kill -40 $$").run(job).message == "killed by signal 40 before main."
+
+
+def test_only_the_end_of_a_long_stderr_is_kept(stand_in: StandIn, job: Job) -> None:
+    command = f'{sys.executable} -c \'print("x" * 100_000 + " the end")\' >&2'
+    outcome = stand_in(f"{command}; kill -9 $$").run(job)
+    assert outcome.message.endswith("xxx the end")
+    assert 3_000 < len(outcome.message) < 5_000
+
+
+def test_last_words_that_are_no_text_do_no_harm(stand_in: StandIn, job: Job) -> None:
+    outcome = stand_in("printf 'a\\377b' >&2; kill -6 $$").run(job)
+    assert outcome.message == "killed by SIGABRT before main. a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_process_that_does_not_end_is_killed_after_its_time(stand_in: StandIn, job: Job) -> None:
+    outcome = stand_in("echo waiting >&2; exec sleep 60").run(replace(job, timeout_s=0.3))
+    assert outcome.status == "timeout"
+    assert outcome.message == "still running after 0.3 s before main: killed. waiting"
+
+
+def test_what_a_process_leaves_running_is_ended_with_it(
+    stand_in: StandIn, job: Job, tmp_path: Path
+) -> None:
+    script = f"sleep 60 & echo $! > {tmp_path}/pid; echo '{RESULT}' > $out/result.json"
+    outcome = stand_in(script).run(job)
+    assert (outcome.status, outcome.result["tampered"]) == ("ok", ["processes left running"])
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exit 0", "ended with exit code 0 before main."),
+        ("echo oops >&2; exit 7", "ended with exit code 7 before main. oops"),
+        ("echo '{\"status\":' > $out/result.json; exit 3", "ended with exit code 3 before main."),
+        ("echo 'my allocator says no' >&2; exit 1", "ended with exit code 1"),
+    ],
+)
+def test_an_end_without_a_result_is_a_crash(
+    stand_in: StandIn, job: Job, script: str, message: str
+) -> None:
+    outcome = stand_in(script).run(job)
+    assert outcome.status == "crashed"
+    assert outcome.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("", "result.json: Expecting value"),
+        ('{"status":', "result.json: Expecting value"),
+        ("\\377", "result.json: 'utf-8' codec can't decode"),
+        ("[" * 100_000, "result.json: "),
+        ("[1]", "result: is no table"),
+        ("{}", "result: has no status or no message"),
+        ('{"status":"fine","message":""}', "result: has no status or no message"),
+        ('{"status":"ok","message":["x"]}', "result: has no status or no message"),
+        ('{"status":"ok","message":"","operations":-1}', "result.operations: must be"),
+        ('{"status":"ok","message":"","operations":3}', "result.operations: 3, not 2"),
+        ('{"status":"corrupt","message":"","usage":5}', "result.usage: must be"),
+    ],
+)
+def test_a_result_that_makes_no_sense_is_damage_and_no_measurement(
+    stand_in: StandIn, job: Job, content: str, fault: str
+) -> None:
+    outcome = stand_in(f"printf '{content}' > $out/result.json").run(job)
+    assert outcome.status == "corrupt"
+    assert outcome.message.startswith(f"the driver's own memory was damaged: {fault}")
+    assert outcome.result == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "fault"),
+    [
+        ("printf 1234 > $out/latency.bin", "array split does not result in an equal division"),
+        ("printf 12345678 > $out/latency.bin", "call_ticks: has shape (1,), not one value"),
+        ("printf 123456789 > $out/syscalls.bin", "syscalls.bin: torn: 9 bytes of 8 each"),
+        ("printf '\\7\\0\\0\\0\\0\\0\\0\\0' > $out/syscalls.bin", "syscalls: an operation that"),
+        ("printf 12345678 > $out/histogram.bin", "cannot reshape array"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_trace_are_damage(
+    stand_in: StandIn, job: Job, file: str, fault: str
+) -> None:
+    outcome = stand_in(f"echo '{RESULT}' > $out/result.json; {file}").run(job)
+    assert outcome.status == "corrupt"
+    assert outcome.message.startswith(f"the driver's own memory was damaged: {fault}")
+    assert outcome.arrays == {}
+
+
+def test_what_the_allocator_took_from_the_driver_is_no_fault_of_the_tool(
+    stand_in: StandIn, job: Job
+) -> None:
+    complaint = 'echo "allocphase-driver: $out/slow.bin: Too many open files" >&2'
+    outcome = stand_in(f"echo noise >&2; {complaint}; exit 3").run(job)
+    assert outcome.status == "unsupported"
+    expected = "the driver was hindered before main: slow.bin: Too many open files"
+    assert outcome.message == expected
+
+
+def test_a_stopped_executor_raises_the_reason_then_and_later(stand_in: StandIn, job: Job) -> None:
+    executor = stand_in("sleep 60")
+    timer = threading.Timer(0.2, executor.stop, [AllocphaseError("enough")])
+    timer.start()
+    for _ in range(2):
+        with pytest.raises(AllocphaseError, match="enough"):
+            executor.run(job)
+    timer.join()
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_what_the_driver_itself_complains_of_is_no_fault_of_the_allocator(
+    stand_in: StandIn, job: Job, code: int
+) -> None:
+    words = "allocphase-driver: x.trace: not a trace file"
+    with pytest.raises(AllocphaseError) as caught:
+        stand_in(f"echo noise >&2; echo '{words}' >&2; exit {code}").run(job)
+    assert str(caught.value) == f"libc on some (verify): {words}"
+
+
+def test_a_status_other_than_ok_is_handed_on(stand_in: StandIn, job: Job) -> None:
+    script = 'echo \'{"status":"corrupt","message":"overlap"}\' > $out/result.json'
+    outcome = stand_in(script).run(job)
+    assert (outcome.status, outcome.message) == ("corrupt", "overlap")
+
+
+def test_the_scratch_folder_is_gone_afterwards(stand_in: StandIn, job: Job, tmp_path: Path) -> None:
+    script = f"pwd > {tmp_path}/pwd; echo dump > heap.dump; echo '{RESULT}' > $out/result.json"
+    stand_in(script).run(job)
+    folder = Path((tmp_path / "pwd").read_text().strip())
+    assert folder.is_relative_to(job.trace.parent)
+    assert not folder.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "allocphase-driver",
+        "pwd",
+        "some.trace",
+    ]
+
+
+def test_a_driver_that_is_not_installed_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import allocphase
+
+    monkeypatch.setattr(allocphase, "__path__", [str(tmp_path)])
+    with pytest.raises(AllocphaseError, match="driver/allocphase-driver is not in the installed"):
+        DriverExecutor()

@@ -1,0 +1,93 @@
+"""Text that reports make: doubts in few lines, figures, escapes."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allocphase.report.content.doubts import Doubt, doubts
+from allocphase.report.content.values import format_rate, format_share, operations_text
+from allocphase.report.figures import slug
+from allocphase.report.page.payload import as_json, packed
+from allocphase.text.markdown import escaped
+
+
+def test_equal_warnings_are_said_once_with_the_range_of_their_numbers() -> None:
+    cells = [
+        {"allocator": "a", "warnings": ["interrupted 900 times", "a floor"]},
+        {"allocator": "b", "warnings": ["interrupted 1,200 times"]},
+        {"allocator": "c", "warnings": ["interrupted 900 times"]},
+    ]
+    assert doubts(cells) == [
+        Doubt("interrupted 900 to 1,200 times", ("a", "b", "c")),
+        Doubt("a floor", ("a",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.0, "0"),
+        (1.0, "1.00"),
+        (0.56, "0.56"),
+        (0.00075, "0.00075"),
+        (2e-6, "<0.00001"),
+    ],
+)
+def test_a_rate_keeps_two_digits_and_never_becomes_zero_by_rounding(
+    value: float | None, text: str
+) -> None:
+    assert format_rate(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (-0.01, "-0.01"), (19.4, "19.4"), (1234.5, "1,234")]
+)
+def test_a_share_has_three_digits(value: float | None, text: str) -> None:
+    assert format_share(value) == text
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ({}, ""),
+        ({"malloc": 1000, "write": 0, "free_foreign": 0}, ""),
+        ({"write": 17_000}, ", 17,000 of them writes"),
+        ({"free_foreign": 1163}, ", 1,163 of them foreign frees"),
+        ({"free_foreign": 5, "write": 9}, ", 9 of them writes and 5 of them foreign frees"),
+    ],
+)
+def test_operations_that_are_no_calls_are_told_apart(counts: dict[str, int], text: str) -> None:
+    scenario = {"operations": 49_163, "operation_counts": counts}
+    assert operations_text(scenario) == f"49,163 operations{text}"
+
+
+@given(st.text())
+def test_markdown_from_outside_has_no_live_markup(text: str) -> None:
+    shown = escaped(text)
+    assert "\n" not in shown
+    assert not re.search(r"(?<!\\)(?:\\\\)*[|<>`*_\[\]]", shown)
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_json_in_a_script_element_cannot_end_it_and_reads_back(values: dict[str, str]) -> None:
+    text = str(as_json(values))
+    assert "<" not in text
+    assert json.loads(text) == values
+
+
+def test_arrays_are_packed_little_endian() -> None:
+    assert packed(np.array([1, 2]), "u2") == "u2:AQACAA=="
+
+
+@given(st.lists(st.text(min_size=1), unique=True, max_size=8))
+def test_names_of_files_are_plain_and_distinct(names: list[str]) -> None:
+    slugs = [slug(name, index) for index, name in enumerate(names)]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]*", text) for text in slugs)
+    assert len(set(slugs)) == len(slugs)

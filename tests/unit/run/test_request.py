@@ -1,0 +1,63 @@
+"""From options to cells: what a run takes when somebody or something was not named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocphase.probe.probe import Probe
+from allocphase.run.request import Request, requested
+
+SLOW, LONG, SHORT = "phase21", "larson", "phase-report"
+
+
+def request(**changes: Any) -> Request:
+    options: dict[str, Any] = {
+        "allocators": (),
+        "scenarios": (),
+        "sweep": None,
+        "probes": (),
+        "rounds": 5,
+        "quick": False,
+        "time_budget": None,
+        "seed": 1,
+        "timeout": 60.0,
+        "syscall_backend": "auto",
+        "out": Path("out"),
+        "label": "run",
+    }
+    return requested({**options, **changes}, command=["run"], say=lambda _: None)
+
+
+def has_cell(made: Request, allocator: str, scenario: str) -> bool:
+    cell = (allocator, scenario, Probe.THROUGHPUT.value)
+    named = allocator in {found.name for found in made.allocators}
+    return named and (made.only is None or cell in made.only)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_slow_allocator_that_nobody_named_stays_out_of_long_scenarios(quick: bool) -> None:
+    made = request(quick=quick)
+    assert has_cell(made, SLOW, SHORT)
+    assert has_cell(made, "libc", LONG)
+    assert not has_cell(made, SLOW, LONG)
+
+
+def test_an_allocator_that_was_named_runs_everywhere() -> None:
+    assert has_cell(request(allocators=(SLOW,)), SLOW, LONG)
+
+
+def test_in_a_first_look_it_runs_there_only_when_the_scenario_was_named_too() -> None:
+    assert not has_cell(request(allocators=(SLOW,), quick=True), SLOW, LONG)
+    assert has_cell(request(allocators=(SLOW,), scenarios=(LONG,), quick=True), SLOW, LONG)
+
+
+def test_a_first_look_is_one_round_without_verification_and_says_that_it_is_one() -> None:
+    made = request(quick=True)
+    assert made.quick
+    assert made.rounds == 1
+    assert Probe.VERIFY not in made.probes
+    assert Probe.VERIFY in request().probes
+    assert list(request(quick=True, probes=("verify",)).probes) == [Probe.VERIFY]

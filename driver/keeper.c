@@ -49,8 +49,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "system.h"
+#include "base/clock.h"
+#include "base/system.h"
 
 #define POLL_NS 50000000u
 #define POLLS_BETWEEN_SCANS 40

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "system.h"
+#include "base/system.h"
 
 static const char *const probe_names[PROBES] = {
     "throughput", "latency", "syscalls", "memory", "footprint", "faults", "verify",

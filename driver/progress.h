@@ -10,9 +10,10 @@
 #ifndef ALLOCPHASE_PROGRESS_H
 #define ALLOCPHASE_PROGRESS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-#include "session.h"
+#include "worker.h"
 
 enum progress_phase {
   PROGRESS_LOAD,   /* the object is loaded: its constructors run */

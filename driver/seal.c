@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "system.h"
+#include "base/system.h"
 
 /* Copied and compared as bytes, padding included. */
 struct seal {

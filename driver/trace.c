@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "system.h"
+#include "base/system.h"
 
 /* Limits that keep every product below far from overflow. */
 #define MAX_THREADS 4096u
@@ -17,6 +17,10 @@
 #define MIN_ALIGN_LOG2 4
 #define MAX_ALIGN_LOG2 21
 #define WORD_BYTES 8 /* what one TRACE_WRITE touches */
+
+const char *const trace_kind_names[TRACE_KINDS] = {
+    "malloc", "calloc", "realloc", "aligned_alloc", "free", "free_foreign", "write",
+};
 
 /* What the checker knows of a slot while it walks the trace. */
 struct slot_state {

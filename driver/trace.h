@@ -41,6 +41,7 @@ enum trace_kind {
   TRACE_WRITE = 6         /* `size` times write the first word of the object */
 };
 #define TRACE_KINDS 7
+extern const char *const trace_kind_names[TRACE_KINDS];
 
 /* What the program does to a new object (and to the new part of a grown one). */
 enum trace_touch {

@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 SCHEMA = 2
-# driver/histogram.h: histogram_kind
+# driver/probes/histogram.h: histogram_kind
 FREE_REMOTE = len(Kind)
 SLOW_REPLAY_NS = 2e9
 # Some 60,000 processes.

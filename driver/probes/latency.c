@@ -23,9 +23,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "histogram.h"
+#include "base/system.h"
+#include "probes/histogram.h"
 #include "replay.h"
-#include "system.h"
 #include "team.h"
 
 #define OUTLIERS 65536u

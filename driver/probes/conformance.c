@@ -12,14 +12,14 @@
  * Sizes go up to 16 MiB, and no case has more than 64 MiB live. Only where content must
  * be kept is it written in full: a page that is touched costs more than the call.
  */
-#include "conformance.h"
+#include "probes/conformance.h"
 
 #include <pthread.h>
 
-#include "pattern.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "probes/pattern.h"
 #include "progress.h"
-#include "system.h"
-#include "text.h"
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)

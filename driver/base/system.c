@@ -1,4 +1,4 @@
-#include "system.h"
+#include "base/system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "text.h"
+#include "base/text.h"
 
 static pid_t owner;
 

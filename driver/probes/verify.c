@@ -17,13 +17,13 @@
  */
 #include <pthread.h>
 
-#include "conformance.h"
-#include "pattern.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "probes/conformance.h"
+#include "probes/pattern.h"
 #include "progress.h"
 #include "replay.h"
-#include "system.h"
 #include "team.h"
-#include "text.h"
 
 #define NOBODY UINT32_MAX
 

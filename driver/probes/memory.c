@@ -22,10 +22,10 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "base/system.h"
 #include "conditions.h"
+#include "probes/resident.h"
 #include "replay.h"
-#include "resident.h"
-#include "system.h"
 #include "team.h"
 
 #define READINGS 64

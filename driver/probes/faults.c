@@ -7,10 +7,10 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "base/system.h"
+#include "probes/resident.h"
 #include "progress.h"
 #include "replay.h"
-#include "resident.h"
-#include "system.h"
 #include "team.h"
 
 #define FAULT_EVENTS (1u << 20)

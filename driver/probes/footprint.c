@@ -13,10 +13,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/system.h"
+#include "probes/resident.h"
 #include "progress.h"
 #include "replay.h"
-#include "resident.h"
-#include "system.h"
 #include "team.h"
 
 struct checkpoint {

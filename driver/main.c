@@ -16,6 +16,7 @@
 #include "base/system.h"
 #include "conditions.h"
 #include "keeper.h"
+#include "probes/probes.h"
 #include "progress.h"
 #include "replay.h"
 #include "seal.h"
@@ -107,12 +108,8 @@ static void touch_stack(void) {
   for (size_t at = 0; at < sizeof stack; at += PAGE_BYTES) stack[at] = 0;
 }
 
-static void (*const probes[PROBES])(struct session *) = {
-    [PROBE_THROUGHPUT] = probe_throughput, [PROBE_LATENCY] = probe_latency,
-    [PROBE_SYSCALLS] = probe_syscalls,     [PROBE_MEMORY] = probe_memory,
-    [PROBE_FOOTPRINT] = probe_footprint,   [PROBE_FAULTS] = probe_faults,
-    [PROBE_VERIFY] = probe_verify,
-};
+#define PROBE_FUNCTION(name) probe_##name,
+static void (*const probes[])(struct session *) = {PROBES(PROBE_FUNCTION)};
 
 int main(int argc, char **argv) {
   static struct session session;

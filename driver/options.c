@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "base/system.h"
+#include "probes/probes.h"
 
-static const char *const probe_names[PROBES] = {
-    "throughput", "latency", "syscalls", "memory", "footprint", "faults", "verify",
-};
+#define PROBE_NAME(name) #name,
+static const char *const probe_names[] = {PROBES(PROBE_NAME)};
+#define PROBE_COUNT (int)(sizeof probe_names / sizeof *probe_names)
+
 static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark"};
 
 static uint64_t parse_number(const char *option, const char *text) {
@@ -57,7 +59,7 @@ static void apply(struct options *options, const char *name, const char *value) 
   if (!strcmp(name, "--trace")) options->trace_path = value;
   else if (!strcmp(name, "--out")) options->out_folder = value;
   else if (!strcmp(name, "--probe"))
-    options->probe = (enum probe)parse_choice(name, value, probe_names, PROBES);
+    options->probe = parse_choice(name, value, probe_names, PROBE_COUNT);
   else if (!strcmp(name, "--plugin")) set_subject(options, SUBJECT_PLUGIN, value);
   else if (!strcmp(name, "--preloaded")) set_subject(options, SUBJECT_PRELOAD, value);
   else if (!strcmp(name, "--set")) parse_setting(options, value);

@@ -9,16 +9,6 @@
 
 #include "allocphase.h"
 
-enum probe {
-  PROBE_THROUGHPUT,
-  PROBE_LATENCY,
-  PROBE_SYSCALLS,
-  PROBE_MEMORY,
-  PROBE_FOOTPRINT,
-  PROBE_FAULTS,
-  PROBE_VERIFY,
-  PROBES
-};
 enum subject_kind { SUBJECT_LIBC, SUBJECT_PRELOAD, SUBJECT_PLUGIN };
 enum syscall_backend { BACKEND_AUTO, BACKEND_DISPATCH, BACKEND_PTRACE, BACKEND_MARK, BACKEND_NONE };
 
@@ -28,7 +18,7 @@ enum syscall_backend { BACKEND_AUTO, BACKEND_DISPATCH, BACKEND_PTRACE, BACKEND_M
 struct options {
   const char *trace_path;
   const char *out_folder; /* result.json and the binary files go there */
-  enum probe probe;
+  int probe; /* its place in the list of probes/probes.h */
   enum subject_kind subject;
   const char *subject_path; /* plug-in to load, or preloaded object to expect */
   struct allocphase_setting settings[MAX_SETTINGS];

@@ -54,15 +54,6 @@ struct session {
   uint32_t replay;       /* 1, 2, ... in the probe that looks at several; else 0 */
 };
 
-/* Each probe replays the trace and adds its object to session->json. */
-void probe_throughput(struct session *session);
-void probe_latency(struct session *session);
-void probe_syscalls(struct session *session);
-void probe_memory(struct session *session);
-void probe_footprint(struct session *session);
-void probe_faults(struct session *session);
-void probe_verify(struct session *session);
-
 /* Around the pass of every probe: init, or the end of the process with the reason;
  * the allocator's statistics and fini. */
 void session_start(struct session *session);

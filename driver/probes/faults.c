@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "base/system.h"
+#include "probes/probes.h"
 #include "probes/resident.h"
 #include "progress.h"
 #include "replay.h"

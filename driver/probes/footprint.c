@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "base/system.h"
+#include "probes/probes.h"
 #include "probes/resident.h"
 #include "progress.h"
 #include "replay.h"

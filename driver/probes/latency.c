@@ -25,6 +25,7 @@
 
 #include "base/system.h"
 #include "probes/histogram.h"
+#include "probes/probes.h"
 #include "replay.h"
 #include "team.h"
 

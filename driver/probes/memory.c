@@ -24,6 +24,7 @@
 
 #include "base/system.h"
 #include "conditions.h"
+#include "probes/probes.h"
 #include "probes/resident.h"
 #include "replay.h"
 #include "team.h"

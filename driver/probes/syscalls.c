@@ -24,6 +24,7 @@
 #include "base/text.h"
 #include "conditions.h"
 #include "probes/dispatch.h"
+#include "probes/probes.h"
 #include "probes/syscall_log.h"
 #include "probes/tracer.h"
 #include "progress.h"

@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "probes/conformance.h"
 #include "probes/pattern.h"
+#include "probes/probes.h"
 #include "progress.h"
 #include "replay.h"
 #include "team.h"

@@ -9,7 +9,7 @@
 static const char *const probe_names[] = {PROBES(PROBE_NAME)};
 #define PROBE_COUNT (int)(sizeof probe_names / sizeof *probe_names)
 
-static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark"};
+const char *const backend_names[BACKENDS] = {"auto", "dispatch", "ptrace", "mark", "none"};
 
 static uint64_t parse_number(const char *option, const char *text) {
   uint64_t value = 0;
@@ -70,7 +70,7 @@ static void apply(struct options *options, const char *name, const char *value) 
   else if (!strcmp(name, "--checkpoints")) options->checkpoints = parse_small(name, value);
   else if (!strcmp(name, "--check-every")) options->check_every = parse_small(name, value);
   else if (!strcmp(name, "--syscall-backend"))
-    options->backend = (enum syscall_backend)parse_choice(name, value, backend_names, 4);
+    options->backend = (enum syscall_backend)parse_choice(name, value, backend_names, BACKEND_NONE);
   else if (!strcmp(name, "--fixed-addresses"))
     options->fixed_addresses = parse_small(name, value) != 0;
   else die(EXIT_USAGE, name, "no such option");

@@ -11,6 +11,8 @@
 
 enum subject_kind { SUBJECT_LIBC, SUBJECT_PRELOAD, SUBJECT_PLUGIN };
 enum syscall_backend { BACKEND_AUTO, BACKEND_DISPATCH, BACKEND_PTRACE, BACKEND_MARK, BACKEND_NONE };
+#define BACKENDS 5
+extern const char *const backend_names[BACKENDS];
 
 #define MAX_SETTINGS 64
 #define MAX_CPUS 1024 /* of a cpu_set_t; a trace needs no more than it has threads */

@@ -31,6 +31,10 @@
 #define TRACE_MAGIC "ALCPTRC\n"
 #define TRACE_VERSION 1u
 
+#define TRACE_MAX_THREADS 4096u
+#define TRACE_MIN_ALIGN_LOG2 4  /* 16 bytes */
+#define TRACE_MAX_ALIGN_LOG2 21 /* 2 MiB */
+
 enum trace_kind {
   TRACE_MALLOC = 0,
   TRACE_CALLOC = 1,

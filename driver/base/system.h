@@ -65,6 +65,9 @@ void futex_wake_all(uint32_t *word);
 uint64_t run_delay_ns(void);
 bool run_delay_is_kept(void);
 
+/* Page faults of the calling thread so far, minor and major. */
+uint64_t thread_faults(void);
+
 /* How many threads the process has. */
 uint64_t process_threads(void);
 

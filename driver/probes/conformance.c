@@ -406,9 +406,6 @@ static void realloc_to_too_much(void) {
 
 /* ---- aligned_alloc --------------------------------------------------------------------- */
 
-#define ALIGNMENT_LOG2_MIN 4u
-#define ALIGNMENT_LOG2_MAX 21u /* as traces have them: 16 bytes to 2 MiB */
-
 /* C11 wants a multiple of the alignment. */
 static bool take_aligned(uint32_t place, size_t alignment, size_t size) {
   size = (size + alignment - 1) & ~(alignment - 1);
@@ -426,8 +423,9 @@ static bool align(size_t alignment) {
          take_aligned(6, alignment, alignment) && drop_all();
 }
 
+/* As traces have them. */
 static void aligned_alloc_of_all_alignments(void) {
-  for (uint32_t log2 = ALIGNMENT_LOG2_MIN; log2 <= ALIGNMENT_LOG2_MAX; log2++)
+  for (uint32_t log2 = TRACE_MIN_ALIGN_LOG2; log2 <= TRACE_MAX_ALIGN_LOG2; log2++)
     if (!align((size_t)1 << log2)) return;
 }
 

@@ -66,8 +66,6 @@ static inline void account(struct worker *worker, const struct cell *cell,
 #define REPLAY_AFTER(worker, cell, op, old_size) account(worker, cell, op, old_size)
 #include "replay_both.inc"
 
-static void run_thread(struct worker *worker) { replay(worker, 0, worker->count); }
-
 void probe_footprint(struct session *session) {
   static struct footprint_probe probe;
   const struct trace_header *header = session->trace.header;
@@ -82,7 +80,7 @@ void probe_footprint(struct session *session) {
 
   session_start(session);
   take_checkpoint(&probe, 0);
-  uint64_t pass_ns = team_run(session, run_thread, &probe, 1).busy_ns;
+  uint64_t pass_ns = team_run(session, replay_all, &probe, 1).busy_ns;
   session_stop(session);
   json_open(&session->json, "footprint");
   json_string(&session->json, "rss_source", exact ? "smaps_rollup" : "statm");

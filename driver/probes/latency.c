@@ -196,7 +196,7 @@ static inline void record_touch(struct worker *worker, const struct trace_op *op
 static void run_thread(struct worker *worker) {
   struct latency_thread *threads = worker->probe;
   worker->probe = &threads[worker->thread];
-  replay(worker, 0, worker->count);
+  replay_all(worker);
 }
 
 static void measure_raw(struct session *session, struct latency_thread *threads) {

@@ -101,7 +101,7 @@ static void check_sight(struct session *session, const struct syscall_probe *pro
 
 static void run_thread(struct worker *worker) {
   mark(worker->probe);
-  replay(worker, 0, worker->count);
+  replay_all(worker);
   mark(worker->probe);
 }
 
@@ -196,7 +196,6 @@ static void report_threads(struct json *json, const struct syscall_log *log, uin
 }
 
 static void report(struct session *session, const struct syscall_probe *probe) {
-  static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark", "none"};
   struct json *json = &session->json;
   const struct syscall_log *log = probe->log;
   uint32_t seen = atomic_load(&log->event_count);

@@ -35,8 +35,6 @@ struct throughput {
   uint64_t delay_ns;
 };
 
-static void run_thread(struct worker *worker) { replay(worker, 0, worker->count); }
-
 /* The delay is read outside of both readings of the clock, so that what is timed has no
  * reading in it; a replay that was put aside right between them only looks less calm. */
 static void run_split(struct worker *worker) {
@@ -62,7 +60,7 @@ static double build_ns(const struct build *build) {
 }
 
 static struct team_time time_replays(struct session *session, struct throughput *run) {
-  struct team_time time = team_run(session, run_thread, run, run->replays);
+  struct team_time time = team_run(session, replay_all, run, run->replays);
   run->delay_ns += time.delay_ns;
   return time;
 }

@@ -225,7 +225,7 @@ static void after(struct worker *worker, const struct cell *cell, const struct t
 
 /* The last thread to end looks when all is free. */
 static void run_thread(struct worker *worker) {
-  replay(worker, 0, worker->count);
+  replay_all(worker);
   pthread_mutex_lock(&probe.lock);
   if (worker->count) run_own_check(worker, &worker->ops[worker->count - 1]);
   pthread_mutex_unlock(&probe.lock);

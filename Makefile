@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* allocators/*.h allocators/*/*.h allocators/*/*.c)
+NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* driver/*/* allocators/*.h allocators/*/*.h allocators/*/*.c)
 
 .PHONY: bench test lint benchmark fuzz gate system clean
 

@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "system.h"
-#include "text.h"
+#include "base/system.h"
+#include "base/text.h"
 
 #define MAX_LACKS 8
 

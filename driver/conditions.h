@@ -8,7 +8,7 @@
 #ifndef ALLOCPHASE_CONDITIONS_H
 #define ALLOCPHASE_CONDITIONS_H
 
-#include "json.h"
+#include "base/json.h"
 
 /* From any thread; both texts live as long as the process. What is lacking twice is
  * said once. */

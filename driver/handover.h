@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "clock.h"
-#include "system.h"
+#include "base/clock.h"
+#include "base/system.h"
 
 /* Longer than a slow malloc, shorter than a turn of the scheduler. By the clock: what a
  * pause costs differs a hundredfold between processors, and on some is nothing. */

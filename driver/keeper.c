@@ -49,16 +49,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "system.h"
+#include "base/clock.h"
+#include "base/system.h"
+#include "trace.h"
 
 #define POLL_NS 50000000u
 #define POLLS_BETWEEN_SCANS 40
 /* Others start processes as well; a scan of /proc takes a millisecond or two. */
 #define SUSPICIOUS_GROWTH 32
 #define ALARMING_GROWTH 64
-/* trace.c lets a trace have that many threads. */
-#define THREADS_OF_A_TRACE 4096
 #define MAX_PROCESSES 65536 /* that a scan looks at: beyond that nobody can help */
 
 struct keeper {
@@ -132,8 +131,8 @@ _Noreturn static void become_command(const struct keeper *keeper, pid_t keepers_
   setpriority(PRIO_PROCESS, 0, keeper->callers_nice); /* reset on fork: see come_first() */
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_FSIZE, keeper->file_bytes);
-  if (keeper->processes < THREADS_OF_A_TRACE)
-    limit(RLIMIT_NPROC, tasks_of_the_machine() + THREADS_OF_A_TRACE + keeper->processes);
+  if (keeper->processes < TRACE_MAX_THREADS)
+    limit(RLIMIT_NPROC, tasks_of_the_machine() + TRACE_MAX_THREADS + keeper->processes);
   signal(SIGXFSZ, SIG_IGN);
   write_text("/proc/self/oom_score_adj", "1000");
   int nowhere = open("/dev/null", O_WRONLY);

@@ -2,12 +2,14 @@
 
 #include <string.h>
 
-#include "system.h"
+#include "base/system.h"
+#include "probes/probes.h"
 
-static const char *const probe_names[PROBES] = {
-    "throughput", "latency", "syscalls", "memory", "footprint", "faults", "verify",
-};
-static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark"};
+#define PROBE_NAME(name) #name,
+static const char *const probe_names[] = {PROBES(PROBE_NAME)};
+#define PROBE_COUNT (int)(sizeof probe_names / sizeof *probe_names)
+
+const char *const backend_names[BACKENDS] = {"auto", "dispatch", "ptrace", "mark", "none"};
 
 static uint64_t parse_number(const char *option, const char *text) {
   uint64_t value = 0;
@@ -57,7 +59,7 @@ static void apply(struct options *options, const char *name, const char *value) 
   if (!strcmp(name, "--trace")) options->trace_path = value;
   else if (!strcmp(name, "--out")) options->out_folder = value;
   else if (!strcmp(name, "--probe"))
-    options->probe = (enum probe)parse_choice(name, value, probe_names, PROBES);
+    options->probe = parse_choice(name, value, probe_names, PROBE_COUNT);
   else if (!strcmp(name, "--plugin")) set_subject(options, SUBJECT_PLUGIN, value);
   else if (!strcmp(name, "--preloaded")) set_subject(options, SUBJECT_PRELOAD, value);
   else if (!strcmp(name, "--set")) parse_setting(options, value);
@@ -68,7 +70,7 @@ static void apply(struct options *options, const char *name, const char *value) 
   else if (!strcmp(name, "--checkpoints")) options->checkpoints = parse_small(name, value);
   else if (!strcmp(name, "--check-every")) options->check_every = parse_small(name, value);
   else if (!strcmp(name, "--syscall-backend"))
-    options->backend = (enum syscall_backend)parse_choice(name, value, backend_names, 4);
+    options->backend = (enum syscall_backend)parse_choice(name, value, backend_names, BACKEND_NONE);
   else if (!strcmp(name, "--fixed-addresses"))
     options->fixed_addresses = parse_small(name, value) != 0;
   else die(EXIT_USAGE, name, "no such option");

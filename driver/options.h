@@ -1,5 +1,5 @@
 /* options.h: what one driver process is asked to do. Written by
- * src/allocphase/driver.py; people use the `allocphase` command instead. */
+ * src/allocphase/process/driver.py; people use the `allocphase` command instead. */
 #ifndef ALLOCPHASE_OPTIONS_H
 #define ALLOCPHASE_OPTIONS_H
 
@@ -9,18 +9,10 @@
 
 #include "allocphase.h"
 
-enum probe {
-  PROBE_THROUGHPUT,
-  PROBE_LATENCY,
-  PROBE_SYSCALLS,
-  PROBE_MEMORY,
-  PROBE_FOOTPRINT,
-  PROBE_FAULTS,
-  PROBE_VERIFY,
-  PROBES
-};
 enum subject_kind { SUBJECT_LIBC, SUBJECT_PRELOAD, SUBJECT_PLUGIN };
 enum syscall_backend { BACKEND_AUTO, BACKEND_DISPATCH, BACKEND_PTRACE, BACKEND_MARK, BACKEND_NONE };
+#define BACKENDS 5
+extern const char *const backend_names[BACKENDS];
 
 #define MAX_SETTINGS 64
 #define MAX_CPUS 1024 /* of a cpu_set_t; a trace needs no more than it has threads */
@@ -28,7 +20,7 @@ enum syscall_backend { BACKEND_AUTO, BACKEND_DISPATCH, BACKEND_PTRACE, BACKEND_M
 struct options {
   const char *trace_path;
   const char *out_folder; /* result.json and the binary files go there */
-  enum probe probe;
+  int probe; /* its place in the list of probes/probes.h */
   enum subject_kind subject;
   const char *subject_path; /* plug-in to load, or preloaded object to expect */
   struct allocphase_setting settings[MAX_SETTINGS];

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "system.h"
+#include "base/system.h"
 
 struct progress *progress;
 

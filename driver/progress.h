@@ -1,7 +1,7 @@
 /* progress.h: where the process is, for whoever finds it dead.
  *
  * progress.bin is one page (or more) that the driver shares with a file: it outlives
- * the process, however that ends, and src/allocphase/whereabouts.py makes a phrase of
+ * the process, however that ends, and src/allocphase/process/progress.py makes a phrase of
  * it. Every probe says in which phase it is. Those that are not timed also say at
  * which operation, and whether the allocator is being called or has answered and the
  * driver uses the block: a timed loop may not pay for that. So does conformance.c, whose
@@ -10,9 +10,10 @@
 #ifndef ALLOCPHASE_PROGRESS_H
 #define ALLOCPHASE_PROGRESS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-#include "session.h"
+#include "worker.h"
 
 enum progress_phase {
   PROGRESS_LOAD,   /* the object is loaded: its constructors run */
@@ -49,8 +50,8 @@ struct progress {
   struct progress_thread threads[];
 };
 
-_Static_assert(sizeof(struct progress_thread) == 64, "whereabouts.py: THREAD");
-_Static_assert(offsetof(struct progress, threads) == 64, "whereabouts.py: HEADER");
+_Static_assert(sizeof(struct progress_thread) == 64, "process/progress.py: THREAD");
+_Static_assert(offsetof(struct progress, threads) == 64, "process/progress.py: HEADER");
 
 extern struct progress *progress;
 

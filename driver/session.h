@@ -11,11 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "clock.h"
-#include "json.h"
+#include "base/clock.h"
+#include "base/json.h"
 #include "options.h"
 #include "subject.h"
 #include "trace.h"
+#include "worker.h"
+
+#define DRIVER_VERSION 1 /* of the result that it writes */
 
 struct cell {
   void *block;        /* as the allocator returned it */
@@ -29,7 +32,6 @@ _Static_assert(sizeof(struct cell) == 16, "four cells to a cache line");
 enum session_part { PART_INIT, PART_THREAD_START, PART_THREAD_STOP, PART_FINI };
 
 struct session;
-struct worker;
 
 /* A probe that has to know does something before and after; the worker of a thread's
  * part, else NULL. */
@@ -51,25 +53,6 @@ struct session {
   uint64_t skipped_ops;  /* frees tried from a foreign domain that had no one to refuse them */
   uint32_t replay;       /* 1, 2, ... in the probe that looks at several; else 0 */
 };
-
-/* One thread of the trace at work. */
-struct worker {
-  struct session *session;
-  uint32_t thread;
-  const struct trace_op *ops;
-  uint64_t count;
-  uint64_t busy_ns; /* from its start to its end, waiting included */
-  void *probe;          /* the probe's own state */
-};
-
-/* Each probe replays the trace and adds its object to session->json. */
-void probe_throughput(struct session *session);
-void probe_latency(struct session *session);
-void probe_syscalls(struct session *session);
-void probe_memory(struct session *session);
-void probe_footprint(struct session *session);
-void probe_faults(struct session *session);
-void probe_verify(struct session *session);
 
 /* Around the pass of every probe: init, or the end of the process with the reason;
  * the allocator's statistics and fini. */
@@ -99,7 +82,5 @@ static inline char *cell_object(const struct cell *cell) {
   uintptr_t mask = ((uintptr_t)1 << cell->align_log2) - 1;
   return (char *)(((uintptr_t)cell->block + mask) & ~mask);
 }
-
-extern const char *const trace_kind_names[TRACE_KINDS];
 
 #endif

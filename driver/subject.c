@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "system.h"
-#include "text.h"
+#include "base/system.h"
+#include "base/text.h"
 
 static bool refuse(struct refusal *refusal, const char *status, const char *what,
                    const char *detail) {

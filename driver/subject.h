@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "allocphase.h"
-#include "json.h"
+#include "base/json.h"
 #include "options.h"
 
 struct subject {

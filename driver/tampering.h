@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "json.h"
+#include "base/json.h"
 
 /* Of the calling thread: CPUs, priority, signal mask. Every thread of the trace
  * remembers them before its first operation and compares after its last. */

@@ -8,9 +8,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "base/system.h"
 #include "conditions.h"
 #include "handover.h"
-#include "system.h"
 #include "tampering.h"
 
 /* Resident before anything is measured, so that a thread's stack is neither the

@@ -8,15 +8,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "system.h"
+#include "base/system.h"
 
-/* Limits that keep every product below far from overflow. */
-#define MAX_THREADS 4096u
+/* Limits that keep every product below far from overflow, as those of trace.h do. */
 #define MAX_TAGS 65536u
 #define MAX_SLOTS 0x40000000u
-#define MIN_ALIGN_LOG2 4
-#define MAX_ALIGN_LOG2 21
 #define WORD_BYTES 8 /* what one TRACE_WRITE touches */
+
+const char *const trace_kind_names[TRACE_KINDS] = {
+    "malloc", "calloc", "realloc", "aligned_alloc", "free", "free_foreign", "write",
+};
 
 /* What the checker knows of a slot while it walks the trace. */
 struct slot_state {
@@ -41,7 +42,8 @@ static const char *check_header(const struct trace *trace) {
   if (header->version != TRACE_VERSION) return "a trace of another version: generate it again";
   if (header->header_bytes != sizeof *header) return "header has the wrong length";
   if (header->op_count == 0) return "holds no operation";
-  if (header->thread_count == 0 || header->thread_count > MAX_THREADS) return "bad thread count";
+  if (header->thread_count == 0 || header->thread_count > TRACE_MAX_THREADS)
+    return "bad thread count";
   if (header->tag_count == 0 || header->tag_count > MAX_TAGS) return "bad tag count";
   if (header->slot_count == 0 || header->slot_count > MAX_SLOTS ||
       header->slot_count > header->op_count) /* an unused one would still cost memory */
@@ -85,7 +87,7 @@ static const char *check_op(const struct trace *trace, const struct trace_op *op
   if (op->tag >= trace->header->tag_count) return "an operation names a tag that is not there";
   if (op->kind >= TRACE_KINDS) return "an operation of unknown kind";
   bool aligned = op->kind == TRACE_ALIGNED_ALLOC;
-  if (aligned && (op->align_log2 < MIN_ALIGN_LOG2 || op->align_log2 > MAX_ALIGN_LOG2))
+  if (aligned && (op->align_log2 < TRACE_MIN_ALIGN_LOG2 || op->align_log2 > TRACE_MAX_ALIGN_LOG2))
     return "an alignment outside 16 bytes to 2 MiB";
   if (!aligned && op->align_log2 != 0) return "an alignment on an operation that has none";
   bool frees = op->kind == TRACE_FREE || op->kind == TRACE_FREE_FOREIGN;

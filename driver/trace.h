@@ -2,7 +2,7 @@
  *
  * A trace is what a program asks of its allocator, without pointers: each
  * operation names a slot (an object's identity), and the driver keeps the
- * address. src/allocphase/trace.py writes the same layout with numpy; a test
+ * address. src/allocphase/trace/encoding.py writes the same layout with numpy; a test
  * compares the two byte by byte.
  *
  *   offset 0   struct trace_header      192 bytes
@@ -31,6 +31,10 @@
 #define TRACE_MAGIC "ALCPTRC\n"
 #define TRACE_VERSION 1u
 
+#define TRACE_MAX_THREADS 4096u
+#define TRACE_MIN_ALIGN_LOG2 4  /* 16 bytes */
+#define TRACE_MAX_ALIGN_LOG2 21 /* 2 MiB */
+
 enum trace_kind {
   TRACE_MALLOC = 0,
   TRACE_CALLOC = 1,
@@ -41,6 +45,7 @@ enum trace_kind {
   TRACE_WRITE = 6         /* `size` times write the first word of the object */
 };
 #define TRACE_KINDS 7
+extern const char *const trace_kind_names[TRACE_KINDS];
 
 /* What the program does to a new object (and to the new part of a grown one). */
 enum trace_touch {
@@ -98,11 +103,11 @@ struct trace_header {
   uint8_t reserved[72];
 };
 
-_Static_assert(sizeof(struct trace_op) == 16, "trace.py: OP");
-_Static_assert(sizeof(struct trace_thread) == 24, "trace.py: THREAD");
-_Static_assert(sizeof(struct trace_tag) == 16, "trace.py: TAG");
-_Static_assert(sizeof(struct trace_header) == 192, "trace.py: HEADER");
-_Static_assert(offsetof(struct trace_op, align_log2) == 15, "trace.py: OP");
+_Static_assert(sizeof(struct trace_op) == 16, "trace/records.py: OP");
+_Static_assert(sizeof(struct trace_thread) == 24, "trace/records.py: THREAD");
+_Static_assert(sizeof(struct trace_tag) == 16, "trace/records.py: TAG");
+_Static_assert(sizeof(struct trace_header) == 192, "trace/records.py: HEADER");
+_Static_assert(offsetof(struct trace_op, align_log2) == 15, "trace/records.py: OP");
 
 /* A mapped and validated trace. */
 struct trace {

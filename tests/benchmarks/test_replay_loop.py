@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from tests.benchmarks.conftest import MakeTrace, Say
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("trace", "system", "subject", "json", "clock")
+SOURCES = ("trace", "subject", "base/system", "base/json", "base/clock")
 
 
 def _build(target: Path) -> None:

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "allocphase.h"
+#include "initialise.h"
 
 enum kind { MALLOC, CALLOC, REALLOC, ALIGNED_ALLOC, FREE, FREE_FOREIGN, KINDS };
 
@@ -218,23 +219,11 @@ static void refuse_the_impossible(void) {
   allocator->free(NULL);
 }
 
-static int initialise(int count, char **arguments) {
-  struct allocphase_setting settings[16];
-  if (count > 16) return E2BIG;
-  for (int i = 0; i < count; i++) {
-    char *equals = strchr(arguments[i], '=');
-    if (equals == NULL) return EINVAL;
-    *equals = '\0';
-    settings[i] = (struct allocphase_setting){.key = arguments[i], .value = equals + 1};
-  }
-  return allocator->init(&(struct allocphase_config){.settings = settings, .count = (size_t)count});
-}
-
 int main(int argc, char **argv) {
   allocator = allocphase_plugin();
   if (argc < 2 || allocator->abi_version != ALLOCPHASE_ABI_VERSION) return 2;
   size_t check_every = strtoul(argv[1], NULL, 10);
-  int error = initialise(argc - 2, argv + 2);
+  int error = initialise(allocator, argc - 2, argv + 2);
   if (error != 0) {
     fprintf(stderr, "init: %s\n", strerror(error));
     return 3;

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "allocphase.h"
+#include "initialise.h"
 
 #define NEVER_HAD ((size_t)1 << 61) /* valid, and more than any system has */
 #define UNTOUCHED 77                /* no errno value that is used here */
@@ -92,22 +93,10 @@ static void use_up(size_t size) {
   }
 }
 
-static int initialise(int count, char **arguments) {
-  struct allocphase_setting settings[8];
-  if (count > 8) return E2BIG;
-  for (int i = 0; i < count; i++) {
-    char *equals = strchr(arguments[i], '=');
-    if (equals == NULL) return EINVAL;
-    *equals = '\0';
-    settings[i] = (struct allocphase_setting){.key = arguments[i], .value = equals + 1};
-  }
-  return allocator->init(&(struct allocphase_config){.settings = settings, .count = (size_t)count});
-}
-
 int main(int argc, char **argv) {
   static const size_t sizes[] = {8, 40, 5000, 200000, 3000000};
   allocator = allocphase_plugin();
-  if (initialise(argc - 1, argv + 1) != 0) return 3;
+  if (initialise(allocator, argc - 1, argv + 1) != 0) return 3;
   alignments();
   hopeless_sizes();
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

@@ -7,7 +7,7 @@
  * never, or a wait that never ends is a fault of the loader.
  *
  * The driver's own pages come from malloc here, so that the sanitizer guards each
- * table to the byte. Only trace.c is linked: system.h is answered below.
+ * table to the byte. Only trace.c is linked: base/system.h is answered below.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "system.h"
+#include "base/system.h"
 #include "trace.h"
 
 /* Objects stand for themselves: their sizes are claims, and need no memory. */

@@ -41,7 +41,7 @@ def ns_per_tick(outcome: Outcome) -> float:
 
 
 def bucket_of(ticks: int) -> int:
-    """As driver/histogram.h has it: 32 parts an octave, each value below 32 by itself."""
+    """As driver/probes/histogram.h has it: 32 parts an octave, each value below 32 by itself."""
     octave = max(ticks.bit_length() - 6, 0)
     return octave * 32 + (ticks >> octave)
 

@@ -31,12 +31,12 @@ __all__ = [
     "save_arrays",
 ]
 
-# driver/syscalls.h: struct syscall_event
+# driver/probes/syscall_log.h: struct syscall_event
 SYSCALL_EVENT = np.dtype([("op", "<u4"), ("thread", "<u2"), ("number", "<u2")])
-# driver/footprint.c: struct checkpoint; driver/faults.c: struct fault_event
+# driver/probes/footprint.c: struct checkpoint; driver/probes/faults.c: struct fault_event
 CHECKPOINT = np.dtype([(n, "<u8") for n in ("op", "live_bytes", "mapped_bytes", "rss_bytes")])
 FAULT_EVENT = np.dtype([(n, "<u4") for n in ("op", "thread", "call_faults", "touch_faults")])
-# driver/latency.c: struct outlier, struct slow_call
+# driver/probes/latency.c: struct outlier, struct slow_call
 OUTLIER = np.dtype(
     [
         ("op", "<u8"),
@@ -49,7 +49,7 @@ OUTLIER = np.dtype(
 )
 SLOW_CALL = np.dtype([("op", "<u8"), ("faults", "<u4"), ("sleeps", "<u2"), ("preemptions", "<u2")])
 
-# driver/histogram.h
+# driver/probes/histogram.h
 PART_BITS = 5
 PARTS = 1 << PART_BITS
 BUCKETS = (32 - PART_BITS + 1) * PARTS

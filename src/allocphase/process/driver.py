@@ -37,7 +37,7 @@ STATIC_TLS = "glibc.rtld.optional_static_tls=65536"
 # Longer than every file of the driver's that does not grow with the trace. latency.bin does: by
 # half of what the trace has. What is left is for the allocator's own words on stderr.
 FILE_BYTES = 64 << 20
-# driver/system.h: enum exit_code
+# driver/base/system.h: enum exit_code
 MEASURED, TOOL_FAILED, BAD_USAGE, HINDERED = range(4)
 DRIVERS_OWN_WORDS = "allocphase-driver: "
 

@@ -26,7 +26,7 @@ PHASES = (
     "while the result was written",
 )
 TRACE, CONFORMANCE = 2, 3
-# driver/conformance.h: enum conformance_function
+# driver/probes/conformance_findings.h: enum conformance_function
 ASKED = ("malloc", "calloc", "realloc", "aligned_alloc", "free", "free_tagged", "usable_size")
 SHOWN_THREADS = 3
 

@@ -18,7 +18,7 @@ from allocphase.trace.records import FLAGS_SHIFT, WAIT, Kind, Trace, kind_of
 
 __all__ = ["make_trace", "ops_arrays", "remove_traces", "trace_path"]
 
-# driver/histogram.h: histogram_kind
+# driver/probes/histogram.h: histogram_kind
 FREE_REMOTE = len(Kind)
 
 

@@ -12,7 +12,7 @@
 
 #include "replay.h"
 #include "subject.h"
-#include "system.h"
+#include "base/system.h"
 
 #define REPLAY_NAME replay_driver
 #define REPLAY_THREADED 0

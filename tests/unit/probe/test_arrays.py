@@ -61,7 +61,7 @@ def test_records_keep_their_fields_and_a_torn_file_is_refused(
 @pytest.mark.parametrize(
     ("dtype", "file", "struct"),
     [
-        (samples.SYSCALL_EVENT, "syscalls.h", "syscall_event"),
+        (samples.SYSCALL_EVENT, "syscall_log.h", "syscall_event"),
         (samples.CHECKPOINT, "footprint.c", "checkpoint"),
         (samples.FAULT_EVENT, "faults.c", "fault_event"),
         (samples.OUTLIER, "latency.c", "outlier"),
@@ -72,7 +72,7 @@ def test_a_record_has_the_fields_of_its_c_struct_in_order(
     dtype: np.dtype[np.void], file: str, struct: str
 ) -> None:
     body = re.search(
-        rf"struct {struct} {{(.*?)}};", (ROOT / "driver" / file).read_text(), re.DOTALL
+        rf"struct {struct} {{(.*?)}};", (ROOT / "driver" / "probes" / file).read_text(), re.DOTALL
     )
     assert body is not None
     fields = re.findall(r"uint(\d+)_t (\w+)(?:\[(\d+)\])?;", body[1])
@@ -82,7 +82,7 @@ def test_a_record_has_the_fields_of_its_c_struct_in_order(
 
 
 def test_the_histogram_has_the_shape_that_the_header_gives_it() -> None:
-    text = (ROOT / "driver" / "histogram.h").read_text()
+    text = (ROOT / "driver" / "probes" / "histogram.h").read_text()
     assert f"#define HISTOGRAM_PART_BITS {samples.PART_BITS}\n" in text
     assert f"#define HISTOGRAM_SIZES {samples.SIZE_CLASSES}\n" in text
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exit codes of the driver process, read by src/allocphase/driver.py. */
+/* Exit codes of the driver process, read by src/allocphase/process/driver.py. */
 enum exit_code {
   EXIT_MEASURED = 0, /* a result was written; its status may still be a failure */
   EXIT_TOOL = 1,     /* the driver itself could not do its work */
@@ -64,6 +64,9 @@ void futex_wake_all(uint32_t *word);
  * had it: the kernel's run delay. 0 where the kernel does not keep it. */
 uint64_t run_delay_ns(void);
 bool run_delay_is_kept(void);
+
+/* Page faults of the calling thread so far, minor and major. */
+uint64_t thread_faults(void);
 
 /* How many threads the process has. */
 uint64_t process_threads(void);

@@ -1,10 +1,10 @@
-#include "resident.h"
+#include "probes/resident.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "system.h"
-#include "text.h"
+#include "base/system.h"
+#include "base/text.h"
 
 #define ROLLUP "/proc/self/smaps_rollup"
 #define STATM "/proc/self/statm"

@@ -5,12 +5,12 @@
  * Files: faults.bin (struct fault_event), only operations that took any.
  */
 #include <stdatomic.h>
-#include <sys/resource.h>
 
+#include "base/system.h"
+#include "probes/probes.h"
+#include "probes/resident.h"
 #include "progress.h"
 #include "replay.h"
-#include "resident.h"
-#include "system.h"
 #include "team.h"
 
 #define FAULT_EVENTS (1u << 20)
@@ -22,7 +22,7 @@ struct fault_event {
   uint32_t touch_faults;
 };
 
-_Static_assert(sizeof(struct fault_event) == 16, "samples.py: FAULT_EVENT");
+_Static_assert(sizeof(struct fault_event) == 16, "probe/arrays.py: FAULT_EVENT");
 
 struct faults_probe {
   _Atomic uint64_t call_faults;
@@ -31,13 +31,8 @@ struct faults_probe {
   struct fault_event events[FAULT_EVENTS];
 };
 
-static _Thread_local uint32_t faults_at_enter, call_faults, touch_faults;
-
-static uint32_t thread_faults(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_THREAD, &usage);
-  return (uint32_t)(usage.ru_minflt + usage.ru_majflt);
-}
+static _Thread_local uint64_t faults_at_enter;
+static _Thread_local uint32_t call_faults, touch_faults;
 
 static inline void enter_call(void) {
   call_faults = touch_faults = 0;
@@ -45,10 +40,12 @@ static inline void enter_call(void) {
 }
 
 static inline void leave_call(void) {
-  uint32_t now = thread_faults();
-  call_faults = now - faults_at_enter;
+  uint64_t now = thread_faults();
+  call_faults = (uint32_t)(now - faults_at_enter);
   faults_at_enter = now;
 }
+
+static inline void touched(void) { touch_faults = (uint32_t)(thread_faults() - faults_at_enter); }
 
 static void log_faults(struct worker *worker, const struct trace_op *op) {
   struct faults_probe *probe = worker->probe;
@@ -64,18 +61,16 @@ static void log_faults(struct worker *worker, const struct trace_op *op) {
 
 #define REPLAY_ENTER(worker, op) (progress_enter(worker, op), enter_call())
 #define REPLAY_LEAVE(worker, op) (leave_call(), progress_leave(worker))
-#define REPLAY_TOUCHED(worker, op) (touch_faults = thread_faults() - faults_at_enter)
+#define REPLAY_TOUCHED(worker, op) touched()
 #define REPLAY_AFTER(worker, cell, op, old_size) ((void)(old_size), log_faults(worker, op))
 #include "replay_both.inc"
-
-static void run_thread(struct worker *worker) { replay(worker, 0, worker->count); }
 
 void probe_faults(struct session *session) {
   struct faults_probe *probe = take_pages(sizeof *probe);
   struct json *json = &session->json;
   resident_touch_own_code();
   session_start(session);
-  uint64_t pass_ns = team_run(session, run_thread, probe, 1).busy_ns;
+  uint64_t pass_ns = team_run(session, replay_all, probe, 1).busy_ns;
   session_stop(session);
   uint32_t seen = atomic_load(&probe->event_count);
   uint32_t kept = seen < FAULT_EVENTS ? seen : FAULT_EVENTS;

@@ -6,6 +6,8 @@
  * calls between the same two points. The child is made with the raw system call:
  * fork() would run the allocator's own atfork handlers.
  */
+#include "probes/tracer.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -16,8 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "syscalls.h"
-#include "system.h"
+#include "base/system.h"
 
 enum tracer_state { TRACER_STARTING, TRACER_READY, TRACER_FAILED };
 

@@ -1,25 +1,13 @@
-/* syscalls.h: which system calls the allocator makes, and in which operation.
+/* syscall_log.h: which system calls the allocator makes, and in which operation.
  *
- * The probe opens a gate (a byte) just before it calls the allocator and closes
- * it just after; the lock that the driver puts before an allocator that is not
- * thread-safe closes it for itself (subject.h). A backend sees each system call of the thread and, while the
- * gate is open, enters it into the log:
- *
- *   dispatch   Syscall User Dispatch (Linux 5.11, x86-64): the kernel reads the
- *              gate itself and turns the call into a SIGSYS, whose handler logs
- *              the call and makes it. About 3 µs a call, nothing otherwise.
- *   ptrace     a second process stops the thread at each call and reads the gate
- *              in shared memory. About ten times slower; needs permission.
- *   mark       logs nothing, but brackets the operations with close(-1000), so
- *              that an outside tracer can count between two points.
- *
- * The log and the gates lie in memory shared with the tracer.
+ * Each thread of the trace has a *gate*, a byte: it is open while the allocator's own
+ * code runs, and what a backend sees of the thread meanwhile it adds to the log. The log
+ * and the gates lie in memory that the tracer of the ptrace backend shares.
  */
-#ifndef ALLOCPHASE_SYSCALLS_H
-#define ALLOCPHASE_SYSCALLS_H
+#ifndef ALLOCPHASE_SYSCALL_LOG_H
+#define ALLOCPHASE_SYSCALL_LOG_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -36,7 +24,7 @@ struct syscall_event {
   uint16_t number;
 };
 
-_Static_assert(sizeof(struct syscall_event) == 8, "samples.py: SYSCALL_EVENT");
+_Static_assert(sizeof(struct syscall_event) == 8, "probe/arrays.py: SYSCALL_EVENT");
 
 /* What a backend must know of one thread. Volatile: the handler and the tracer
  * read it behind the compiler's back. */
@@ -69,16 +57,5 @@ static inline void syscall_log_add(struct syscall_log *log, const struct syscall
   if (at < SYSCALL_EVENTS)
     log->events[at] = (struct syscall_event){thread->op, thread->thread, (uint16_t)number};
 }
-
-/* Each returns NULL, or why this machine cannot do it. */
-const char *dispatch_start(struct syscall_log *log);                         /* once */
-const char *dispatch_join(struct syscall_thread *thread);                    /* each thread */
-bool dispatch_holds(void); /* whether its handler still stands */
-void dispatch_leave(void);                                                   /* before it ends */
-const char *tracer_start(struct syscall_log *log);                           /* once */
-void tracer_stop(void);
-
-/* The kernel's name of a call, or NULL. */
-const char *syscall_name(unsigned int number);
 
 #endif

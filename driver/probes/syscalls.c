@@ -1,20 +1,36 @@
 /* syscalls.c: one cold pass in which every system call of the allocator is seen
  * and belongs to an operation. Nothing is timed: the observation costs more than
- * most allocations. Files: syscalls.bin, an array of struct syscall_event. */
-#include "syscalls.h"
-
+ * most allocations. Files: syscalls.bin, an array of struct syscall_event.
+ *
+ * The probe opens a gate (a byte) just before it calls the allocator and closes
+ * it just after; the lock that the driver puts before an allocator that is not
+ * thread-safe closes it for itself (subject.h). A backend sees each system call of the
+ * thread and, while the gate is open, enters it into the log:
+ *
+ *   dispatch   Syscall User Dispatch (Linux 5.11, x86-64): the kernel reads the
+ *              gate itself and turns the call into a SIGSYS, whose handler logs
+ *              the call and makes it. About 3 µs a call, nothing otherwise.
+ *   ptrace     a second process stops the thread at each call and reads the gate
+ *              in shared memory. About ten times slower; needs permission.
+ *   mark       logs nothing, but brackets the operations with close(-1000), so
+ *              that an outside tracer can count between two points.
+ */
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/system.h"
+#include "base/text.h"
 #include "conditions.h"
+#include "probes/dispatch.h"
+#include "probes/probes.h"
+#include "probes/syscall_log.h"
+#include "probes/tracer.h"
 #include "progress.h"
 #include "replay.h"
 #include "syscall_names.h"
-#include "system.h"
 #include "team.h"
-#include "text.h"
 
 #define MARK_FD (-1000)
 #define NO_SUCH_CALL (SYSCALL_NUMBERS - 1)
@@ -85,7 +101,7 @@ static void check_sight(struct session *session, const struct syscall_probe *pro
 
 static void run_thread(struct worker *worker) {
   mark(worker->probe);
-  replay(worker, 0, worker->count);
+  replay_all(worker);
   mark(worker->probe);
 }
 
@@ -139,6 +155,17 @@ static const char *choose_backend(struct syscall_probe *probe, enum syscall_back
   return start_backend(probe, main_index);
 }
 
+/* The kernel's name of a call, else its number; valid until the next call. */
+static const char *syscall_name(unsigned int number) {
+  static char unnamed[24];
+  if (number < sizeof syscall_names / sizeof *syscall_names && syscall_names[number])
+    return syscall_names[number];
+  struct text text = text_in(unnamed, sizeof unnamed);
+  text_add(&text, "syscall_");
+  text_add_number(&text, number);
+  return unnamed;
+}
+
 static void report_counts(struct json *json, const struct syscall_log *log, enum phase phase,
                           const char *key) {
   json_open(json, key);
@@ -169,7 +196,6 @@ static void report_threads(struct json *json, const struct syscall_log *log, uin
 }
 
 static void report(struct session *session, const struct syscall_probe *probe) {
-  static const char *const backend_names[] = {"auto", "dispatch", "ptrace", "mark", "none"};
   struct json *json = &session->json;
   const struct syscall_log *log = probe->log;
   uint32_t seen = atomic_load(&log->event_count);
@@ -226,14 +252,4 @@ void probe_syscalls(struct session *session) {
   if (probe.backend == BACKEND_DISPATCH) dispatch_leave();
   tracer_stop();
   report(session, &probe);
-}
-
-const char *syscall_name(unsigned int number) {
-  static char unnamed[24];
-  if (number < sizeof syscall_names / sizeof *syscall_names && syscall_names[number])
-    return syscall_names[number];
-  struct text text = text_in(unnamed, sizeof unnamed);
-  text_add(&text, "syscall_");
-  text_add_number(&text, number);
-  return unnamed;
 }

@@ -3,7 +3,7 @@
  *
  * Kept for each kind of operation and each power of two of its size; a free of
  * what another thread allocated or used last is a kind of its own. The file is
- * uint64 [kinds][size classes][buckets]; src/allocphase/samples.py reads it.
+ * uint64 [kinds][size classes][buckets]; src/allocphase/probe/arrays.py reads it.
  */
 #ifndef ALLOCPHASE_HISTOGRAM_H
 #define ALLOCPHASE_HISTOGRAM_H

@@ -1,4 +1,4 @@
-#include "system.h"
+#include "base/system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,12 +6,13 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "text.h"
+#include "base/text.h"
 
 static pid_t owner;
 
@@ -156,6 +157,12 @@ bool run_delay_is_kept(void) {
   const char *second = strchr(text, ' ');
   const char *third = second ? strchr(second + 1, ' ') : NULL;
   return third && text_number(third) > 0;
+}
+
+uint64_t thread_faults(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_THREAD, &usage);
+  return (uint64_t)(usage.ru_minflt + usage.ru_majflt);
 }
 
 uint64_t process_threads(void) {

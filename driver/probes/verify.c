@@ -17,13 +17,14 @@
  */
 #include <pthread.h>
 
-#include "conformance.h"
-#include "pattern.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "probes/conformance.h"
+#include "probes/pattern.h"
+#include "probes/probes.h"
 #include "progress.h"
 #include "replay.h"
-#include "system.h"
 #include "team.h"
-#include "text.h"
 
 #define NOBODY UINT32_MAX
 
@@ -224,7 +225,7 @@ static void after(struct worker *worker, const struct cell *cell, const struct t
 
 /* The last thread to end looks when all is free. */
 static void run_thread(struct worker *worker) {
-  replay(worker, 0, worker->count);
+  replay_all(worker);
   pthread_mutex_lock(&probe.lock);
   if (worker->count) run_own_check(worker, &worker->ops[worker->count - 1]);
   pthread_mutex_unlock(&probe.lock);

@@ -13,10 +13,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/system.h"
+#include "probes/probes.h"
+#include "probes/resident.h"
 #include "progress.h"
 #include "replay.h"
-#include "resident.h"
-#include "system.h"
 #include "team.h"
 
 struct checkpoint {
@@ -26,7 +27,7 @@ struct checkpoint {
   uint64_t rss_bytes;
 };
 
-_Static_assert(sizeof(struct checkpoint) == 32, "samples.py: CHECKPOINT");
+_Static_assert(sizeof(struct checkpoint) == 32, "probe/arrays.py: CHECKPOINT");
 
 struct footprint_probe {
   uint64_t interval;
@@ -65,8 +66,6 @@ static inline void account(struct worker *worker, const struct cell *cell,
 #define REPLAY_AFTER(worker, cell, op, old_size) account(worker, cell, op, old_size)
 #include "replay_both.inc"
 
-static void run_thread(struct worker *worker) { replay(worker, 0, worker->count); }
-
 void probe_footprint(struct session *session) {
   static struct footprint_probe probe;
   const struct trace_header *header = session->trace.header;
@@ -81,7 +80,7 @@ void probe_footprint(struct session *session) {
 
   session_start(session);
   take_checkpoint(&probe, 0);
-  uint64_t pass_ns = team_run(session, run_thread, &probe, 1).busy_ns;
+  uint64_t pass_ns = team_run(session, replay_all, &probe, 1).busy_ns;
   session_stop(session);
   json_open(&session->json, "footprint");
   json_string(&session->json, "rss_source", exact ? "smaps_rollup" : "statm");

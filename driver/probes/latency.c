@@ -23,9 +23,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "histogram.h"
+#include "base/system.h"
+#include "probes/histogram.h"
+#include "probes/probes.h"
 #include "replay.h"
-#include "system.h"
 #include "team.h"
 
 #define OUTLIERS 65536u
@@ -53,8 +54,8 @@ struct slow_call {
   uint16_t preemptions; /* involuntary ones: somebody else ran */
 };
 
-_Static_assert(sizeof(struct outlier) == 24, "samples.py: OUTLIER");
-_Static_assert(sizeof(struct slow_call) == 16, "samples.py: SLOW_CALL");
+_Static_assert(sizeof(struct outlier) == 24, "probe/arrays.py: OUTLIER");
+_Static_assert(sizeof(struct slow_call) == 16, "probe/arrays.py: SLOW_CALL");
 
 struct slow_calls {
   _Atomic uint32_t count; /* may pass SLOW_CALLS: the rest is not kept */
@@ -195,7 +196,7 @@ static inline void record_touch(struct worker *worker, const struct trace_op *op
 static void run_thread(struct worker *worker) {
   struct latency_thread *threads = worker->probe;
   worker->probe = &threads[worker->thread];
-  replay(worker, 0, worker->count);
+  replay_all(worker);
 }
 
 static void measure_raw(struct session *session, struct latency_thread *threads) {

@@ -15,6 +15,7 @@
  * others, is the median over the warm passes.
  */
 #include "conditions.h"
+#include "probes/probes.h"
 #include "replay.h"
 #include "team.h"
 
@@ -28,12 +29,11 @@ struct build {
 };
 
 struct throughput {
+  uint32_t passes;
   uint64_t replays; /* of the whole trace, by each run */
   struct build build;
   uint64_t delay_ns;
 };
-
-static void run_thread(struct worker *worker) { replay(worker, 0, worker->count); }
 
 /* The delay is read outside of both readings of the clock, so that what is timed has no
  * reading in it; a replay that was put aside right between them only looks less calm. */
@@ -60,7 +60,7 @@ static double build_ns(const struct build *build) {
 }
 
 static struct team_time time_replays(struct session *session, struct throughput *run) {
-  struct team_time time = team_run(session, run_thread, run, run->replays);
+  struct team_time time = team_run(session, replay_all, run, run->replays);
   run->delay_ns += time.delay_ns;
   return time;
 }
@@ -89,7 +89,7 @@ struct passes {
 
 static void time_passes(struct session *session, struct throughput *run,
                         const struct passes *passes) {
-  uint32_t count = session->options.passes;
+  uint32_t count = run->passes;
   for (uint32_t pass = 0; pass < count; pass++) {
     struct team_time time = time_replays(session, run);
     passes->ns[pass] = per_op(session, run, time.busy_ns);
@@ -101,7 +101,7 @@ static void time_passes(struct session *session, struct throughput *run,
 
 static void report_passes(struct session *session, struct throughput *run) {
   const struct trace *trace = &session->trace;
-  uint32_t count = session->options.passes, threads = trace->header->thread_count;
+  uint32_t count = run->passes, threads = trace->header->thread_count;
   double *all = take_pages((size_t)(threads + 2) * count * sizeof *all);
   struct passes passes = {.ns = all, .helper_ns = all + count, .thread_ns = all + 2 * count};
   time_passes(session, run, &passes);
@@ -122,7 +122,7 @@ static void report_passes(struct session *session, struct throughput *run) {
 static void report_build_passes(struct session *session, struct throughput *run) {
   const struct trace_header *header = session->trace.header;
   json_open_array(&session->json, "warm_build_ns_per_op");
-  for (uint32_t pass = 0; pass < session->options.passes; pass++) {
+  for (uint32_t pass = 0; pass < run->passes; pass++) {
     if (header->build_ops == 0 || header->thread_count != 1) break;
     run->build = (struct build){0};
     run->delay_ns += team_run(session, run_split, run, run->replays).delay_ns;
@@ -132,7 +132,7 @@ static void report_build_passes(struct session *session, struct throughput *run)
 }
 
 void probe_throughput(struct session *session) {
-  struct throughput run = {.replays = 1};
+  struct throughput run = {.passes = session->options.passes, .replays = 1};
   struct json *json = &session->json;
   if (!run_delay_is_kept())
     conditions_lack("time that others had the CPU", "this kernel does not keep it: it is not off");
@@ -141,7 +141,7 @@ void probe_throughput(struct session *session) {
   uint64_t replay_ns = time_replays(session, &run).busy_ns;
   json_double(json, "cold_ns_per_op", per_op(session, &run, replay_ns));
   if (replay_ns < LONG_REPLAY_NS) replay_ns = time_replays(session, &run).busy_ns;
-  else session->options.passes = 1;
+  else run.passes = 1;
   run.replays = session->options.pass_ns / (replay_ns ? replay_ns : 1) + 1;
   json_integer(json, "replays_per_pass", run.replays);
   report_passes(session, &run);

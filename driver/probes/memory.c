@@ -20,12 +20,12 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 
+#include "base/system.h"
 #include "conditions.h"
+#include "probes/probes.h"
+#include "probes/resident.h"
 #include "replay.h"
-#include "resident.h"
-#include "system.h"
 #include "team.h"
 
 #define READINGS 64
@@ -85,12 +85,6 @@ static inline void account(struct worker *worker, const struct cell *cell,
 #define REPLAY_THREADED 1
 #define REPLAY_WAIT(worker, word, op) handover_wait(word, (op)->epoch)
 #include "replay.inc"
-
-static uint64_t thread_faults(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_THREAD, &usage);
-  return (uint64_t)(usage.ru_minflt + usage.ru_majflt);
-}
 
 /* From `at` to `end`, with readings between the steps of the thread's operations. */
 static void replay_steps(struct worker *worker, uint64_t at, uint64_t end) {

@@ -1,8 +1,8 @@
-#include "json.h"
+#include "base/json.h"
 
 #include <string.h>
 
-#include "system.h"
+#include "base/system.h"
 
 /* Hundreds of system call names and stats fit many times over. */
 #define JSON_CAPACITY ((size_t)4 << 20)

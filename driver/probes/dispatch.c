@@ -23,7 +23,7 @@
  *
  * The handler uses only its stack, the log and the registers.
  */
-#include "syscalls.h"
+#include "probes/dispatch.h"
 
 #if defined(__x86_64__)
 

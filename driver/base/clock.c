@@ -1,4 +1,4 @@
-#include "clock.h"
+#include "base/clock.h"
 
 /* Enough pairs for a stable median, few enough to stay under 100 µs. */
 #define PAIRS 2001

@@ -26,11 +26,14 @@ from allocphase.probe.arrays import (
     SYSCALL_EVENT,
     Arrays,
 )
+from allocphase.probe.probe import Probe
+from allocphase.store.manifest import Manifest, ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
+from tests.support.manifests import allocator_entry, manifest_of, plan_entry, scenario_entry
 
 ROUNDS = 5
-PROBES = ("throughput", "latency", "syscalls", "memory", "footprint", "faults")
+PROBES = tuple(probe for probe in Probe if probe is not Probe.VERIFY)
 HZ = 1e9
 MARKUP = "<i>markup</i> & |pipe|"
 # ns per op of each allocator; the floor and one that crashes among them.
@@ -62,10 +65,7 @@ def write_run(
     processes: how many were planned, of a run that stopped before it had all of them.
     """
     writer = RunWriter(path)
-    manifest = _manifest(label, [FLOOR, *times_ns], scenarios)
-    if processes is not None:
-        manifest["plan"] |= {"processes": processes, "resumable": True}
-    writer.write_manifest(manifest)
+    writer.write_manifest(_manifest(label, [FLOOR, *times_ns], scenarios, processes))
     for index, (name, operations) in enumerate(scenarios.items()):
         writer.write_operations(index, _operations(name, operations))
         for record, arrays in _processes(index, name, operations, times_ns):
@@ -129,58 +129,36 @@ def write_large(path: Path, *, scenarios: int, operations: int) -> Path:
 
 
 def _manifest(
-    label: str, allocators: Sequence[str], scenarios: Mapping[str, int]
-) -> dict[str, Any]:
-    environment = {
-        "allocphase": "0.1.0",
-        "cpu": "Golden CPU <1>",
-        "memory_bytes": 2**33,
-        "tuning": {},
-    }
-    plan = {"probes": list(PROBES), "rounds": ROUNDS, "seed": 7}
-    return {
-        "label": label,
-        "started": "2026-01-02T03:04:05+00:00",
-        "command": ["allocphase", "run", "--label", label],
-        "environment": environment,
-        "plan": plan,
-        "allocators": [_allocator(name) for name in allocators],
-        "scenarios": [_scenario(name, count) for name, count in scenarios.items()],
-    }
+    label: str, allocators: Sequence[str], scenarios: Mapping[str, int], processes: int | None
+) -> Manifest:
+    return manifest_of(
+        [allocator_entry(name, config={"pool": "<1>"}) for name in allocators],
+        [_scenario(name, count) for name, count in scenarios.items()],
+        label=label,
+        command=("allocphase", "run", "--label", label),
+        environment={
+            "allocphase": "0.1.0",
+            "cpu": "Golden CPU <1>",
+            "memory_bytes": 2**33,
+            "tuning": {},
+        },
+        plan=plan_entry(
+            probes=PROBES,
+            rounds=ROUNDS,
+            processes=processes or 0,
+            resumable=processes is not None,
+        ),
+    )
 
 
-def _allocator(name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "title": name,
-        "summary": f"What {name} is.",
-        "kind": "plugin",
-        "path": f"/opt/{name}.so",
-        "sha256": "0" * 64,
-        "config": {"pool": "<1>"},
-        "floor": name == FLOOR,
-    }
-
-
-def _scenario(name: str, operations: int) -> dict[str, Any]:
-    return {
-        "name": name,
-        "title": f"Title of {name}",
-        "stands_for": "A program.",
-        "source": "Ours.",
-        "does_not_show": "Anything else.",
-        "family": "golden",
-        "seed": 1,
-        "touch": "first",
-        "parameters": {"live": int(name.partition("=")[2])} if _LEVEL in name else {},
-        "digest": "1" * 64,
-        "operations": operations,
-        "threads": _threads(name),
-        "operation_counts": _operation_counts(name, operations),
-        "build_operations": 0,
-        "peak_live_bytes": 100 * operations,
-        "requested_bytes": 1,
-    }
+def _scenario(name: str, operations: int) -> ScenarioEntry:
+    return scenario_entry(
+        name,
+        operations,
+        parameters={"live": int(name.partition("=")[2])} if _LEVEL in name else {},
+        threads=_threads(name),
+        operation_counts=_operation_counts(name, operations),
+    )
 
 
 def _operations(name: str, count: int) -> Arrays:

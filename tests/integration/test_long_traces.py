@@ -25,9 +25,7 @@ def measured(driver: Driver, folder: Path, name: str, subject: str, *, raw_ops: 
     made = scenario.generate(chosen)
     trace.write(made, folder.with_suffix(".trace"))
     writer = RunWriter(folder)
-    about = manifest("one")
-    about["scenarios"][0]["operations"] = len(made.ops)
-    writer.write_manifest(about)
+    writer.write_manifest(manifest("one", operations=len(made.ops)))
     writer.write_operations(0, ops_arrays(made.ops, made.threads["op_count"], raw_ops=raw_ops))
     for number, probe in enumerate(PROBES):
         done = driver.measure(
@@ -66,7 +64,7 @@ def test_a_long_trace_has_the_figures_of_a_short_one(
     assert samples[0] == samples[1]
     for run in (raw, long):
         counts = metrics_of(run)["cause_calls"]
-        total = run.manifest["scenarios"][0]["operations"]
+        total = run.manifest.scenarios[0].operations
         assert sum(counts.values()) == len(run.operations_of("one", "some")) == total
         # phase2 maps each block: its calls make a system call, or wait for the driver's lock.
         assert counts["neither"] + counts["page_fault"] < 10

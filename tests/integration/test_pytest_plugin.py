@@ -37,7 +37,7 @@ import allocphase
 def test_cell(allocphase_cell, benchmark, request):
     cell = allocphase_cell("phase1", "phase-report", rounds=3, probes=["syscalls"])
     assert cell.syscalls_per_op == 0
-    planned = allocphase.load(cell.path).manifest["plan"]["rounds"]
+    planned = allocphase.load(cell.path).manifest.plan.rounds
     words = f"{len(cell.durations_s)} of {planned}, {benchmark.stats}"
     (request.config.rootpath / "rounds").write_text(words)
 """

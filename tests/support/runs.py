@@ -18,9 +18,11 @@ from allocphase.probe.result import PEAK_BYTES
 from allocphase.process.driver import Job, Outcome
 from allocphase.run.request import Request
 from allocphase.scenario import Scenario, resolve
+from allocphase.store.manifest import Manifest
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 from allocphase.trace.records import Kind
+from tests.support.manifests import allocator_entry, manifest_of, scenario_entry
 
 __all__ = [
     "FakeExecutor",
@@ -158,19 +160,10 @@ def process(probe: str, part: Mapping[str, Any], **changes: Any) -> ProcessRecor
     return ProcessRecord(**{**values, **changes})
 
 
-def manifest(*allocators: str) -> dict[str, Any]:
+def manifest(*allocators: str, operations: int = 6) -> Manifest:
     """The floor, the allocators, and the scenario `some`."""
-    entries = [{"name": "null", "floor": True}]
-    entries += [{"name": name, "floor": False} for name in allocators]
-    return {
-        "label": "test",
-        "started": "2026-01-02T03:04:05+00:00",
-        "command": ["allocphase", "run"],
-        "environment": {"cpu": "of a test"},
-        "plan": {"rounds": 1, "seed": 7},
-        "allocators": entries,
-        "scenarios": [{"name": "some", "operations": 6, "parameters": {}}],
-    }
+    entries = [allocator_entry(name) for name in ("null", *allocators)]
+    return manifest_of(entries, [scenario_entry("some", operations)])
 
 
 KINDS = (Kind.MALLOC, Kind.CALLOC, Kind.MALLOC, Kind.FREE, Kind.FREE, Kind.FREE)
@@ -183,7 +176,7 @@ def write_run(
     threads: Sequence[int] = (6,),
     allocators: Sequence[str] = ("one",),
     long: Sequence[int] = (),
-    operations: int | None = None,
+    operations: int = 6,
 ) -> Run:
     """A run whose trace is malloc, calloc, malloc and three frees, in threads of that length.
 
@@ -191,10 +184,7 @@ def write_run(
     operations: what run.json says that they are.
     """
     writer = RunWriter(path)
-    written = manifest(*allocators)
-    if operations is not None:
-        written["scenarios"][0]["operations"] = operations
-    writer.write_manifest(written)
+    writer.write_manifest(manifest(*allocators, operations=operations))
     columns: Arrays = {
         "kind": np.array(KINDS, dtype=np.uint8),
         "size": np.array([16, 32, 48, 0, 0, 0], dtype=np.uint32),

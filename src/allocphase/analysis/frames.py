@@ -53,18 +53,18 @@ class Run:
     @property
     def allocators(self) -> list[str]:
         """Names in the order of the plan, without the floor."""
-        return [entry["name"] for entry in self.manifest["allocators"] if not entry.get("floor")]
+        return [entry.name for entry in self.manifest.allocators if not entry.floor]
 
     @property
     def floor(self) -> str | None:
         """The name of the null allocator, when it ran."""
-        names = [entry["name"] for entry in self.manifest["allocators"] if entry.get("floor")]
+        names = [entry.name for entry in self.manifest.allocators if entry.floor]
         return names[0] if names else None
 
     @property
     def scenarios(self) -> list[str]:
         """Names in the order of the plan."""
-        return [entry["name"] for entry in self.manifest["scenarios"]]
+        return [entry.name for entry in self.manifest.scenarios]
 
     @cached_property
     def records(self) -> list[ProcessRecord]:
@@ -94,8 +94,7 @@ class Run:
 
     def planned(self, allocator: str, scenario: str) -> bool:
         """Whether the plan has this cell: very slow allocators stay out of long scenarios."""
-        left_out = self.manifest["plan"].get("left_out", {})
-        return scenario not in left_out.get(allocator, [])
+        return scenario not in self.manifest.plan.left_out.get(allocator, ())
 
     @cached_property
     def cells(self) -> pd.DataFrame:

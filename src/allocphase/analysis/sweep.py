@@ -6,9 +6,8 @@ base and differ in one parameter, and that is what is looked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from allocphase.analysis.frames import Run
 from allocphase.analysis.metrics import process_time_ns
 from allocphase.errors import UsageError, unknown
 from allocphase.stats import Growth, growth
+from allocphase.store.manifest import ScenarioEntry
 
 __all__ = ["Sweep", "fit", "process_times", "sweeps"]
 
@@ -33,25 +33,29 @@ class Sweep:
 
 def sweeps(run: Run) -> list[Sweep]:
     """Every sweep of the run, in the order of its scenarios."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in run.manifest["scenarios"]:
-        groups.setdefault(entry["name"].partition("?")[0], []).append(entry)
+    groups: dict[str, list[ScenarioEntry]] = {}
+    for entry in run.manifest.scenarios:
+        groups.setdefault(entry.name.partition("?")[0], []).append(entry)
     return [found for base, entries in groups.items() for found in _sweep(base, entries)]
 
 
-def _sweep(base: str, entries: list[Mapping[str, Any]]) -> Iterator[Sweep]:
+def _sweep(base: str, entries: list[ScenarioEntry]) -> Iterator[Sweep]:
     if len(entries) < 2:
         return
-    parameters = [entry["parameters"] for entry in entries]
+    parameters = [entry.parameters for entry in entries]
     varying = [key for key in parameters[0] if len({str(p.get(key)) for p in parameters}) > 1]
     if len(varying) != 1:
         return
     (key,) = varying
-    if not all(isinstance(p.get(key), int | float) for p in parameters):
+    points = [
+        (float(value), entry.name)
+        for entry in entries
+        if isinstance(value := entry.parameters.get(key), int | float)
+    ]
+    if len(points) < len(entries):
         return
-    ordered = sorted(entries, key=lambda entry: float(entry["parameters"][key]))
-    values = tuple(float(entry["parameters"][key]) for entry in ordered)
-    yield Sweep(base, key, values, tuple(entry["name"] for entry in ordered))
+    points.sort(key=lambda point: point[0])  # stable: equal values keep their order
+    yield Sweep(base, key, tuple(v for v, _ in points), tuple(name for _, name in points))
 
 
 def process_times(run: Run, sweep: Sweep, allocator: str) -> npt.NDArray[np.float64]:

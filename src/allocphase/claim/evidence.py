@@ -48,7 +48,7 @@ class Evidence:
     @property
     def machine(self) -> str:
         """The processor's name, as the run has it."""
-        return str(self.run.manifest["environment"].get("cpu") or "this machine")
+        return str(self.run.manifest.environment.get("cpu") or "this machine")
 
     def records(self, cell: Cell, probe: str) -> list[ProcessRecord]:
         """The good processes of one probe; a cell of which any process failed has none."""

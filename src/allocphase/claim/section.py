@@ -66,7 +66,7 @@ def judge(file: ClaimsFile, run: Run | None) -> Section:
     return Section(
         title=file.title,
         source=file.source,
-        run="none" if run is None else f"{run.manifest['label']}, {run.manifest['started']}",
+        run="none" if run is None else f"{run.manifest.label}, {run.manifest.started}",
         machine="" if run is None else evidence.machine,
         claims=tuple(_judged(claim, evidence) for claim in file.claims),
         thesis=() if file.thesis is None else file.thesis.sentences(evidence),

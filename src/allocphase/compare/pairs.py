@@ -91,19 +91,19 @@ def _default(allocators: Sequence[str]) -> str | None:
 
 
 def _digests(run: Run) -> dict[str, str]:
-    return {entry["name"]: str(entry.get("digest")) for entry in run.manifest["scenarios"]}
+    return {entry.name: entry.digest for entry in run.manifest.scenarios}
 
 
 def _quick(runs: Sequence[Run]) -> list[str]:
     return [
         f"{run.path}: a quick run: its times are a first look, only counts are compared"
         for run in runs
-        if run.manifest["plan"].get("quick")
+        if run.manifest.plan.quick
     ]
 
 
 def _machines(before: Run, after: Run) -> list[str]:
-    facts = [machine_facts(run.manifest["environment"]) for run in (before, after)]
+    facts = [machine_facts(run.manifest.environment) for run in (before, after)]
     found = differences(*facts)
     if not found:
         return []

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from allocphase.analysis.frames import Run
+from allocphase.files.typed import plain
 
 __all__ = ["cells_document"]
 
@@ -17,8 +18,8 @@ def cells_document(run: Run) -> dict[str, Any]:
     """`{"schema", "environment", "plan", "notes", "cells"}`; no value is null, never NaN."""
     return {
         "schema": SCHEMA,
-        "environment": run.manifest["environment"],
-        "plan": run.manifest["plan"],
+        "environment": run.manifest.environment,
+        "plan": plain(run.manifest.plan),
         "notes": run.files.notes(),
         "cells": [{key: _plain(cell[key]) for key in _CELL_KEYS} for cell in run.cell_list],
     }

@@ -23,6 +23,7 @@ from allocphase.pytest_plugin.cell import Cell
 from allocphase.run.prepare import begin
 from allocphase.run.request import Request, draw_seed
 from allocphase.run.session import Session
+from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 
@@ -80,7 +81,7 @@ class Measurement:
     @property
     def scenario_digest(self) -> str:
         """Of the trace: two cells with equal digests replay the same operations."""
-        return str(self._manifest["scenarios"][0]["digest"])
+        return self._manifest.scenarios[0].digest
 
     def run_round(self) -> float:
         """Runs the next round; returns its throughput process's seconds per operation.
@@ -116,11 +117,11 @@ class Measurement:
 
     def extra_info(self, cell: Cell) -> dict[str, Any]:
         """What pytest-benchmark keeps beside the durations: the metrics, and what was measured."""
-        subject = next(a for a in self._manifest["allocators"] if a["name"] == cell.allocator)
+        subject = next(a for a in self._manifest.allocators if a.name == cell.allocator)
         return {
             "allocator": cell.allocator,
-            "allocator_sha256": subject["sha256"],
-            "allocator_config": subject["config"],
+            "allocator_sha256": subject.sha256,
+            "allocator_config": subject.config,
             "scenario": cell.scenario,
             DIGEST_KEY: self.scenario_digest,
             "warnings": list(cell.warnings),
@@ -128,7 +129,7 @@ class Measurement:
         }
 
     @property
-    def _manifest(self) -> dict[str, Any]:
+    def _manifest(self) -> Manifest:
         return RunFiles(self._session.path).manifest
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
-import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,17 +13,16 @@ from allocphase.allocator import Allocator
 from allocphase.machine.environment import environment
 from allocphase.run.plan import Plan, process_count
 from allocphase.scenario import Scenario
+from allocphase.store.manifest import AllocatorEntry, Manifest, PlanEntry, ScenarioEntry
 from allocphase.trace.records import Kind, Ops, Trace, kind_of
 
-__all__ = ["describe_run", "describe_scenario", "plan_digest"]
-
-_PLANNED = ("plan", "allocators", "scenarios", "driver_sha256")
+__all__ = ["describe_run", "describe_scenario"]
 
 
 def describe_run(
     plan: Plan,
     started: datetime.datetime,
-    scenarios: Sequence[dict[str, object]],
+    scenarios: Sequence[ScenarioEntry],
     *,
     label: str,
     command: Sequence[str],
@@ -33,46 +30,40 @@ def describe_run(
     resumable: bool,
     time_budget_s: float,
     driver_sha256: str,
-) -> dict[str, object]:
+) -> Manifest:
     """The manifest of a run that is about to start; `scenarios` by `describe_scenario`."""
-    manifest: dict[str, object] = {
-        "label": label,
-        "started": started.isoformat(timespec="seconds"),
-        "command": list(command),
-        "environment": environment(),
-        "plan": {
-            "probes": [probe.value for probe in plan.probes],
-            "rounds": plan.rounds,
-            "seed": plan.seed,
-            "timeout_s": plan.timeout_s,
-            "cpus": list(plan.cpus),
-            "syscall_backend": plan.syscall_backend,
-            "processes": process_count(plan),
-            "quick": quick,
-            "left_out": _left_out(plan),
-            "left_out_cells": _left_out_cells(plan),
-            "driver_options": dict(plan.driver_options),
-            "time_budget_s": time_budget_s if math.isfinite(time_budget_s) else None,
-            "resumable": resumable,
-        },
-        "allocators": [_describe_allocator(allocator) for allocator in plan.allocators],
-        "scenarios": list(scenarios),
-        "driver_sha256": driver_sha256,
-    }
-    return {**manifest, "plan_sha256": plan_digest(manifest)}
+    manifest = Manifest(
+        label=label,
+        started=started.isoformat(timespec="seconds"),
+        command=tuple(command),
+        environment=environment(),
+        plan=PlanEntry(
+            probes=tuple(plan.probes),
+            rounds=plan.rounds,
+            seed=plan.seed,
+            timeout_s=plan.timeout_s,
+            cpus=tuple(plan.cpus),
+            syscall_backend=plan.syscall_backend,
+            processes=process_count(plan),
+            quick=quick,
+            left_out=_left_out(plan),
+            left_out_cells=_left_out_cells(plan),
+            driver_options=dict(plan.driver_options),
+            time_budget_s=time_budget_s if math.isfinite(time_budget_s) else None,
+            resumable=resumable,
+        ),
+        allocators=tuple(_describe_allocator(allocator) for allocator in plan.allocators),
+        scenarios=tuple(scenarios),
+        driver_sha256=driver_sha256,
+        plan_sha256="",
+    )
+    return replace(manifest, plan_sha256=manifest.digest_of_plan())
 
 
-def plan_digest(manifest: Mapping[str, Any]) -> str:
-    """Of all that decides which processes run, and on what: a resumed run must have the same."""
-    planned = {key: manifest[key] for key in _PLANNED}
-    text = json.dumps(planned, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def _left_out_cells(plan: Plan) -> list[list[str]]:
+def _left_out_cells(plan: Plan) -> tuple[tuple[str, ...], ...]:
     """[allocator, scenario, probe] of what `only` leaves out, the floor's aside."""
     if plan.only is None:
-        return []
+        return ()
     every = (
         (allocator.name, workload.name, probe.value)
         for allocator in plan.allocators
@@ -80,41 +71,43 @@ def _left_out_cells(plan: Plan) -> list[list[str]]:
         for workload in plan.workloads
         for probe in plan.probes
     )
-    return [list(cell) for cell in every if cell not in plan.only]
+    return tuple(cell for cell in every if cell not in plan.only)
 
 
-def _left_out(plan: Plan) -> dict[str, list[str]]:
+def _left_out(plan: Plan) -> dict[str, tuple[str, ...]]:
     """By allocator, the scenarios in which the plan has no cell of it."""
     if plan.only is None:
         return {}
     cells = {(allocator, scenario) for allocator, scenario, _ in plan.only}
     return {
-        allocator.name: [w.name for w in plan.workloads if (allocator.name, w.name) not in cells]
+        allocator.name: tuple(
+            w.name for w in plan.workloads if (allocator.name, w.name) not in cells
+        )
         for allocator in plan.allocators
         if allocator.correct
     }
 
 
-def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> dict[str, object]:
+def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> ScenarioEntry:
     """What the scenario is, and what its trace came to; sizes in bytes."""
-    return {
-        "name": scenario.name,
-        "title": scenario.title,
-        "stands_for": scenario.stands_for,
-        "source": scenario.source,
-        "does_not_show": scenario.does_not_show,
-        "family": scenario.family,
-        "seed": scenario.seed,
-        "touch": scenario.touch.name.lower(),
-        "parameters": dict(scenario.parameters),
-        "digest": digest,
-        "operations": len(trace.ops),
-        "operation_counts": trace.op_counts,
-        "threads": len(trace.threads),
-        "build_operations": trace.build_ops,
-        "peak_live_bytes": trace.peak_live_bytes,
-        "requested_bytes": _requested_bytes(trace.ops),
-    }
+    return ScenarioEntry(
+        name=scenario.name,
+        title=scenario.title,
+        stands_for=scenario.stands_for,
+        source=scenario.source,
+        does_not_show=scenario.does_not_show,
+        family=scenario.family,
+        seed=scenario.seed,
+        touch=scenario.touch.name.lower(),
+        parameters=dict(scenario.parameters),
+        digest=digest,
+        operations=len(trace.ops),
+        operation_counts=trace.op_counts,
+        threads=len(trace.threads),
+        build_operations=trace.build_ops,
+        peak_live_bytes=trace.peak_live_bytes,
+        requested_bytes=_requested_bytes(trace.ops),
+    )
 
 
 def _requested_bytes(ops: Ops) -> int:
@@ -122,15 +115,15 @@ def _requested_bytes(ops: Ops) -> int:
     return int(np.sum(ops["size"], where=allocates, dtype=np.int64))
 
 
-def _describe_allocator(allocator: Allocator) -> dict[str, Any]:
-    return {
-        "name": allocator.name,
-        "title": allocator.title,
-        "summary": allocator.summary,
-        "kind": allocator.kind,
-        "path": str(allocator.path) if allocator.path else None,
-        "sha256": allocator.sha256(),
-        "config": dict(allocator.config),
-        "environment": dict(allocator.environment),
-        "floor": not allocator.correct,
-    }
+def _describe_allocator(allocator: Allocator) -> AllocatorEntry:
+    return AllocatorEntry(
+        name=allocator.name,
+        title=allocator.title,
+        summary=allocator.summary,
+        kind=allocator.kind,
+        path=str(allocator.path) if allocator.path else None,
+        sha256=allocator.sha256(),
+        config=dict(allocator.config),
+        environment=dict(allocator.environment),
+        floor=not allocator.correct,
+    )

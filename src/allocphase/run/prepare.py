@@ -25,6 +25,7 @@ from allocphase.run.plan import FLOOR, Plan, Workload
 from allocphase.run.request import Request
 from allocphase.run.traces import make_trace, trace_path
 from allocphase.scenario import Scenario
+from allocphase.store.manifest import ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 
@@ -137,9 +138,9 @@ def _gone_when_it_fails(path: Path, lock: FolderLock) -> Iterator[None]:
 
 def _make_traces(
     scenarios: Sequence[Scenario], writer: RunWriter
-) -> tuple[list[Workload], list[dict[str, object]]]:
+) -> tuple[list[Workload], list[ScenarioEntry]]:
     workloads: list[Workload] = []
-    entries: list[dict[str, object]] = []
+    entries: list[ScenarioEntry] = []
     for index, chosen in enumerate(scenarios):
         made = make_trace(writer, index, chosen)
         trace = trace_path(writer.path, index)

@@ -19,18 +19,16 @@ from allocphase.files.durable import PARTIAL, drop_torn_end, named_errors
 from allocphase.files.folder_lock import FolderLock
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.machine.fingerprint import differences, driver_sha256, machine_facts
-from allocphase.run.describe import plan_digest
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun
 from allocphase.run.restore import Recalled, recall
 from allocphase.run.traces import make_trace, remove_traces
+from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import Event, ProcessRecord
 from allocphase.store.writer import RunWriter
 
 __all__ = ["resume"]
-
-Manifest = Mapping[str, Any]
 
 
 def resume(path: Path) -> Begun:
@@ -42,7 +40,7 @@ def resume(path: Path) -> Begun:
     if path.is_dir() and not (path / "run.json").exists():
         raise UsageError(f"{path}: nothing was measured yet: remove it, and start the run again")
     files = RunFiles(path)
-    if not files.manifest["plan"].get("resumable"):
+    if not files.manifest.plan.resumable:
         raise UsageError(f"{path}: cannot be continued: only what `allocphase run` made can")
     recalled = recall(path, files.manifest)
     lock = FolderLock(path)
@@ -79,29 +77,29 @@ def _reopened(files: RunFiles, recalled: Recalled, lock: FolderLock) -> Begun:
 
 def _refuse(files: RunFiles, changes: Sequence[str]) -> None:
     if changes:
-        command = shlex.join(files.manifest["command"])
+        command = shlex.join(files.manifest.command)
         reasons = "; ".join(changes)
         raise UsageError(f"{files.path}: cannot be continued: {reasons}. Start anew: `{command}`")
 
 
 def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
-    if manifest["plan_sha256"] != plan_digest(manifest):
+    if manifest.plan_sha256 != manifest.digest_of_plan():
         yield "run.json: its plan was edited"
-    then, now = manifest["environment"], environment()
+    then, now = manifest.environment, environment()
     yield from differences(_facts(then, plan.cpus), _facts(now, timed_cpus()))
     if then.get("allocphase") != __version__:
         yield f"allocphase: {then.get('allocphase')} then, {__version__} now"
-    if manifest["driver_sha256"] != driver_sha256():
+    if manifest.driver_sha256 != driver_sha256():
         yield "the driver: another build"
-    for entry, allocator in zip(manifest["allocators"], plan.allocators, strict=True):
+    for entry, allocator in zip(manifest.allocators, plan.allocators, strict=True):
         try:
-            if allocator.sha256() != entry["sha256"]:
+            if allocator.sha256() != entry.sha256:
                 yield f"allocator {allocator.name}: {allocator.path} is another object now"
         except OSError as error:
             yield f"allocator {allocator.name}: {allocator.path}: {error.strerror}"
 
 
-def _facts(facts: Manifest, cpus: Sequence[int]) -> Manifest:
+def _facts(facts: Mapping[str, object], cpus: Sequence[int]) -> Mapping[str, object]:
     """As they are after a way through JSON."""
     found: dict[str, Any] = json.loads(json.dumps(machine_facts(facts)))
     return {**found, "CPUs to time on": list(cpus)}
@@ -139,7 +137,7 @@ def _make_traces(files: RunFiles, recalled: Recalled) -> None:
     try:
         for index, chosen in enumerate(recalled.scenarios):
             made = make_trace(writer, index, chosen)
-            if made.digest != files.manifest["scenarios"][index]["digest"]:
+            if made.digest != files.manifest.scenarios[index].digest:
                 _refuse(files, [f"scenario {chosen.name}: its operations are others now"])
     except BaseException:
         remove_traces(files.path)

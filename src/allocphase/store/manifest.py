@@ -1,81 +1,152 @@
-"""run.json: what was planned, on which machine, on what."""
+"""run.json: what was planned, on which machine, of what: enough to judge a run, or to go on.
+
+docs/schema.md says what each key means.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 from allocphase.errors import UsageError
-from allocphase.files.checks import (
-    COUNT,
-    FLAG,
-    NAME,
-    TEXT,
-    anything,
-    at_most,
-    entries,
-    listing,
-    nullable,
-    table,
-)
 from allocphase.files.documents import read_json
+from allocphase.files.typed import (
+    Count,
+    FieldError,
+    Name,
+    Number,
+    Positive,
+    at_most,
+    length,
+    plain,
+    read,
+)
+from allocphase.probe.probe import Probe
 
-__all__ = ["MANIFEST", "MAX_ROUNDS", "SCHEMA", "read_manifest"]
+__all__ = [
+    "MAX_ROUNDS",
+    "SCHEMA",
+    "AllocatorEntry",
+    "Manifest",
+    "PlanEntry",
+    "ScenarioEntry",
+    "read_manifest",
+]
 
 SCHEMA = 2
 # Rounds become rows of arrays; the command line allows a thousandth of it.
 MAX_ROUNDS = 1_000_000
 # 2^32 - 1 is all that a trace file can name.
-_OPERATIONS = at_most(0xFFFFFFFF)
-MANIFEST = table(
-    {
-        "label": TEXT,
-        "started": TEXT,
-        "command": listing(TEXT),
-        "environment": entries(anything),
-        "plan": table(
-            {"rounds": at_most(MAX_ROUNDS)},
-            {
-                "processes": COUNT,
-                "seed": nullable(COUNT),
-                "left_out": entries(listing(TEXT)),
-            },
-        ),
-        "allocators": listing(
-            table(
-                {"name": NAME},
-                {
-                    "summary": TEXT,
-                    "path": nullable(TEXT),
-                    "sha256": nullable(TEXT),
-                    "config": entries(TEXT),
-                    "floor": FLAG,
-                },
-            )
-        ),
-        "scenarios": listing(
-            table(
-                {"name": NAME, "operations": _OPERATIONS, "parameters": entries(anything)},
-                {
-                    **dict.fromkeys(("title", "stands_for", "source", "does_not_show"), TEXT),
-                    "digest": TEXT,
-                    "operation_counts": entries(COUNT),
-                    "threads": COUNT,
-                    "peak_live_bytes": COUNT,
-                },
-            )
-        ),
-    }
-)
+Operations = Annotated[int, at_most(0xFFFFFFFF)]
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanEntry:
+    """Which processes, in which order. `processes`: how many the plan has in all.
+
+    left_out: by allocator, the scenarios in which it has no cell; left_out_cells: [allocator,
+    scenario, probe]. resumable: the plan alone says what is run; a gate chooses as it goes.
+    """
+
+    probes: tuple[Probe, ...]
+    rounds: Annotated[int, at_most(MAX_ROUNDS)]
+    seed: Count
+    timeout_s: Positive
+    cpus: Annotated[tuple[Count, ...], length(least=1)]
+    syscall_backend: str
+    processes: Count
+    quick: bool
+    left_out: Mapping[str, tuple[str, ...]]
+    left_out_cells: tuple[Annotated[tuple[str, ...], length(3)], ...]
+    driver_options: Mapping[str, str]
+    time_budget_s: Number | None
+    resumable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocatorEntry:
+    """An arm. `path`: its object, None for libc; `floor`: the null allocator, no cell itself."""
+
+    name: Name
+    title: str
+    summary: str
+    kind: Literal["plugin", "preload", "libc"]
+    path: str | None
+    sha256: str | None
+    config: Mapping[str, str]
+    environment: Mapping[str, str]
+    floor: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioEntry:
+    """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex."""
+
+    name: Name
+    title: str
+    stands_for: str
+    source: str
+    does_not_show: str
+    family: str
+    seed: Count
+    touch: str
+    parameters: Mapping[str, object]
+    digest: str
+    operations: Operations
+    operation_counts: Mapping[str, Count]
+    threads: Count
+    build_operations: Count
+    peak_live_bytes: Count
+    requested_bytes: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The whole document. `started`: ISO 8601; `environment`: facts of the machine by name."""
+
+    schema: int = SCHEMA
+    label: str
+    started: str
+    command: tuple[str, ...]
+    environment: Mapping[str, object]
+    plan: PlanEntry
+    allocators: tuple[AllocatorEntry, ...]
+    scenarios: tuple[ScenarioEntry, ...]
+    driver_sha256: str
+    plan_sha256: str
+
+    def to_json(self) -> str:
+        """The text of run.json."""
+        values = {"schema": self.schema, **plain(self)}
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+    def digest_of_plan(self) -> str:
+        """Of all that decides which processes run, and on what; `plan_sha256` is it, unless the
+        file was edited.
+        """
+        parts = ("plan", "allocators", "scenarios", "driver_sha256")
+        planned = {part: plain(getattr(self, part)) for part in parts}
+        text = json.dumps(planned, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def scenario(self, name: str) -> ScenarioEntry | None:
+        """The entry of that name."""
+        return next((entry for entry in self.scenarios if entry.name == name), None)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Raises UsageError with the file and the key where it is none of this schema."""
     try:
-        manifest = read_json(path)
+        values = read_json(path)
     except FileNotFoundError:
         raise UsageError(f"{path.parent}: no run directory: there is no run.json in it") from None
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise UsageError(f"{path}: schema: this version reads schema {SCHEMA}")
-    if fault := MANIFEST(manifest):
-        raise UsageError(f"{path}: {fault[1:]}")
-    return dict(manifest)
+    try:
+        return read(Manifest, values)
+    except FieldError as error:
+        raise UsageError(f"{path}: {error}") from None

@@ -64,9 +64,9 @@ class RunFiles:
 
         A run whose rounds were chosen while it ran (a gate's) is never told to be partial.
         """
-        if not self.manifest["plan"].get("resumable") or Event.ENDED in dict(self._events()):
+        if not self.manifest.plan.resumable or Event.ENDED in dict(self._events()):
             return None
-        return len(self.processes()), self.manifest["plan"].get("processes", 0)
+        return len(self.processes()), self.manifest.plan.processes
 
     def notes(self) -> list[str]:
         """Doubts about the run as a whole, a sentence each: a report shows them."""
@@ -104,7 +104,7 @@ class RunFiles:
 
     def operations(self, scenario: str) -> Arrays:
         """`kind`, `size`, `thread`, `op` of each operation of a scenario, shape (ops,)."""
-        names = [entry["name"] for entry in self.manifest["scenarios"]]
+        names = [entry.name for entry in self.manifest.scenarios]
         if scenario not in names:
             raise UsageError(f"{self.path}: run.json has no scenario {shown(scenario)}")
         path = self.path / "operations" / f"{names.index(scenario)}.npz"
@@ -116,7 +116,7 @@ class RunFiles:
     @property
     def _most_operations(self) -> int:
         """Of one trace, as run.json says: what bounds the size of its files."""
-        counts = [entry["operations"] for entry in self.manifest["scenarios"]]
+        counts = [entry.operations for entry in self.manifest.scenarios]
         return min(max(counts, default=0), RAW_OPS)
 
     def _arrays_of(self, record: ProcessRecord, path: Path) -> tuple[Arrays, str]:

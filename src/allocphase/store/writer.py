@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from allocphase.files.durable import append_line, named_errors, write_whole
 from allocphase.probe.arrays import Arrays, save_arrays
-from allocphase.store.manifest import SCHEMA
+from allocphase.store.manifest import Manifest
 from allocphase.store.record import Event, ProcessRecord
 
 __all__ = ["RunWriter"]
@@ -27,10 +25,12 @@ class RunWriter:
             for folder in (path, path / "samples", path / "operations"):
                 folder.mkdir(parents=True, exist_ok=True)
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+    def write_manifest(self, manifest: Manifest) -> None:
         """Writes run.json whole or not at all."""
-        text = json.dumps({"schema": SCHEMA, **manifest}, indent=2, ensure_ascii=False) + "\n"
-        write_whole(self.path / "run.json", lambda path: path.write_text(text, encoding="utf-8"))
+        write_whole(
+            self.path / "run.json",
+            lambda path: path.write_text(manifest.to_json(), encoding="utf-8"),
+        )
 
     def write_operations(self, index: int, arrays: Arrays) -> None:
         """The operations of scenario `index`: see `ops_arrays`."""

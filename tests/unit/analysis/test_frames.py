@@ -240,6 +240,6 @@ def test_processes_are_rows_with_their_one_number(tmp_path: Path) -> None:
 def test_the_package_loads_a_run_by_its_path(tmp_path: Path) -> None:
     write_run(tmp_path / "run", [throughput("one", 0, 8.0)])
     assert allocphase.load(tmp_path / "run").cells["time_per_op_ns"].tolist() == [8.0]
-    assert allocphase.load(str(tmp_path / "run")).manifest["label"] == "test"
+    assert allocphase.load(str(tmp_path / "run")).manifest.label == "test"
     with pytest.raises(UsageError, match="no run directory"):
         allocphase.load(tmp_path)

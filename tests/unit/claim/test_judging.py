@@ -25,6 +25,7 @@ from allocphase.errors import UsageError
 from allocphase.probe.arrays import SLOW_CALL, SYSCALL_EVENT, Arrays
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
+from tests.support.manifests import allocator_entry, manifest_of, scenario_entry
 from tests.support.runs import memory_part
 
 MALLOC, FREE = 0, 4
@@ -44,17 +45,13 @@ class Writer:
 
     def __post_init__(self) -> None:
         self.writer = RunWriter(self.folder)
-        manifest = {
-            "label": "by hand",
-            "started": "2026-01-01T00:00:00+00:00",
-            "command": [],
-            "environment": {"cpu": "Abacus"},
-            "plan": {"rounds": 1, "probes": []},
-            "allocators": [{"name": "slow"}, {"name": "quick"}],
-            "scenarios": [
-                {"name": name, "operations": 6, "parameters": {}} for name in self.scenarios
-            ],
-        }
+        manifest = manifest_of(
+            [allocator_entry(name) for name in ("slow", "quick")],
+            [scenario_entry(name, 6) for name in self.scenarios],
+            label="by hand",
+            started="2026-01-01T00:00:00+00:00",
+            environment={"cpu": "Abacus"},
+        )
         self.writer.write_manifest(manifest)
         size = np.zeros(len(KINDS), np.uint32)
         rank = np.arange(len(KINDS), dtype=np.uint32)

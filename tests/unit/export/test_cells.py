@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from allocphase.export.cells import cells_document
+from allocphase.files.typed import plain
 from allocphase.probe.arrays import Arrays
 from allocphase.store.record import ProcessRecord
+from tests.support.manifests import plan_entry
 from tests.support.runs import process, write_run
 
 
@@ -33,7 +35,7 @@ def test_the_document_has_the_schema_its_parts_and_a_cell_for_each_of_the_plan(
     assert list(found) == ["schema", "environment", "plan", "notes", "cells"]
     assert found["schema"] == 1
     assert found["environment"] == {"cpu": "of a test"}
-    assert found["plan"] == {"rounds": 1, "seed": 7}
+    assert found["plan"] == plain(plan_entry())
     assert [(cell["allocator"], cell["scenario"]) for cell in found["cells"]] == [
         ("one", "some"),
         ("two", "some"),

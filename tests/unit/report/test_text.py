@@ -15,6 +15,7 @@ from allocphase.report.content.values import format_rate, format_share, operatio
 from allocphase.report.figures import slug
 from allocphase.report.page.payload import as_json, packed
 from allocphase.text.markdown import escaped
+from tests.support.manifests import scenario_entry
 
 
 def test_equal_warnings_are_said_once_with_the_range_of_their_numbers() -> None:
@@ -64,7 +65,7 @@ def test_a_share_has_three_digits(value: float | None, text: str) -> None:
     ],
 )
 def test_operations_that_are_no_calls_are_told_apart(counts: dict[str, int], text: str) -> None:
-    scenario = {"operations": 49_163, "operation_counts": counts}
+    scenario = scenario_entry("some", 49_163, operation_counts=counts)
     assert operations_text(scenario) == f"49,163 operations{text}"
 
 

@@ -14,16 +14,17 @@ import pytest
 
 from allocphase import allocator
 from allocphase.errors import AllocphaseError, UsageError
+from allocphase.files.typed import read
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job, Outcome
 from allocphase.run import resume as resuming
-from allocphase.run.describe import plan_digest
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun, begin
 from allocphase.run.request import Request
 from allocphase.run.resume import resume
 from allocphase.run.session import fill
 from allocphase.scenario import resolve
+from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 from tests.support.runs import FakeExecutor, fake_allocator, good, no_progress, request_of
@@ -279,7 +280,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], None], *, forge: bool 
     manifest = json.loads(path.read_text())
     change(manifest)
     if forge:
-        manifest["plan_sha256"] = plan_digest(manifest)
+        manifest["plan_sha256"] = read(Manifest, manifest).digest_of_plan()
     path.write_text(json.dumps(manifest))
 
 
@@ -391,10 +392,13 @@ def test_a_gate_s_session_is_not_continued(tmp_path: Path) -> None:
         (lambda m: m["plan"].pop("cpus"), "plan.cpus: missing"),
         (lambda m: m["plan"].update(probes=["guess"]), "plan.probes[0]: must be one of"),
         (lambda m: m["allocators"][1].update(kind="virus"), "allocators[1].kind: must be one of"),
-        (lambda m: m["scenarios"][0].update(family="zoo"), "scenarios[0].family: must be one of"),
+        (
+            lambda m: m["scenarios"][0].update(family="zoo"),
+            "scenarios[0].family 'zoo' does not exist: ",
+        ),
         (
             lambda m: m["scenarios"][0]["parameters"].update(x=1),
-            "scenarios: parameters: x: no such",
+            "scenarios[0].parameters: x: no such",
         ),
         (lambda m: m.pop("plan_sha256"), "plan_sha256: missing"),
     ],

@@ -283,9 +283,9 @@ def test_a_time_budget_ends_the_run_after_a_whole_round(tmp_path: Path) -> None:
 def test_a_quick_run_is_marked_and_shortens_the_passes(tmp_path: Path) -> None:
     executor = FakeExecutor()
     folder = go(tmp_path, executor, quick=True)
-    assert RunFiles(folder).manifest["plan"]["quick"] is True
+    assert RunFiles(folder).manifest.plan.quick is True
     assert all(job.options["passes"] == "1" for job in executor.jobs)
-    assert RunFiles(go(tmp_path, FakeExecutor())).manifest["plan"]["quick"] is False
+    assert RunFiles(go(tmp_path, FakeExecutor())).manifest.plan.quick is False
 
 
 def test_a_session_can_be_taken_a_round_at_a_time(tmp_path: Path) -> None:

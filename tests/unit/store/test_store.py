@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from allocphase.store.record import Event, ProcessRecord
 from allocphase.store.writer import RunWriter
 from allocphase.trace import read
 from allocphase.trace.records import Kind
+from tests.support.manifests import plan_entry
 from tests.support.runs import manifest, process
 from tests.support.traces import batch, write_trace
 
@@ -114,7 +116,7 @@ def test_a_record_with_a_value_of_the_wrong_type_is_refused(change: dict[str, An
 def test_a_manifest_is_written_whole_or_not_at_all(writer: RunWriter) -> None:
     before = (writer.path / "run.json").read_bytes()
     with pytest.raises(TypeError):
-        writer.write_manifest({"label": {1, 2}})
+        writer.write_manifest(replace(manifest("one"), environment={"cpu": {1, 2}}))
     assert (writer.path / "run.json").read_bytes() == before
     assert not (writer.path / "run.json.partial").exists()
 
@@ -140,7 +142,7 @@ def test_a_broken_manifest_names_the_file_and_the_key(
 @pytest.mark.parametrize("entries", [{}, [5], [{}], [{"name": 5}], None])
 @pytest.mark.parametrize("key", ["allocators", "scenarios"])
 def test_lists_of_a_manifest_have_names(tmp_path: Path, key: str, entries: object) -> None:
-    values = {"schema": 2, **manifest("one"), key: entries}
+    values = json.loads(manifest("one").to_json()) | {key: entries}
     (tmp_path / "run.json").write_text(json.dumps(values))
     with pytest.raises(UsageError, match=rf"run.json: {key}(\[0\])?(\.\w+)?: (must be|missing)"):
         RunFiles(tmp_path)
@@ -183,8 +185,8 @@ def test_a_process_that_is_there_twice_names_file_line_and_process(writer: RunWr
 
 def resumable(path: Path) -> RunWriter:
     writer = RunWriter(path)
-    plan = {"rounds": 1, "seed": 7, "processes": 5, "resumable": True}
-    writer.write_manifest({**manifest("one"), "plan": plan})
+    plan = plan_entry(processes=5, resumable=True)
+    writer.write_manifest(replace(manifest("one"), plan=plan))
     return writer
 
 

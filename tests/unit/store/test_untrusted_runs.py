@@ -23,7 +23,6 @@ from allocphase.probe.arrays import (
     save_arrays,
 )
 from allocphase.probe.consistency import operations_problem, samples_problem
-from allocphase.store.manifest import SCHEMA
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 from tests.support.runs import manifest, memory_part, process, write_run
@@ -188,7 +187,8 @@ def test_a_line_of_the_journal_says_which_of_its_keys_is_wrong(
         RunFiles(run.path).processes()
 
 
-SOME = {"name": "some", "operations": 6, "parameters": {}}
+WHOLE = json.loads(manifest("one").to_json())
+SOME, PLAN, ONE = WHOLE["scenarios"][0], WHOLE["plan"], WHOLE["allocators"][1]
 
 
 @pytest.mark.parametrize(
@@ -197,22 +197,25 @@ SOME = {"name": "some", "operations": 6, "parameters": {}}
         ({"environment": []}, "environment: must be a table"),
         ({"command": "rm -rf"}, "command: must be a list"),
         ({"label": None}, "label: must be a string"),
-        ({"plan": {"rounds": 10**12}}, "plan.rounds: must be an integer between"),
-        ({"plan": {"rounds": 1, "left_out": {"one": "some"}}}, "plan.left_out.one: must be a list"),
+        ({"plan": {**PLAN, "rounds": 10**12}}, "plan.rounds: must be an integer between"),
+        (
+            {"plan": {**PLAN, "left_out": {"one": "some"}}},
+            "plan.left_out.one: must be a list",
+        ),
         (
             {"scenarios": [{**SOME, "name": "a\u202e"}]},
             "scenarios.0..name: must be a string that can be",
         ),
         ({"scenarios": [{**SOME, "operations": 2**40}]}, "scenarios.0..operations"),
-        ({"scenarios": [{"name": "a"}]}, "scenarios.0..operations: missing"),
-        ({"plan": {}}, "plan.rounds: missing"),
-        ({"allocators": [{"name": "a", "config": 5}]}, "allocators.0..config: must be a table"),
+        ({"scenarios": [{"name": "a"}]}, "scenarios.0..title: missing"),
+        ({"plan": {}}, "plan.probes: missing"),
+        ({"allocators": [{**ONE, "config": 5}]}, "allocators.0..config: must be a table"),
     ],
 )
 def test_a_manifest_says_which_of_its_keys_is_wrong(
     tmp_path: Path, change: Mapping[str, Any], fault: str
 ) -> None:
-    values = {"schema": SCHEMA, **manifest("one"), **change}
+    values = json.loads(manifest("one").to_json()) | change
     (tmp_path / "run.json").write_text(json.dumps(values))
     with pytest.raises(UsageError, match=f"run.json: {fault}"):
         RunFiles(tmp_path)

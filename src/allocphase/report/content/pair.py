@@ -44,15 +44,12 @@ def paired(run: Run, other: Run) -> Source:
 
 
 def _digest(run: Run, scenario: str) -> object:
-    return next(e.get("digest") for e in run.manifest["scenarios"] if e["name"] == scenario)
+    return next(e.digest for e in run.manifest.scenarios if e.name == scenario)
 
 
 def _notes(run: Run, other: Run, common: list[str]) -> Iterator[str]:
     pairs = zip(SIDES, (run, other), strict=True)
-    told = [
-        f"{letter} is {side.manifest['label']}, {side.manifest['started']}"
-        for letter, side in pairs
-    ]
+    told = [f"{letter} is {side.manifest.label}, {side.manifest.started}" for letter, side in pairs]
     yield (
         f"{'; '.join(told)}. Rounds of different sessions share nothing: a ratio between A and B "
         "holds what the machine's state changed between them, and its interval does not."
@@ -67,7 +64,7 @@ def _notes(run: Run, other: Run, common: list[str]) -> Iterator[str]:
 
 
 def _machine(run: Run) -> object:
-    environment = run.manifest["environment"]
+    environment = run.manifest.environment
     return [environment.get(key) for key in ("cpu", "kernel", "libc", "virtual")]
 
 

@@ -28,6 +28,7 @@ from allocphase.report.content.ratios import (
     ratio,
     times_by_round,
 )
+from allocphase.store.manifest import ScenarioEntry
 
 __all__ = ["Arm", "Cell", "Source"]
 
@@ -75,9 +76,9 @@ class Source:
         """One, or the two that are compared."""
         return list({id(arm.run): arm.run for arm in self.arms.values()}.values()) or [self.run]
 
-    def entry(self, scenario: str) -> Mapping[str, Any]:
+    def entry(self, scenario: str) -> ScenarioEntry:
         """What the run says of a scenario."""
-        return next(e for e in self.run.manifest["scenarios"] if e["name"] == scenario)
+        return next(e for e in self.run.manifest.scenarios if e.name == scenario)
 
     @cached_property
     def looks(self) -> dict[str, Look]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from allocphase.store.manifest import ScenarioEntry
 from allocphase.text.units import MISSING, format_count
 
 __all__ = [
@@ -29,14 +30,14 @@ def by_time(cells: Iterable[Cell]) -> list[Cell]:
     return sorted(cells, key=lambda cell: cell["metrics"].get("time_per_op_ns") or math.inf)
 
 
-def operations_text(scenario: Mapping[str, Any]) -> str:
+def operations_text(scenario: ScenarioEntry) -> str:
     """ "49,163 operations, 17,000 of them writes": what run.json says of a scenario's trace."""
-    text, counts = f"{format_count(scenario['operations'])} operations", _uncalled(scenario)
+    text, counts = f"{format_count(scenario.operations)} operations", _uncalled(scenario)
     return f"{text}, {' and '.join(counts)}" if counts else text
 
 
-def _uncalled(scenario: Mapping[str, Any]) -> list[str]:
-    counts = scenario.get("operation_counts", {})
+def _uncalled(scenario: ScenarioEntry) -> list[str]:
+    counts = scenario.operation_counts
     found = [(counts[kind], words) for kind, words in _UNCALLED.items() if counts.get(kind)]
     return [f"{format_count(count)} of them {words}" for count, words in found]
 

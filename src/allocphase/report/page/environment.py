@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allocphase.analysis.frames import Run
+from allocphase.store.manifest import AllocatorEntry
 from allocphase.text.units import format_bytes
 
 __all__ = ["allocators", "commands", "machines"]
@@ -22,24 +23,27 @@ def machines(runs: Sequence[Run]) -> Values:
     for name in names:
         values = [table.get(name, "-") for table in tables]
         rows.append({"name": name, "values": values, "differs": len(set(values)) > 1})
-    return {"runs": [f"{run.manifest['label']}, {run.manifest['started']}" for run in runs],
+    return {"runs": [f"{run.manifest.label}, {run.manifest.started}" for run in runs],
             "rows": rows}  # fmt: skip
 
 
 def _facts(run: Run) -> dict[str, str]:
-    facts = dict(run.manifest["environment"])
-    tuning = facts.pop("tuning", None) or {}
-    if isinstance(facts.get("memory_bytes"), int):
-        facts["memory"] = format_bytes(facts.pop("memory_bytes"))
+    facts = dict(run.manifest.environment)
+    tuning = facts.pop("tuning", None)
+    memory_bytes = facts.get("memory_bytes")
+    if isinstance(memory_bytes, int):
+        del facts["memory_bytes"]
+        facts["memory"] = format_bytes(memory_bytes)
     shown = {n.replace("_", " "): "not known" if v is None else str(v) for n, v in facts.items()}
-    return {**shown, **{str(name): str(value) for name, value in tuning.items()}}
+    if isinstance(tuning, Mapping):
+        shown |= {str(name): str(value) for name, value in tuning.items()}
+    return shown
 
 
 def commands(runs: Sequence[Run]) -> list[Values]:
     """The exact command of each run, quoted for a shell, and the seed that it drew."""
     return [
-        {"text": shlex.join(run.manifest["command"]), "seed": run.manifest["plan"].get("seed")}
-        for run in runs
+        {"text": shlex.join(run.manifest.command), "seed": run.manifest.plan.seed} for run in runs
     ]
 
 
@@ -47,14 +51,17 @@ def allocators(runs: Sequence[Run]) -> list[Values]:
     """What each allocator is; one that two runs have alike is said once."""
     entries: list[Values] = []
     for run in runs:
-        for entry in map(_allocator, run.manifest["allocators"]):
+        for entry in map(_allocator, run.manifest.allocators):
             if entry not in entries:
                 entries.append(entry)
     return entries
 
 
-def _allocator(entry: Mapping[str, Any]) -> Values:
-    config = entry.get("config") or {}
-    settings = ", ".join(f"{key}={value}" for key, value in config.items())
-    keys = ("name", "summary", "path", "sha256")
-    return {**{key: entry.get(key) or "" for key in keys}, "settings": settings}
+def _allocator(entry: AllocatorEntry) -> Values:
+    return {
+        "name": entry.name,
+        "summary": entry.summary,
+        "path": entry.path or "",
+        "sha256": entry.sha256 or "",
+        "settings": ", ".join(f"{key}={value}" for key, value in entry.config.items()),
+    }

@@ -70,7 +70,7 @@ def _template() -> Any:
 def _head(source: Source) -> Values:
     runs = source.runs
     return {
-        "label": " and ".join(str(run.manifest["label"]) for run in runs),
+        "label": " and ".join(run.manifest.label for run in runs),
         "facts": [fact for run in runs for fact in _facts(run)],
         "failures": [cell for cell in source.all_cells if cell["status"] != "ok"],
         "notes": source.notes,
@@ -78,9 +78,9 @@ def _head(source: Source) -> Values:
 
 
 def _facts(run: Run) -> Sequence[str]:
-    machine = run.manifest["environment"]
+    machine = run.manifest.environment
     cpu = f"{machine.get('cpu', 'unknown CPU')}{', virtual' if machine.get('virtual') else ''}"
-    return (str(run.manifest["started"]), cpu, f"allocphase {machine.get('allocphase', '')}")
+    return (run.manifest.started, cpu, f"allocphase {machine.get('allocphase', '')}")
 
 
 def _contents(*, changes: bool, growth: bool, claims: bool) -> list[tuple[str, str]]:
@@ -122,7 +122,7 @@ def _method(source: Source) -> Values:
         "commands": commands(source.runs),
         "environment": machines(source.runs),
         "allocators": allocators(source.runs),
-        "rounds": source.run.manifest["plan"]["rounds"],
+        "rounds": source.run.manifest.plan.rounds,
         "confidence": f"{CONFIDENCE:.0%}",
         "clock": format_ns(max((clock for clock in clocks if clock), default=None)),
         "points": format_count(points_per_cell(len(source.all_cells))),

@@ -25,7 +25,7 @@ def markdown(source: Source) -> str:
 
 def _lines(source: Source) -> Iterator[str]:
     run, baseline = source.run, escaped(source.baseline or "-")
-    yield f"# allocphase: {escaped(run.manifest['label'])}"
+    yield f"# allocphase: {escaped(run.manifest.label)}"
     yield ""
     yield from (f"- {escaped(sentence)}" for sentence in verdict(source))
     yield from (f"- **{escaped(note)}**" for note in source.notes)
@@ -44,9 +44,9 @@ def _lines(source: Source) -> Iterator[str]:
         f"median call without a cause one with it costs ({FEW} such calls at least)."
     )
     yield ""
-    yield f"{escaped(str(run.manifest['environment'].get('cpu')))}. Run again:"
+    yield f"{escaped(str(run.manifest.environment.get('cpu')))}. Run again:"
     yield ""
-    yield from (f"    {line}" for line in shlex.join(run.manifest["command"]).splitlines())
+    yield from (f"    {line}" for line in shlex.join(run.manifest.command).splitlines())
 
 
 def _matrix(source: Source) -> Iterator[str]:

@@ -32,10 +32,10 @@ def scenario_part(source: Source, index: int) -> Values:
         "index": index,
         "id": fragment(scenario, index),
         "name": scenario,
-        "title": str(entry.get("title", "")).rstrip("."),
+        "title": entry.title.rstrip("."),
         "facts": _facts(source, scenario),
-        "stands_for": entry.get("stands_for", ""),
-        "does_not_show": entry.get("does_not_show", ""),
+        "stands_for": entry.stands_for,
+        "does_not_show": entry.does_not_show,
         "failures": [_with_arm(source, cell) for cell in cells if cell["status"] != "ok"],
         "doubts": source.doubts(scenario),
         "columns": [{"name": name, "hint": hint} for name, hint in COLUMNS],
@@ -52,10 +52,9 @@ def scenario_part(source: Source, index: int) -> Values:
 
 def _facts(source: Source, scenario: str) -> list[str]:
     entry, floor_ns = source.entry(scenario), source.floor_ns(scenario)
-    threads = int(entry.get("threads", 1))
     facts = [operations_text(entry)]
-    facts += [f"{threads} threads"] * (threads > 1)
-    facts += [f"peak live {format_bytes(entry.get('peak_live_bytes'))}"]
+    facts += [f"{entry.threads} threads"] * (entry.threads > 1)
+    facts += [f"peak live {format_bytes(entry.peak_live_bytes)}"]
     return facts + [f"floor {format_ns(floor_ns)} an op"] * (floor_ns is not None)
 
 

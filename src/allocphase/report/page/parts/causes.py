@@ -36,7 +36,7 @@ def why_part(source: Source, scenario: str) -> Values | None:
             {"name": c, "colour": looks[c].colour, "rest": c == CAUSES[-1]}
             for c in causes_seen(cells)
         ],
-        "threads": int(source.entry(scenario).get("threads", 1)) > 1,
+        "threads": source.entry(scenario).threads > 1,
         "rows": [
             {
                 **named(source, cell["allocator"]),

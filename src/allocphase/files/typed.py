@@ -1,0 +1,273 @@
+"""Documents as frozen dataclasses: what a key must be stands in its annotation, and nowhere else.
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Entry:
+        name: Name                       must be there
+        path: str | None                 may be null
+        config: Mapping[str, str]        any keys
+        calls: tuple[Count, ...] = ()    may be absent; is left out when it is that
+
+    read(Entry, value)     an Entry from what JSON or TOML gave; FieldError names the key
+    plain(entry)           the way back: what json.dumps takes, keys in the order of the fields
+
+Keys that a class does not name are left alone, so that an older reader takes a newer file; what
+people write by hand is read with `strict`, which refuses them and names the nearest one. Bounds on
+length and depth are documents.py's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from allocphase.errors import shown, unknown
+
+__all__ = [
+    "Check",
+    "Count",
+    "FieldError",
+    "Figure",
+    "Name",
+    "Number",
+    "Positive",
+    "at_most",
+    "length",
+    "plain",
+    "read",
+]
+
+T = TypeVar("T")
+_Reader = Callable[[Any], Any]
+
+
+class FieldError(ValueError):
+    """The first key that is not as it must be: `scenarios[3].name: must be a string, not 5`."""
+
+    def __init__(self, reason: str, where: str = "") -> None:
+        path = where.removeprefix(".")
+        super().__init__(f"{path}: {reason}" if path else reason)
+        self.reason = reason
+        self.where = where
+
+    def under(self, step: str) -> FieldError:
+        """The same, seen from one level above."""
+        return FieldError(self.reason, step + self.where)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Check:
+    """A demand on one value, for Annotated; `words` end the sentence "must be ..."."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+    def __call__(self, value: Any) -> Any:
+        if not self.holds(value):
+            raise FieldError(f"must be {self.words}, not {shown(value)}")
+        return value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Length:
+    exact: int | None
+    least: int
+
+    def __call__(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self.exact is not None and len(value) != self.exact:
+            raise FieldError(f"must be a list of {self.exact}, not {shown(list(value))}")
+        if len(value) < self.least:
+            raise FieldError(f"must have {self.least} or more")
+        return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_NUMBER = Check("a number", _is_number)
+_SCALARS: dict[Any, _Reader] = {
+    str: Check("a string", lambda value: isinstance(value, str)),
+    bool: Check("true or false", lambda value: isinstance(value, bool)),
+    int: Check("an integer", _is_integer),
+    float: _NUMBER,
+    object: lambda value: value,
+    Any: lambda value: value,
+}
+
+# Names are printed on terminals, where a control character is a command.
+Name = Annotated[
+    str,
+    Check(
+        "a string that can be printed",
+        lambda value: isinstance(value, str) and value != "" and value.isprintable(),
+    ),
+]
+Number = Annotated[float, _NUMBER]
+Positive = Annotated[float, Check("a number above 0", lambda v: _is_number(v) and v > 0)]
+Count = Annotated[int, Check("an integer of 0 or more", lambda v: _is_integer(v) and v >= 0)]
+# JSON has no NaN and no infinity: both are null there, and null is NaN here.
+Figure = Annotated[float, lambda value: math.nan if value is None else _NUMBER(value)]
+
+
+def at_most(limit: int) -> Check:
+    """A count with a bound of its own."""
+    words = f"an integer between 0 and {limit}"
+    return Check(words, lambda value: _is_integer(value) and 0 <= value <= limit)
+
+
+def length(exact: int | None = None, *, least: int = 0) -> _Length:
+    """Of a tuple, in Annotated."""
+    return _Length(exact, least)
+
+
+def read(document: type[T], value: Any, *, strict: bool = False) -> T:
+    """`value` as a document, which is a dataclass. Raises FieldError for its first fault."""
+    reader: _Reader = _reader(cast(Any, document), strict)
+    return cast(T, reader(value))
+
+
+def plain(value: Any) -> Any:
+    """Tables, lists and scalars; what is at its default, or not finite, is left out or null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: plain(held)
+            for field in dataclasses.fields(value)
+            if (held := getattr(value, field.name)) != _default(field)
+        }
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+# ---- From an annotation to what reads it -------------------------------------------------
+
+
+@cache
+def _reader(annotation: Any, strict: bool) -> _Reader:
+    if annotation in _SCALARS:
+        return _SCALARS[annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _annotated(arguments[0], annotation.__metadata__, strict)
+    if origin in (Union, types.UnionType):
+        return _nullable(arguments, strict)
+    if origin is Literal:
+        return _choice({word: word for word in arguments})
+    if origin is tuple:
+        return _listing(_reader(arguments[0], strict))
+    if origin is not None and issubclass(origin, Mapping):
+        return _entries(_reader(arguments[1], strict))
+    if issubclass(annotation, StrEnum):
+        return _choice({member.value: member for member in annotation})
+    return _table(annotation, strict)
+
+
+def _annotated(base: Any, demands: tuple[_Reader, ...], strict: bool) -> _Reader:
+    """Of a scalar the demand says all; of a list it comes after its items."""
+    readers = [_reader(base, strict), *demands] if get_origin(base) is tuple else demands
+
+    def read_it(value: Any) -> Any:
+        for reader in readers:
+            value = reader(value)
+        return value
+
+    return read_it
+
+
+def _nullable(arguments: tuple[Any, ...], strict: bool) -> _Reader:
+    (inner,) = (_reader(one, strict) for one in arguments if one is not types.NoneType)
+    return lambda value: None if value is None else inner(value)
+
+
+def _choice(known: Mapping[str, object]) -> _Reader:
+    check = Check(
+        f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known
+    )
+    return lambda value: known[check(value)]
+
+
+def _listing(item: _Reader) -> _Reader:
+    def read_it(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise FieldError(f"must be a list, not {shown(value)}")
+        return tuple(_at(f"[{index}]", item, one) for index, one in enumerate(value))
+
+    return read_it
+
+
+def _entries(item: _Reader) -> _Reader:
+    def read_it(value: Any) -> dict[str, Any]:
+        return {key: _at(f".{key}", item, one) for key, one in _checked_table(value).items()}
+
+    return read_it
+
+
+def _table(document: type, strict: bool) -> _Reader:
+    hints = get_type_hints(document, include_extras=True)
+    fields = dataclasses.fields(document)
+    readers = {field.name: _reader(hints[field.name], strict) for field in fields}
+    required = [
+        field.name
+        for field in fields
+        if field.default is field.default_factory is dataclasses.MISSING
+    ]
+
+    def read_it(value: Any) -> Any:
+        table = _checked_table(value)
+        if strict and (others := [key for key in table if key not in readers]):
+            raise FieldError(unknown("key", str(others[0]), readers))
+        if missing := [name for name in required if name not in table]:
+            raise FieldError("missing", f".{missing[0]}")
+        return document(
+            **{
+                name: _at(f".{name}", reader, table[name])
+                for name, reader in readers.items()
+                if name in table
+            }
+        )
+
+    return read_it
+
+
+def _checked_table(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise FieldError(f"must be a table, not {shown(value)}")
+    return value
+
+
+def _at(step: str, reader: _Reader, value: Any) -> Any:
+    try:
+        return reader(value)
+    except FieldError as error:
+        raise error.under(step) from None

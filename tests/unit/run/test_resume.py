@@ -394,7 +394,7 @@ def test_a_gate_s_session_is_not_continued(tmp_path: Path) -> None:
         (lambda m: m["allocators"][1].update(kind="virus"), "allocators[1].kind: must be one of"),
         (
             lambda m: m["scenarios"][0].update(family="zoo"),
-            "scenarios[0].family 'zoo' does not exist: ",
+            "scenarios[0].family 'zoo' does not",
         ),
         (
             lambda m: m["scenarios"][0]["parameters"].update(x=1),

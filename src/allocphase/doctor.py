@@ -16,6 +16,7 @@ from typing import Literal
 from allocphase import allocator, scenario, trace
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.probe.probe import Probe
+from allocphase.probe.status import Status
 from allocphase.process.driver import DriverExecutor, Job, Outcome
 from allocphase.text.units import format_bytes, format_ns
 
@@ -112,28 +113,27 @@ def _trial(path: Path, probe: Probe, *, backend: str = "auto") -> Outcome:
 
 
 def _clock(outcome: Outcome) -> Finding:
-    if outcome.status != "ok":
+    if outcome.status is not Status.OK:
         return Finding("missing", "clock", outcome.message)
-    clock = outcome.result["clock"]
-    cost, step = format_ns(clock["overhead_ns"]), format_ns(clock["step_ns"])
-    text = f"{clock['source']}: a reading costs {cost}, steps of {step}; shorter calls are a floor"
+    clock = outcome.result.clock
+    assert clock is not None, "a latency process that ended well has read it"
+    cost, step = format_ns(clock.overhead_ns), format_ns(clock.step_ns)
+    text = f"{clock.source}: a reading costs {cost}, steps of {step}; shorter calls are a floor"
     return Finding("ok", "clock", text)
 
 
 def _lacks(outcome: Outcome) -> Iterator[Finding]:
     """What the driver was not allowed, and what is lost with it."""
-    if outcome.status != "ok":
+    if outcome.status is not Status.OK:
         return
-    found = dict(text.split(": ", 1) for text in outcome.result.get("lacks", []))
+    found = dict(text.split(": ", 1) for text in outcome.result.lacks)
     for what, lost in _LOST.items():
         if what in found:
             yield Finding("missing", what, f"{found[what]}: {lost}")
         else:
             yield Finding("ok", what, "works")
-    if outcome.result.get("tracer_pid"):
-        text = (
-            f"process {outcome.result['tracer_pid']} traces what allocphase starts: times mislead"
-        )
+    if outcome.result.tracer_pid:
+        text = f"process {outcome.result.tracer_pid} traces what allocphase starts: times mislead"
         yield Finding("note", "debugger", text)
 
 
@@ -145,16 +145,16 @@ _LOST = {
 
 
 def _backend(name: str, outcome: Outcome) -> Finding:
-    if outcome.status == "ok":
+    if outcome.status is Status.OK:
         return Finding("ok", f"syscalls: {name}", "works")
     return Finding("missing", f"syscalls: {name}", outcome.message)
 
 
 def _rss(outcome: Outcome) -> Finding:
-    if outcome.status != "ok":
+    memory = outcome.result.memory
+    if outcome.status is not Status.OK or memory is None:
         return Finding("missing", "memory", outcome.message)
-    source = outcome.result["memory"]["rss_source"]
-    if source == "smaps_rollup":
+    if memory.rss_source == "smaps_rollup":
         return Finding("ok", "memory", "exact, from smaps_rollup")
     return Finding("note", "memory", "from statm, which runs late: this kernel has no smaps_rollup")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +12,17 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from allocphase import scenario, trace
 from allocphase.allocator import resolve
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Clock
 from allocphase.process.driver import DriverExecutor, Job
 from allocphase.scenario import Scenario
 from allocphase.trace.records import Kind, kind_of
 from tests.benchmarks.conftest import Say
+from tests.support.driving import clock_of
 
 CPUS = tuple(sorted(os.sched_getaffinity(0), reverse=True))
 
 
-def _null_frees(chosen: Scenario, path: Path) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
+def _null_frees(chosen: Scenario, path: Path) -> tuple[npt.NDArray[np.float64], Clock]:
     """The latency of each of null's frees in ns, and what the driver says of its clock."""
     trace.write(scenario.generate(chosen), path)
     job = Job(
@@ -36,9 +37,9 @@ def _null_frees(chosen: Scenario, path: Path) -> tuple[npt.NDArray[np.float64], 
     )
     outcome = DriverExecutor().run(job)
     assert outcome.status == "ok", outcome.message
-    clock = outcome.result["clock"]
+    clock = clock_of(outcome)
     frees = kind_of(trace.read(path).ops) == Kind.FREE
-    return outcome.arrays["call_ticks"][frees] * 1e9 / clock["hz"], clock
+    return outcome.arrays["call_ticks"][frees] * 1e9 / clock.hz, clock
 
 
 def test_a_free_that_does_nothing_takes_what_reading_the_clock_takes(
@@ -50,10 +51,11 @@ def test_a_free_that_does_nothing_takes_what_reading_the_clock_takes(
         for one in chosen:
             ns, clock = _null_frees(one, tmp_path / "bench.trace")
             p50, p99 = np.percentile(ns, [50, 99])
-            ratio = p99 / clock["overhead_p99_ns"]
+            assert clock.overhead_p99_ns is not None
+            ratio = p99 / clock.overhead_p99_ns
             say(
                 f"{one.name:20} null's free: p50 {p50:.0f}, p99 {p99:.0f} ns; an empty pair of"
-                f" readings: p50 {clock['overhead_ns']:.0f}, p99 {clock['overhead_p99_ns']:.0f} ns;"
+                f" readings: p50 {clock.overhead_ns:.0f}, p99 {clock.overhead_p99_ns:.0f} ns;"
                 f" p99 / p99 {ratio:.2f}"
             )
 

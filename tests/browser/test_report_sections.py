@@ -45,8 +45,8 @@ def test_each_allocator_s_slow_calls_are_told_by_cause(
     page = open_page(path=report)
     table = page.locator("table.why").first
     row = table.locator("tbody tr").filter(has=page.get_by_text("libc", exact=True))
-    cell = next(c for c in run.cell_list if c["allocator"] == "libc")
-    shares = cell["metrics"]["outlier_causes"]["p99"]
+    cell = next(c for c in run.cell_list if c.allocator == "libc")
+    shares = cell.metrics["outlier_causes"]["p99"]
     told = row.locator("td").first.inner_text()
     assert f"{shares['page_fault']:.0%} page fault, {shares['neither']:.0%} neither" in told
     widths = [float(r.get_attribute("width") or 0) for r in row.locator("rect").all()]

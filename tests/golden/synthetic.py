@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.claim import Finding, Judged, Section, Verdict, write_section
+from allocphase.files.typed import read
 from allocphase.probe.arrays import (
     BUCKETS,
     CHECKPOINT,
@@ -27,6 +28,8 @@ from allocphase.probe.arrays import (
     Arrays,
 )
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Result
+from allocphase.probe.status import Status
 from allocphase.store.manifest import Manifest, ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
@@ -246,11 +249,11 @@ def _record(
         round=round_index,
         allocator=allocator,
         scenario=scenario,
-        probe=probe,
-        status="crashed" if crashed else "ok",
+        probe=Probe(probe),
+        status=Status.CRASHED if crashed else Status.OK,
         message="SIGSEGV: <b>free</b>(): invalid pointer" if crashed else "",
         wall_s=0.1,
-        result={} if crashed else result,
+        result=Result() if crashed else read(Result, result),
     )
 
 
@@ -280,6 +283,7 @@ def _probe(
         }
         return result, {}
     if probe == "latency":
+        result["latency"] = {}
         return result, _latency(allocator, round_index, count, time_ns, threads=threads)
     if probe == "syscalls":
         return _syscalls(result, allocator, count, threads=threads)

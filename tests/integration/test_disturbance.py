@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ import pytest
 from allocphase import resources
 from allocphase.allocator import resolve
 from allocphase.analysis.warnings import LEAST_S, cell_warnings
-from allocphase.machine.disturbance import DISTURBANCE
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import DriverExecutor, Job, Outcome
 from allocphase.process.watched import WatchingExecutor
@@ -61,16 +61,18 @@ def company(cpu: int) -> Iterator[None]:
 
 
 def warnings(outcome: Outcome) -> list[str]:
-    result = dict(outcome.result)
-    return cell_warnings([process("throughput", result.pop("throughput"), more=result)], {})
+    record = replace(process("throughput", {}), result=outcome.result)
+    return [warning.text for warning in cell_warnings([record], {})]
 
 
 def test_a_busy_neighbour_is_named_beside_the_figures(job: Job) -> None:
     with company(job.cpus[0]):
         outcome = WatchingExecutor(DriverExecutor()).run(job)
     assert outcome.status == "ok", outcome.message
-    found = outcome.result[DISTURBANCE]
-    assert found["others_s"] > LEAST_S
+    found = outcome.result.disturbance
+    assert found is not None
+    assert found.others_s is not None
+    assert found.others_s > LEAST_S
     assert any(line.startswith("load: other processes used up to") for line in warnings(outcome))
 
 
@@ -81,5 +83,5 @@ def test_a_tracer_is_seen_and_named(job: Job, strace: str, tmp_path: Path) -> No
     script.chmod(0o755)
     outcome = DriverExecutor(driver=script).run(job)
     assert outcome.status == "ok", outcome.message
-    assert outcome.result["tracer_pid"] > 0
+    assert outcome.result.tracer_pid > 0
     assert any("a debugger or tracer was attached" in line for line in warnings(outcome))

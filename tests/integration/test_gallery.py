@@ -24,12 +24,14 @@ from allocphase.allocator import Allocator
 from allocphase.allocator.shared_object import inspect_object
 from allocphase.errors import UsageError
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Verify
 from allocphase.process.driver import DriverExecutor, Job, Outcome
 from allocphase.process.keeper import Limits
 from allocphase.run.session import run
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 from allocphase.trace.records import Kind, Touch
+from tests.support.driving import operation_calls
 from tests.support.gallery import Fault, faults
 from tests.support.plugins import Plugins
 from tests.support.processes import nothing_left
@@ -107,9 +109,9 @@ def test_a_faulty_allocator_gets_its_status_and_message(
     assert outcome.status == status, outcome.message
     assert fnmatchcase(outcome.message, message), outcome.message
     if status == "ok" and not fault.may_tamper:
-        assert outcome.result["tampered"] == fault.tampered
+        assert outcome.result.tampered == tuple(fault.tampered)
     if (status, probe) == ("ok", Probe.VERIFY):
-        assert outcome.result["verify"]["conformance"] == fault.conformance
+        assert outcome.result.part(Verify).conformance == tuple(fault.conformance)
 
 
 @pytest.mark.parametrize("file", sorted({fault.values["file"] for fault in FAULTS} - {"preload"}))
@@ -119,7 +121,7 @@ def test_it_is_the_fault_that_is_told(plugins: Plugins, job: Job, file: str) -> 
     limits = Limits(memory_bytes=1 << 40, processes=16)
     outcome = DriverExecutor(limits=limits).run(replace(job, allocator=none.allocator(plugins)))
     assert (outcome.status, outcome.message) == ("ok", "")
-    assert outcome.result["tampered"] == []
+    assert outcome.result.tampered == ()
 
 
 # ---- What cannot be refused, and what is said of it ----------------------------------------
@@ -147,20 +149,20 @@ def test_it_is_the_fault_that_is_told(plugins: Plugins, job: Job, file: str) -> 
 def test_stats_are_the_allocator_s_own_words_and_stay_apart(
     outcomes: Mapping[Key, Outcome], name: str, stats: dict[str, Any]
 ) -> None:
-    assert outcomes[name, Probe.VERIFY].result["allocator_stats"] == stats
+    assert outcomes[name, Probe.VERIFY].result.allocator_stats == stats
 
 
 def test_stats_without_end_are_cut_and_counted(outcomes: Mapping[Key, Outcome]) -> None:
     result = outcomes["stats-without-end", Probe.VERIFY].result
-    assert len(result["allocator_stats"]) == 1000
-    assert max(map(len, result["allocator_stats"])) < 120
-    assert result["allocator_stats_dropped"] == 999_000
+    assert len(result.allocator_stats) == 1000
+    assert max(map(len, result.allocator_stats)) < 120
+    assert result.allocator_stats_dropped == 999_000
 
 
 def test_a_flood_on_stderr_ends_at_the_limit_of_a_file(outcomes: Mapping[Key, Outcome]) -> None:
-    calls = outcomes["floods-stderr", Probe.SYSCALLS].result["syscalls"]["operation"]
+    calls = operation_calls(outcomes["floods-stderr", Probe.SYSCALLS])
     assert calls == {"write": 66}  # 64 of 1 MiB each, a part of one for the trace, and a refusal
-    calls = outcomes["floods-stdout", Probe.SYSCALLS].result["syscalls"]["operation"]
+    calls = operation_calls(outcomes["floods-stdout", Probe.SYSCALLS])
     assert calls == {"write": 96}
 
 
@@ -179,7 +181,7 @@ def test_ptrace_counts_what_dispatch_cannot(
     assert outcomes[name, Probe.SYSCALLS].status != "ok"
     outcome = DriverExecutor(limits=LIMITS).run(ptrace)
     assert outcome.status == "ok"
-    assert outcome.result["syscalls"]["operation"]["getppid"] == 9
+    assert operation_calls(outcome)["getppid"] == 9
 
 
 # ---- Objects that are turned away before anything runs --------------------------------------
@@ -269,14 +271,14 @@ def only_some_hangs(allocators: list[Allocator], scenario: str) -> frozenset[tup
 
 def counts(record: ProcessRecord) -> dict[str, Any]:
     """What does not differ from process to process."""
-    memory = record.result.get("memory", {})
-    syscalls = record.result.get("syscalls", {})
+    result = record.result
+    memory, syscalls = result.memory, result.syscalls
     return {
-        "operations": record.result["operations"],
-        "verify": record.result.get("verify"),
-        "tampered": record.result["tampered"],
-        **{key: syscalls.get(key) for key in ("init", "operation", "teardown")},
-        **{key: memory.get(key) for key in ("peak_live_bytes", "peak_mapped_bytes")},
+        "operations": result.operations,
+        "verify": result.verify,
+        "tampered": result.tampered,
+        "calls": syscalls and (syscalls.init, syscalls.operation, syscalls.teardown),
+        "peaks": memory and (memory.peak_live_bytes, memory.peak_mapped_bytes),
     }
 
 

@@ -16,10 +16,11 @@ from allocphase import scenario, trace
 from allocphase.allocator import resolve
 from allocphase.probe.arrays import KIND_NAMES, bucket_midpoints
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Latency
 from allocphase.process.driver import Outcome
 from allocphase.trace.records import Kind, Touch, kind_of
 from tests.conftest import Needs
-from tests.support.driving import Driver
+from tests.support.driving import Driver, clock_of, usage_of
 from tests.support.plugins import Plugins, plugin
 from tests.support.traces import Op, batch, free, malloc, write_trace
 
@@ -37,7 +38,7 @@ def call_ns(outcome: Outcome) -> npt.NDArray[np.float64]:
 
 
 def ns_per_tick(outcome: Outcome) -> float:
-    return float(1e9 / outcome.result["clock"]["hz"])
+    return float(1e9 / clock_of(outcome).hz)
 
 
 def bucket_of(ticks: int) -> int:
@@ -96,7 +97,7 @@ def test_a_miss_in_the_driver_s_own_table_is_no_time_of_free(
     path = write_trace(tmp_path / "t", ops)
     outcome = driver.measure(Probe.LATENCY, path, resolve("null")[0], raw_ops=len(ops))
     frees = call_ns(outcome)[slots:]
-    assert np.median(frees) <= 1.5 * outcome.result["clock"]["overhead_ns"]
+    assert np.median(frees) <= 1.5 * clock_of(outcome).overhead_ns
 
 
 def mixed(repetitions: int) -> list[Op]:
@@ -117,7 +118,7 @@ def test_the_histogram_holds_the_very_samples_that_it_names_as_outliers(
     path = write_trace(tmp_path / "t", ops)
     subject = plugin(plugins("spin"), malloc_ns="300", free_ns="40")
     outcome = driver.measure(Probe.LATENCY, path, subject, **HISTOGRAM)
-    assert outcome.result["latency"]["samples"] == "histogram"
+    assert outcome.result.part(Latency).samples == "histogram"
     outliers = np.sort(outcome.arrays["outliers"], order="op")
     assert outliers["op"].tolist() == list(range(len(ops)))
     for kind in Kind:
@@ -284,7 +285,7 @@ def test_waiting_for_another_thread_s_object_is_in_no_call(
     path = write_trace(tmp_path / "t", ops, thread=[0, 1] * 20)
     subject = plugin(plugins("spin"), malloc_ns="5000000", free_ns="5000")
     outcome = driver.measure(Probe.LATENCY, path, subject, **RAW)
-    assert outcome.result["usage"]["voluntary_switches"] >= 20
+    assert usage_of(outcome).voluntary_switches >= 20
     assert outcome.arrays["slow"]["sleeps"].sum() == 0
     assert np.median(call_ns(outcome)[20:]) < 5_000_000
 
@@ -295,7 +296,8 @@ def test_the_clock_s_own_cost_is_published_beside_the_samples(
 ) -> None:
     path = write_trace(tmp_path / "t", batch(500))
     outcome = driver.measure(Probe.LATENCY, path, plugin(plugins("spin")), **options)
-    clock = outcome.result["clock"]
-    assert 0 < clock["step_ns"] <= clock["minimum_ns"] <= clock["overhead_ns"]
+    clock = clock_of(outcome)
+    assert clock.minimum_ns is not None
+    assert 0 < clock.step_ns <= clock.minimum_ns <= clock.overhead_ns
     if "call_ticks" in outcome.arrays:
-        assert call_ns(outcome).min() >= clock["minimum_ns"] * 0.5
+        assert call_ns(outcome).min() >= clock.minimum_ns * 0.5

@@ -10,6 +10,7 @@ import pytest
 from allocphase import allocator, scenario, trace
 from allocphase.analysis.frames import Run
 from allocphase.probe.probe import Probe
+from allocphase.probe.status import Status
 from allocphase.run.traces import ops_arrays
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
@@ -36,8 +37,8 @@ def measured(driver: Driver, folder: Path, name: str, subject: str, *, raw_ops: 
             round=0,
             allocator="one",
             scenario="some",
-            probe=probe.value,
-            status="ok",
+            probe=probe,
+            status=Status.OK,
             message="",
             wall_s=1.0,
             result=done.result,
@@ -47,8 +48,7 @@ def measured(driver: Driver, folder: Path, name: str, subject: str, *, raw_ops: 
 
 
 def metrics_of(run: Run) -> dict[str, Any]:
-    metrics: dict[str, Any] = run.cell_list[0]["metrics"]
-    return metrics
+    return dict(run.cell_list[0].metrics)
 
 
 @pytest.mark.parametrize("name", ["phase-report", "xmalloc?batches=2&batch_objects=500"])

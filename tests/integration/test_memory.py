@@ -11,6 +11,7 @@ import pytest
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Faults, Memory
 from allocphase.trace.records import Kind, Touch
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins, plugin
@@ -24,11 +25,11 @@ def test_the_peak_is_what_the_allocator_touched_within_a_percent(
 ) -> None:
     path = write_trace(tmp_path / "t", batch(1000))
     subject = plugin(plugins("pages"), pages="5", touch="1", release="1")
-    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
-    assert memory["peak_rss_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
-    assert memory["peak_mapped_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
-    assert memory["rss_after_free_bytes"] < 0.01 * 5000 * PAGE
-    assert memory["peak_live_bytes"] == 1000 * 64
+    memory = driver.measure(Probe.MEMORY, path, subject).result.part(Memory)
+    assert memory.peak_rss_bytes == pytest.approx(5000 * PAGE, rel=0.01)
+    assert memory.peak_mapped_bytes == pytest.approx(5000 * PAGE, rel=0.01)
+    assert memory.rss_after_free_bytes < 0.01 * 5000 * PAGE
+    assert memory.peak_live_bytes == 1000 * 64
 
 
 def test_what_free_keeps_is_still_there_afterwards(
@@ -36,8 +37,8 @@ def test_what_free_keeps_is_still_there_afterwards(
 ) -> None:
     path = write_trace(tmp_path / "t", batch(1000))
     subject = plugin(plugins("pages"), pages="5", touch="1")
-    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
-    assert memory["rss_after_free_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+    memory = driver.measure(Probe.MEMORY, path, subject).result.part(Memory)
+    assert memory.rss_after_free_bytes == pytest.approx(5000 * PAGE, rel=0.01)
 
 
 def test_what_fini_gives_back_is_gone_after_the_teardown_and_the_rest_is_not(
@@ -45,30 +46,32 @@ def test_what_fini_gives_back_is_gone_after_the_teardown_and_the_rest_is_not(
 ) -> None:
     path = write_trace(tmp_path / "t", batch(1000))
     subject = plugin(plugins("pages"), pages="5", touch="1", pool_pages="3000")
-    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
+    memory = driver.measure(Probe.MEMORY, path, subject).result.part(Memory)
     for what in ("rss", "mapped"):
-        assert memory[f"{what}_after_free_bytes"] == pytest.approx(8000 * PAGE, rel=0.01)
-        assert memory[f"{what}_after_teardown_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+        assert getattr(memory, f"{what}_after_free_bytes") == pytest.approx(8000 * PAGE, rel=0.01)
+        assert getattr(memory, f"{what}_after_teardown_bytes") == pytest.approx(
+            5000 * PAGE, rel=0.01
+        )
 
 
 def test_the_process_s_own_malloc_has_no_teardown(
     driver: Driver, installed: Callable[[str], Allocator], tmp_path: Path
 ) -> None:
     path = write_trace(tmp_path / "t", batch(1000))
-    memory = driver.measure(Probe.MEMORY, path, installed("libc")).result["memory"]
-    assert memory["rss_after_teardown_bytes"] is None
-    assert memory["mapped_after_teardown_bytes"] is None
+    memory = driver.measure(Probe.MEMORY, path, installed("libc")).result.part(Memory)
+    assert memory.rss_after_teardown_bytes is None
+    assert memory.mapped_after_teardown_bytes is None
 
 
 def test_what_is_mapped_and_never_touched_is_mapped_and_not_resident(
     driver: Driver, plugins: Plugins, tmp_path: Path
 ) -> None:
     path = write_trace(tmp_path / "t", batch(1000))
-    memory = driver.measure(Probe.MEMORY, path, plugin(plugins("pages"), pages="5")).result[
-        "memory"
-    ]
-    assert memory["peak_mapped_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
-    assert memory["peak_rss_bytes"] < 0.01 * 5000 * PAGE
+    memory = driver.measure(Probe.MEMORY, path, plugin(plugins("pages"), pages="5")).result.part(
+        Memory
+    )
+    assert memory.peak_mapped_bytes == pytest.approx(5000 * PAGE, rel=0.01)
+    assert memory.peak_rss_bytes < 0.01 * 5000 * PAGE
 
 
 def test_what_cannot_be_touched_is_not_mapped_and_what_is_read_of_a_file_is_not_resident(
@@ -78,10 +81,10 @@ def test_what_cannot_be_touched_is_not_mapped_and_what_is_read_of_a_file_is_not_
     path = write_trace(tmp_path / "t", batch(1000))
     outside = {"reserve_bytes": str(1 << 32), "file": str(tmp_path / "file")}
     subject = plugin(plugins("pages"), pages="5", touch="1", **outside)
-    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
-    assert memory["rss_source"] == "smaps_rollup"
-    assert memory["peak_mapped_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
-    assert memory["peak_rss_bytes"] == pytest.approx(5000 * PAGE, rel=0.01)
+    memory = driver.measure(Probe.MEMORY, path, subject).result.part(Memory)
+    assert memory.rss_source == "smaps_rollup"
+    assert memory.peak_mapped_bytes == pytest.approx(5000 * PAGE, rel=0.01)
+    assert memory.peak_rss_bytes == pytest.approx(5000 * PAGE, rel=0.01)
 
 
 @pytest.mark.parametrize("pages", [1, 3, 16])
@@ -92,9 +95,9 @@ def test_each_fault_belongs_to_the_call_that_took_it(
     subject = plugin(plugins("pages"), pages=str(pages), touch="1", release="1")
     outcome = driver.measure(Probe.FAULTS, path, subject)
     assert outcome.arrays["faults"].tolist() == [(op, 0, pages, 0) for op in range(200)]
-    assert outcome.result["faults"]["call_faults"] == 200 * pages
-    assert outcome.result["faults"]["touch_faults"] == 0
-    total = driver.measure(Probe.MEMORY, path, subject).result["memory"]["page_faults"]
+    assert outcome.result.part(Faults).call_faults == 200 * pages
+    assert outcome.result.part(Faults).touch_faults == 0
+    total = driver.measure(Probe.MEMORY, path, subject).result.part(Memory).page_faults
     assert total == 200 * pages
 
 
@@ -109,9 +112,9 @@ def test_a_fault_of_the_programs_own_touch_is_not_blamed_on_the_call(
     outcome = driver.measure(Probe.FAULTS, path, subject)
     expected = [(op, 0, 0, faults) for op in range(200)] if faults else []
     assert outcome.arrays["faults"].tolist() == expected
-    assert outcome.result["faults"]["touch_faults"] == 200 * faults
-    assert outcome.result["faults"]["call_faults"] == 0
-    total = driver.measure(Probe.MEMORY, path, subject).result["memory"]["page_faults"]
+    assert outcome.result.part(Faults).touch_faults == 200 * faults
+    assert outcome.result.part(Faults).call_faults == 0
+    total = driver.measure(Probe.MEMORY, path, subject).result.part(Memory).page_faults
     assert total == 200 * faults
 
 
@@ -153,10 +156,10 @@ def test_threads_that_come_and_go_cost_no_memory_of_their_own(
     spec = "larson?slots=50&replacements=300&generations=3"
     trace.write(scenario.generate(scenario.resolve(spec)[0]), path)
     subject = plugin(plugins("pages"), pages="1", touch="1", release="1")
-    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
-    assert memory["peak_mapped_bytes"] > 50 * PAGE
-    assert memory["mapped_after_free_bytes"] == 0
-    assert memory["mapped_after_teardown_bytes"] == 0
+    memory = driver.measure(Probe.MEMORY, path, subject).result.part(Memory)
+    assert memory.peak_mapped_bytes > 50 * PAGE
+    assert memory.mapped_after_free_bytes == 0
+    assert memory.mapped_after_teardown_bytes == 0
 
 
 def test_faults_of_threads_are_exact_and_named_by_thread(
@@ -165,9 +168,9 @@ def test_faults_of_threads_are_exact_and_named_by_thread(
     ops = batch(1000)
     path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
     subject = plugin(plugins("pages"), pages="5", touch="1", release="1")
-    memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
-    assert memory["peak_rss_bytes"] <= 1.02 * 5000 * PAGE
-    assert memory["page_faults"] == 5000
+    memory = driver.measure(Probe.MEMORY, path, subject).result.part(Memory)
+    assert memory.peak_rss_bytes <= 1.02 * 5000 * PAGE
+    assert memory.page_faults == 5000
     outcome = driver.measure(Probe.FAULTS, path, subject)
     faults = {(op, thread): calls for op, thread, calls, _ in outcome.arrays["faults"].tolist()}
     assert faults == {(op, thread): 5 for op in range(500) for thread in range(2)}
@@ -181,9 +184,9 @@ def test_the_live_peak_of_threads_is_that_of_the_generator_s_order_each_time(
     path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
     subject = plugin(plugins("pages"), pages="1")
     for _ in range(3):
-        memory = driver.measure(Probe.MEMORY, path, subject).result["memory"]
-        assert memory["peak_live_bytes"] == trace.read(path).peak_live_bytes == 400 * 64
-        assert 200 * 64 <= memory["run_peak_live_bytes"] <= 400 * 64
+        memory = driver.measure(Probe.MEMORY, path, subject).result.part(Memory)
+        assert memory.peak_live_bytes == trace.read(path).peak_live_bytes == 400 * 64
+        assert 200 * 64 <= memory.run_peak_live_bytes <= 400 * 64
 
 
 def growing(blocks: int, *, step: float = 1.1) -> list[Op]:
@@ -200,10 +203,10 @@ def test_a_realloc_that_copies_has_old_and_new_block_in_its_peak(
     last, before = ops[-2][2], ops[-3][2]
     path = write_trace(tmp_path / "t", ops, touch=Touch.ALL)
     copying = plugin(plugins("mover"), way="copy")
-    peak = driver.measure(Probe.MEMORY, path, copying).result["memory"]["peak_rss_bytes"]
+    peak = driver.measure(Probe.MEMORY, path, copying).result.part(Memory).peak_rss_bytes
     assert peak == pytest.approx(last + before, rel=0.05)
     moving = plugin(plugins("mover"), way="remap")
-    peak = driver.measure(Probe.MEMORY, path, moving).result["memory"]["peak_rss_bytes"]
+    peak = driver.measure(Probe.MEMORY, path, moving).result.part(Memory).peak_rss_bytes
     assert peak == pytest.approx(last, rel=0.05)
 
 
@@ -215,11 +218,13 @@ def test_totals_do_not_depend_on_the_number_of_checkpoints(
     trace.write(scenario.generate(scenario.resolve("fleet")[0]), path)
     subject = installed("mimalloc")
     few, many = (
-        driver.measure(Probe.MEMORY, path, subject, checkpoints=n, fixed_addresses=1)
+        driver.measure(Probe.MEMORY, path, subject, checkpoints=n, fixed_addresses=1).result.part(
+            Memory
+        )
         for n in (1, 4000)
     )
     for name in ("page_faults", "peak_rss_bytes", "rss_after_free_bytes"):
-        assert few.result["memory"][name] == many.result["memory"][name], name
+        assert getattr(few, name) == getattr(many, name), name
 
 
 def test_what_a_preload_has_before_main_is_told(
@@ -228,7 +233,7 @@ def test_what_a_preload_has_before_main_is_told(
     """Debian's tcmalloc has some 4 MB by then, libc nothing; neither is in the growth."""
     path = write_trace(tmp_path / "t", batch(1000))
     base = {
-        name: driver.measure(Probe.MEMORY, path, installed(name)).result["memory"]["base_rss_bytes"]
+        name: driver.measure(Probe.MEMORY, path, installed(name)).result.part(Memory).base_rss_bytes
         for name in ("libc", "tcmalloc")
     }
     assert base["tcmalloc"] - base["libc"] > 1 << 20
@@ -240,7 +245,7 @@ def test_what_was_freed_lazily_is_resident_and_told_apart(
     path = write_trace(tmp_path / "t", batch(20, 1 << 20), touch=Touch.ALL)
     lazy = driver.measure(Probe.MEMORY, path, plugin(plugins("mover"), gives="lazily"))
     at_once = driver.measure(Probe.MEMORY, path, plugin(plugins("mover"), gives="at once"))
-    assert lazy.result["memory"]["rss_after_free_bytes"] == pytest.approx(20 << 20, rel=0.05)
-    assert lazy.result["memory"]["lazily_freed_bytes"] == pytest.approx(20 << 20, rel=0.05)
-    assert at_once.result["memory"]["rss_after_free_bytes"] < 1 << 20
-    assert at_once.result["memory"]["lazily_freed_bytes"] == 0
+    assert lazy.result.part(Memory).rss_after_free_bytes == pytest.approx(20 << 20, rel=0.05)
+    assert lazy.result.part(Memory).lazily_freed_bytes == pytest.approx(20 << 20, rel=0.05)
+    assert at_once.result.part(Memory).rss_after_free_bytes < 1 << 20
+    assert at_once.result.part(Memory).lazily_freed_bytes == 0

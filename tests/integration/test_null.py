@@ -14,8 +14,9 @@ import pytest
 
 from allocphase.allocator import resolve
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Throughput
 from allocphase.trace.records import Touch
-from tests.support.driving import Driver
+from tests.support.driving import Driver, usage_of
 from tests.support.traces import free, malloc, write_trace
 
 # As in allocphase.h: init and fini, then malloc and so on.
@@ -94,5 +95,5 @@ def test_replaying_a_trace_once_more_touches_no_fresh_memory(
     path = write_trace(tmp_path / "t", [malloc(0, 32 << 20), free(0)], touch=Touch.PAGES)
     pages = (32 << 20) / 4096
     outcome = driver.measure(Probe.THROUGHPUT, path, resolve("null")[0], pass_ns=1, passes=40)
-    assert len(outcome.result["throughput"]["warm_ns_per_op"]) == 40
-    assert outcome.result["usage"]["minor_faults"] < 2 * pages
+    assert len(outcome.result.part(Throughput).warm_ns_per_op) == 40
+    assert usage_of(outcome).minor_faults < 2 * pages

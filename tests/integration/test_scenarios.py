@@ -17,8 +17,9 @@ import pytest
 from allocphase import allocator, scenario, trace
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Memory
 from allocphase.process.driver import Outcome
-from tests.support.driving import Driver
+from tests.support.driving import Driver, operation_calls
 from tests.support.plugins import ROOT
 
 SHIPPED = sorted((ROOT / "scenarios").glob("*.toml"))
@@ -111,7 +112,7 @@ def test_every_cell_is_correct(driver: Driver, installed: Find, made: Made, name
         assert "align" in outcome.message
         return
     assert outcome.status == "ok", outcome.message
-    assert outcome.result["operations"] == len(made.trace.ops)
+    assert outcome.result.operations == len(made.trace.ops)
 
 
 @ALL_CELLS
@@ -126,18 +127,18 @@ def test_what_every_cell_counts_is_the_same_twice(
     )
     for outcome in (*first, *second):
         assert outcome.status == "ok", outcome.message
-        assert outcome.result["operations"] == len(made.trace.ops)
+        assert outcome.result.operations == len(made.trace.ops)
     if len(made.trace.threads) > 1:
         return
     by_the_clock = BY_THE_CLOCK.get(name, set())
     calls = [
         {
             call: count
-            for call, count in outcomes[0].result["syscalls"]["operation"].items()
+            for call, count in operation_calls(outcomes[0]).items()
             if call not in by_the_clock
         }
         for outcomes in (first, second)
     ]
-    peaks = [outcomes[1].result["memory"]["peak_live_bytes"] for outcomes in (first, second)]
+    peaks = [outcomes[1].result.part(Memory).peak_live_bytes for outcomes in (first, second)]
     assert calls[0] == calls[1]
     assert peaks == [made.trace.peak_live_bytes] * 2

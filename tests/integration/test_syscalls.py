@@ -13,8 +13,9 @@ import pytest
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Syscalls
 from tests.conftest import Needs
-from tests.support.driving import Driver, calls_by_op
+from tests.support.driving import Driver, calls_by_op, operation_calls
 from tests.support.plugins import Plugins, plugin
 from tests.support.traces import batch, write_trace
 
@@ -66,7 +67,7 @@ def test_phase2_makes_one_mmap_for_each_malloc_and_one_munmap_for_each_free(
     outcome = driver.measure(
         Probe.SYSCALLS, phase_report, installed("phase2"), syscall_backend=backend
     )
-    assert outcome.result["syscalls"]["operation"] == {"mmap": 1000, "munmap": 1000}
+    assert operation_calls(outcome) == {"mmap": 1000, "munmap": 1000}
     calls = calls_by_op(outcome)
     assert [calls[op] for op in range(1000)] == [Counter(mmap=1)] * 1000
     assert [calls[op] for op in range(1000, 2000)] == [Counter(munmap=1)] * 1000
@@ -79,8 +80,8 @@ def test_phase21_makes_one_mmap_in_init_and_no_call_in_operation(
     outcome = driver.measure(
         Probe.SYSCALLS, phase_report, installed("phase21"), syscall_backend=backend
     )
-    assert outcome.result["syscalls"]["init"] == {"mmap": 1}
-    assert outcome.result["syscalls"]["operation"] == {}
+    assert outcome.result.part(Syscalls).init == {"mmap": 1}
+    assert operation_calls(outcome) == {}
     assert calls_by_op(outcome) == {}
 
 
@@ -103,10 +104,12 @@ def test_both_backends_see_the_same_calls_in_the_same_operations(
         )
         for backend in BACKENDS
     )
-    assert dispatch.result["syscalls"]["backend"] == "dispatch"
-    assert ptrace.result["syscalls"]["backend"] == "ptrace"
+    assert dispatch.result.part(Syscalls).backend == "dispatch"
+    assert ptrace.result.part(Syscalls).backend == "ptrace"
     for phase in ("init", "operation", "teardown"):
-        assert dispatch.result["syscalls"][phase] == ptrace.result["syscalls"][phase]
+        assert getattr(dispatch.result.part(Syscalls), phase) == getattr(
+            ptrace.result.part(Syscalls), phase
+        )
     assert calls_by_op(dispatch) == calls_by_op(ptrace)
     assert dispatch.arrays["syscalls"].tolist() == ptrace.arrays["syscalls"].tolist()
 
@@ -140,7 +143,7 @@ def test_strace_counts_what_the_probe_counts_in_operation(
         arguments += ["--set", f"{key}={value}"]
     done = driver.bare(arguments, before=before, variables=dict(found.environment))
     assert done.returncode == 0, done.stderr
-    assert between_marks(log) == outcome.result["syscalls"]["operation"]
+    assert between_marks(log) == operation_calls(outcome)
 
 
 def between_marks(log: Path) -> dict[str, int]:
@@ -156,7 +159,7 @@ def test_of_the_traces_above_one_makes_every_allocator_ask_the_system(
 ) -> None:
     """Two empty counts would be equal without having been counted."""
     outcome = driver.measure(Probe.SYSCALLS, large, installed(name))
-    assert sum(outcome.result["syscalls"]["operation"].values()) > 0
+    assert sum(operation_calls(outcome).values()) > 0
 
 
 # ---- A plug-in whose calls are known -----------------------------------------------------
@@ -169,14 +172,14 @@ def test_every_call_is_counted_in_its_phase_and_belongs_to_its_operation(
     path = write_trace(tmp_path / "t", batch(10))
     subject = plugin(plugins("calls"), mmaps="3", getpids="2", init_getppids="4", fini_getuids="5")
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
-    counts = outcome.result["syscalls"]
-    assert counts["init"] == {"getppid": 4, "mmap": 1}
-    assert counts["operation"] == {"mmap": 30, "getpid": 20}
-    assert counts["teardown"] == {"getuid": 5, "munmap": 1}
+    counts = outcome.result.part(Syscalls)
+    assert counts.init == {"getppid": 4, "mmap": 1}
+    assert counts.operation == {"mmap": 30, "getpid": 20}
+    assert counts.teardown == {"getuid": 5, "munmap": 1}
     expected = {op: Counter(mmap=3) for op in range(10)}
     expected |= {op: Counter(getpid=2) for op in range(10, 20)}
     assert calls_by_op(outcome) == expected
-    assert (counts["events"], counts["events_dropped"], counts["let_through"]) == (50, 0, 0)
+    assert (counts.events, counts.events_dropped, counts.let_through) == (50, 0, 0)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -188,11 +191,11 @@ def test_calls_of_several_threads_are_told_apart(
     path = write_trace(tmp_path / "t", ops, thread=[slot // 2 % 2 for _, slot, *_ in ops])
     subject = plugin(plugins("calls"), mmaps="1", getpids="2")
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
-    assert outcome.result["locked"]
-    assert outcome.result["syscalls"]["operation"] == {"mmap": 30, "getpid": 60}
-    assert outcome.result["syscalls"]["thread_calls"] == [3 * 16, 3 * 14]
+    assert outcome.result.locked
+    assert operation_calls(outcome) == {"mmap": 30, "getpid": 60}
+    assert outcome.result.part(Syscalls).thread_calls == (3 * 16, 3 * 14)
     events = outcome.arrays["syscalls"]
-    numbers = outcome.result["syscalls"]["numbers"]
+    numbers = outcome.result.part(Syscalls).numbers
     seen = Counter((thread, op, numbers[str(number)]) for op, thread, number in events.tolist())
     slots = {0: 16, 1: 14}
     maps = {(t, op, "mmap"): 1 for t in slots for op in range(slots[t])}
@@ -210,9 +213,9 @@ def test_a_system_call_of_the_driver_s_own_lock_is_nobody_s(
     path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
     subject = plugin(plugins("spin", "LOCKED"), malloc_ns="500000", free_ns="500000")
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend, cpus=cpus)
-    assert outcome.result["locked"]
-    assert outcome.result["syscalls"]["operation"] == {}
-    assert outcome.result["syscalls"]["thread_calls"] == [0, 0]
+    assert outcome.result.locked
+    assert operation_calls(outcome) == {}
+    assert outcome.result.part(Syscalls).thread_calls == (0, 0)
 
 
 def test_both_backends_see_no_call_of_phase21_in_two_threads(
@@ -225,8 +228,8 @@ def test_both_backends_see_no_call_of_phase21_in_two_threads(
         outcome = driver.measure(
             Probe.SYSCALLS, path, installed("phase21"), syscall_backend=backend, cpus=cpus
         )
-        assert outcome.result["locked"]
-        assert outcome.result["syscalls"]["operation"] == {}
+        assert outcome.result.locked
+        assert operation_calls(outcome) == {}
 
 
 def two_cpus(needs: Needs) -> list[int]:
@@ -242,11 +245,11 @@ def test_more_calls_than_the_log_holds_are_counted_and_the_rest_is_said_to_be_lo
     path = write_trace(tmp_path / "t", batch(17))
     subject = plugin(plugins("calls"), getpids=str(per_free))
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend="dispatch")
-    counts = outcome.result["syscalls"]
-    assert counts["operation"] == {"getpid": 17 * per_free}
-    assert counts["events"] == len(outcome.arrays["syscalls"])
-    assert counts["events"] + counts["events_dropped"] == 17 * per_free
-    assert counts["events_dropped"] > 0
+    counts = outcome.result.part(Syscalls)
+    assert counts.operation == {"getpid": 17 * per_free}
+    assert counts.events == len(outcome.arrays["syscalls"])
+    assert counts.events + counts.events_dropped == 17 * per_free
+    assert counts.events_dropped > 0
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -272,7 +275,7 @@ def test_dispatch_lets_clone_through_says_so_and_counts_on_in_the_next_operation
     path = write_trace(tmp_path / "t", batch(8))
     subject = plugin(plugins("meddler"), does=does)
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend="dispatch")
-    assert outcome.result["syscalls"]["let_through"] == 8
+    assert outcome.result.part(Syscalls).let_through == 8
     calls = calls_by_op(outcome)
     assert [calls[op]["clone"] + calls[op]["clone3"] for op in range(8)] == [1] * 8
     assert [calls[op] for op in range(8, 16)] == [Counter(getppid=1)] * 8
@@ -289,7 +292,7 @@ def test_ptrace_counts_past_a_clone_and_leaves_out_what_the_child_does(
     assert [calls[op]["clone"] + calls[op]["clone3"] for op in range(8)] == [1] * 8
     assert [calls[op]["getpid"] for op in range(8)] == [1] * 8
     assert [calls[op] for op in range(8, 16)] == [Counter(getppid=1)] * 8
-    assert "getuid" not in outcome.result["syscalls"]["operation"]
+    assert "getuid" not in operation_calls(outcome)
 
 
 # ---- What stands beside the counts -------------------------------------------------------
@@ -300,9 +303,9 @@ def test_what_a_table_lacks_is_emulated_and_said(
 ) -> None:
     path = write_trace(tmp_path / "t", batch(4))
     lean = driver.measure(Probe.SYSCALLS, path, plugin(plugins("calls")))
-    assert lean.result["emulated"] == ["calloc", "realloc", "aligned_alloc"]
+    assert lean.result.emulated == ("calloc", "realloc", "aligned_alloc")
     full = driver.measure(Probe.SYSCALLS, path, installed("libc"))
-    assert full.result["emulated"] == []
+    assert full.result.emulated == ()
 
 
 def test_the_statistics_of_an_allocator_arrive_as_it_gave_them(
@@ -310,23 +313,23 @@ def test_the_statistics_of_an_allocator_arrive_as_it_gave_them(
 ) -> None:
     path = write_trace(tmp_path / "t", batch(4))
     outcome = driver.measure(Probe.SYSCALLS, path, plugin(plugins("calls")))
-    assert outcome.result["allocator_stats"] == {
+    assert outcome.result.allocator_stats == {
         "used_bytes": 12345678,
         "share": -0.125,
         "endless": None,
         "cpus": 1 << min(os.sched_getaffinity(0)),
         'a "quoted"\tname': 0,
     }
-    assert "getgid" not in str(outcome.result["syscalls"])
+    assert "getgid" not in str(outcome.result.part(Syscalls))
 
 
 def test_init_and_teardown_of_the_process_s_own_malloc_are_unknown_not_zero(
     driver: Driver, installed: Installed, phase_report: Path
 ) -> None:
     outcome = driver.measure(Probe.SYSCALLS, phase_report, installed("libc"))
-    assert outcome.result["syscalls"]["init"] is None
-    assert outcome.result["syscalls"]["teardown"] is None
-    assert outcome.result["syscalls"]["operation"]["brk"] > 0
+    assert outcome.result.part(Syscalls).init is None
+    assert outcome.result.part(Syscalls).teardown is None
+    assert operation_calls(outcome)["brk"] > 0
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -337,5 +340,5 @@ def test_a_profiling_timer_ticks_on_while_its_allocator_is_observed(
     path = write_trace(tmp_path / "t", batch(100))
     subject = plugin(plugins("ticker"))
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
-    assert outcome.result["syscalls"]["operation"]["getuid"] == 100_000
-    assert outcome.result["allocator_stats"]["ticks"] > 50
+    assert operation_calls(outcome)["getuid"] == 100_000
+    assert (outcome.result.allocator_stats["ticks"] or 0) > 50

@@ -18,6 +18,7 @@ from allocphase import scenario, trace
 from allocphase.allocator import Allocator
 from allocphase.analysis.metrics import process_time_ns
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Throughput
 from allocphase.store.record import ProcessRecord
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins, plugin
@@ -32,11 +33,11 @@ def test_the_time_per_op_is_at_least_what_the_allocator_spins(
     path = write_trace(tmp_path / "t", batch(100))
     subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="4000", free_ns="2000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=2_000_000, passes=5)
-    throughput = outcome.result["throughput"]
-    assert throughput["cold_ns_per_op"] >= 0.99 * 3000
-    assert len(throughput["warm_ns_per_op"]) == 5
-    assert min(throughput["warm_ns_per_op"]) >= 0.99 * 3000
-    assert throughput["warm_build_ns_per_op"] == []
+    throughput = outcome.result.part(Throughput)
+    assert throughput.cold_ns_per_op >= 0.99 * 3000
+    assert len(throughput.warm_ns_per_op) == 5
+    assert min(throughput.warm_ns_per_op) >= 0.99 * 3000
+    assert throughput.warm_build_ns_per_op == ()
 
 
 def test_a_pass_repeats_the_trace_until_it_is_long_enough(
@@ -46,9 +47,9 @@ def test_a_pass_repeats_the_trace_until_it_is_long_enough(
     path = write_trace(tmp_path / "t", batch(100))
     subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="4000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=2_000_000, passes=1)
-    assert 1 <= outcome.result["throughput"]["replays_per_pass"] <= 6
+    assert 1 <= outcome.result.part(Throughput).replays_per_pass <= 6
     short = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1, passes=1)
-    assert short.result["throughput"]["replays_per_pass"] == 1
+    assert short.result.part(Throughput).replays_per_pass == 1
 
 
 def test_a_pass_of_a_short_trace_still_lasts(
@@ -58,9 +59,9 @@ def test_a_pass_of_a_short_trace_still_lasts(
     path = write_trace(tmp_path / "t", batch(1))
     subject = plugin(plugins("spin", "CPU_TIME"))
     replays = [
-        driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=2).result[
-            "throughput"
-        ]["replays_per_pass"]
+        driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=2)
+        .result.part(Throughput)
+        .replays_per_pass
         for _ in range(5)
     ]
     assert max(replays) > 100
@@ -76,10 +77,10 @@ def test_the_build_part_is_timed_by_itself(
     path = write_trace(tmp_path / "t", ops, build_ops=10)
     subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="3000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=3)
-    throughput = outcome.result["throughput"]
-    assert len(throughput["warm_build_ns_per_op"]) == 3
-    assert min(throughput["warm_build_ns_per_op"]) >= 0.99 * 30_000
-    assert min(throughput["warm_ns_per_op"]) >= 0.99 * (10 * 30_000 + 90 * 3000) / 200
+    throughput = outcome.result.part(Throughput)
+    assert len(throughput.warm_build_ns_per_op) == 3
+    assert min(throughput.warm_build_ns_per_op) >= 0.99 * 30_000
+    assert min(throughput.warm_ns_per_op) >= 0.99 * (10 * 30_000 + 90 * 3000) / 200
 
 
 def test_the_one_number_of_a_process_is_the_median_of_its_warm_passes(
@@ -98,13 +99,13 @@ def test_the_one_number_of_a_process_is_the_median_of_its_warm_passes(
         round=0,
         allocator="spin",
         scenario="batch",
-        probe="throughput",
+        probe=Probe.THROUGHPUT,
         status=outcome.status,
         message=outcome.message,
         wall_s=outcome.wall_s,
         result=outcome.result,
     )
-    assert process_time_ns(record) == sorted(outcome.result["throughput"]["warm_ns_per_op"])[2]
+    assert process_time_ns(record) == sorted(outcome.result.part(Throughput).warm_ns_per_op)[2]
 
 
 def test_what_others_take_of_the_cpu_is_no_time_of_the_allocator(
@@ -118,18 +119,18 @@ def test_what_others_take_of_the_cpu_is_no_time_of_the_allocator(
         outcome = driver.measure(
             Probe.THROUGHPUT, path, subject, cpus=[cpu], pass_ns=50_000_000, passes=5
         )
-    throughput = outcome.result["throughput"]
-    ops_per_pass = throughput["replays_per_pass"] * outcome.result["operations"]
-    passes_ns = sum(throughput["warm_ns_per_op"]) * ops_per_pass
-    assert throughput["run_delay_ns"] > 0
-    assert passes_ns + throughput["run_delay_ns"] < outcome.wall_s * 1e9
+    throughput = outcome.result.part(Throughput)
+    ops_per_pass = throughput.replays_per_pass * outcome.result.operations
+    passes_ns = sum(throughput.warm_ns_per_op) * ops_per_pass
+    assert throughput.run_delay_ns > 0
+    assert passes_ns + throughput.run_delay_ns < outcome.wall_s * 1e9
 
 
 def test_what_the_allocator_sleeps_is(driver: Driver, plugins: Plugins, tmp_path: Path) -> None:
     path = write_trace(tmp_path / "t", batch(20))
     subject = plugin(plugins("spin", "CPU_TIME"), sleep_ns="500000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1, passes=3)
-    assert min(outcome.result["throughput"]["warm_ns_per_op"]) >= 0.9 * 250_000
+    assert min(outcome.result.part(Throughput).warm_ns_per_op) >= 0.9 * 250_000
 
 
 @contextmanager
@@ -155,7 +156,7 @@ def test_each_thread_is_pinned_to_the_cpu_of_its_lane(
     path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
     for cpus in (available[:1], available[1:2], available[:2]):
         outcome = driver.measure(probe, path, plugin(plugins("calls")), cpus=cpus, pass_ns=1)
-        assert outcome.result["allocator_stats"]["cpus"] == sum(1 << cpu for cpu in cpus)
+        assert outcome.result.allocator_stats["cpus"] == sum(1 << cpu for cpu in cpus)
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
@@ -168,8 +169,8 @@ def test_threads_share_the_time_of_a_pass(
     path = write_trace(tmp_path / "t", ops, thread=thread)
     subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="4000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1, passes=3)
-    assert not outcome.result["locked"]
-    assert min(outcome.result["throughput"]["warm_ns_per_op"]) >= 0.99 * 2000 / lanes
+    assert not outcome.result.locked
+    assert min(outcome.result.part(Throughput).warm_ns_per_op) >= 0.99 * 2000 / lanes
 
 
 @pytest.mark.parametrize("passes", [1, 4])
@@ -182,7 +183,7 @@ def test_each_thread_has_a_time_of_its_own(
     path = write_trace(tmp_path / "t", ops, thread=[slot % 2 for _, slot, *_ in ops])
     subject = plugin(plugins("spin"), malloc_ns="4000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=passes)
-    first, second = outcome.result["throughput"]["thread_ns_per_op"]
+    first, second = outcome.result.part(Throughput).thread_ns_per_op
     assert first >= 0.99 * 2000
     assert second >= 0.99 * 20_000
 
@@ -192,7 +193,7 @@ def test_the_only_thread_of_a_trace_has_no_time_beside_that_of_the_pass(
 ) -> None:
     path = write_trace(tmp_path / "t", batch(10))
     outcome = driver.measure(Probe.THROUGHPUT, path, plugin(plugins("spin")), pass_ns=1, passes=2)
-    assert outcome.result["throughput"]["thread_ns_per_op"] == []
+    assert outcome.result.part(Throughput).thread_ns_per_op == ()
 
 
 # ---- Whose time is it ---------------------------------------------------------------------
@@ -205,10 +206,10 @@ def test_what_a_thread_of_the_allocator_s_own_works_is_its_time_and_told(
     path = write_trace(tmp_path / "t", batch(1000))
     subject = plugin(plugins("offload"), ns="2000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=20_000_000, passes=3)
-    throughput = outcome.result["throughput"]
-    assert min(throughput["warm_ns_per_op"]) >= 0.99 * 1000  # half of the operations are mallocs
-    assert throughput["helper_ns_per_op"] >= 0.9 * 1000
-    assert outcome.result["helper_threads"] == 1
+    throughput = outcome.result.part(Throughput)
+    assert min(throughput.warm_ns_per_op) >= 0.99 * 1000  # half of the operations are mallocs
+    assert throughput.helper_ns_per_op >= 0.9 * 1000
+    assert outcome.result.helper_threads == 1
 
 
 def test_what_others_take_of_the_cpu_is_no_time_of_the_build_part(
@@ -224,7 +225,7 @@ def test_what_others_take_of_the_cpu_is_no_time_of_the_build_part(
         outcome = driver.measure(
             Probe.THROUGHPUT, path, subject, cpus=[cpu], pass_ns=40_000_000, passes=5
         )
-        return float(np.median(outcome.result["throughput"]["warm_build_ns_per_op"]))
+        return float(np.median(outcome.result.part(Throughput).warm_build_ns_per_op))
 
     quiet = build_ns()
     with busy_on(cpu):
@@ -247,8 +248,8 @@ def test_the_end_of_a_thread_is_in_the_time_where_the_trace_has_it_for_every_kin
     outcome = driver.measure(
         Probe.THROUGHPUT, path, flusher(plugins, kind), pass_ns=1, passes=3, cpus=CPUS
     )
-    replay_ns = np.median(outcome.result["throughput"]["warm_ns_per_op"])
-    assert replay_ns * outcome.result["operations"] >= 3 * FLUSH_NS
+    replay_ns = np.median(outcome.result.part(Throughput).warm_ns_per_op)
+    assert replay_ns * outcome.result.operations >= 3 * FLUSH_NS
 
 
 @pytest.mark.parametrize("kind", ["plugin", "preload"])
@@ -260,8 +261,8 @@ def test_the_end_of_a_thread_is_not_in_the_time_where_it_lives_on_for_any_kind(
     outcome = driver.measure(
         Probe.THROUGHPUT, path, flusher(plugins, kind), pass_ns=1, passes=5, cpus=CPUS
     )
-    replay_ns = np.median(outcome.result["throughput"]["warm_ns_per_op"])
-    assert replay_ns * outcome.result["operations"] < FLUSH_NS / 2
+    replay_ns = np.median(outcome.result.part(Throughput).warm_ns_per_op)
+    assert replay_ns * outcome.result.operations < FLUSH_NS / 2
 
 
 CPUS = tuple(sorted(os.sched_getaffinity(0)))

@@ -10,6 +10,7 @@ import pytest
 from allocphase import scenario, trace
 from allocphase.allocator import resolve
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Verify
 from allocphase.process.driver import Outcome
 from allocphase.trace.records import Kind
 from tests.support.driving import Driver
@@ -48,11 +49,11 @@ def test_a_correct_allocator_passes_with_its_own_check_called(
     driver: Driver, plugins: Plugins, path: Path
 ) -> None:
     outcome = driver.measure(Probe.VERIFY, path, plugin(plugins("broken")), check_every=4)
-    verify = outcome.result["verify"]
+    verify = outcome.result.part(Verify)
     checks = 16 // 4 + 3 + 1  # in the first replay, after each of them, and at the end
-    assert (verify["operations"], verify["replays"], verify["own_checks"]) == (48, 3, checks)
-    assert outcome.result["allocator_stats"] == {"checks": checks}
-    assert outcome.result["skipped_operations"] == 0
+    assert (verify.operations, verify.replays, verify.own_checks) == (48, 3, checks)
+    assert outcome.result.allocator_stats == {"checks": checks}
+    assert outcome.result.skipped_operations == 0
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_an_allocator_without_tags_skips_foreign_frees_and_says_how_many(
     driver: Driver, plugins: Plugins, path: Path
 ) -> None:
     outcome = driver.measure(Probe.VERIFY, path, plugin(plugins("libc")))
-    assert outcome.result["skipped_operations"] == 1
+    assert outcome.result.skipped_operations == 1
 
 
 @pytest.mark.parametrize("subject", ["calls", "libc", "table"])
@@ -210,16 +211,16 @@ def test_a_long_trace_is_replayed_twice_and_others_three_times(
 ) -> None:
     found = scenario.resolve(f"phase-report-churn?allocations={allocations}")[0]
     trace.write(scenario.generate(found), tmp_path / "t")
-    verify = driver.measure(Probe.VERIFY, tmp_path / "t", resolve("libc")[0]).result["verify"]
-    assert verify["replays"] == replays
-    assert verify["operations"] == replays * 2 * allocations
+    verify = driver.measure(Probe.VERIFY, tmp_path / "t", resolve("libc")[0]).result.part(Verify)
+    assert verify.replays == replays
+    assert verify.operations == replays * 2 * allocations
 
 
 def test_threads_are_replayed_as_often(driver: Driver, plugins: Plugins, tmp_path: Path) -> None:
     ops = [malloc(0), malloc(1), free(0), free(1)]
     path = write_trace(tmp_path / "t", ops, thread=[0, 1, 1, 0])
     outcome = driver.measure(Probe.VERIFY, path, plugin(plugins("broken"), fault="none"))
-    assert outcome.result["verify"]["operations"] == 3 * 4
+    assert outcome.result.part(Verify).operations == 3 * 4
     subject = plugin(plugins("broken"), fault="overlap", at="3")
     assert driver.run(Probe.VERIFY, path, subject).message.endswith(" in replay 2")
 
@@ -228,8 +229,8 @@ def test_threads_are_replayed_as_often(driver: Driver, plugins: Plugins, tmp_pat
 
 
 def conformance_calls(outcome: Outcome) -> int:
-    assert outcome.result["verify"]["conformance"] == []
-    calls: int = outcome.result["verify"]["conformance_calls"]
+    assert outcome.result.part(Verify).conformance == ()
+    calls: int = outcome.result.part(Verify).conformance_calls
     return calls
 
 
@@ -269,7 +270,7 @@ def test_a_finding_is_the_cell_s_status_only_where_the_trace_uses_the_function(
     assert outcome.status == status
     if status == "ok":
         found = ["misaligned block (aligned_alloc, 4096 bytes)"]
-        assert outcome.result["verify"]["conformance"] == found
+        assert outcome.result.part(Verify).conformance == tuple(found)
     else:
         assert outcome.message == (
             "misaligned block in the conformance calls (aligned_alloc, 4096 bytes)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 from allocphase import resources
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Clock, Syscalls, Usage
 from allocphase.process.driver import DriverExecutor, Job, Outcome
 
-__all__ = ["FULL_SPEED", "Driver", "calls_by_op"]
+__all__ = ["FULL_SPEED", "Driver", "calls_by_op", "clock_of", "operation_calls", "usage_of"]
 
 TIMEOUT_S = 60.0
 # Replays as fast as they can be: the driver does not note which operation it is at.
@@ -91,9 +92,28 @@ class Driver:
         )
 
 
+def operation_calls(outcome: Outcome) -> Mapping[str, int]:
+    """System calls in operation, by name, of a backend that counts."""
+    counts = outcome.result.part(Syscalls).operation
+    assert counts is not None
+    return counts
+
+
+def clock_of(outcome: Outcome) -> Clock:
+    """The clock of a process that read it."""
+    assert outcome.result.clock is not None
+    return outcome.result.clock
+
+
+def usage_of(outcome: Outcome) -> Usage:
+    """What a process that ended well used."""
+    assert outcome.result.usage is not None
+    return outcome.result.usage
+
+
 def calls_by_op(outcome: Outcome) -> dict[int, Counter[str]]:
     """What each operation of a syscalls probe called, by name; silent operations are absent."""
-    names: dict[str, str] = outcome.result["syscalls"]["numbers"]
+    names = outcome.result.part(Syscalls).numbers
     found: dict[int, Counter[str]] = {}
     events: Any = outcome.arrays["syscalls"]
     for op, number in zip(events["op"].tolist(), events["number"].tolist(), strict=True):

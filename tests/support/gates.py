@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from allocphase.allocator import Allocator
+from allocphase.files.typed import read
 from allocphase.gate import Arms, GateRequest
 from allocphase.judge import Limits
 from allocphase.judge.limits import parse_limit
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Result
+from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.scenario import Scenario, resolve
 from tests.support.runs import memory_part
@@ -36,13 +39,14 @@ MEMORY = memory_part(peak_rss_bytes=4096, page_faults=5)
 class FakeExecutor:
     """Answers each job from functions of the job; keeps the jobs in order.
 
-    time_ns: the process's time per operation. calls: system calls in operation. memory: the
+    time_ns: the process's time per operation. calls: system calls in operation, None where
+    nobody sees them. memory: the
     memory probe's figures. latency_ns: of every call in a process, for traces of `ops` operations.
     status: a status and a message instead of a result, or None. alignment: of the arm's functions.
     """
 
     time_ns: Callable[[Job], float] = lambda _: 10.0
-    calls: Callable[[Job], Mapping[str, int]] = lambda _: {}
+    calls: Callable[[Job], Mapping[str, int] | None] = lambda _: {}
     memory: Callable[[Job], Mapping[str, int]] = lambda _: MEMORY
     latency_ns: Callable[[Job], int] = lambda _: 30
     status: Callable[[Job], tuple[str, str] | None] = lambda _: None
@@ -54,9 +58,9 @@ class FakeExecutor:
         self.jobs.append(job)
         failed = self.status(job)
         if failed is not None:
-            return Outcome(status=failed[0], message=failed[1], wall_s=0.1)
+            return Outcome(status=Status(failed[0]), message=failed[1], wall_s=0.1)
         result, arrays = self._result(job), self._arrays(job)
-        return Outcome(status="ok", message="", wall_s=0.1, result=result, arrays=arrays)
+        return Outcome(status=Status.OK, message="", wall_s=0.1, result=result, arrays=arrays)
 
     def _arrays(self, job: Job) -> Arrays:
         if job.probe is not Probe.LATENCY:
@@ -64,7 +68,7 @@ class FakeExecutor:
         ticks = np.full(self.ops, self.latency_ns(job), dtype=np.uint32)
         return {"call_ticks": ticks, "touch_ticks": np.zeros_like(ticks)}
 
-    def _result(self, job: Job) -> dict[str, Any]:
+    def _result(self, job: Job) -> Result:
         clock = {"hz": 1e9, "overhead_ns": 18.0, "step_ns": 1.0}
         result: dict[str, Any] = {"operations": self.ops, "clock": clock}
         result["function_alignment_bytes"] = self.alignment(job)
@@ -72,19 +76,20 @@ class FakeExecutor:
             time_ns = self.time_ns(job)
             result["throughput"] = {"cold_ns_per_op": 2 * time_ns, "warm_ns_per_op": [time_ns]}
         if job.probe is Probe.SYSCALLS:
-            result["syscalls"] = {
-                "backend": "dispatch",
-                "init": {},
-                "operation": dict(self.calls(job)),
-                "teardown": {},
-            }
+            calls = self.calls(job)
+            seen = {"init": {}, "operation": calls and dict(calls), "teardown": {}}
+            result["syscalls"] = {"backend": "mark"} if calls is None else seen
         if job.probe is Probe.MEMORY:
             result["memory"] = dict(self.memory(job))
         if job.probe is Probe.FOOTPRINT:
             result["footprint"] = {"pass_ns": 1000}
         if job.probe is Probe.FAULTS:
             result["faults"] = {"call_faults": 2, "touch_faults": 3, "pass_ns": 1000}
-        return result
+        if job.probe is Probe.VERIFY:
+            result["verify"] = {}
+        if job.probe is Probe.LATENCY:
+            result["latency"] = {}
+        return read(Result, result)
 
 
 def no_progress(job: Job, done: int, total: int) -> None:

@@ -12,9 +12,11 @@ import numpy as np
 from allocphase.allocator import Allocator
 from allocphase.analysis.frames import Run
 from allocphase.errors import AllocphaseError
+from allocphase.files.typed import read
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import PEAK_BYTES
+from allocphase.probe.result import Result
+from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.run.request import Request
 from allocphase.scenario import Scenario, resolve
@@ -33,6 +35,7 @@ __all__ = [
     "no_progress",
     "process",
     "request_of",
+    "result_of",
     "small_scenario",
     "write_run",
 ]
@@ -60,7 +63,13 @@ def small_scenario(name: str = "phase-report") -> Scenario:
 
 def memory_part(**changes: int) -> dict[str, int]:
     """What a memory process says; 0 where nothing else is given."""
-    names = (*PEAK_BYTES, "run_peak_live_bytes", "base_rss_bytes", "page_faults", "pass_ns")
+    names = (
+        "lazily_freed_bytes",
+        "rss_after_free_bytes",
+        "mapped_after_free_bytes",
+        "base_rss_bytes",
+        "pass_ns",
+    )
     usual = {"peak_live_bytes": 1000, "run_peak_live_bytes": 1000, "peak_mapped_bytes": 8192}
     return {**dict.fromkeys(names, 0), **usual, "peak_rss_bytes": 1500, "page_faults": 2, **changes}
 
@@ -91,7 +100,13 @@ def good(job: Job) -> Outcome:
     if job.probe is Probe.LATENCY:
         ticks = np.full(10, 200, dtype=np.uint32)
         arrays = {"call_ticks": ticks, "touch_ticks": ticks // 2}
-    return Outcome(status="ok", message="", wall_s=0.125, result=result, arrays=arrays)
+    return Outcome(
+        status=Status.OK,
+        message="",
+        wall_s=0.125,
+        result=read(Result, result),
+        arrays=arrays,
+    )
 
 
 class FakeExecutor:
@@ -146,18 +161,29 @@ def process(probe: str, part: Mapping[str, Any], **changes: Any) -> ProcessRecor
         "round": 0,
         "allocator": "one",
         "scenario": "some",
-        "probe": probe,
-        "status": "ok",
+        "probe": Probe(probe),
+        "status": Status.OK,
         "message": "",
         "wall_s": 0.125,
-        "result": {
-            "operations": 6,
-            "clock": {"hz": HZ, "overhead_ns": 20.0, "step_ns": 10.0},
-            probe: dict(part),
-            **changes.pop("more", {}),
-        },
+        "result": result_of(probe, part, **changes.pop("more", {})),
     }
-    return ProcessRecord(**{**values, **changes})
+    changed = {**values, **changes}
+    return ProcessRecord(**{**changed, "status": Status(changed["status"])})
+
+
+# What a part must have, where a test does not say.
+_LEAST: dict[str, dict[str, Any]] = {
+    "throughput": {"cold_ns_per_op": 0.0, "warm_ns_per_op": []},
+    "memory": memory_part(),
+    "footprint": {"pass_ns": 0},
+    "faults": {"call_faults": 0, "touch_faults": 0, "pass_ns": 0},
+}
+
+
+def result_of(probe: str, part: Mapping[str, Any], **more: Any) -> Result:
+    """What a process of that probe says of six operations."""
+    usual = {"operations": 6, "clock": {"hz": HZ, "overhead_ns": 20.0, "step_ns": 10.0}}
+    return read(Result, {**usual, probe: {**_LEAST.get(probe, {}), **part}, **more})
 
 
 def manifest(*allocators: str, operations: int = 6) -> Manifest:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from allocphase.analysis.cell import Cell
 from allocphase.analysis.latency import (
     CAUSES,
     Latencies,
@@ -34,6 +35,9 @@ from allocphase.analysis.operations import Found, operations_frame
 from allocphase.analysis.warnings import cell_warnings
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.consistency import thread_counts
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import Memory
+from allocphase.probe.status import Status
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 
@@ -83,8 +87,8 @@ class Run:
         return list(self._by_cell.get((allocator, scenario), ()))
 
     @cached_property
-    def cell_list(self) -> list[dict[str, Any]]:
-        """The cells as `--json` has them: allocator, scenario, status, metrics, warnings.
+    def cell_list(self) -> list[Cell]:
+        """The cells, in the order of scenarios.
 
         The floor has no cell of its own; its figure stands in each cell's `floor_ns`, and its
         share of the cell's time in `replay_share`.
@@ -101,9 +105,14 @@ class Run:
         """See the module's docstring."""
         rows = []
         for cell in self.cell_list:
-            row = {key: cell[key] for key in ("allocator", "scenario", "status", "message")}
-            row["warnings"] = tuple(cell["warnings"])
-            rows.append({**row, **_flatten(cell["metrics"])})
+            row = {
+                "allocator": cell.allocator,
+                "scenario": cell.scenario,
+                "status": cell.status.value,
+                "message": cell.message,
+                "warnings": tuple(warning.text for warning in cell.warnings),
+            }
+            rows.append({**row, **_flatten(cell.metrics)})
         return pd.DataFrame(rows)
 
     @cached_property
@@ -127,9 +136,9 @@ class Run:
         Of a trace beyond samples.RAW_OPS, only the slowest calls are kept one by one (65,536 in
         all): its frame has no other rows, and no touch_ns.
         """
-        found = {
+        found: dict[Probe, Found] = {
             probe: first
-            for probe in ("latency", "syscalls", "faults")
+            for probe in (Probe.LATENCY, Probe.SYSCALLS, Probe.FAULTS)
             if (first := self.first(allocator, scenario, probe)) is not None
         }
         frame = operations_frame(self.trace_operations(scenario), found)
@@ -156,9 +165,7 @@ class Run:
         """The latencies of a cell, by kind and by cause; read once, since they are the bulk."""
         key = (allocator, scenario)
         if key not in self._latencies:
-            records = [
-                r for r in self.records_of(*key) if r.probe == "latency" and r.status == "ok"
-            ]
+            records = [r for r in self.records_of(*key) if r.probe is Probe.LATENCY and r.ok]
             self._latencies[key] = pool(
                 records,
                 self.files.samples,
@@ -175,17 +182,17 @@ class Run:
 
     def called_rows(self, allocator: str, scenario: str) -> Rows | None:
         """The places in the trace at which a cell made system calls; None where nobody saw."""
-        first = self.first(allocator, scenario, "syscalls")
+        first = self.first(allocator, scenario, Probe.SYSCALLS)
         return called_rows(*first, self.trace_operations(scenario)) if first else None
 
-    def first(self, allocator: str, scenario: str, probe: str) -> Found | None:
+    def first(self, allocator: str, scenario: str, probe: Probe) -> Found | None:
         """The first good process of a cell under one probe, with its arrays."""
         for record in self.records_of(allocator, scenario):
-            if record.probe == probe and record.status == "ok":
+            if record.probe is probe and record.ok:
                 return record, self.files.samples(record.id)
         return None
 
-    def _cell(self, allocator: str, scenario: str) -> dict[str, Any]:
+    def _cell(self, allocator: str, scenario: str) -> Cell:
         records = self.records_of(allocator, scenario)
         kinds = self.trace_operations(scenario)["kind"]
         latencies = self.latencies(allocator, scenario)
@@ -193,15 +200,15 @@ class Run:
         metrics["floor_ns"] = self._floor_ns(scenario)
         metrics["replay_share"] = replay_share(metrics.get("time_per_op_ns"), metrics["floor_ns"])
         metrics |= self._startup(allocator, scenario)
-        bad = next((r for r in records if r.status != "ok"), None)
-        return {
-            "allocator": allocator,
-            "scenario": scenario,
-            "status": bad.status if bad else "ok" if records else "not measured",
-            "message": f"{bad.probe}: {bad.message}" if bad else "",
-            "metrics": metrics,
-            "warnings": cell_warnings(records, metrics),
-        }
+        bad = next((r for r in records if not r.ok), None)
+        return Cell(
+            allocator=allocator,
+            scenario=scenario,
+            status=bad.status if bad else Status.OK if records else Status.NOT_MEASURED,
+            message=f"{bad.probe}: {bad.message}" if bad else "",
+            metrics=metrics,
+            warnings=cell_warnings(records, metrics),
+        )
 
     def _startup(self, allocator: str, scenario: str) -> dict[str, int]:
         """What an allocator has before the first operation, beyond what libc has there."""
@@ -213,9 +220,9 @@ class Run:
 
     def _base_rss(self, allocator: str, scenario: str) -> int | None:
         bases = [
-            record.result["memory"]["base_rss_bytes"]
+            record.part(Memory).base_rss_bytes
             for record in self.records_of(allocator, scenario)
-            if record.probe == "memory" and record.status == "ok"
+            if record.probe is Probe.MEMORY and record.ok
         ]
         return int(np.median(bases)) if bases else None
 
@@ -225,7 +232,7 @@ class Run:
         times = [
             process_time_ns(r)
             for r in self.records_of(self.floor, scenario)
-            if r.probe == "throughput" and r.status == "ok"
+            if r.probe is Probe.THROUGHPUT and r.ok
         ]
         return float(np.median(times)) if times else None
 
@@ -246,16 +253,16 @@ def _flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _process_row(record: ProcessRecord) -> dict[str, Any]:
-    usage = record.result.get("usage", {})
+    usage = record.result.usage
     return {
         "id": record.id,
         "round": record.round,
         "allocator": record.allocator,
         "scenario": record.scenario,
-        "probe": record.probe,
-        "status": record.status,
+        "probe": record.probe.value,
+        "status": record.status.value,
         "message": record.message,
         "wall_s": record.wall_s,
         "time_per_op_ns": process_time_ns(record),
-        "involuntary_switches": usage.get("involuntary_switches"),
+        "involuntary_switches": usage.involuntary_switches if usage else None,
     }

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from allocphase.analysis.metrics import QUANTILES, process_time_ns
+from allocphase.analysis.metrics import QUANTILES, process_build_ns, process_time_ns
 from allocphase.errors import UsageError, unknown
+from allocphase.probe.result import Memory
 from allocphase.store.record import ProcessRecord
 
 __all__ = ["CALL_PREFIX", "MEASURES", "Measure", "Quantiles", "measure"]
@@ -45,31 +45,30 @@ class Measure:
         return math.nan if value is None else float(value)
 
     def _read(self, record: ProcessRecord, quantiles: Quantiles) -> float | None:
-        if self.name in _TIME_KEYS:
-            return process_time_ns(record, _TIME_KEYS[self.name])
+        if self.name in _TIMES:
+            return _TIMES[self.name](record)
         if self.name in QUANTILES:
             return quantiles(record).get(self.name)
         if self.probe == "syscalls":
             return _calls(record, self.name.removeprefix(CALL_PREFIX))
-        return _memory(record.result.get("memory", {}), self.name)
+        return _memory(record.result.memory, self.name)
 
 
-_TIME_KEYS = {"time": "warm_ns_per_op", "build_time": "warm_build_ns_per_op"}
+_TIMES = {"time": process_time_ns, "build_time": process_build_ns}
 
 
 def _calls(record: ProcessRecord, name: str) -> float | None:
-    counts = record.result.get("syscalls", {}).get("operation")
+    part = record.result.syscalls
+    counts = part.operation if part else None
     if counts is None:
         return None
     return float(sum(counts.values()) if name == "syscalls" else counts.get(name, 0))
 
 
-def _memory(memory: Mapping[str, Any], name: str) -> float | None:
-    if not memory:
+def _memory(memory: Memory | None, name: str) -> float | None:
+    if memory is None:
         return None
-    if name == "page_faults":
-        return float(memory["page_faults"])
-    return float(memory[f"{name}_bytes"])
+    return float(getattr(memory, name if name == "page_faults" else f"{name}_bytes"))
 
 
 def _quantile(name: str) -> Measure:

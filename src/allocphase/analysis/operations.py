@@ -16,6 +16,8 @@ from allocphase.analysis.latency import CAUSES, Rows, causes_of, rows_of
 from allocphase.analysis.latency.attribution import PAGE_FAULT, PREEMPTION, SLEEP, SYSTEM_CALL
 from allocphase.probe.arrays import KIND_NAMES, OUTLIER, SLOW_CALL, Arrays
 from allocphase.probe.consistency import thread_counts
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import Syscalls
 from allocphase.store.record import ProcessRecord
 
 __all__ = ["Found", "operations_frame"]
@@ -32,16 +34,16 @@ _EVENT_COLUMNS = {
 }
 
 
-def operations_frame(ops: Arrays, found: Mapping[str, Found]) -> pd.DataFrame:
+def operations_frame(ops: Arrays, found: Mapping[Probe, Found]) -> pd.DataFrame:
     """A row an operation, in the order of the trace; the index is its place there.
 
     ops: RunFiles.operations. found: by probe. Columns: see Run.operations_of, without the cell's.
     """
     long = len(ops["kind"]) < thread_counts(ops).sum()
-    frame = _slowest(ops, found.get("latency")) if long else _every(ops)
-    _add_latency(frame, found.get("latency"))
-    _add_syscalls(frame, ops, found.get("syscalls"))
-    _add_touch_faults(frame, ops, found.get("faults"))
+    frame = _slowest(ops, found.get(Probe.LATENCY)) if long else _every(ops)
+    _add_latency(frame, found.get(Probe.LATENCY))
+    _add_syscalls(frame, ops, found.get(Probe.SYSCALLS))
+    _add_touch_faults(frame, ops, found.get(Probe.FAULTS))
     bits = sum((frame[name] > 0) * bit for name, bit in _EVENT_COLUMNS.items())
     frame["cause"] = _categorical(causes_of(bits), CAUSES, frame.index)
     return frame
@@ -78,7 +80,7 @@ def _add_latency(frame: pd.DataFrame, found: Found | None) -> None:
     if found is None:
         return
     record, arrays = found
-    ns_per_tick = 1e9 / record.result["clock"]["hz"]
+    ns_per_tick = 1e9 / record.clock.hz
     if "call_ticks" in arrays:
         frame["latency_ns"] = arrays["call_ticks"] * ns_per_tick
         frame["touch_ns"] = arrays["touch_ticks"] * ns_per_tick
@@ -114,7 +116,7 @@ def _add_syscalls(frame: pd.DataFrame, ops: Arrays, found: Found | None) -> None
     places, kept = _places(frame, rows_of(ops, arrays["syscalls"]))
     if not places.size:
         return
-    known = {int(n): name for n, name in record.result["syscalls"].get("numbers", {}).items()}
+    known = {int(number): name for number, name in record.part(Syscalls).numbers.items()}
     numbers, which = np.unique(arrays["syscalls"]["number"][kept], return_inverse=True)
     names = np.array([known.get(int(n), f"syscall_{n}") for n in numbers], dtype=object)
     texts = np.full(len(frame), "", dtype=object)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metrics import process_time_ns
 from allocphase.errors import UsageError, unknown
+from allocphase.probe.probe import Probe
 from allocphase.stats import Growth, growth
 from allocphase.store.manifest import ScenarioEntry
 
@@ -64,7 +65,7 @@ def process_times(run: Run, sweep: Sweep, allocator: str) -> npt.NDArray[np.floa
     times = np.full((rounds, len(sweep.values)), np.nan)
     for column, scenario in enumerate(sweep.scenarios):
         for record in run.records_of(allocator, scenario):
-            if record.probe == "throughput" and record.status == "ok":
+            if record.probe is Probe.THROUGHPUT and record.ok:
                 times[record.round, column] = process_time_ns(record)
     return times
 

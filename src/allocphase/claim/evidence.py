@@ -54,7 +54,7 @@ class Evidence:
         """The good processes of one probe; a cell of which any process failed has none."""
         allocator, scenario = cell.key
         found = self.run.records_of(allocator, scenario)
-        bad = next((record for record in found if record.status != "ok"), None)
+        bad = next((record for record in found if not record.ok), None)
         if bad is not None:
             raise Missing(f"{allocator} on {scenario}: {bad.probe}: {bad.status}: {bad.message}")
         chosen = [record for record in found if record.probe == probe]
@@ -101,7 +101,8 @@ class Evidence:
         for cell in dict.fromkeys(cells):
             records = self.run.records_of(*cell.key)
             metrics = self._metrics(cell.key[1], records) if records else {}
-            lines |= {f"{cell.key[0]}: {text}": None for text in cell_warnings(records, metrics)}
+            found = cell_warnings(records, metrics)
+            lines |= {f"{cell.key[0]}: {warning.text}": None for warning in found}
         return tuple(lines)
 
     def _flat_metrics(self, key: tuple[str, str]) -> Mapping[str, Any]:

@@ -173,4 +173,4 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> bool:
 
         click.echo(f"report: {render(finished)}", err=json_path == "-")
     click.echo(f"run directory: {folder}", err=True)
-    return any(cell["metrics"] and cell["status"] == "ok" for cell in finished.cell_list)
+    return any(cell.metrics and cell.ok for cell in finished.cell_list)

@@ -104,7 +104,7 @@ def _values(cell: Cell, one: Measure) -> FloatArray:
     records = cell.run.records_of(cell.allocator, cell.scenario)
     values = np.full(1 + max((r.round for r in records), default=-1), np.nan)
     for record in records:
-        if record.probe == one.probe and record.status == "ok":
+        if record.probe == one.probe and record.ok:
             values[record.round] = one.read(record, lambda r: _quantiles(cell, r))
     return np.where(values > 0.0, values, np.nan) if one.timed else values
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
 from allocphase.files.typed import plain
 
-__all__ = ["cells_document"]
+__all__ = ["cell_document", "cells_document"]
 
 SCHEMA = 1
-_CELL_KEYS = ("allocator", "scenario", "status", "message", "metrics", "warnings")
 
 
 def cells_document(run: Run) -> dict[str, Any]:
@@ -21,15 +20,17 @@ def cells_document(run: Run) -> dict[str, Any]:
         "environment": run.manifest.environment,
         "plan": plain(run.manifest.plan),
         "notes": run.files.notes(),
-        "cells": [{key: _plain(cell[key]) for key in _CELL_KEYS} for cell in run.cell_list],
+        "cells": [cell_document(cell) for cell in run.cell_list],
     }
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def cell_document(cell: Cell) -> dict[str, Any]:
+    """One of them."""
+    return {
+        "allocator": cell.allocator,
+        "scenario": cell.scenario,
+        "status": cell.status.value,
+        "message": cell.message,
+        "metrics": plain(cell.metrics),
+        "warnings": [warning.text for warning in cell.warnings],
+    }

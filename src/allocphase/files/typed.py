@@ -194,8 +194,8 @@ def _reader(annotation: Any, strict: bool) -> _Reader:
 
 
 def _annotated(base: Any, demands: tuple[_Reader, ...], strict: bool) -> _Reader:
-    """Of a scalar the demand says all; of a list it comes after its items."""
-    readers = [_reader(base, strict), *demands] if get_origin(base) is tuple else demands
+    """Of a scalar the demand says all; of a list or a table it comes after its items."""
+    readers = [_reader(base, strict), *demands] if get_origin(base) is not None else demands
 
     def read_it(value: Any) -> Any:
         for reader in readers:

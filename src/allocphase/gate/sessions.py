@@ -221,7 +221,7 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
             notes.append(f"{session.path.name}: {copies} in {', '.join(moved)}")
         notes += RunFiles(session.path).notes()
         seen = disturbances(session.evidence.records)
-        notes += [f"{session.path.name}: {line}" for line in seen]
+        notes += [f"{session.path.name}: {warning.text}" for warning in seen]
     notes += _unaligned(request, sessions[0])
     names = [scenario.name for scenario in request.scenarios]
     calls = {row.measure.name for row, _ in sessions[0].result.rows}
@@ -238,7 +238,7 @@ def _unaligned(request: GateRequest, session: Finished) -> list[str]:
     arms = {
         record.allocator
         for record in session.evidence.records
-        if record.result.get("function_alignment_bytes", CACHE_LINE_BYTES) < CACHE_LINE_BYTES
+        if (record.result.function_alignment_bytes or CACHE_LINE_BYTES) < CACHE_LINE_BYTES
     }
     return [
         f"the functions of the {arm} do not begin a cache line, so layout alone may move its time"

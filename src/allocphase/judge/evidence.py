@@ -13,6 +13,7 @@ import numpy as np
 
 from allocphase.analysis.measures import CALL_PREFIX, Measure
 from allocphase.analysis.metrics import cell_metrics
+from allocphase.probe.result import Syscalls
 from allocphase.stats.values import FloatArray
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
@@ -56,7 +57,7 @@ class Evidence:
         """Takes the records of a round, whose samples are on disk."""
         for record in records:
             self.records.append(record)
-            if record.status == "ok":
+            if record.ok:
                 cell = (record.allocator, record.scenario, record.probe)
                 self._good.setdefault(cell, []).append(record)
 
@@ -78,7 +79,7 @@ class Evidence:
         names: set[str] = set()
         for arm in (BASELINE, TWIN, CANDIDATE):
             for record in self._good.get((arm, scenario, "syscalls"), ()):
-                names.update(record.result.get("syscalls", {}).get("operation") or {})
+                names.update(record.part(Syscalls).operation or {})
         for metric, where in self.saved or {}:
             if where == scenario and metric.startswith(CALL_PREFIX):
                 names.add(metric.removeprefix(CALL_PREFIX))
@@ -92,7 +93,7 @@ class Evidence:
         found: dict[tuple[str, str], ProcessRecord] = {}
         for record in self.records:
             excused = record.probe == "verify" and record.allocator != CANDIDATE
-            if record.status != "ok" and not excused:
+            if not record.ok and not excused:
                 found.setdefault((record.allocator, record.scenario), record)
         return list(found.values())
 

@@ -18,15 +18,31 @@ import os
 import re
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DISTURBANCE", "Disturbance", "Snapshot", "Watch"]
+from allocphase.files.typed import Number
 
-# The key of a process's result that holds a Disturbance.
-DISTURBANCE = "disturbance"
-Disturbance = Mapping[str, float | int | None]
+__all__ = ["Disturbance", "Snapshot", "Watch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbance:
+    """What happened on the machine in `span_s`; None is what the kernel or a container hides.
+
+    others_s: CPU time of other processes; clock_khz: of the timed CPU, just afterwards.
+    """
+
+    span_s: Number
+    others_s: Number | None = None
+    steal_s: Number | None = None
+    throttles: Number | None = None
+    swapped_pages: Number | None = None
+    stalled_s: Number | None = None
+    suspended_s: Number | None = None
+    clock_khz: Number | None = None
+
 
 _BUSY = ("user", "nice", "system", "irq", "softirq")
 _FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
@@ -76,20 +92,20 @@ class Watch:
         )
 
     def since(self, before: Snapshot) -> Disturbance:
-        """What happened since; plain values, for the process's result."""
+        """What happened since."""
         now = self.started()
         own_s = now.own_s - before.own_s
         busy_s = _grown(before.busy_s, now.busy_s)
-        return {
-            "span_s": round(now.at_s - before.at_s, 6),
-            "others_s": None if busy_s is None else round(max(busy_s - own_s, 0.0), 3),
-            "steal_s": _grown(before.steal_s, now.steal_s),
-            "throttles": _grown(before.throttles, now.throttles),
-            "swapped_pages": _grown(before.swapped_pages, now.swapped_pages),
-            "stalled_s": _grown(before.stalled_s, now.stalled_s),
-            "suspended_s": round(max(now.slept_s - before.slept_s, 0.0), 3),
-            "clock_khz": self._clock_khz(),
-        }
+        return Disturbance(
+            span_s=round(now.at_s - before.at_s, 6),
+            others_s=None if busy_s is None else round(max(busy_s - own_s, 0.0), 3),
+            steal_s=_grown(before.steal_s, now.steal_s),
+            throttles=_grown(before.throttles, now.throttles),
+            swapped_pages=_grown(before.swapped_pages, now.swapped_pages),
+            stalled_s=_grown(before.stalled_s, now.stalled_s),
+            suspended_s=round(max(now.slept_s - before.slept_s, 0.0), 3),
+            clock_khz=self._clock_khz(),
+        )
 
     def _cpu_times(self) -> dict[str, float]:
         """Seconds by kind, over all CPUs; empty when they cannot be read."""

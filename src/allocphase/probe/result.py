@@ -1,138 +1,222 @@
-"""What the driver says of one process, probe by probe: its result.json.
+"""What the driver says of one process: its result.json, with a part for each probe.
 
-Only what the readers use is demanded; docs/schema.md says what all of it means.
+A Result that says nothing is that of a process which did not end well. docs/schema.md says what
+each key means; the C that writes it is driver/main.c and the probe's own file in driver/probes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, TypeAlias, TypeVar
 
-from allocphase.files.checks import (
-    COUNT,
-    FLAG,
-    NUMBER,
-    POSITIVE,
-    TEXT,
-    Shape,
-    anything,
-    at_most,
-    entries,
-    listing,
-    nullable,
-    table,
-)
-from allocphase.machine.disturbance import DISTURBANCE
+from allocphase.files.typed import Check, Count, FieldError, Number, Positive, at_most
+from allocphase.machine.disturbance import Disturbance
+from allocphase.probe.probe import Probe
+from allocphase.probe.status import Status
 
-__all__ = ["LEFT_BYTES", "PEAK_BYTES", "is_slow", "result_problem"]
+__all__ = [
+    "Clock",
+    "Faults",
+    "Footprint",
+    "Latency",
+    "Memory",
+    "Part",
+    "Result",
+    "Syscalls",
+    "Throughput",
+    "Usage",
+    "Verify",
+    "check_result",
+]
 
 SLOW_REPLAY_NS = 2e9
 
-
-# 2^32 - 1 is all that a trace file can name.
-_OPERATIONS = at_most(0xFFFFFFFF)
-_COUNTS = entries(COUNT)
 _NUMBER_OF_A_CALL = re.compile("[0-9]{1,5}")
-
-_CLOCK = table({"hz": POSITIVE, "overhead_ns": NUMBER, "step_ns": NUMBER})
-_BY_PASS = dict.fromkeys(
-    ("warm_ns_per_op", "warm_build_ns_per_op", "thread_ns_per_op"), listing(NUMBER)
-)
-# The memory probe's figures: those of every process, and those of a plug-in, which has a teardown.
-PEAK_BYTES = (
-    "peak_live_bytes",
-    "peak_mapped_bytes",
-    "peak_rss_bytes",
-    "rss_after_free_bytes",
-    "lazily_freed_bytes",
-    "mapped_after_free_bytes",
-)
-LEFT_BYTES = (
-    "mapped_after_teardown_bytes",
-    "rss_after_teardown_bytes",
-)
-_COMMON: dict[str, Shape] = {
-    "operations": at_most(0xFFFFFFFF),
-    "operation_counts": entries(COUNT),
-    "skipped_operations": COUNT,
-    "clock": _CLOCK,
-    "usage": entries(COUNT),
-    DISTURBANCE: entries(nullable(NUMBER)),
-    "emulated": listing(TEXT),
-    "function_alignment_bytes": COUNT,
-    "locked": FLAG,
-    "lacks": listing(TEXT),
-    "tracer_pid": COUNT,
-    "allocator_stats": entries(nullable(NUMBER)),
-    "syscalls": table(optional={"events_dropped": COUNT, "thread_calls": listing(COUNT)}),
-    "helper_threads": COUNT,
-    "memory": table(optional=dict.fromkeys(LEFT_BYTES, nullable(COUNT))),
-    "footprint": table(optional={"pass_ns": COUNT}),
-    "faults": table(optional={"events_dropped": COUNT, "pass_ns": COUNT}),
-    "latency": table(optional={"slow_calls_dropped": COUNT, "slow_ns": NUMBER}),
-    "throughput": table(
-        optional={"cold_ns_per_op": NUMBER, "helper_ns_per_op": NUMBER, **_BY_PASS}
+_Numbers = Annotated[
+    Mapping[str, str],
+    Check(
+        "a table of names by the number of a system call",
+        lambda names: all(_NUMBER_OF_A_CALL.fullmatch(number) for number in names),
     ),
-    "verify": table(optional={"conformance": listing(TEXT)}),
-    "tampered": listing(TEXT),
-}
-_TIMES = table({"cold_ns_per_op": NUMBER, "warm_ns_per_op": listing(NUMBER)})
-_CALLS = table(
-    optional={
-        "init": nullable(_COUNTS),
-        "operation": nullable(_COUNTS),
-        "teardown": nullable(_COUNTS),
-        "threads": _COUNTS,
-        "let_through": COUNT,
-        "backend": TEXT,
-        "numbers": entries(TEXT),
-    }
-)
-_MEMORY = table(
-    dict.fromkeys(
-        (*PEAK_BYTES, "run_peak_live_bytes", "base_rss_bytes", "page_faults", "pass_ns"), COUNT
-    )
-)
-_FAULTS = table(dict.fromkeys(("call_faults", "touch_faults", "pass_ns"), COUNT))
-
-# What a process that ended well must say of its own probe, and what that rests on.
-_MEASURED: dict[str, dict[str, Shape]] = {
-    "throughput": {"throughput": _TIMES},
-    "latency": {"clock": _CLOCK},
-    "syscalls": {"syscalls": _CALLS},
-    "memory": {"memory": _MEMORY},
-    "footprint": {"footprint": table({"pass_ns": COUNT})},
-    "faults": {"faults": _FAULTS},
-    "verify": {},
-}
+]
+_Calls: TypeAlias = Mapping[str, Count]
 
 
-def result_problem(probe: str, status: str, result: Any) -> str:
-    """The first fault of a driver's result under one probe, as a shape says it."""
-    fault = table(optional=_COMMON)(result)
-    if fault or status != "ok":
-        return fault
-    return table(_MEASURED.get(probe, {}))(result) or _calls_problem(probe, result)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """overhead_ns: median cost of an empty pair of readings, and its 99th percentile."""
+
+    hz: Positive
+    overhead_ns: Number
+    step_ns: Number
+    overhead_p99_ns: Number | None = None
+    minimum_ns: Number | None = None
+    source: str = ""
 
 
-def _calls_problem(probe: str, result: Any) -> str:
-    """Counts are complete or absent: the backend that only marks the pass counts nothing."""
-    counts = result.get("syscalls", {})
-    if probe != "syscalls" or "operation" not in counts:
-        return ""
-    shape = table({"operation": _COUNTS, "init": anything, "teardown": anything, "backend": TEXT})
-    fault = shape(counts)
-    if fault:
-        return f".syscalls{fault}"
-    if not result.get("operations"):
-        return ".operations: must be above 0"
-    numbers = counts.get("numbers", {})
-    bad = next((key for key in numbers if not _NUMBER_OF_A_CALL.fullmatch(key)), None)
-    return "" if bad is None else f".syscalls.numbers.{bad}: must be the number of a system call"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """The whole process's, by getrusage."""
+
+    minor_faults: Count = 0
+    major_faults: Count = 0
+    voluntary_switches: Count = 0
+    involuntary_switches: Count = 0
 
 
-def is_slow(result: Mapping[str, Any]) -> bool:
-    """Whether one replay of a throughput process took so long that one process has to do."""
-    cold_ns_per_op = float(result.get("throughput", {}).get("cold_ns_per_op", 0.0))
-    return cold_ns_per_op * int(result.get("operations", 0)) > SLOW_REPLAY_NS
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """The warm lists have a value a pass; thread_ns_per_op, one a thread."""
+
+    cold_ns_per_op: Number
+    warm_ns_per_op: tuple[Number, ...]
+    warm_build_ns_per_op: tuple[Number, ...] = ()
+    thread_ns_per_op: tuple[Number, ...] = ()
+    helper_ns_per_op: Number = 0.0
+    replays_per_pass: Count = 0
+    run_delay_ns: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """slow_ns: from there on a call's faults and sleeps were asked for; samples: raw, histogram."""
+
+    samples: str = "raw"
+    slow_ns: Number | None = None
+    slow_calls_dropped: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Syscalls:
+    """Counts by name; None where the backend cannot see. thread_calls: in operations, by thread."""
+
+    backend: str = ""
+    init: _Calls | None = None
+    operation: _Calls | None = None
+    teardown: _Calls | None = None
+    threads: _Calls | None = None
+    thread_calls: tuple[Count, ...] = ()
+    numbers: _Numbers = field(default_factory=dict)
+    events: Count = 0
+    events_dropped: Count = 0
+    let_through: Count = 0
+    pass_ns: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Growth since before init, but for `base_rss_bytes`; after teardown, of a plug-in only."""
+
+    peak_live_bytes: Count
+    peak_mapped_bytes: Count
+    peak_rss_bytes: Count
+    rss_after_free_bytes: Count
+    lazily_freed_bytes: Count
+    mapped_after_free_bytes: Count
+    run_peak_live_bytes: Count
+    base_rss_bytes: Count
+    page_faults: Count
+    pass_ns: Count
+    mapped_after_teardown_bytes: Count | None = None
+    rss_after_teardown_bytes: Count | None = None
+    rss_source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """Its curve is in the arrays."""
+
+    pass_ns: Count
+    rss_source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """Each operation's are in the arrays."""
+
+    call_faults: Count
+    touch_faults: Count
+    pass_ns: Count
+    events_dropped: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verify:
+    """conformance: what is wrong with functions that the trace does not use."""
+
+    operations: Count = 0
+    replays: Count = 0
+    own_checks: Count = 0
+    conformance_calls: Count = 0
+    conformance: tuple[str, ...] = ()
+
+
+Part: TypeAlias = Throughput | Latency | Syscalls | Memory | Footprint | Faults | Verify
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The keys of every process, then the part of its probe, under the probe's name."""
+
+    driver: Count = 0
+    provider: str = ""
+    function_alignment_bytes: Count | None = None
+    thread_safe: bool = False
+    locked: bool = False
+    emulated: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    tampered: tuple[str, ...] = ()
+    tracer_pid: Count = 0
+    operations: Annotated[int, at_most(0xFFFFFFFF)] = 0
+    operation_counts: Mapping[str, Count] = field(default_factory=dict)
+    skipped_operations: Count = 0
+    helper_threads: Count = 0
+    allocator_stats: Mapping[str, Number | None] = field(default_factory=dict)
+    allocator_stats_dropped: Count = 0
+    clock: Clock | None = None
+    usage: Usage | None = None
+    disturbance: Disturbance | None = None
+    throughput: Throughput | None = None
+    latency: Latency | None = None
+    syscalls: Syscalls | None = None
+    memory: Memory | None = None
+    footprint: Footprint | None = None
+    faults: Faults | None = None
+    verify: Verify | None = None
+
+    def of(self, probe: Probe) -> Part | None:
+        """What the probe itself measured."""
+        found: Part | None = getattr(self, probe.value)
+        return found
+
+    def part(self, kind: type[P]) -> P:
+        """The same by its type; of a process of that probe that ended well."""
+        found = next(part for probe in Probe if isinstance(part := self.of(probe), kind))
+        assert isinstance(found, kind)
+        return found
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether one replay of a throughput process took so long that one process has to do."""
+        if self.throughput is None:
+            return False
+        return self.throughput.cold_ns_per_op * self.operations > SLOW_REPLAY_NS
+
+
+def check_result(probe: Probe, status: Status, result: Result) -> None:
+    """A process that ended well says what its probe measured, and what that rests on.
+
+    Raises FieldError for what is missing.
+    """
+    if status is not Status.OK:
+        return
+    if result.of(probe) is None:
+        raise FieldError("missing", f".{probe.value}")
+    if probe is Probe.LATENCY and result.clock is None:
+        raise FieldError("missing", ".clock")
+    calls = result.syscalls
+    if calls is not None and calls.operation is not None and not result.operations:
+        raise FieldError("must be above 0", ".operations")

@@ -12,15 +12,17 @@ import signal
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from allocphase import resources
 from allocphase.allocator import Allocator
 from allocphase.errors import AllocphaseError
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Result
+from allocphase.probe.status import Status
 from allocphase.process.keeper import Command, Containment, Ending, Limits
 from allocphase.process.output import DamagedError, Delivery, read_delivery
 from allocphase.process.progress import whereabouts
@@ -60,12 +62,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a job. `result` is the driver's own JSON, empty when it wrote none."""
+    """What became of a job. `result` says nothing where the driver wrote none."""
 
-    status: str
+    status: Status
     message: str
     wall_s: float
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: Result = field(default_factory=Result)
     arrays: Arrays = field(default_factory=dict)
 
 
@@ -178,24 +180,24 @@ def _outcome(job: Job, folder: Path, ending: Ending, *, limits: Limits, wall_s: 
     bad = _bad_end(job, ending, where, limits)
     if (ending.reason, ending.code) == ("ended", HINDERED) and own_words:
         words = words.rpartition(DRIVERS_OWN_WORDS)[2]
-        bad = "unsupported", f"the driver was hindered {where}:"
+        bad = Status.UNSUPPORTED, f"the driver was hindered {where}:"
     if bad is None:
         try:
-            delivery = read_delivery(folder, trace=job.trace, probe=job.probe.value)
+            delivery = read_delivery(folder, trace=job.trace, probe=job.probe)
         except DamagedError as damage:
-            bad = "corrupt", f"the driver's own memory was damaged: {damage}."
+            bad = Status.CORRUPT, f"the driver's own memory was damaged: {damage}."
         else:
             if delivery is not None:
                 return _measured(delivery, ending, wall_s=wall_s)
-            bad = "crashed", f"ended with exit code {ending.code} {where}."
+            bad = Status.CRASHED, f"ended with exit code {ending.code} {where}."
     status, message = bad
     return Outcome(status=status, message=f"{message} {words}".strip(), wall_s=wall_s)
 
 
 def _measured(delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
     result = delivery.result
-    if ending.left and delivery.status == "ok":
-        result["tampered"] = [*result.get("tampered", []), "processes left running"]
+    if ending.left and delivery.status is Status.OK:
+        result = replace(result, tampered=(*result.tampered, "processes left running"))
     return Outcome(
         status=delivery.status,
         message=delivery.message,
@@ -205,21 +207,22 @@ def _measured(delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
     )
 
 
-def _bad_end(job: Job, ending: Ending, where: str, limits: Limits) -> tuple[str, str] | None:
+def _bad_end(job: Job, ending: Ending, where: str, limits: Limits) -> tuple[Status, str] | None:
     """The status and message of a process that did not end by itself; None where it did."""
     if ending.reason == "timeout":
-        return "timeout", f"still running after {job.timeout_s:g} s {where}: killed."
+        return Status.TIMEOUT, f"still running after {job.timeout_s:g} s {where}: killed."
     if ending.reason == "memory":
         limit = format_bytes(limits.memory_bytes)
-        return "out-of-memory", f"grew beyond {limit} {where}: killed."
+        return Status.OUT_OF_MEMORY, f"grew beyond {limit} {where}: killed."
     if ending.reason == "processes":
-        return "crashed", f"started more than {limits.processes} processes {where}: killed."
+        return Status.CRASHED, f"started more than {limits.processes} processes {where}: killed."
     if ending.reason == "lost":
-        return "crashed", f"the process that watched it ended ({ending.code}), {where}."
+        return Status.CRASHED, f"the process that watched it ended ({ending.code}), {where}."
     if ending.code < 0:
-        return "crashed", f"killed by {_signal(-ending.code)} {where}.{_advice(job, -ending.code)}"
+        words = f"killed by {_signal(-ending.code)} {where}."
+        return Status.CRASHED, words + _advice(job, -ending.code)
     if ending.code != MEASURED:
-        return "crashed", f"ended with exit code {ending.code} {where}."
+        return Status.CRASHED, f"ended with exit code {ending.code} {where}."
     return None
 
 

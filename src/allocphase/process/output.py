@@ -14,14 +14,18 @@ import numpy as np
 
 from allocphase.errors import AllocphaseError
 from allocphase.files.documents import parse_json
+from allocphase.files.typed import FieldError, read
 from allocphase.probe.arrays import KIND_NAMES, Arrays, read_driver_files
 from allocphase.probe.consistency import Counts, samples_problem
-from allocphase.probe.result import result_problem
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import Result, check_result
+from allocphase.probe.status import Status
 from allocphase.trace.records import HEADER, THREAD
 
 __all__ = ["DamagedError", "Delivery", "read_delivery"]
 
-STATUSES = ("ok", "crashed", "out-of-memory", "corrupt", "wrong-allocator", "unsupported")
+# What the driver itself can say: that it was killed, or never ran, is said by others.
+STATUSES = frozenset(Status) - {Status.TIMEOUT, Status.NOT_MEASURED}
 
 
 class DamagedError(Exception):
@@ -30,45 +34,48 @@ class DamagedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """`result` is the driver's own JSON, without the two words before it."""
+    """`result` is the driver's own document, without the two words before it."""
 
-    status: str
+    status: Status
     message: str
-    result: dict[str, Any]
+    result: Result
     arrays: Arrays
 
 
-def read_delivery(folder: Path, *, trace: Path, probe: str) -> Delivery | None:
+def read_delivery(folder: Path, *, trace: Path, probe: Probe) -> Delivery | None:
     """What lies in `folder`; None when there is no result. Raises DamagedError.
 
     Arrays are read only of a process that ended well.
     """
     try:
-        result = parse_json((folder / "result.json").read_text(encoding="utf-8"))
+        said = parse_json((folder / "result.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise DamagedError(f"result.json: {error}") from None
-    status, message = _words(result)
-    if fault := result_problem(probe, status, result):
-        raise DamagedError(f"result{fault}")
-    arrays = _arrays(folder, result, trace) if status == "ok" else {}
+    status, message = _words(said)
+    try:
+        result = read(Result, said)
+        check_result(probe, status, result)
+    except FieldError as error:
+        raise DamagedError(str(error.under("result"))) from None
+    arrays = _arrays(folder, result, trace) if status is Status.OK else {}
     return Delivery(status=status, message=message, result=result, arrays=arrays)
 
 
-def _words(result: Any) -> tuple[str, str]:
-    if not isinstance(result, dict):
+def _words(said: Any) -> tuple[Status, str]:
+    if not isinstance(said, dict):
         raise DamagedError("result: is no table")
-    status, message = result.pop("status", None), result.pop("message", None)
+    status, message = said.pop("status", None), said.pop("message", None)
     if status not in STATUSES or not isinstance(message, str):
         raise DamagedError("result: has no status or no message")
-    return status, message
+    return Status(status), message
 
 
-def _arrays(folder: Path, result: dict[str, Any], trace: Path) -> Arrays:
+def _arrays(folder: Path, result: Result, trace: Path) -> Arrays:
     counts = _thread_counts(trace)
-    if result.get("operations") != int(counts.sum()):
-        raise DamagedError(f"result.operations: {result.get('operations')}, not {counts.sum()}")
+    if result.operations != int(counts.sum()):
+        raise DamagedError(f"result.operations: {result.operations}, not {counts.sum()}")
     try:
         arrays = read_driver_files(folder)
     except (AllocphaseError, ValueError) as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from allocphase.machine.disturbance import DISTURBANCE, Watch
+from allocphase.machine.disturbance import Watch
+from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome
 
 __all__ = ["WatchingExecutor"]
@@ -29,6 +30,6 @@ class WatchingExecutor:
         watch = self._watch(job.cpus)
         before = watch.started()
         outcome = self._inner.run(job)
-        if outcome.status != "ok":
+        if outcome.status is not Status.OK:
             return outcome
-        return replace(outcome, result={**outcome.result, DISTURBANCE: watch.since(before)})
+        return replace(outcome, result=replace(outcome.result, disturbance=watch.since(before)))

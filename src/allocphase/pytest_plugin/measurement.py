@@ -14,7 +14,7 @@ from allocphase import allocator, scenario
 from allocphase.analysis import frames
 from allocphase.analysis.metrics import process_time_ns
 from allocphase.errors import AllocphaseError, UsageError, unknown
-from allocphase.export.cells import cells_document
+from allocphase.files.typed import plain
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import DriverExecutor, Executor
 from allocphase.process.watched import WatchingExecutor
@@ -90,7 +90,7 @@ class Measurement:
         """
         records = self._session.run_round(len(self.durations_s))
         own = [record for record in records if record.allocator == self._allocator]
-        bad = next((record for record in own if record.status != "ok"), None)
+        bad = next((record for record in own if not record.ok), None)
         if bad is not None:
             raise AllocphaseError(
                 f"{bad.allocator} on {bad.scenario}: {bad.status}: {bad.probe}: {bad.message}"
@@ -104,13 +104,13 @@ class Measurement:
 
     def cell(self) -> Cell:
         """What the rounds so far have come to."""
-        found = cells_document(frames.load(self._session.path))["cells"][0]
+        (found,) = frames.load(self._session.path).cell_list
         return Cell(
-            allocator=found["allocator"],
-            scenario=found["scenario"],
-            status=found["status"],
-            warnings=tuple(found["warnings"]),
-            metrics=found["metrics"],
+            allocator=found.allocator,
+            scenario=found.scenario,
+            status=found.status.value,
+            warnings=tuple(warning.text for warning in found.warnings),
+            metrics=plain(found.metrics),
             durations_s=tuple(self.durations_s),
             path=self._session.path,
         )

@@ -20,8 +20,7 @@ from allocphase.errors import AllocphaseError
 from allocphase.files.durable import named_errors, require_room
 from allocphase.interruption import InterruptionError
 from allocphase.machine.lock import MachineLock
-from allocphase.probe.probe import Probe
-from allocphase.probe.result import is_slow
+from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome
 from allocphase.run.plan import process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun, begin
@@ -104,7 +103,7 @@ class Session:
             if record is None:
                 record = self._measure(job)
                 records.append(record)
-            if is_slow(record.result):
+            if record.result.is_slow:
                 self._slow.add(cell)
         return records
 
@@ -160,7 +159,7 @@ class Session:
         beside = job.trace.parent  # where an executor has its own files
         with named_errors(beside):
             outcome = self._executor.run(job)
-            if outcome.status != "ok":
+            if outcome.status is not Status.OK:
                 require_room(beside, job.trace.stat().st_size + FILES_BYTES)
         return outcome
 
@@ -218,7 +217,7 @@ def _spent_s(begun: Begun) -> dict[int, float]:
     threads_of = {workload.name: workload.threads for workload in begun.plan.workloads}
     for record in begun.finished:
         threads = threads_of[record.scenario]
-        alone = Probe(record.probe).needs_the_machine(threads)
+        alone = record.probe.needs_the_machine(threads)
         side_by_side = 1 if alone else len(begun.plan.cpus)
         spent[record.round] = spent.get(record.round, 0.0) + record.wall_s / side_by_side
     return spent
@@ -246,7 +245,7 @@ def _record(job: Job, outcome: Outcome) -> ProcessRecord:
         round=job.round,
         allocator=job.allocator.name,
         scenario=job.scenario,
-        probe=job.probe.value,
+        probe=job.probe,
         status=outcome.status,
         message=outcome.message,
         wall_s=round(outcome.wall_s, 6),

@@ -94,6 +94,6 @@ def _times(
     records: Sequence[ProcessRecord], name: str
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     for record in records:
-        if record.allocator == name and record.status != "ok":
+        if record.allocator == name and not record.ok:
             raise NothingMeasuredError(f"{name}: {record.status}: {record.message}")
     return np.array([process_time_ns(r) for r in records if r.allocator == name])

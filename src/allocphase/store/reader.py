@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from allocphase.errors import UsageError, shown
-from allocphase.files.documents import parse_json
 from allocphase.probe.arrays import KIND_NAMES, RAW_OPS, Arrays, load_arrays
 from allocphase.probe.consistency import (
     Counts,
@@ -25,8 +24,9 @@ from allocphase.probe.consistency import (
     samples_problem,
     thread_counts,
 )
+from allocphase.probe.probe import Probe
 from allocphase.store.manifest import read_manifest
-from allocphase.store.record import EVENT, Event, ProcessRecord
+from allocphase.store.record import Event, EventRecord, ProcessRecord
 
 __all__ = ["RunFiles", "resume_command"]
 
@@ -84,19 +84,17 @@ class RunFiles:
         path = self.path / "events.jsonl"
         for number, line in enumerate(_whole_lines(path), start=1):
             try:
-                values = parse_json(line.decode("utf-8"))
-                if fault := EVENT(values):
-                    raise ValueError(fault[1:])
+                record = EventRecord.from_json(line.decode("utf-8"))
             except ValueError as error:
                 raise UsageError(f"{path}: line {number}: {error}") from None
-            yield Event(values["event"]), values["message"]
+            yield record.event, record.message
 
     def samples(self, process_id: int) -> Arrays:
         """What the process left; empty when it left nothing. Every index in it is one."""
         record = self._record(process_id)
         path = self.path / "samples" / f"{record.id}.npz"
         arrays, fault = self._arrays_of(record, path) if path.exists() else ({}, "")
-        if not fault and (record.probe, record.status) == ("latency", "ok"):
+        if not fault and record.probe is Probe.LATENCY and record.ok:
             fault = latencies_problem(arrays)
         if fault:
             raise UsageError(f"{path}: {fault}")

@@ -3,59 +3,71 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from allocphase.files.checks import NAME, NUMBER, TEXT, at_most, one_of, table
 from allocphase.files.documents import parse_json
-from allocphase.probe.result import result_problem
+from allocphase.files.typed import FieldError, Name, Number, at_most, plain, read
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import Clock, Part, Result, check_result
+from allocphase.probe.status import Status
 from allocphase.store.manifest import MAX_ROUNDS
 
-__all__ = ["EVENT", "Event", "ProcessRecord"]
+__all__ = ["Event", "EventRecord", "ProcessRecord"]
 
-RECORD = table(
-    {
-        "id": at_most(0xFFFFFFFF),
-        "round": at_most(MAX_ROUNDS),
-        **dict.fromkeys(("allocator", "scenario", "probe", "status", "message"), TEXT),
-        "wall_s": NUMBER,
-        "result": table(),
-    }
-)
+P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
-    """One finished process: a line of the journal. `result` is the driver's own JSON."""
+    """One finished process. `result` is what the driver says of it, and no more than nothing of
+    one that did not end well.
+    """
 
-    id: int
-    round: int
+    id: Annotated[int, at_most(0xFFFFFFFF)]
+    round: Annotated[int, at_most(MAX_ROUNDS)]
     allocator: str
     scenario: str
-    probe: str
-    status: str
+    probe: Probe
+    status: Status
     message: str
-    wall_s: float
-    result: Mapping[str, Any]
+    wall_s: Number
+    result: Result
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended well, and what its probe measured is there."""
+        return self.status is Status.OK
+
+    def part(self, kind: type[P]) -> P:
+        """What its probe measured; of a process of that probe that ended well."""
+        return self.result.part(kind)
+
+    @property
+    def clock(self) -> Clock:
+        """Of a process that read it: a latency process has one."""
+        assert self.result.clock is not None, f"process {self.id}: {self.probe}, {self.status}"
+        return self.result.clock
 
     def to_json(self) -> str:
         """One line without its newline."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+        return _line(self)
 
     @classmethod
     def from_json(cls, line: str) -> ProcessRecord:
-        """Raises ValueError when the line is no record of this schema."""
+        """Raises ValueError, with the key, when the line is no record of this schema."""
         values = parse_json(line)
         if not isinstance(values, dict) or set(values) != set(cls.__slots__):
             raise ValueError("not a process record")
-        if fault := RECORD(values):
-            raise ValueError(f"a process record with values of the wrong type: {fault[1:]}")
-        record = cls(**values)
-        if fault := result_problem(record.probe, record.status, record.result):
-            raise ValueError(f"result{fault}")
+        try:
+            record = read(cls, values)
+            try:
+                check_result(record.probe, record.status, record.result)
+            except FieldError as error:
+                raise error.under(".result") from None
+        except FieldError as error:
+            raise ValueError(f"a process record with a wrong value: {error}") from None
         return record
 
 
@@ -67,4 +79,22 @@ class Event(StrEnum):
     ENDED = "ended"
 
 
-EVENT = table({"event": one_of(tuple(Event)), "message": NAME})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """One of them, in a sentence."""
+
+    event: Event
+    message: Name
+
+    def to_json(self) -> str:
+        """One line without its newline."""
+        return _line(self)
+
+    @classmethod
+    def from_json(cls, line: str) -> EventRecord:
+        """Raises ValueError, with the key, when the line is no event of this schema."""
+        return read(cls, parse_json(line))
+
+
+def _line(record: Any) -> str:
+    return json.dumps(plain(record), ensure_ascii=False, separators=(",", ":"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from allocphase.files.durable import append_line, named_errors, write_whole
 from allocphase.probe.arrays import Arrays, save_arrays
 from allocphase.store.manifest import Manifest
-from allocphase.store.record import Event, ProcessRecord
+from allocphase.store.record import Event, EventRecord, ProcessRecord
 
 __all__ = ["RunWriter"]
 
@@ -50,5 +49,5 @@ class RunWriter:
 
     def tell(self, event: Event, message: str) -> None:
         """What happened to the run as a whole, in one sentence."""
-        line = json.dumps({"event": event.value, "message": message}, ensure_ascii=False)
+        line = EventRecord(event=event, message=message).to_json()
         append_line(self.path / "events.jsonl", line.encode("utf-8"))

@@ -172,7 +172,7 @@ def test_samples_are_read_once_for_metrics_and_report(
         return samples(number)
 
     monkeypatch.setattr(run.files, "samples", noted)
-    assert run.cell_list[0]["metrics"]["cause_calls"]["system_call"] == 1
+    assert run.cell_list[0].metrics["cause_calls"]["system_call"] == 1
     assert run.latencies("one", "some").by_kind.keys() == {"malloc", "calloc", "free"}
     assert sorted(read) == [2, 100]
 
@@ -225,8 +225,8 @@ def test_the_first_failure_names_the_probe(tmp_path: Path) -> None:
     bad = process("verify", {}, id=9, status="corrupt", message="overlap", result={})
     run = write_run(tmp_path, [throughput("one", 0, 8.0), (bad, {})])
     (cell,) = run.cell_list
-    assert (cell["status"], cell["message"]) == ("corrupt", "verify: overlap")
-    assert cell["metrics"]["time_per_op_ns"] == 8.0
+    assert (cell.status, cell.message) == ("corrupt", "verify: overlap")
+    assert cell.metrics["time_per_op_ns"] == 8.0
 
 
 def test_processes_are_rows_with_their_one_number(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from allocphase.analysis.metrics import KIND_NAMES, cell_metrics, process_time_ns, replay_share
+from allocphase.files.typed import plain
 from allocphase.probe.arrays import BUCKETS, KINDS, SIZE_CLASSES, Arrays, bucket_midpoints
+from allocphase.probe.result import Throughput
 from allocphase.store.record import ProcessRecord
 from allocphase.trace.records import Kind
 from tests.support.runs import memory_part, process
@@ -286,7 +288,9 @@ def test_verified_is_said_only_of_what_was_verified() -> None:
 def test_an_allocator_s_statistics_are_those_after_one_pass() -> None:
     """A throughput process has run the trace many times over."""
     many = throughput(0, [10.0], **{})
-    many = process("throughput", many.result["throughput"], more={"allocator_stats": {"n": 900}})
+    many = process(
+        "throughput", plain(many.result.part(Throughput)), more={"allocator_stats": {"n": 900}}
+    )
     once = process("verify", {}, id=1, more={"allocator_stats": {"n": 9}})
     assert metrics_of((many, {}), (once, {}))["allocator_stats"] == {"n": 9}
     assert metrics_of((many, {}))["allocator_stats"] == {"n": 900}

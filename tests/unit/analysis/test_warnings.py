@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from allocphase.analysis.warnings import cell_warnings
+from allocphase.analysis.warnings import cell_warnings as found_warnings
+from allocphase.store.record import ProcessRecord
 from tests.support.runs import process
+
+
+def cell_warnings(records: Sequence[ProcessRecord], metrics: Mapping[str, Any]) -> list[str]:
+    return [warning.text for warning in found_warnings(records, metrics)]
 
 
 def test_a_cell_without_doubts_has_no_warnings() -> None:

@@ -22,7 +22,11 @@ from allocphase.claim import (
     write_section,
 )
 from allocphase.errors import UsageError
+from allocphase.files.typed import read
 from allocphase.probe.arrays import SLOW_CALL, SYSCALL_EVENT, Arrays
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import Result
+from allocphase.probe.status import Status
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 from tests.support.manifests import allocator_entry, manifest_of, scenario_entry
@@ -75,11 +79,11 @@ class Writer:
             round=round_index,
             allocator=allocator,
             scenario=scenario,
-            probe=probe,
-            status=status,
+            probe=Probe(probe),
+            status=Status(status),
             message="" if status == "ok" else "by hand",
             wall_s=0.1,
-            result=result,
+            result=read(Result, result),
         )
         self.writer.add(record, arrays or {})
         self.processes += 1
@@ -109,7 +113,9 @@ class Writer:
         slow = np.array([(op, 1, 0, 0) for op in faults], dtype=SLOW_CALL)
         arrays = {"call_ticks": ticks, "touch_ticks": ticks * 0, "slow": slow}
         for index in range(rounds):
-            self.add(allocator, "latency", {"clock": CLOCK}, arrays, round_index=index)
+            self.add(
+                allocator, "latency", {"clock": CLOCK, "latency": {}}, arrays, round_index=index
+            )
 
     def calls(
         self,

@@ -19,6 +19,7 @@ from allocphase.analysis.frames import Run
 from allocphase.commands.run import SHOWING
 from allocphase.errors import AllocphaseError
 from allocphase.probe.probe import Probe
+from allocphase.probe.status import Status
 from allocphase.process import driver
 from allocphase.process.driver import Job, Outcome
 from tests.support.plugins import Plugins
@@ -287,7 +288,7 @@ def test_where_nothing_was_measured_the_exit_code_is_5(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(_: Job) -> Outcome:
-        return Outcome(status="crashed", message="killed by SIGSEGV.", wall_s=0.1)
+        return Outcome(status=Status.CRASHED, message="killed by SIGSEGV.", wall_s=0.1)
 
     monkeypatch.setattr(driver, "DriverExecutor", lambda: FakeExecutor(crash))
     result = invoke("run", "-a", "libc", *SMALL, "--json", "-")
@@ -301,7 +302,7 @@ def test_one_good_cell_is_enough_for_exit_code_0(
 ) -> None:
     def answer(job: Job) -> Outcome:
         if job.allocator.name == "phase2":
-            return Outcome(status="timeout", message="still running", wall_s=60.0)
+            return Outcome(status=Status.TIMEOUT, message="still running", wall_s=60.0)
         return good(job)
 
     monkeypatch.setattr(driver, "DriverExecutor", lambda: FakeExecutor(answer))

@@ -26,8 +26,11 @@ from allocphase.files.checks import (
     table,
 )
 from allocphase.files.documents import MAX_DEPTH, MAX_TOML_BYTES, parse_json, read_json, read_toml
+from allocphase.files.typed import FieldError, read
 from allocphase.probe.arrays import load_arrays, save_arrays
-from allocphase.probe.result import result_problem
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import Result, check_result
+from allocphase.probe.status import Status
 from allocphase.scenario.families import FAMILIES
 
 # ---- JSON and TOML -----------------------------------------------------------------------
@@ -168,7 +171,7 @@ def test_a_shape_takes_what_it_does_not_know() -> None:
             ".throughput.cold_ns_per_op",
         ),
         ("latency", {"clock": {"hz": 0, "overhead_ns": 1, "step_ns": 1}}, ".clock.hz"),
-        ("syscalls", {"syscalls": {"operation": {}}}, ".syscalls.init: missing"),
+        ("syscalls", {"syscalls": {"operation": {}}}, ".operations: must be above 0"),
         ("memory", {"memory": {"peak_live_bytes": 1}}, ".memory.peak_mapped_bytes: missing"),
         ("verify", {"usage": {"involuntary_switches": "many"}}, ".usage.involuntary_switches"),
         ("verify", {"emulated": [1]}, ".emulated[0]"),
@@ -177,12 +180,14 @@ def test_a_shape_takes_what_it_does_not_know() -> None:
 def test_a_result_without_what_its_readers_need_is_none(
     probe: str, result: dict[str, Any], fault: str
 ) -> None:
-    assert result_problem(probe, "ok", result).startswith(fault)
+    with pytest.raises(FieldError) as caught:
+        check_result(Probe(probe), Status.OK, read(Result, result))
+    assert f"{caught.value.where}: {caught.value.reason}".startswith(fault)
 
 
 def test_a_process_that_failed_need_not_have_measured() -> None:
     for probe in ("throughput", "latency", "syscalls", "memory", "verify"):
-        assert result_problem(probe, "crashed", {}) == ""
+        check_result(Probe(probe), Status.CRASHED, Result())
 
 
 # ---- Archives ----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
 from allocphase.gate import Arms, baseline_arm, candidate_arm, run_gate
 from allocphase.judge import GateVerdict, Outcome
 from allocphase.judge.document import read_verdict
+from allocphase.machine.disturbance import Disturbance
 from allocphase.probe.probe import Probe
 from allocphase.process import driver
 from allocphase.process.driver import Executor, Job
@@ -139,8 +140,8 @@ class Disturbed:
 
     def run(self, job: Job) -> driver.Outcome:
         outcome = self.inner.run(job)
-        seen = {"span_s": 1.0, "others_s": 0.6}
-        return replace(outcome, result={**outcome.result, "disturbance": seen})
+        seen = Disturbance(span_s=1.0, others_s=0.6)
+        return replace(outcome, result=replace(outcome.result, disturbance=seen))
 
 
 def test_a_verdict_says_what_disturbed_its_sessions(tmp_path: Path) -> None:
@@ -191,10 +192,10 @@ def test_a_cell_that_fails_ends_its_scenario_and_the_gate(
 
 
 def test_a_probe_that_gives_nothing_fails_as_not_measured(tmp_path: Path) -> None:
-    executor = FakeExecutor(memory=lambda _: {})
+    executor = FakeExecutor(calls=lambda _: None)
     found = gate(tmp_path, "time=off", executor=executor)
     assert found.exit_code == 5
-    assert outcomes(found)["peak_rss"] is Outcome.NOT_MEASURED
+    assert outcomes(found)["syscalls"] is Outcome.NOT_MEASURED
 
 
 def test_limits_that_leave_no_row_measure_nothing_and_say_so(tmp_path: Path) -> None:

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from allocphase.errors import UsageError
+from allocphase.files.typed import read
 from allocphase.judge import Evidence, Judge, Limits, Outcome, planned_rows
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import Result
+from allocphase.probe.status import Status
 from allocphase.store.record import ProcessRecord
 from tests.support.gates import MEMORY, limits
 
@@ -23,18 +27,23 @@ def record(
         round=index,
         allocator=arm,
         scenario="s",
-        probe=probe,
-        status=status,
+        probe=Probe(probe),
+        status=Status(status),
         message="",
         wall_s=0.1,
-        result=result,
+        result=read(Result, result),
     )
 
 
 def times(index: int, base: float, twin: float, candidate: float) -> list[ProcessRecord]:
     arms = {"baseline": base, "twin": twin, "candidate": candidate}
     return [
-        record(arm, "throughput", {"throughput": {"warm_ns_per_op": [value]}}, index=index)
+        record(
+            arm,
+            "throughput",
+            {"throughput": {"cold_ns_per_op": value, "warm_ns_per_op": [value]}},
+            index=index,
+        )
         for arm, value in arms.items()
     ]
 

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from allocphase.analysis.warnings import cell_warnings
-from allocphase.machine.disturbance import DISTURBANCE, Snapshot, Watch
+from allocphase.files.typed import plain
+from allocphase.machine.disturbance import Disturbance, Snapshot, Watch
 from allocphase.probe.probe import Probe
+from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.process.watched import WatchingExecutor
 from tests.support.runs import FakeExecutor, fake_allocator, good, process
@@ -58,11 +60,11 @@ def test_every_counter_is_read_and_what_it_grew_by_is_told(kernel: Kernel) -> No
     kernel.write("proc/pressure/memory", "some avg10=0.00 total=1750000\n")
     kernel.write("sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count", "5\n")
     found = watch.since(before)
-    assert found["others_s"] == pytest.approx(5.0, abs=0.5)  # less what this test used itself
-    assert found["steal_s"] == pytest.approx(0.2)
-    assert (found["swapped_pages"], found["stalled_s"]) == (6, 0.25)
-    assert (found["throttles"], found["clock_khz"]) == (2, 2400000)
-    assert found["suspended_s"] == 0.0
+    assert found.others_s == pytest.approx(5.0, abs=0.5)  # less what this test used itself
+    assert found.steal_s == pytest.approx(0.2)
+    assert (found.swapped_pages, found.stalled_s) == (6, 0.25)
+    assert (found.throttles, found.clock_khz) == (2, 2400000)
+    assert found.suspended_s == 0.0
 
 
 def test_our_own_cpu_time_is_nobody_elses(kernel: Kernel) -> None:
@@ -71,14 +73,14 @@ def test_our_own_cpu_time_is_nobody_elses(kernel: Kernel) -> None:
     burn = "import time\nwhile time.process_time() < 0.3: pass"
     subprocess.run([sys.executable, "-c", burn], check=True)
     kernel.write("proc/stat", TICKS.format(user=1000 + 30, steal=70))
-    assert watch.since(before)["others_s"] == 0.0
+    assert watch.since(before).others_s == 0.0
 
 
 def test_what_a_container_hides_is_none(tmp_path: Path) -> None:
     watch = Kernel(tmp_path).watch()
     found = watch.since(watch.started())
     measured = {"span_s", "suspended_s"}
-    assert {key for key, value in found.items() if value is not None} == measured
+    assert set(plain(found)) == measured
 
 
 @pytest.mark.parametrize("text", ["", "cpu", "cpu x y", "intr 5", "cpu " + "- " * 10, "\0" * 50])
@@ -87,21 +89,21 @@ def test_a_kernel_file_of_another_form_is_no_error(kernel: Kernel, text: str) ->
         kernel.write(name, text)
     watch = kernel.watch()
     found = watch.since(watch.started())
-    assert found["others_s"] is None
-    assert found["swapped_pages"] is None
+    assert found.others_s is None
+    assert found.swapped_pages is None
 
 
 def test_a_clock_that_ran_on_while_the_machine_slept_is_a_suspension(kernel: Kernel) -> None:
     watch = kernel.watch()
     before = watch.started()
-    assert watch.since(replace(before, slept_s=before.slept_s - 7.0))["suspended_s"] == 7.0
+    assert watch.since(replace(before, slept_s=before.slept_s - 7.0)).suspended_s == 7.0
 
 
 def test_the_real_kernel_files_are_understood() -> None:
     watch = Watch([0])
     found = watch.since(watch.started())
-    assert isinstance(found["others_s"], float)
-    assert isinstance(found["steal_s"], float)
+    assert isinstance(found.others_s, float)
+    assert isinstance(found.steal_s, float)
 
 
 # ---- The executor ------------------------------------------------------------------------
@@ -116,8 +118,8 @@ class FakeWatch(Watch):
         super().__init__(cpus)
         self.seen.append(tuple(cpus))
 
-    def since(self, before: Snapshot) -> dict[str, float | int | None]:
-        return {"span_s": 0.5 + 0.0 * before.at_s}
+    def since(self, before: Snapshot) -> Disturbance:
+        return Disturbance(span_s=0.5 + 0.0 * before.at_s)
 
 
 def job(probe: Probe) -> Job:
@@ -138,38 +140,39 @@ def test_timed_processes_are_watched_and_only_they(probe: Probe) -> None:
     FakeWatch.seen.clear()
     outcome = WatchingExecutor(FakeExecutor(), watch=FakeWatch).run(job(probe))
     timed = probe in (Probe.THROUGHPUT, Probe.LATENCY)
-    assert outcome.result.get(DISTURBANCE) == ({"span_s": 0.5} if timed else None)
+    assert outcome.result.disturbance == (Disturbance(span_s=0.5) if timed else None)
     assert FakeWatch.seen == [(3, 1)] * timed
-    assert outcome.result["operations"] == good(job(probe)).result["operations"]
+    assert outcome.result.operations == good(job(probe)).result.operations
 
 
 def test_a_process_that_failed_keeps_its_outcome_as_it_is() -> None:
-    failed = Outcome(status="crashed", message="killed", wall_s=0.1)
+    failed = Outcome(status=Status.CRASHED, message="killed", wall_s=0.1)
     executor = WatchingExecutor(FakeExecutor(lambda _: failed), watch=FakeWatch)
     assert executor.run(job(Probe.LATENCY)) is failed
 
 
 # ---- The warnings ------------------------------------------------------------------------
 
-QUIET: dict[str, float | int | None] = {
-    "span_s": 1.0,
-    "others_s": 0.2,
-    "steal_s": 0.02,
-    "throttles": 0,
-    "swapped_pages": 0,
-    "stalled_s": 0.0,
-    "suspended_s": 0.0,
-    "clock_khz": 2400000,
-}
+QUIET = Disturbance(
+    span_s=1.0,
+    others_s=0.2,
+    steal_s=0.02,
+    throttles=0,
+    swapped_pages=0,
+    stalled_s=0.0,
+    suspended_s=0.0,
+    clock_khz=2400000,
+)
 
 
-def warnings(*seen: dict[str, float | int | None]) -> list[str]:
-    return cell_warnings([process("latency", {}, more={DISTURBANCE: one}) for one in seen], {})
+def warnings(*seen: Disturbance) -> list[str]:
+    records = [process("latency", {}, more={"disturbance": plain(one)}) for one in seen]
+    return [warning.text for warning in cell_warnings(records, {})]
 
 
 def test_a_quiet_machine_gives_no_warning() -> None:
     assert warnings(QUIET, QUIET) == []
-    assert warnings({}, dict.fromkeys(QUIET)) == []
+    assert warnings(Disturbance(span_s=0.0), Disturbance(span_s=1.0)) == []
 
 
 @pytest.mark.parametrize(
@@ -184,14 +187,12 @@ def test_a_quiet_machine_gives_no_warning() -> None:
         ({"clock_khz": 1800000}, "clock ran at 1.80 GHz after one timed process, 2.40 after"),
     ],
 )
-def test_each_disturbance_is_named_with_its_size(
-    change: dict[str, float | int | None], words: str
-) -> None:
-    (line,) = warnings(QUIET, {**QUIET, **change}, QUIET)
+def test_each_disturbance_is_named_with_its_size(change: dict[str, Any], words: str) -> None:
+    (line,) = warnings(QUIET, replace(QUIET, **change), QUIET)
     assert words in line
     if ":" in words:
         assert "(1 of 3 timed processes)" in line
 
 
 def test_a_large_share_of_a_moment_is_no_disturbance() -> None:
-    assert warnings({**QUIET, "span_s": 0.02, "others_s": 0.02}) == []
+    assert warnings(replace(QUIET, span_s=0.02, others_s=0.02)) == []

@@ -14,12 +14,13 @@ import pytest
 
 from allocphase.errors import AllocphaseError
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Result, Verify
 from allocphase.process.driver import DriverExecutor, Job
 from tests.support.processes import alive
 from tests.support.runs import fake_allocator
 from tests.support.traces import batch, write_trace
 
-RESULT = '{"status":"ok","message":"","operations":2}'
+RESULT = '{"status":"ok","message":"","operations":2,"verify":{}}'
 
 
 @pytest.fixture
@@ -59,7 +60,11 @@ def stand_in(tmp_path: Path) -> StandIn:
 def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: Job) -> None:
     script = f"echo '{RESULT}' > $out/result.json; printf 1234567812345678 > $out/latency.bin"
     outcome = stand_in(script).run(job)
-    assert (outcome.status, outcome.message, outcome.result) == ("ok", "", {"operations": 2})
+    assert (outcome.status, outcome.message, outcome.result) == (
+        "ok",
+        "",
+        Result(operations=2, verify=Verify()),
+    )
     assert set(outcome.arrays) == {"call_ticks", "touch_ticks"}
     assert outcome.wall_s > 0
 
@@ -143,7 +148,7 @@ def test_a_signal_is_a_crash_with_its_name_and_the_last_words(
     assert outcome.message.startswith(f"killed by {name} before main.")
     assert outcome.message.endswith(" double free")
     assert ("Not by allocphase" in outcome.message) == (name == "SIGKILL")
-    assert outcome.result == {}
+    assert outcome.result == Result()
 
 
 def test_a_signal_without_a_name_is_told_by_its_number(stand_in: StandIn, job: Job) -> None:
@@ -173,7 +178,7 @@ def test_what_a_process_leaves_running_is_ended_with_it(
 ) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/pid; echo '{RESULT}' > $out/result.json"
     outcome = stand_in(script).run(job)
-    assert (outcome.status, outcome.result["tampered"]) == ("ok", ["processes left running"])
+    assert (outcome.status, outcome.result.tampered) == ("ok", ("processes left running",))
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
@@ -206,7 +211,7 @@ def test_an_end_without_a_result_is_a_crash(
         ('{"status":"fine","message":""}', "result: has no status or no message"),
         ('{"status":"ok","message":["x"]}', "result: has no status or no message"),
         ('{"status":"ok","message":"","operations":-1}', "result.operations: must be"),
-        ('{"status":"ok","message":"","operations":3}', "result.operations: 3, not 2"),
+        ('{"status":"ok","message":"","operations":3,"verify":{}}', "result.operations: 3, not 2"),
         ('{"status":"corrupt","message":"","usage":5}', "result.usage: must be"),
     ],
 )
@@ -216,7 +221,7 @@ def test_a_result_that_makes_no_sense_is_damage_and_no_measurement(
     outcome = stand_in(f"printf '{content}' > $out/result.json").run(job)
     assert outcome.status == "corrupt"
     assert outcome.message.startswith(f"the driver's own memory was damaged: {fault}")
-    assert outcome.result == {}
+    assert outcome.result == Result()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import pytest
 from allocphase import pytest_plugin
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Result, Throughput
+from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.pytest_plugin import baseline
 from allocphase.pytest_plugin.cell import Cell
@@ -101,12 +103,12 @@ class FakeExecutor:
             return bad
         own = job.allocator.name == "phase1"
         warm = next(self._passes_ns) if own and job.probe is Probe.THROUGHPUT else [1.0]
-        passes = {"warm_ns_per_op": warm, "cold_ns_per_op": 9.0}
-        result = {"throughput": passes, "operations": 2000, "usage": {}}
-        return Outcome(status="ok", message="", wall_s=0.1, result=result)
+        passes = Throughput(warm_ns_per_op=tuple(warm), cold_ns_per_op=9.0)
+        result = Result(throughput=passes, operations=2000)
+        return Outcome(status=Status.OK, message="", wall_s=0.1, result=result)
 
 
-CRASH = Outcome(status="crashed", message="killed by SIGSEGV. arena is damaged", wall_s=0.1)
+CRASH = Outcome(status=Status.CRASHED, message="killed by SIGSEGV. arena is damaged", wall_s=0.1)
 
 
 def _order(folder: Path, **changes: Any) -> Order:

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from allocphase.analysis.cell import Cell
 from allocphase.analysis.latency import CAUSES, key_of
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, slow, why
 from allocphase.report.content.threads import thread_calls
 from allocphase.report.content.values import format_percent, kept_share
 from allocphase.report.page.parts.causes import WIDTH, bar
 from allocphase.trace.records import Kind
+from tests.support.cells import cell_of
 
 
-def cell(**metrics: Any) -> dict[str, Any]:
-    return {"allocator": "one", "metrics": metrics}
+def cell(**metrics: Any) -> Cell:
+    return cell_of("one", metrics)
 
 
 def told(**shares: float) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def test_reading_and_showing_it_takes_bounded_memory(run: Run) -> None:
 
 
 def test_only_the_slowest_share_that_was_kept_whole_has_causes(run: Run) -> None:
-    causes = run.cell_list[0]["metrics"]["outlier_causes"]
+    causes = run.cell_list[0].metrics["outlier_causes"]
     assert causes["p99"] is None
     assert causes["p99_9"] is None  # 200,000 calls, of which 131,072 were kept
     assert causes["p99_99"]["calls"] == pytest.approx(20_000, abs=2)

@@ -166,7 +166,7 @@ def test_without_a_floor_no_ratio_is_marked(tmp_path: Path) -> None:
     assert len(others) < len(lines)
     journal.write_text("".join(others), encoding="utf-8")
     source = Source.of(load(folder))
-    assert {c["metrics"]["replay_share"] for c in source.all_cells} == {None}
+    assert {c.metrics["replay_share"] for c in source.all_cells} == {None}
     assert _marked(source, "mimalloc") == {MIXED: [], DEARER: []}
 
 

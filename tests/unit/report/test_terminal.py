@@ -11,6 +11,7 @@ from rich.console import Console
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.text.terminal import WIDTH, figures_table
 from allocphase.stats import Interval
+from tests.support.cells import cell_of
 
 # Each as long as its format makes it; a marked ratio is never far from 1.
 LONGEST: dict[str, Any] = {
@@ -35,7 +36,7 @@ UNDECIDED = Ratio(Interval(1.1, 0.9, 1.3, 0.9), rounds=5, mostly_replay=True)
 
 def _lines(name: str, metrics: dict[str, Any]) -> list[str]:
     console = Console(file=io.StringIO(), width=WIDTH, highlight=False, markup=False)
-    cell = {"allocator": name, "status": "ok", "metrics": metrics}
+    cell = cell_of(name, metrics)
     with console.capture() as capture:
         console.print(figures_table([cell], {name: UNDECIDED}))
     return capture.get().splitlines()

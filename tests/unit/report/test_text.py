@@ -10,24 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from allocphase.analysis.warning_kinds import CellWarning, Kind
 from allocphase.report.content.doubts import Doubt, doubts
 from allocphase.report.content.values import format_rate, format_share, operations_text
 from allocphase.report.figures import slug
 from allocphase.report.page.payload import as_json, packed
 from allocphase.text.markdown import escaped
+from tests.support.cells import cell_of
 from tests.support.manifests import scenario_entry
 
 
 def test_equal_warnings_are_said_once_with_the_range_of_their_numbers() -> None:
     cells = [
-        {"allocator": "a", "warnings": ["interrupted 900 times", "a floor"]},
-        {"allocator": "b", "warnings": ["interrupted 1,200 times"]},
-        {"allocator": "c", "warnings": ["interrupted 900 times"]},
+        cell_of("a", {}, CellWarning(Kind.SKIPPED, (900,)), CellWarning(Kind.LOCKED)),
+        cell_of("b", {}, CellWarning(Kind.SKIPPED, (1200,))),
+        cell_of("c", {}, CellWarning(Kind.SKIPPED, (900,))),
+        cell_of("d", {}, CellWarning(Kind.EMULATED, words="calloc")),
+        cell_of("e", {}, CellWarning(Kind.EMULATED, words="realloc")),
     ]
-    assert doubts(cells) == [
-        Doubt("interrupted 900 to 1,200 times", ("a", "b", "c")),
-        Doubt("a floor", ("a",)),
-    ]
+    found = doubts(cells)
+    assert [doubt.allocators for doubt in found] == [("a", "b", "c"), ("a",), ("d",), ("e",)]
+    assert found[0].text.startswith("900 to 1,200 frees from a foreign domain were skipped")
+    assert found[1] == Doubt(Kind.LOCKED.value, ("a",))
 
 
 @pytest.mark.parametrize(

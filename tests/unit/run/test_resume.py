@@ -16,6 +16,8 @@ from allocphase import allocator
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.typed import read
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Throughput
+from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.run import resume as resuming
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
@@ -69,7 +71,7 @@ def broken_run(
 def cells(folder: Path) -> dict[int, tuple[Any, ...]]:
     """What was measured, by process; the journal has each once, or is refused."""
     return {
-        r.id: (r.round, r.allocator, r.scenario, r.probe, r.status, json.dumps(r.result))
+        r.id: (r.round, r.allocator, r.scenario, r.probe, r.status, r.result)
         for r in RunFiles(folder).processes()
     }
 
@@ -153,7 +155,7 @@ def test_samples_of_a_process_that_is_not_in_the_journal_are_not_taken_for_its_o
         (stale / name).write_bytes(b"of a process that was killed")
 
     def crash(job: Job) -> Outcome:
-        return Outcome(status="crashed", message="", wall_s=0.1) if job.id == 11 else good(job)
+        return Outcome(status=Status.CRASHED, message="", wall_s=0.1) if job.id == 11 else good(job)
 
     go_on(folder, FakeExecutor(crash))
     assert RunFiles(folder).samples(11) == {}
@@ -166,8 +168,8 @@ def test_a_slow_cell_stays_out_of_the_same_rounds(tmp_path: Path, after: int) ->
     def slow(job: Job) -> Outcome:
         outcome = good(job)
         if job.allocator.name == "two" and job.probe is Probe.THROUGHPUT and job.round == 1:
-            part = {"cold_ns_per_op": 1e9, "warm_ns_per_op": [1e9]}
-            outcome = replace(outcome, result={**outcome.result, "throughput": part})
+            part = Throughput(cold_ns_per_op=1e9, warm_ns_per_op=(1e9,))
+            outcome = replace(outcome, result=replace(outcome.result, throughput=part))
         return outcome
 
     whole = begin(request_of(tmp_path / "whole", probes=PROBES))

@@ -23,6 +23,7 @@ from allocphase.files.folder_lock import FolderLock
 from allocphase.interruption import InterruptionError, interruptible
 from allocphase.machine.lock import MachineLock
 from allocphase.probe.probe import Probe
+from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.run import prepare as beginning
 from allocphase.run.plan import round_jobs
@@ -245,17 +246,17 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
 def test_a_process_that_fails_costs_its_own_cell_only(tmp_path: Path, status: str) -> None:
     def answer(job: Job) -> Outcome:
         if job.allocator.name == "two" and job.probe is Probe.THROUGHPUT and job.round == 1:
-            return Outcome(status=status, message="killed by SIGSEGV.", wall_s=0.5)
+            return Outcome(status=Status(status), message="killed by SIGSEGV.", wall_s=0.5)
         return good(job)
 
     executor = FakeExecutor(answer)
     loaded = frames.load(go(tmp_path, executor))
     assert len(executor.jobs) == 11
     one, two = loaded.cell_list
-    assert (one["status"], one["message"]) == ("ok", "")
-    assert (two["status"], two["message"]) == (status, "throughput: killed by SIGSEGV.")
-    assert one["metrics"]["time_per_op_ns"] == 110.0
-    assert two["metrics"]["time_per_op_ns"] == 110.0  # of the two processes that ended well
+    assert (one.status, one.message) == ("ok", "")
+    assert (two.status, two.message) == (status, "throughput: killed by SIGSEGV.")
+    assert one.metrics["time_per_op_ns"] == 110.0
+    assert two.metrics["time_per_op_ns"] == 110.0  # of the two processes that ended well
     (failed,) = [record for record in loaded.records if record.status != "ok"]
     assert (failed.allocator, failed.round, failed.wall_s) == ("two", 1, 0.5)
 
@@ -455,7 +456,7 @@ def test_a_clock_that_jumps_moves_no_duration_and_no_order(
         records = RunFiles(folder).processes()
         assert [record.round for record in records] == [0] * 5 + [1] * 3
         assert {record.wall_s for record in records} == {0.125}
-        assert frames.load(folder).cell_list[0]["status"] == "ok"
+        assert frames.load(folder).cell_list[0].status == "ok"
 
 
 def test_two_runs_at_once_into_one_folder_do_not_meet(tmp_path: Path) -> None:
@@ -480,7 +481,7 @@ def test_a_process_that_fails_on_a_full_disk_is_not_the_allocator_s_failure(
 ) -> None:
     def crash(job: Job) -> Outcome:
         if job.id == 4:
-            return Outcome(status="crashed", message="ended with exit code 1", wall_s=0.1)
+            return Outcome(status=Status.CRASHED, message="ended with exit code 1", wall_s=0.1)
         return good(job)
 
     def full(*_: object) -> None:

@@ -109,7 +109,7 @@ def test_a_broken_line_before_the_last_names_file_and_line(writer: RunWriter, li
 @pytest.mark.parametrize("change", [{"result": []}, {"allocator": 5}, {"message": None}])
 def test_a_record_with_a_value_of_the_wrong_type_is_refused(change: dict[str, Any]) -> None:
     values = json.loads(process("verify", {}).to_json()) | change
-    with pytest.raises(ValueError, match="wrong type"):
+    with pytest.raises(ValueError, match="a process record with a wrong value: "):
         ProcessRecord.from_json(json.dumps(values))
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from allocphase.probe.arrays import SLOW_CALL, Arrays
 from allocphase.probe.consistency import thread_counts
+from allocphase.probe.result import Syscalls
 from allocphase.store.record import ProcessRecord
 
 __all__ = [
@@ -74,8 +75,8 @@ def called_rows(record: ProcessRecord, arrays: Arrays, ops: Arrays) -> Rows | No
 
     None where it could not see them all: no backend, or more calls than its log holds.
     """
-    counts = record.result.get("syscalls", {})
-    if counts.get("operation") is None or counts.get("events_dropped", 0):
+    counts = record.part(Syscalls)
+    if counts.operation is None or counts.events_dropped:
         return None
     if "syscalls" not in arrays:
         return np.empty(0, dtype=np.int64)

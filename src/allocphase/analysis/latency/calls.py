@@ -18,6 +18,7 @@ import numpy.typing as npt
 from allocphase.analysis.latency.attribution import CAUSES, EVENTS, Rows, causes_of, events_of
 from allocphase.errors import AllocphaseError
 from allocphase.probe.arrays import KIND_NAMES, OUTLIER, Arrays, bucket_midpoints
+from allocphase.probe.result import Latency
 from allocphase.store.record import ProcessRecord
 
 __all__ = [
@@ -63,7 +64,7 @@ def process_calls(
     called: the rows that made a system call; without them nothing is said of what happened.
     Raises AllocphaseError where samples and operations are not of one trace.
     """
-    dropped = record.result.get("latency", {}).get("slow_calls_dropped", 0)
+    dropped = record.part(Latency).slow_calls_dropped
     if "call_ticks" in arrays:
         return _from_samples(record, arrays, kinds, None if dropped else called)
     return _from_histogram(record, arrays, None if dropped else called)
@@ -103,7 +104,7 @@ def uncalled_kinds(record: ProcessRecord) -> tuple[int, ...]:
 
     A write is the program's own; a foreign free that the allocator lacks was not made.
     """
-    return (_WRITE, _FOREIGN) if record.result.get("skipped_operations") else (_WRITE,)
+    return (_WRITE, _FOREIGN) if record.result.skipped_operations else (_WRITE,)
 
 
 def _present(group: Kinds, skipped: Sequence[int]) -> Iterator[tuple[int, tuple[str, int]]]:
@@ -148,7 +149,7 @@ def _buckets(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArr
 
 
 def _ns_per_tick(record: ProcessRecord) -> float:
-    return 1e9 / float(record.result["clock"]["hz"])
+    return 1e9 / record.clock.hz
 
 
 def _in_ns(

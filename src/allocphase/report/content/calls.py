@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from allocphase.analysis.cell import Cell
 
 __all__ = ["PHASES", "call_count", "call_names"]
 
 PHASES = ("init", "operation", "teardown")
-
-Cell = Mapping[str, Any]
 
 
 def call_names(cells: Sequence[Cell], phase: str) -> list[str]:
@@ -23,9 +22,9 @@ def call_names(cells: Sequence[Cell], phase: str) -> list[str]:
 
 def call_count(cell: Cell, phase: str, name: str) -> int | None:
     """None where the phase was not seen: a preloaded allocator starts with its process."""
-    counts = cell["metrics"].get("syscalls", {}).get(phase)
+    counts = cell.metrics.get("syscalls", {}).get(phase)
     return None if counts is None else int(counts.get(name, 0))
 
 
 def _of_phase(cell: Cell, phase: str) -> Mapping[str, int]:
-    return cell["metrics"].get("syscalls", {}).get(phase) or {}
+    return cell.metrics.get("syscalls", {}).get(phase) or {}

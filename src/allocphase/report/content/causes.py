@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from allocphase.analysis.cell import Cell
 from allocphase.analysis.latency import CAUSES, OUTLIERS, key_of
 from allocphase.report.content.values import format_percent
 from allocphase.text.units import format_ratio
@@ -26,7 +26,6 @@ __all__ = [
     "why",
 ]
 
-Cell = Mapping[str, Any]
 
 # Of fewer calls the median says nothing of the next one.
 FEW = 10
@@ -61,7 +60,7 @@ class Why:
 
 def slow(cell: Cell, quantile: str) -> Slow | None:
     """None where there is no such call, or it is not known what happened in all of them."""
-    found = (cell["metrics"].get("outlier_causes") or {}).get(quantile)
+    found = (cell.metrics.get("outlier_causes") or {}).get(quantile)
     if found is None:
         return None
     return Slow(found["above_ns"], found["calls"], {c: found[key_of(c)] for c in CAUSES})
@@ -74,7 +73,7 @@ def shown_quantile(cells: Sequence[Cell]) -> str | None:
 
 def causes_seen(cells: Sequence[Cell]) -> list[str]:
     """The causes that any call of the cells had, and neither, in their order."""
-    counts = [cell["metrics"].get("cause_calls", {}) for cell in cells]
+    counts = [cell.metrics.get("cause_calls", {}) for cell in cells]
     return [c for c in CAUSES if c == CAUSES[-1] or any(n.get(key_of(c)) for n in counts)]
 
 
@@ -82,11 +81,11 @@ def why(cell: Cell, quantile: str, causes: Sequence[str]) -> Why:
     """One row of a table."""
     found = slow(cell, quantile)
     shares = (format_percent(found.shares[c] if found else None) for c in causes)
-    return Why(cell["allocator"], tuple(shares), tuple(cost_text(cell, c) for c in causes))
+    return Why(cell.allocator, tuple(shares), tuple(cost_text(cell, c) for c in causes))
 
 
 def cost_text(cell: Cell, cause: str) -> str:
     """How many times the median call without a cause one with this costs: "62.1x", or ""."""
-    metrics, key = cell["metrics"], key_of(cause)
+    metrics, key = cell.metrics, key_of(cause)
     ratio = metrics.get("cause_cost_ratio", {}).get(key)
     return "" if ratio is None or metrics["cause_calls"][key] < FEW else format_ratio(ratio)

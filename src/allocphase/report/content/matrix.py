@@ -29,11 +29,11 @@ class MatrixCell:
 
 def matrix_row(source: Source, scenario: str) -> list[MatrixCell]:
     """A cell an arm."""
-    cells = {cell["allocator"]: cell for cell in source.cells(scenario)}
+    cells = {cell.allocator: cell for cell in source.cells(scenario)}
     found = source.ratios(scenario)
     row = []
     for name in source.names:
-        status = cells[name]["status"] if name in cells else LEFT_OUT
+        status = cells[name].status if name in cells else LEFT_OUT
         row.append(_cell(found[name], status))
     return row
 

@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.errors import UsageError
 from allocphase.report.content.matrix import look_of
 from allocphase.report.content.ratios import Ratio, both_mostly_replay
 from allocphase.report.content.rows import interval_text, ratio_text
-from allocphase.report.content.source import Arm, Cell, Source
+from allocphase.report.content.source import Arm, Source
 from allocphase.report.content.values import format_rate
 from allocphase.stats import Interval
 from allocphase.text.units import format_bytes, format_ns
@@ -70,7 +71,7 @@ def _machine(run: Run) -> object:
 
 def changes(source: Source) -> list[dict[str, Any]]:
     """A row for each cell that both runs have; empty in a report of one run."""
-    cells = {(cell["allocator"], cell["scenario"]): cell for cell in source.all_cells}
+    cells = {(cell.allocator, cell.scenario): cell for cell in source.all_cells}
     found = []
     for name in dict.fromkeys(arm.allocator for arm in source.arms.values()):
         for scenario in source.scenarios:
@@ -84,7 +85,7 @@ def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[
     found = _ratio(a, b)
 
     def pair(metric: str, text: Any) -> list[dict[str, Any]]:
-        values = [cell["metrics"].get(metric) for cell in (a, b)]
+        values = [cell.metrics.get(metric) for cell in (a, b)]
         return [{"text": text(v), "sort": "" if v is None else v, "look": ""} for v in values]
 
     estimate = "" if found is None else found.interval.estimate
@@ -104,15 +105,15 @@ def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[
 
 def _ratio(a: Cell, b: Cell) -> Ratio | None:
     """B over A: of the medians, between the farthest ends of their intervals."""
-    base, candidate = (cell["metrics"].get("time_per_op_ns") for cell in (a, b))
+    base, candidate = (cell.metrics.get("time_per_op_ns") for cell in (a, b))
     if not base or not candidate:
         return None
-    ends = [cell["metrics"].get("time_per_op_ns_interval") for cell in (a, b)]
+    ends_a, ends_b = (cell.metrics.get("time_per_op_ns_interval") for cell in (a, b))
     low, high = 0.0, math.inf
-    if all(ends):
-        (low_a, high_a), (low_b, high_b) = ends
+    if ends_a and ends_b:
+        (low_a, high_a), (low_b, high_b) = ends_a, ends_b
         low, high = low_b / high_a, high_b / low_a
     # Either median's interval may miss it, hence twice the chance of one.
     interval = Interval(candidate / base, low, high, max(0.0, 2 * CONFIDENCE - 1))
-    shares = (cell["metrics"].get("replay_share") for cell in (a, b))
+    shares = (cell.metrics.get("replay_share") for cell in (a, b))
     return Ratio(interval, rounds=0, mostly_replay=both_mostly_replay(*shares))

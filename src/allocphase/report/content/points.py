@@ -10,6 +10,7 @@ import numpy.typing as npt
 from allocphase.analysis.frames import CAUSES, Run
 from allocphase.analysis.latency import uncalled_kinds
 from allocphase.analysis.metrics import KIND_NAMES
+from allocphase.probe.probe import Probe
 from allocphase.report.content.thin import kept
 from allocphase.report.content.threads import ThreadCalls, counted_thread_calls, thread_calls
 
@@ -65,7 +66,7 @@ def cell_points(run: Run, allocator: str, scenario: str, *, limit: int) -> Point
     counts = run.thread_counts(scenario)
     latency = frame["latency_ns"].to_numpy(dtype=np.float64, copy=True)
     kind = np.asarray(frame["kind"].cat.codes, dtype=np.int8)
-    first = run.first(allocator, scenario, "latency")
+    first = run.first(allocator, scenario, Probe.LATENCY)
     uncalled = np.isin(kind, uncalled_kinds(first[0]) if first else ())
     latency[uncalled] = np.nan
     cause = np.asarray(frame["cause"].cat.codes, dtype=np.int8)

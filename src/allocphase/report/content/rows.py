@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from allocphase.analysis.cell import Cell
 from allocphase.report.content.ratios import MOSTLY_REPLAY, Ratio
-from allocphase.report.content.source import Cell
 from allocphase.report.content.values import (
     at_clock_floor,
     by_time,
@@ -75,11 +75,11 @@ class Row:
 
 def rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> list[Row]:
     """Fastest first."""
-    return [Row(c["allocator"], _values(c, found.get(c["allocator"]))) for c in by_time(cells)]
+    return [Row(c.allocator, _values(c, found.get(c.allocator))) for c in by_time(cells)]
 
 
 def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
-    metrics = cell["metrics"]
+    metrics = cell.metrics
     time_ns, share = metrics.get("time_per_op_ns"), metrics.get("replay_share")
     estimate = None if ratio is None else ratio.interval.estimate
     latencies = [quantile_ns(metrics, "malloc", q) for q in ("p50", "p99", "p99_9", "max")]
@@ -88,7 +88,7 @@ def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     calls, faults = metrics.get("syscalls_per_op"), metrics.get("page_faults")
     rss, fragmentation = metrics.get("peak_rss_bytes"), metrics.get("fragmentation")
     return (
-        Value(format_ns(time_ns) if cell["status"] == "ok" else cell["status"], _sort(time_ns)),
+        Value(format_ns(time_ns) if cell.ok else cell.status, _sort(time_ns)),
         Value(format_percent(share), _sort(share)),
         Value(ratio_text(ratio), _sort(estimate), "ratio"),
         Value(interval_text(ratio), _sort(estimate), "interval"),

@@ -60,9 +60,9 @@ def _fastest(source: Source) -> str | None:
 
 def _winner(source: Source, scenario: str) -> str | None:
     times = {
-        cell["allocator"]: cell["metrics"].get("time_per_op_ns")
+        cell.allocator: cell.metrics.get("time_per_op_ns")
         for cell in source.cells(scenario)
-        if cell["status"] == "ok"
+        if cell.ok
     }
     timed = {name: float(value) for name, value in times.items() if value}
     return min(timed, key=lambda name: timed[name]) if len(timed) > 1 else None
@@ -159,7 +159,7 @@ def _slow_shares(source: Source, name: str) -> list[float] | None:
     """Over all scenarios; those in which it is not known why are left out."""
     counts = np.zeros(len(CAUSES))
     for cell in source.all_cells:
-        if cell["allocator"] == name and (found := slow(cell, SLOW)) is not None:
+        if cell.allocator == name and (found := slow(cell, SLOW)) is not None:
             counts += [share * found.calls for share in found.shares.values()]
     return list(counts / counts.sum()) if counts.any() else None
 
@@ -199,8 +199,8 @@ def _memory(source: Source) -> str | None:
 
 
 def _median(source: Source, name: str, metric: str) -> float | None:
-    cells = (c for c in source.all_cells if c["allocator"] == name)
-    values = [v for c in cells if (v := c["metrics"].get(metric)) is not None]
+    cells = (c for c in source.all_cells if c.allocator == name)
+    values = [v for c in cells if (v := c.metrics.get(metric)) is not None]
     return float(np.median(values)) if values else None
 
 

@@ -6,16 +6,17 @@ report of two has both runs' arms, and their names say which run they are of.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
 from allocphase.analysis.latency import Latencies
+from allocphase.probe.probe import Probe
 from allocphase.report.content.curves import Curve, curves
 from allocphase.report.content.doubts import Doubt, doubts
 from allocphase.report.content.palette import Look, looks
@@ -30,9 +31,8 @@ from allocphase.report.content.ratios import (
 )
 from allocphase.store.manifest import ScenarioEntry
 
-__all__ = ["Arm", "Cell", "Source"]
+__all__ = ["Arm", "Source"]
 
-Cell = Mapping[str, Any]
 DOTS = (2.0, 2.0)
 
 
@@ -100,11 +100,9 @@ class Source:
     @cached_property
     def _cells(self) -> dict[tuple[str, str], Cell]:
         runs = {id(arm.run): arm.run for arm in self.arms.values()}
-        found = {
-            (key, c["allocator"], c["scenario"]): c for key, r in runs.items() for c in r.cell_list
-        }
+        found = {(key, c.allocator, c.scenario): c for key, r in runs.items() for c in r.cell_list}
         return {
-            (arm.name, s): {**found[id(arm.run), arm.allocator, s], "allocator": arm.name}
+            (arm.name, s): replace(found[id(arm.run), arm.allocator, s], allocator=arm.name)
             for arm in self.arms.values()
             for s in self.scenarios
             if (id(arm.run), arm.allocator, s) in found  # the plan may leave slow ones out
@@ -125,13 +123,13 @@ class Source:
 
     def floor_ns(self, scenario: str) -> float | None:
         """The floor's time per op; the first run's where there are two."""
-        floors = (cell["metrics"].get("floor_ns") for cell in self.cells(scenario))
+        floors = (cell.metrics.get("floor_ns") for cell in self.cells(scenario))
         return next((float(value) for value in floors if value), None)
 
     def replay_share(self, name: str, scenario: str) -> float | None:
         """Of an arm's time per op, what the replay takes; None where either is not known."""
         cell = self._cells.get((name, scenario))
-        return None if cell is None else cell["metrics"].get("replay_share")
+        return None if cell is None else cell.metrics.get("replay_share")
 
     def clock_ns(self, scenario: str) -> float | None:
         """What reading the clock costs in a latency."""
@@ -142,7 +140,7 @@ class Source:
         return self._of_clock(scenario, "clock_step_ns")
 
     def _of_clock(self, scenario: str, metric: str) -> float | None:
-        values = (cell["metrics"].get(metric) for cell in self.cells(scenario))
+        values = (cell.metrics.get(metric) for cell in self.cells(scenario))
         return next((float(value) for value in values if value), None)
 
     def doubts(self, scenario: str) -> list[Doubt]:
@@ -196,7 +194,7 @@ class Source:
     def checkpoints(self, name: str, scenario: str) -> npt.NDArray[np.void] | None:
         """Memory over op time (samples.CHECKPOINT); None where it was not measured."""
         arm = self.arms[name]
-        first = arm.run.first(arm.allocator, scenario, "footprint")
+        first = arm.run.first(arm.allocator, scenario, Probe.FOOTPRINT)
         points = first[1].get("checkpoints") if first else None
         return points if points is not None and points.size else None
 

@@ -13,6 +13,7 @@ from allocphase.analysis.frames import Run
 from allocphase.analysis.latency import describe
 from allocphase.analysis.metrics import KIND_NAMES
 from allocphase.probe.arrays import bucket_midpoints
+from allocphase.probe.probe import Probe
 
 __all__ = ["ThreadCalls", "counted_thread_calls", "thread_calls"]
 
@@ -61,10 +62,10 @@ def _by_kind(latency_ns: Floats, kind: npt.NDArray[np.int8]) -> dict[str, Descri
 
 def counted_thread_calls(run: Run, allocator: str, scenario: str) -> tuple[ThreadCalls, ...]:
     """The same of a long trace, whose threads have a histogram each."""
-    first, counts = run.first(allocator, scenario, "latency"), run.thread_counts(scenario)
+    first, counts = run.first(allocator, scenario, Probe.LATENCY), run.thread_counts(scenario)
     if first is None or len(counts) < 2 or "thread_histogram" not in first[1]:
         return ()
-    ticks = bucket_midpoints() * 1e9 / float(first[0].result["clock"]["hz"])
+    ticks = bucket_midpoints() * 1e9 / first[0].clock.hz
     return tuple(
         ThreadCalls(thread, int(operations), _counted(ticks, histogram.astype(np.int64)))
         for thread, (operations, histogram) in enumerate(

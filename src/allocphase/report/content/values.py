@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from allocphase.analysis.cell import Cell
 from allocphase.store.manifest import ScenarioEntry
 from allocphase.text.units import MISSING, format_count
 
@@ -20,14 +21,13 @@ __all__ = [
     "quantile_ns",
 ]
 
-Cell = Mapping[str, Any]
 # Operations that are no call, or not of every allocator; the time per operation is over them too.
 _UNCALLED = {"write": "writes", "free_foreign": "foreign frees"}
 
 
 def by_time(cells: Iterable[Cell]) -> list[Cell]:
     """Fastest first; cells without a time last, in their own order."""
-    return sorted(cells, key=lambda cell: cell["metrics"].get("time_per_op_ns") or math.inf)
+    return sorted(cells, key=lambda cell: cell.metrics.get("time_per_op_ns") or math.inf)
 
 
 def operations_text(scenario: ScenarioEntry) -> str:
@@ -50,7 +50,7 @@ def quantile_ns(metrics: Mapping[str, Any], kind: str, quantile: str) -> float |
 
 def at_clock_floor(cell: Cell) -> list[str]:
     """The kinds of operation whose median latency is what reading the clock costs."""
-    found = cell["metrics"].get("latency_ns", {})
+    found = cell.metrics.get("latency_ns", {})
     return [kind for kind, values in found.items() if values.get("at_clock_floor")]
 
 

@@ -39,7 +39,7 @@ def causes(source: Source) -> Figure:
         axes.set_title(f"{scenario}: {NAMES[quantile]}")
         for cell in cells[scenario]:
             if (shares := slow(cell, quantile)) is not None:
-                _row(axes, names.index(cell["allocator"]), shares)
+                _row(axes, names.index(cell.allocator), shares)
     _key(figure, causes_seen([cell for of_s in cells.values() for cell in of_s]))
     return figure
 

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from allocphase.analysis.cell import Cell
 from allocphase.report.content.calls import PHASES, call_count, call_names
-from allocphase.report.content.source import Cell, Source
+from allocphase.report.content.source import Source
 from allocphase.report.figures.canvas import MUTED, TEXT, grid
 from allocphase.text.units import format_count
 
@@ -57,7 +58,7 @@ def _panel(axes: Axes, cells: Sequence[Cell]) -> None:
     table = np.array([[_known(cell, column) for column in columns] for cell in cells])
     shade: npt.NDArray[np.float64] = np.log10(np.nan_to_num(table) + 1.0) / FULL_DECADES
     axes.imshow(shade, cmap="Oranges", vmin=0, vmax=1, aspect="auto", alpha=(shade > 0) * 1.0)
-    _frame(axes, columns, [cell["allocator"] for cell in cells])
+    _frame(axes, columns, [cell.allocator for cell in cells])
     for (row, column), count in np.ndenumerate(table):
         if columns[column] is not None:
             dark = shade[row, column] > 0.6

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from allocphase.analysis.cell import Cell
 from allocphase.report.content.palette import Look
-from allocphase.report.content.source import Cell, Source
+from allocphase.report.content.source import Source
 from allocphase.report.figures.canvas import MUTED, TEXT, grid, in_ns
 from allocphase.text.units import format_ns
 
@@ -52,23 +53,23 @@ def _panel(axes: Axes, cells: Sequence[Cell], source: Source) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     for cell in cells:
-        name = cell["allocator"]
+        name = cell.allocator
         _row(axes, names.index(name), cell, source.looks[name])
-    _mark(axes, next((cell["metrics"].get("floor_ns") for cell in cells), None), "--")
-    base = (cell for cell in cells if cell["allocator"] == source.baseline)
+    _mark(axes, next((cell.metrics.get("floor_ns") for cell in cells), None), "--")
+    base = (cell for cell in cells if cell.allocator == source.baseline)
     _mark(axes, next(map(_time, base), None), ":")
     _room_for_labels(axes, [t for t in map(_time, cells) if t])
 
 
 def _time(cell: Cell) -> float | None:
-    value = cell["metrics"].get("time_per_op_ns")
+    value = cell.metrics.get("time_per_op_ns")
     return float(value) if value else None
 
 
 def _row(axes: Axes, row: int, cell: Cell, look: Look) -> None:
     time_ns = _time(cell)
     if time_ns is None:
-        text = cell["status"] if cell["status"] != "ok" else "not measured"
+        text = cell.status if not cell.ok else "not measured"
         axes.text(
             0.02,
             row,
@@ -80,7 +81,7 @@ def _row(axes: Axes, row: int, cell: Cell, look: Look) -> None:
             color=MUTED,
         )
         return
-    low, high = cell["metrics"].get("time_per_op_ns_interval") or (time_ns, time_ns)
+    low, high = cell.metrics.get("time_per_op_ns_interval") or (time_ns, time_ns)
     axes.plot([low, high], [row, row], color=look.colour, linewidth=3, alpha=0.45)
     axes.plot([time_ns], [row], marker=look.marker, color=look.colour, markersize=6.5)
     label = axes.annotate(

@@ -72,7 +72,7 @@ def _head(source: Source) -> Values:
     return {
         "label": " and ".join(run.manifest.label for run in runs),
         "facts": [fact for run in runs for fact in _facts(run)],
-        "failures": [cell for cell in source.all_cells if cell["status"] != "ok"],
+        "failures": [cell for cell in source.all_cells if not cell.ok],
         "notes": source.notes,
     }
 

@@ -61,13 +61,13 @@ def page_payload(source: Source, *, growth: Sequence[Values]) -> Values:
 
 
 def _scenario(source: Source, name: str) -> Values:
-    cells = {cell["allocator"]: cell for cell in source.cells(name)}
+    cells = {cell.allocator: cell for cell in source.cells(name)}
     return {
         "name": name,
         "clock": source.clock_ns(name),
         "times": [_list(source.times.get((arm, name))) for arm in source.names],
         "replay": [source.replay_share(arm, name) for arm in source.names],
-        "status": [cells[a]["status"] if a in cells else LEFT_OUT for a in source.names],
+        "status": [cells[a].status if a in cells else LEFT_OUT for a in source.names],
     }
 
 
@@ -119,7 +119,7 @@ def _shares(by_cause: Mapping[str, int]) -> list[float]:
 
 def _percentiles(source: Source, scenario: str, index: Mapping[str, int]) -> Values:
     found: Values = {}
-    at_floor = {cell["allocator"]: at_clock_floor(cell) for cell in source.cells(scenario)}
+    at_floor = {cell.allocator: at_clock_floor(cell) for cell in source.cells(scenario)}
     for name, arm in index.items():
         for kind, curve in source.curves(name, scenario).items():
             entry = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from allocphase.report.content.source import Cell
+from allocphase.analysis.cell import Cell
 
 __all__ = ["Scale", "scale_of", "strip"]
 
@@ -21,18 +21,18 @@ Scale = tuple[float, float]
 
 def scale_of(cells: Sequence[Cell], floor_ns: float | None) -> Scale | None:
     """From the floor or the fastest to the slowest; None where nothing was timed."""
-    ends = [value for cell in cells for value in _interval(cell["metrics"]) or ()]
+    ends = [value for cell in cells for value in _interval(cell.metrics) or ()]
     ends += [] if floor_ns is None else [floor_ns]
     return (min(ends), max(ends)) if ends and min(ends) < max(ends) else None
 
 
 def strip(cell: Cell, *, colour: str, floor_ns: float | None, scale: Scale | None) -> Markup:
     """An SVG element, empty where the cell has no time; the numbers stand beside it."""
-    interval = _interval(cell["metrics"])
+    interval = _interval(cell.metrics)
     if interval is None or scale is None:
         return Markup("")
     low, high = (_place(value, scale) for value in interval)
-    middle = _place(cell["metrics"]["time_per_op_ns"], scale)
+    middle = _place(cell.metrics["time_per_op_ns"], scale)
     parts = [
         f'<svg class="strip" width="{WIDTH}" height="{HEIGHT}" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">',

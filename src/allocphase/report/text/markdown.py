@@ -6,11 +6,12 @@ import html
 import shlex
 from collections.abc import Iterator, Sequence
 
+from allocphase.analysis.cell import Cell
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.matrix import matrix_row, mean_row
 from allocphase.report.content.rows import COLUMNS, REPLAY_LEGEND, rows
 from allocphase.report.content.sentences import verdict
-from allocphase.report.content.source import Cell, Source
+from allocphase.report.content.source import Source
 from allocphase.report.content.values import by_time, operations_text
 from allocphase.text.markdown import escaped
 from allocphase.text.units import format_ns
@@ -77,9 +78,7 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
         texts = (row.allocator, *(value.text for value in row.values))
         yield _row(*map(escaped, texts))
     yield from _causes(cells)
-    notes = [
-        f"{c['allocator']}: {c['status']}: {c['message']}" for c in cells if c["status"] != "ok"
-    ]
+    notes = [f"{c.allocator}: {c.status}: {c.message}" for c in cells if not c.ok]
     notes += [f"{', '.join(doubt.allocators)}: {doubt.text}" for doubt in source.doubts(scenario)]
     if notes:
         yield ""

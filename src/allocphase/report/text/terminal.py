@@ -11,11 +11,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import REPLAY_LEGEND, ratio_text
-from allocphase.report.content.source import Cell, Source
+from allocphase.report.content.source import Source
 from allocphase.report.content.values import (
     by_time,
     format_percent,
@@ -50,7 +51,7 @@ def print_summary(run: Run, stream: IO[str] | None = None) -> None:
 def _block(source: Source, scenario: str) -> RenderableType:
     cells = source.cells(scenario)
     parts: list[RenderableType] = [_title(source, scenario)]
-    measured = [c for c in by_time(cells) if c["metrics"].get("time_per_op_ns") or _ok(c)]
+    measured = [c for c in by_time(cells) if c.metrics.get("time_per_op_ns") or _ok(c)]
     if measured:
         parts.append(figures_table(measured, source.ratios(scenario)))
         parts += _causes(measured)
@@ -63,7 +64,7 @@ def _block(source: Source, scenario: str) -> RenderableType:
 
 
 def _ok(cell: Cell) -> bool:
-    return bool(cell["status"] == "ok")
+    return bool(cell.ok)
 
 
 def _title(source: Source, scenario: str) -> Text:
@@ -83,7 +84,7 @@ def figures_table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> T
     """A row a cell, as they come; found: its ratio by allocator. No wider than WIDTH."""
     table = _grid("", _COLUMNS)
     for cell in cells:
-        table.add_row(*_row(cell, found.get(cell["allocator"])))
+        table.add_row(*_row(cell, found.get(cell.allocator)))
     return table
 
 
@@ -119,10 +120,10 @@ def _grid(first: str, columns: Sequence[str]) -> Table:
 
 
 def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
-    metrics = cell["metrics"]
+    metrics = cell.metrics
     fragmentation = metrics.get("fragmentation")
     return [
-        Text(cell["allocator"], style="" if _ok(cell) else "red"),
+        Text(cell.allocator, style="" if _ok(cell) else "red"),
         Text(format_ns(metrics.get("time_per_op_ns")), style="bold"),
         Text(format_percent(metrics.get("replay_share"))),
         _ratio(ratio),
@@ -143,7 +144,7 @@ def _ratio(ratio: Ratio | None) -> Text:
 
 
 def _failure(cell: Cell) -> RenderableType:
-    return _note(f"{cell['allocator']}: {cell['status']}: {cell['message']}".rstrip(": "), "red")
+    return _note(f"{cell.allocator}: {cell.status}: {cell.message}".rstrip(": "), "red")
 
 
 def _note(text: str, style: str) -> RenderableType:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from allocphase.analysis.cell import Cell
 from allocphase.report.content.calls import PHASES, call_count, call_names
 from allocphase.report.content.rows import COLUMNS, Row, rows
-from allocphase.report.content.source import Cell, Source
+from allocphase.report.content.source import Source
 from allocphase.report.content.values import operations_text
 from allocphase.report.figures import slug
 from allocphase.report.page.parts.arms import Values, named
@@ -36,7 +37,7 @@ def scenario_part(source: Source, index: int) -> Values:
         "facts": _facts(source, scenario),
         "stands_for": entry.stands_for,
         "does_not_show": entry.does_not_show,
-        "failures": [_with_arm(source, cell) for cell in cells if cell["status"] != "ok"],
+        "failures": [_with_arm(source, cell) for cell in cells if not cell.ok],
         "doubts": source.doubts(scenario),
         "columns": [{"name": name, "hint": hint} for name, hint in COLUMNS],
         "rows": _rows(source, scenario, cells),
@@ -68,12 +69,12 @@ def _clock(source: Source, scenario: str) -> str:
 
 
 def _with_arm(source: Source, cell: Cell) -> Values:
-    return {**cell, "arm": source.names.index(cell["allocator"])}
+    return {"cell": cell, "arm": source.names.index(cell.allocator)}
 
 
 def _rows(source: Source, scenario: str, cells: Sequence[Cell]) -> list[Values]:
     floor_ns = source.floor_ns(scenario)
-    scale, by_name = scale_of(cells, floor_ns), {cell["allocator"]: cell for cell in cells}
+    scale, by_name = scale_of(cells, floor_ns), {cell.allocator: cell for cell in cells}
 
     def values(row: Row) -> list[Values]:
         colour = source.looks[row.allocator].colour
@@ -109,14 +110,14 @@ def _timeline_caption(source: Source, scenario: str) -> str:
 
 
 def _calls(source: Source, cells: Sequence[Cell]) -> Values | None:
-    if not any("syscalls" in cell["metrics"] for cell in cells):
+    if not any("syscalls" in cell.metrics for cell in cells):
         return None
     names = {phase: call_names(cells, phase) or ["none"] for phase in PHASES}
     columns = [(phase, name) for phase in PHASES for name in names[phase]]
     phases = [{"name": phase, "names": names[phase]} for phase in PHASES]
     lines = [
         {
-            **named(source, cell["allocator"]),
+            **named(source, cell.allocator),
             "cells": [_count(call_count(cell, *column)) for column in columns],
         }
         for cell in cells

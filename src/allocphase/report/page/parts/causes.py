@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from allocphase.analysis.cell import Cell
 from allocphase.analysis.latency import CAUSES, OUTLIERS, key_of
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, slow
 from allocphase.report.content.palette import cause_looks
-from allocphase.report.content.source import Cell, Source
+from allocphase.report.content.source import Source
 from allocphase.report.content.values import format_percent
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.text.units import MISSING, format_count, format_ns, format_ratio
@@ -23,7 +24,7 @@ LEAST_TOLD = 0.01
 
 def why_part(source: Source, scenario: str) -> Values | None:
     """None where no cell of the scenario tells of causes."""
-    cells = [c for c in source.cells(scenario) if "outlier_causes" in c["metrics"]]
+    cells = [c for c in source.cells(scenario) if "outlier_causes" in c.metrics]
     if not cells:
         return None
     quantiles = [q for q in OUTLIERS if any(slow(cell, q) for cell in cells)]
@@ -39,7 +40,7 @@ def why_part(source: Source, scenario: str) -> Values | None:
         "threads": source.entry(scenario).threads > 1,
         "rows": [
             {
-                **named(source, cell["allocator"]),
+                **named(source, cell.allocator),
                 "slow": [_slow(cell, q) for q in quantiles],
                 "costs": [_cost(cell, cause) for cause in causes],
             }
@@ -62,8 +63,8 @@ def _slow(cell: Cell, quantile: str) -> Values | None:
 
 
 def _cost(cell: Cell, cause: str) -> Values:
-    ratio = cell["metrics"]["cause_cost_ratio"][key_of(cause)]
-    calls = cell["metrics"]["cause_calls"][key_of(cause)]
+    ratio = cell.metrics["cause_cost_ratio"][key_of(cause)]
+    calls = cell.metrics["cause_calls"][key_of(cause)]
     return {
         "ratio": MISSING if ratio is None else format_ratio(ratio),
         "calls": _calls(calls),

@@ -28,17 +28,17 @@ def memory_part(source: Source, scenario: str) -> Values | None:
 
     What few allocators do at all has a column only where one does.
     """
-    cells = [c for c in source.cells(scenario) if "peak_rss_bytes" in c["metrics"]]
+    cells = [c for c in source.cells(scenario) if "peak_rss_bytes" in c.metrics]
     if not cells:
         return None
-    shown = [m for m in COLUMNS if any(_has(c["metrics"].get(m), m) for c in cells)]
+    shown = [m for m in COLUMNS if any(_has(c.metrics.get(m), m) for c in cells)]
     rows = []
     for cell in cells:
-        values = [cell["metrics"].get(metric) for metric in shown]
+        values = [cell.metrics.get(metric) for metric in shown]
         texts = [{"text": format_bytes(v), "sort": "" if v is None else v} for v in values]
-        share = kept_share(cell["metrics"])
+        share = kept_share(cell.metrics)
         texts.append({"text": format_percent(share), "sort": "" if share is None else share})
-        rows.append({**named(source, cell["allocator"]), "cells": texts})
+        rows.append({**named(source, cell.allocator), "cells": texts})
     return {"names": [*(COLUMNS[m] for m in shown), "kept of peak RSS"], "rows": rows}
 
 

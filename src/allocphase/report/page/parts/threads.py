@@ -35,7 +35,7 @@ def threads_part(source: Source, scenario: str) -> Values | None:
     if not found:
         return None
     columns = _columns([set(thread.of) for threads in found.values() for thread in threads])
-    metrics = {cell["allocator"]: cell["metrics"] for cell in source.cells(scenario)}
+    metrics = {cell.allocator: cell.metrics for cell in source.cells(scenario)}
     return {
         "names": ["operations", "time/op", *(name for name, _, _ in columns), "system calls"],
         "remote": REMOTE[0] in columns,

@@ -1,0 +1,98 @@
+"""All that a cell can be warned of, as values: a kind, and the figures that it was seen with.
+
+The sentences stand here and nowhere else. Warnings of one kind about several cells are one sentence
+with ranges for figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["CellWarning", "Kind", "sentence"]
+
+
+class Kind(Enum):
+    """The sentence of each; {0}, {1}, ... are the figures, in the units that follow them."""
+
+    EMULATED = "{words}: absent, emulated by the driver from malloc and free"
+    LOCKED = "not thread-safe: every call went through one lock of the driver"
+    UNCONFORMING = "conformance: {words}; the scenario does not use it"
+    SKIPPED = (
+        "{0:,} frees from a foreign domain were skipped: this allocator knows no domains; they"
+        " count as operations"
+    )
+    SLOW = "slow: a replay takes more than two seconds, so one process had to do: no interval"
+    TAMPERED = "the allocator changed its process ({words}): figures may depend on that"
+    LACKING = "not to be had here: {words}"
+    INTERRUPTED = "a timed process was interrupted {0} times: the machine was not idle"
+    LOAD = (
+        "load: other processes used up to {0:.0f}% of a CPU meanwhile ({1} of {2} timed processes)"
+    )
+    STEAL = (
+        "steal: the hypervisor took up to {0:.0f}% of a CPU for other guests"
+        " ({1} of {2} timed processes)"
+    )
+    STALLED = (
+        "memory: something waited for memory up to {0:.0f}% of the time"
+        " ({1} of {2} timed processes)"
+    )
+    SWAPPED = "swap: the machine swapped up to {0:g} pages meanwhile ({1} of {2} timed processes)"
+    THROTTLED = (
+        "heat: the CPU was throttled up to {0:g} times meanwhile ({1} of {2} timed processes)"
+    )
+    SUSPENDED = (
+        "suspension: the machine slept for up to {0:g} s meanwhile ({1} of {2} timed processes)"
+    )
+    CLOCK_RATE = "the CPU's clock ran at {0:.2f} GHz after one timed process, {1:.2f} after another"
+    TRACED = "a debugger or tracer was attached to {0} of {1} processes"
+    CLOCK_FLOOR = "p50 of {words} is near the clock's own {0:.0f} ns: a floor"
+    SLOW_MEMORY = (
+        "memory: its pass took {0:.1f} times as long as the timed one: what is given back by the"
+        " clock was given back earlier"
+    )
+    HELPER_THREADS = "runs {0} threads of its own: their system calls are not counted"
+    HELPERS = (
+        "its own threads and children used {0:.3g} ns of CPU an operation beside the trace's"
+        " {1:.3g} ns"
+    )
+    LET_THROUGH = (
+        "started {0} threads or processes: system calls after that, up to the end of the same"
+        " operation, are not counted (--syscall-backend ptrace sees them)"
+    )
+    LOST = "{0} events beyond the log's capacity were counted, not attributed"
+
+
+@dataclass(frozen=True, slots=True)
+class CellWarning:
+    """`words`: names that the sentence has; of other words it is another warning."""
+
+    kind: Kind
+    figures: tuple[float, ...] = ()
+    words: str = ""
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return sentence([self])
+
+
+def sentence(warnings: Sequence[CellWarning]) -> str:
+    """One sentence for warnings of one kind and the same words; figures that differ, as ranges."""
+    first = warnings[0]
+    ranges = [
+        _Range(min(values), max(values))
+        for values in zip(*(one.figures for one in warnings), strict=True)
+    ]
+    return first.kind.value.format(*ranges, words=first.words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        low, high = format(self.low, spec), format(self.high, spec)
+        return low if low == high else f"{low} to {high}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, s
 
 from allocphase.analysis import frames
 from allocphase.report import render, render_pair
-from tests.golden.synthetic import TIMES_NS, write_near, write_run, write_swept
+from tests.golden.synthetic import TIMES_NS, write_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # No sandbox: tests also run as root in containers. The rest keeps it from the network.
@@ -26,6 +28,8 @@ FLAGS = (
 )
 
 OpenPage = Callable[..., Page]
+Write = Callable[[Path], Path]
+Render = Callable[[Write], "Rendered"]
 
 
 @pytest.fixture(scope="session")
@@ -44,39 +48,33 @@ def chromium(needs: Callable[..., None]) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
-    return frames.load(write_run(tmp_path_factory.mktemp("browser") / "run"))
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A run, and its report.html."""
+
+    run: frames.Run
+    report: Path
 
 
 @pytest.fixture(scope="session")
-def report(run: frames.Run) -> Path:
-    return render(run)
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """rendered(write_near): the run that a function of synthetic.py writes, once a session."""
+
+    @cache
+    def make(write: Write) -> Rendered:
+        run = frames.load(write(tmp_path_factory.mktemp("browser") / "run"))
+        return Rendered(run, render(run))
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def near(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
-    """Allocators near the floor."""
-    return frames.load(write_near(tmp_path_factory.mktemp("browser") / "near"))
-
-
-@pytest.fixture(scope="session")
-def near_report(near: frames.Run) -> Path:
-    return render(near)
-
-
-@pytest.fixture(scope="session")
-def swept_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With growth, threads and claims."""
-    return render(frames.load(write_swept(tmp_path_factory.mktemp("browser") / "swept")))
-
-
-@pytest.fixture(scope="session")
-def pair_report(run: frames.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run beside one that is half as fast."""
+def pair_report(rendered: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden run beside one that is half as fast."""
     slower = {name: 2 * time_ns for name, time_ns in TIMES_NS.items()}
     folder = tmp_path_factory.mktemp("browser") / "slower"
-    return render_pair(run, frames.load(write_run(folder, times_ns=slower, label="slower")))
+    other = frames.load(write_run(folder, times_ns=slower, label="slower"))
+    return render_pair(rendered(write_run).run, other)
 
 
 @pytest.fixture
@@ -86,12 +84,13 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, report: Path, complaints: list[str]) -> Iterator[OpenPage]:
+def open_page(browser: Browser, rendered: Render, complaints: list[str]) -> Iterator[OpenPage]:
     """open_page(fragment, width=..., dark=..., path=...); fails on any complaint of a page."""
     opened: list[Page] = []
+    golden = rendered(write_run).report
 
     def open_one(
-        fragment: str = "", *, width: int = 1400, dark: bool = False, path: Path = report
+        fragment: str = "", *, width: int = 1400, dark: bool = False, path: Path = golden
     ) -> Page:
         page = browser.new_page(
             viewport={"width": width, "height": 1000},

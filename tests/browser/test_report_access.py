@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, Render
+from tests.golden.synthetic import write_run, write_swept
 
 FOCUSED = "(({ id, name, className }) => id || name || className)(document.activeElement)"
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
@@ -20,11 +21,13 @@ def _faults(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 420])
-@pytest.mark.parametrize("which", ["report", "swept_report", "pair_report"])
+@pytest.mark.parametrize("which", ["golden", "swept", "pair"])
 def test_the_audit_finds_no_fault(
-    open_page: OpenPage, request: pytest.FixtureRequest, which: str, width: int, dark: bool
+    open_page: OpenPage, rendered: Render, pair_report: Path, which: str, width: int, dark: bool
 ) -> None:
-    page = open_page(width=width, dark=dark, path=request.getfixturevalue(which))
+    writers = {"golden": write_run, "swept": write_swept}
+    path = pair_report if which == "pair" else rendered(writers[which]).report
+    page = open_page(width=width, dark=dark, path=path)
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     for host in page.locator(".plot, .slowest").all():
         host.scroll_into_view_if_needed()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.analysis.frames import Run, load
+from allocphase.analysis.frames import load
 from allocphase.report import render
-from tests.browser.conftest import OpenPage
-from tests.golden.synthetic import write_run
+from tests.browser.conftest import OpenPage, Render
+from tests.golden.synthetic import write_run, write_swept
 
 
-def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, swept_report: Path) -> None:
-    page = open_page("#growth", path=swept_report)
+def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, rendered: Render) -> None:
+    page = open_page("#growth", path=rendered(write_swept).report)
     page.locator("[data-figure=growth] canvas").first.wait_for()
     rows = page.locator("#growth-0 tbody tr")
     flat, linear = rows.filter(has_text="libc"), rows.filter(has_text="phase21")
@@ -23,8 +23,8 @@ def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, swept_repor
     assert linear.locator("td").last.inner_text() == "240 ns"
 
 
-def test_threads_are_told_apart(open_page: OpenPage, swept_report: Path) -> None:
-    page = open_page(path=swept_report)
+def test_threads_are_told_apart(open_page: OpenPage, rendered: Render) -> None:
+    page = open_page(path=rendered(write_swept).report)
     table = page.locator("table.threads")
     assert table.count() == 1
     heads = [text.strip() for text in table.locator("thead th").all_inner_texts()]
@@ -40,9 +40,10 @@ def test_threads_are_told_apart(open_page: OpenPage, swept_report: Path) -> None
 
 
 def test_each_allocator_s_slow_calls_are_told_by_cause(
-    open_page: OpenPage, report: Path, run: Run
+    open_page: OpenPage, rendered: Render
 ) -> None:
-    page = open_page(path=report)
+    run = rendered(write_run).run
+    page = open_page()
     table = page.locator("table.why").first
     row = table.locator("tbody tr").filter(has=page.get_by_text("libc", exact=True))
     cell = next(c for c in run.cell_list if c.allocator == "libc")
@@ -64,9 +65,9 @@ def test_a_partial_run_says_so_among_the_warnings(open_page: OpenPage, tmp_path:
 
 
 def test_claims_stand_with_verdict_evidence_and_thesis(
-    open_page: OpenPage, swept_report: Path
+    open_page: OpenPage, rendered: Render
 ) -> None:
-    page = open_page("#claims", path=swept_report)
+    page = open_page("#claims", path=rendered(write_swept).report)
     text = page.locator("#claims").inner_text()
     assert "Spikes stay." in text and "1 inconsistent" in text
     assert "twice is <i>three times</i>" in text and "200 <b>exactly</b>" in text

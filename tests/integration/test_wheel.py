@@ -77,6 +77,9 @@ def test_the_collections_the_driver_and_the_header_are_inside(
             assert (package / "allocators" / name / f"{name}.so").is_file()
     scenarios = {path.name for path in (ROOT / "scenarios").glob("*.toml")}
     assert {path.name for path in (package / "scenarios").iterdir()} == scenarios
+    reports = ROOT / "reports"
+    for path in (path for path in reports.rglob("*") if path.is_file()):
+        assert (package / "reports" / path.relative_to(reports)).is_file(), path
 
 
 def test_no_allocator_s_source_and_no_leftover_is_shipped(wheel: Path) -> None:

@@ -8,7 +8,7 @@
 
 Place in the pipeline: after frames, stats, sweep and claims. It reads run directories only, and
 starts no process. A Source holds what is shown; figures/ draws it with matplotlib; page.py fills
-the templates of reports/, and reports/report.js draws the interactive figures from payload.py.
+the templates of reports/, and reports/script/ draws the interactive figures from payload.py.
 """
 
 from __future__ import annotations

@@ -11,7 +11,11 @@ from markupsafe import Markup
 
 from allocphase.resources import find
 
-__all__ = ["policy", "scripts", "style"]
+__all__ = ["PARTS", "policy", "scripts", "style"]
+
+# The files of reports/script/, in the order in which they use each other: one may use those
+# before it.
+PARTS = ("numbers", "state", "tables", "calls", "figures", "page")
 
 
 def style() -> Markup:
@@ -26,14 +30,17 @@ def scripts() -> list[Markup]:
     components: list[Literal["bokeh", "bokeh-api"]] = ["bokeh", "bokeh-api"]
     bokeh = Resources(mode="inline", minified=INLINE.minified, components=[*components])
     # What follows them sets a log level; ours sets its own.
-    texts = [
-        *bokeh.js_raw[: len(components)],
-        find("reports/report.js").read_text(encoding="utf-8"),
-    ]
+    texts = [*bokeh.js_raw[: len(components)], _own_script()]
     for text in texts:
         if "</script" in text.lower():
             raise ValueError("a script that would end its own element cannot be inlined")
     return [Markup(text) for text in texts]  # noqa: S704 (ours, and the installed Bokeh's)
+
+
+def _own_script() -> str:
+    """The parts of reports/script/ as one strict script; its block keeps their names in."""
+    parts = [find(f"reports/script/{part}.js").read_text(encoding="utf-8") for part in PARTS]
+    return "\n".join(['"use strict";', "{", *parts, "}"])
 
 
 def policy(texts: Sequence[str]) -> str:

@@ -1,0 +1,93 @@
+// Numbers: values as text, and ratios of times. Python has the same in text/units.py and
+// report/content/ratios.py, and the browser tests hold the two against each other: here too, since
+// ratios are computed anew to whatever baseline the reader chooses.
+// Pure: knows neither the page nor its data.
+// Uses: nothing.
+const numbers = (() => {
+  // ---- Values as text, as units.py prints them ---------------------------------------------
+
+  const MISSING = "-";
+  const NS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
+  const BYTES = [[2 ** 40, "TiB"], [2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"], [1, "B"]];
+
+  function digits(value) {
+    const size = Math.abs(value);
+    const places = size >= 100 ? 0 : size >= 10 ? 1 : 2;
+    return value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places });
+  }
+
+  function scaled(value, scales) {
+    if (value === null || Number.isNaN(value)) return MISSING;
+    const [factor, unit] = scales.find(([limit]) => Math.abs(value) >= limit) ?? scales.at(-1);
+    return `${value === 0 ? "0" : digits(value / factor)} ${unit}`;
+  }
+
+  const formatNs = (value) => scaled(value, NS);
+  const formatBytes = (value) => scaled(value, BYTES);
+  const formatCount = (value) => value.toLocaleString("en-US");
+  const formatRatio = (value) => (value === null ? MISSING : `${digits(value)}x`);
+  const brief = (text) => text.replace(/(\.\d*?)0+(?= )/, "$1").replace(/\.(?= )/, "");
+  const percentile = (above) => `p${(100 * (1 - above)).toFixed(6).replace(/\.?0+$/, "")}`;
+
+  // ---- Ratios, as ratios.py computes them --------------------------------------------------
+
+  // Times by round of two arms -> the median ratio with its order-statistic interval, or null.
+  // ranks[n]: the rank of the order statistic that bounds a median of n rounds, 0 for none.
+  function ratioOf(base, candidate, ranks) {
+    if (!base || !candidate) return null;
+    const logs = base
+      .map((time, round) => (time && candidate[round] ? Math.log(candidate[round]) - Math.log(time) : NaN))
+      .filter(Number.isFinite)
+      .sort((a, b) => a - b);
+    const rounds = logs.length;
+    if (!rounds) return null;
+    if (base === candidate) return { estimate: 1, low: 1, high: 1, rounds, exact: true };
+    const middle = rounds >> 1;
+    const median = rounds % 2 ? logs[middle] : (logs[middle - 1] + logs[middle]) / 2;
+    const rank = ranks[rounds];
+    return {
+      estimate: Math.exp(median),
+      low: rank ? Math.exp(logs[rank - 1]) : 0,
+      high: rank ? Math.exp(logs[rounds - rank]) : Infinity,
+      rounds,
+      exact: false,
+    };
+  }
+
+  const decided = (ratio) => ratio.low > 1 || ratio.high < 1;
+
+  function ratioText(ratio) {
+    if (!ratio) return MISSING;
+    return `${decided(ratio) || ratio.exact ? "" : "~"}${formatRatio(ratio.estimate)}${ratio.mostlyReplay ? "*" : ""}`;
+  }
+
+  function intervalText(ratio) {
+    if (!ratio || ratio.exact) return MISSING;
+    if (!Number.isFinite(ratio.high)) return "too few rounds";
+    return `${formatRatio(ratio.low).slice(0, -1)} to ${formatRatio(ratio.high)}`;
+  }
+
+  function ratioLook(ratio) {
+    if (!ratio) return "missing";
+    if (ratio.exact) return "same";
+    if (!decided(ratio)) return "undecided";
+    const size = Math.max(ratio.estimate, 1 / ratio.estimate);
+    const step = 1 + [1.25, 2, 8].filter((limit) => size >= limit).length;
+    return `${ratio.estimate > 1 ? "slower" : "faster"}-${step}`;
+  }
+
+  // The geometric mean of rows of times, round by round.
+  function meanOfTimes(rows) {
+    return rows[0].map((_, round) => {
+      const logs = rows.map((row) => (row[round] ? Math.log(row[round]) : NaN));
+      return Math.exp(logs.reduce((sum, value) => sum + value, 0) / logs.length);
+    });
+  }
+
+  const meanOfShares = (shares) => shares.reduce((product, share) => product * share, 1) ** (1 / shares.length);
+
+  return {
+    formatNs, formatBytes, formatCount, formatRatio, brief, percentile,
+    ratioOf, decided, ratioText, intervalText, ratioLook, meanOfTimes, meanOfShares,
+  };
+})();

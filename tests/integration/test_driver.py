@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import struct
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from allocphase.allocator import Allocator, resolve, shared_object
+from allocphase.files.typed import plain, read
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result, Syscalls
 from allocphase.process.driver import Outcome
@@ -332,3 +334,19 @@ def test_an_allocator_s_mappings_lie_alike_under_every_joined_probe(
     }
     assert (places[Probe.LATENCY]["last_address"] or 0) > 0
     assert all(stats == places[Probe.LATENCY] for stats in places.values()), places
+
+
+@pytest.mark.parametrize("probe", list(Probe))
+def test_a_result_s_type_names_all_that_the_driver_says(
+    driver: Driver, tmp_path: Path, probe: Probe
+) -> None:
+    """Threaded, and of a plug-in: then every key is there; nothing is lost on the way to disk."""
+    path = write_trace(tmp_path / "t", batch(100), thread=[0, 1] * 100)
+    allocated = str(resolve("phase1")[0].path)
+    done = driver.bare(["--trace", path, "--probe", probe, "--plugin", allocated])
+    assert done.returncode == 0, done.stderr
+    said = json.loads((driver.folder / "result.json").read_text(encoding="utf-8"))
+    assert (said.pop("status"), said.pop("message")) == ("ok", "")
+    result = read(Result, said, strict=True)
+    assert result.of(probe) is not None
+    assert read(Result, plain(result)) == result

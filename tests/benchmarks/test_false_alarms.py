@@ -56,7 +56,6 @@ def gate_request(arms: Arms, scenarios: Sequence[str], out: Path, *, full: bool)
         arms=arms,
         scenarios=[found for name in scenarios for found in scenario.resolve(name)],
         limits=Limits(),
-        seed=draw_seed(),
         out=out,
         max_rounds=40 if full else 15,
         min_rounds=MIN_ROUNDS if full else 1,

@@ -33,7 +33,7 @@ from allocphase.machine.environment import environment
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
-from allocphase.run.request import Request
+from allocphase.run.request import TIMEOUT_S, Request, draw_seed
 from allocphase.scenario import Scenario, generate
 from allocphase.store.reader import RunFiles
 
@@ -57,13 +57,12 @@ class GateRequest:
     arms: Arms
     scenarios: Sequence[Scenario]
     limits: Limits
-    seed: int
     out: Path
+    seed: int = field(default_factory=draw_seed)
     max_rounds: int = 40
     min_rounds: int = 1
     time_budget_s: float = 600.0
-    timeout_s: float = 60.0
-    syscall_backend: str = "auto"
+    timeout_s: float = TIMEOUT_S
     label: str = "gate"
     command: Sequence[str] = ()
     verify: bool = True
@@ -74,7 +73,7 @@ class GateRequest:
     skip_timed: bool = False
     advisory: bool = False
     machine_mismatch: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def rounds(self) -> int:
@@ -161,7 +160,6 @@ def _inner(
         rounds=judge.max_rounds,
         seed=(request.seed + confirms) % 2**32,  # another order, as reproducible as the first
         timeout_s=request.timeout_s,
-        syscall_backend=request.syscall_backend,
         out=request.out,
         label=f"{request.label}-confirm" if confirms else request.label,
         command=request.command,

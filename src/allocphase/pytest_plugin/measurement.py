@@ -21,7 +21,7 @@ from allocphase.process.watched import WatchingExecutor
 from allocphase.pytest_plugin.baseline import DIGEST_KEY
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.run.prepare import begin
-from allocphase.run.request import Request, draw_seed
+from allocphase.run.request import Request
 from allocphase.run.session import Session
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
@@ -56,9 +56,7 @@ def request(order: Order) -> Request:
         probes=_probes(order.probes),
         rounds=order.rounds if order.recorded else 1,
         quick=not order.recorded,
-        seed=draw_seed(),
         timeout_s=order.timeout_s,
-        syscall_backend="auto",
         out=order.out,
         label="cell",
         command=["pytest", order.test],

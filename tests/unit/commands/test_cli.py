@@ -8,6 +8,7 @@ import os
 import platform
 import struct
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -16,11 +17,11 @@ from click.testing import CliRunner, Result
 
 import allocphase
 from allocphase.analysis.frames import Run
-from allocphase.commands.run import SHOWING
 from allocphase.errors import AllocphaseError
 from allocphase.probe.probe import Probe
 from allocphase.process import driver
 from allocphase.process.driver import Job, Outcome
+from allocphase.run.request import RunOptions
 from tests.support.plugins import Plugins
 from tests.support.runs import FakeExecutor, good, process, write_run
 
@@ -449,9 +450,10 @@ def test_what_would_make_it_another_run_does_not_go_with_resume(
 def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> None:
     """A new option must be sorted into one of the two."""
     names = {parameter.name for parameter in main.commands["run"].params}
-    refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget"}
-    refused |= {"seed", "timeout", "syscall_backend", "out", "label"}
-    assert names - refused == SHOWING
+    refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
+    refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
+    assert {field.name for field in fields(RunOptions)} == refused
+    assert names - refused == {"resume", "json_path", "with_report"}
 
 
 def test_a_partial_run_can_be_shown_and_says_that_it_is_partial(

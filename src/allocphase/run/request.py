@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
 
 from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
@@ -23,9 +24,13 @@ __all__ = [
     "chosen_scenarios",
     "default_cells",
     "draw_seed",
+    "one_allocator",
+    "one_scenario",
     "parse_sweep",
     "requested",
 ]
+
+_Chosen = TypeVar("_Chosen")
 
 QUICK_PROBES = tuple(probe for probe in Probe if probe is not Probe.VERIFY)
 QUICK_ROUNDS = 1
@@ -134,8 +139,7 @@ def chosen_allocators(specs: Sequence[str], *, say: Callable[[str], None]) -> li
     if specs:
         named = [found for spec in specs for found in allocator.resolve(spec)]
         for found in named:
-            if found.missing:
-                raise UsageError(f"allocator {found.name}: {found.missing}")
+            _refuse_missing(found)
         _refuse_twins("allocator", [found.name for found in named])
         return named
     everything = allocator.collected().values()
@@ -153,6 +157,24 @@ def chosen_scenarios(specs: Sequence[str], *, sweep: str | None = None) -> list[
         found = [chosen.with_parameters({key: value}) for chosen in found for value in values]
     _refuse_twins("scenario", [chosen.name for chosen in found])
     return found
+
+
+def one_allocator(spec: str, *, reason: str) -> Allocator:
+    """The allocator that `spec` names, installed. `reason`: why it has to be one.
+
+    Raises UsageError where it is none, or several.
+    """
+    chosen = _only("allocator", spec, allocator.resolve(spec), reason)
+    _refuse_missing(chosen)
+    return chosen
+
+
+def one_scenario(spec: str, *, reason: str) -> Scenario:
+    """The scenario that `spec` names. `reason`: why it has to be one.
+
+    Raises UsageError where it is none, or several.
+    """
+    return _only("scenario", spec, scenario.resolve(spec), reason)
 
 
 def parse_sweep(text: str) -> tuple[str, tuple[str, ...]]:
@@ -175,6 +197,17 @@ def default_cells(
         for probe in Probe
         if any(fnmatchcase(chosen.name, pattern) for pattern in found.default_scenarios)
     )
+
+
+def _only(what: str, spec: str, found: Sequence[_Chosen], reason: str) -> _Chosen:
+    if len(found) != 1:
+        raise UsageError(f"{what} {spec!r} names {len(found)}, {reason}")
+    return found[0]
+
+
+def _refuse_missing(found: Allocator) -> None:
+    if found.missing:
+        raise UsageError(f"allocator {found.name}: {found.missing}")
 
 
 def _refuse_twins(what: str, names: Sequence[str]) -> None:

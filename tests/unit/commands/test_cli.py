@@ -173,6 +173,12 @@ def test_a_broken_scenario_names_file_key_and_reason(invoke: Invoke, tmp_path: P
     )
 
 
+def test_selftest_takes_one_scenario(invoke: Invoke, executor: FakeExecutor) -> None:
+    line = complaint(invoke("selftest", "-s", "phase-report*"), 2)
+    assert line == "scenario 'phase-report*' names 2, selftest takes one"
+    assert executor.jobs == []
+
+
 def test_a_file_that_is_no_shared_object_is_refused(invoke: Invoke, tmp_path: Path) -> None:
     path = tmp_path / "mine.so"
     path.write_text("text")

@@ -27,7 +27,7 @@ def report(directory: Path, other: Path | None, figure: str | None, svg: bool, s
       allocphase report out/20261120-090000-bench out/20261123-101500-bench
     """
     from allocphase.analysis import frames
-    from allocphase.report import figure_names, render, render_figure, render_pair
+    from allocphase.report.render import figure_names, render, render_figure, render_pair
 
     run = frames.load(directory)
     if figure == "?":

@@ -188,7 +188,7 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> bool:
     if (partial := finished.files.partial()) is not None:
         click.echo(partial, err=True)  # unbroken, to be copied, whatever the summary's width
     if with_report:
-        from allocphase.report import render
+        from allocphase.report.render import render
 
         click.echo(f"report: {render(finished)}", err=json_path == "-")
     click.echo(f"run directory: {folder}", err=True)

@@ -360,7 +360,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         seen.append(run)
         return Path("report.html")
 
-    monkeypatch.setattr("allocphase.report.render", render)
+    monkeypatch.setattr("allocphase.report.render.render", render)
     return seen
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from allocphase.report.content.doubts import Doubt, doubts
 from allocphase.report.content.values import format_rate, format_share, operations_text
-from allocphase.report.figures import slug
+from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.payload import as_json, packed
 from allocphase.text.markdown import escaped
 

@@ -220,6 +220,14 @@ def test_a_folder_that_is_no_run_is_refused(invoke: Invoke, tmp_path: Path, name
     assert name in complaint(invoke("report", name), 2)
 
 
+def test_a_damaged_file_of_a_run_is_exit_code_2(invoke: Invoke, tmp_path: Path) -> None:
+    part = {"cold_ns_per_op": 9.0, "warm_ns_per_op": [8.0]}
+    folder = write_run(tmp_path / "run", [(process("throughput", part), {})]).path
+    (folder / "operations" / "0.npz").write_bytes(b"PK")
+    line = complaint(invoke("report", "run"), 2)
+    assert line == "run/operations/0.npz: not a sample file: File is not a zip file"
+
+
 def test_a_json_path_that_cannot_be_written_is_a_tool_error(invoke: Invoke) -> None:
     result = invoke("run", "-a", "libc", *SMALL, "-p", "verify", "--json", "nowhere/x.json")
     assert result.exit_code == 1

@@ -1,21 +1,23 @@
-"""The `allocphase` command: parse, call, print.
+"""The `allocphase` command: the group, its error line and the list of its commands.
 
-stdout is data, stderr is progress. Every error is one line and carries its exit code. Heavy
-modules are imported by the command that needs them, so that --help stays quick.
+stdout is data, stderr is progress. Every error is one line and carries its exit code.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from allocphase import __version__
+from allocphase.commands.abi import abi
 from allocphase.commands.baseline import baseline
 from allocphase.commands.claims import claims
 from allocphase.commands.compare import compare
+from allocphase.commands.doctor import doctor
 from allocphase.commands.gate import gate
+from allocphase.commands.list import list_command
+from allocphase.commands.report import report
 from allocphase.commands.run import run
 from allocphase.commands.selftest import selftest
 from allocphase.errors import AllocphaseError
@@ -51,87 +53,19 @@ def main() -> None:
     """
 
 
-@main.command()
-@click.argument("directory", type=click.Path(path_type=Path))
-@click.argument("other", type=click.Path(path_type=Path), required=False)
-@click.option("--figure", metavar="NAME", help="Only this figure; ? lists the names.")
-@click.option("--svg", is_flag=True, help="Figures as SVG too.")
-@click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
-def report(directory: Path, other: Path | None, figure: str | None, svg: bool, show: bool) -> None:
-    """Render a run: report.html, report.md and every figure, into its own directory.
-
-    With OTHER, the report shows two runs side by side.
-
-    \b
-    Example:
-      allocphase report out/20261123-101500-bench --open
-      allocphase report out/20261123-101500-bench --figure time-per-op --svg
-      allocphase report out/20261120-090000-bench out/20261123-101500-bench
-    """
-    from allocphase.analysis import frames
-    from allocphase.report import figure_names, render, render_figure, render_pair
-
-    run = frames.load(directory)
-    if figure == "?":
-        click.echo("\n".join(figure_names(run)))
-        return
-    if figure is not None:
-        path = render_figure(run, figure, suffix="svg" if svg else "png")
-    elif other is not None:
-        path = render_pair(run, frames.load(other))
-    else:
-        path = render(run, formats=("png", "svg") if svg else ("png",))
-    click.echo(f"report: {path}")
-    if show:
-        click.launch(str(path))
-
-
-@main.command(name="list")
-@click.argument("what", type=click.Choice(["allocators", "scenarios", "all"]), default="all")
-@click.option("-v", "--verbose", is_flag=True, help="Say what each is, and where it comes from.")
-def list_command(what: str, verbose: bool) -> None:
-    """List allocators and scenarios.
-
-    \b
-    Example:
-      allocphase list scenarios -v
-    """
-    from allocphase.commands import listing
-
-    if what in ("allocators", "all"):
-        click.echo(listing.allocators(verbose=verbose))
-    if what in ("scenarios", "all"):
-        click.echo(listing.scenarios(verbose=verbose))
-
-
-@main.command()
-def doctor() -> None:
-    """Say what this machine can measure, what would disturb it, and what is missing.
-
-    \b
-    Example:
-      allocphase doctor
-    """
-    from allocphase import doctor as examination
-
-    for finding in examination.findings():
-        click.echo(finding.line())
-
-
-@main.command()
-def abi() -> None:
-    """Print the path of the C header that a plug-in is built against.
-
-    \b
-    Example:
-      cc -shared -fPIC -I"$(dirname "$(allocphase abi)")" -o mine.so mine.c
-    """
-    from allocphase import resources
-
-    click.echo(resources.find("driver/allocphase.h"))
-
-
-for command in (baseline, claims, compare, gate, run, selftest):
+COMMANDS = (
+    abi,
+    baseline,
+    claims,
+    compare,
+    doctor,
+    gate,
+    list_command,
+    report,
+    run,
+    selftest,
+)
+for command in COMMANDS:
     main.add_command(command)
 
 if __name__ == "__main__":

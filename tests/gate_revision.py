@@ -24,7 +24,6 @@ from allocphase.judge.limits import parse_limit
 from allocphase.judge.render.console import print_verdict
 from allocphase.process.driver import DriverExecutor, Executor, Job, Outcome
 from allocphase.run.progress_bar import progress_line
-from allocphase.run.request import draw_seed
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ("phase-report", "phase-report-churn", "random-churn")
@@ -116,7 +115,6 @@ def _gate(
         arms=Arms(old, new),
         scenarios=[s for spec in options.scenario or SCENARIOS for s in scenario.resolve(spec)],
         limits=Limits(lines=tuple(parse_limit(line) for line in options.limit)),
-        seed=draw_seed(),
         out=options.out,
         label=f"revision-{name}",
         command=sys.argv,

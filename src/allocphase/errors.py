@@ -9,7 +9,7 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 
-__all__ = ["AllocphaseError", "NothingMeasuredError", "UsageError", "shown", "unknown"]
+__all__ = ["AllocphaseError", "DataError", "NothingMeasuredError", "UsageError", "shown", "unknown"]
 
 
 class AllocphaseError(Exception):
@@ -25,6 +25,13 @@ class UsageError(AllocphaseError):
     """
 
     exit_code = 2
+
+
+class DataError(UsageError):
+    """A file that allocphase wrote is not as it was written: exit code 2 too.
+
+    The message names the file, and the line, key or array in it.
+    """
 
 
 class NothingMeasuredError(AllocphaseError):

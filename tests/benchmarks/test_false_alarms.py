@@ -25,10 +25,11 @@ from allocphase.judge import BASELINE, CANDIDATE, GateRow, GateVerdict, Limits, 
 from allocphase.process.driver import DriverExecutor
 from allocphase.run.request import draw_seed
 from allocphase.selftest import Selftest, Trial, behind_toll, calibrate, run_trials
-from allocphase.stats import Verdict, mann_whitney, proportion_interval, pytest_benchmark
+from allocphase.stats import Verdict, proportion_interval
 from tests.benchmarks.conftest import Say
 from tests.support.gates import no_progress
 from tests.support.plugins import ROOT
+from tests.support.rivals import mann_whitney, pytest_benchmark
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,7 +57,6 @@ def gate_request(arms: Arms, scenarios: Sequence[str], out: Path, *, full: bool)
         arms=arms,
         scenarios=[found for name in scenarios for found in scenario.resolve(name)],
         limits=Limits(),
-        seed=draw_seed(),
         out=out,
         max_rounds=40 if full else 15,
         min_rounds=MIN_ROUNDS if full else 1,

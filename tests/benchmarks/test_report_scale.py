@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from allocphase.analysis import frames
-from allocphase.report import render
+from allocphase.report.render import render
 from tests.benchmarks.conftest import Say
 from tests.browser.conftest import FLAGS, chromium
 from tests.golden.synthetic import write_large

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
 
 from allocphase.analysis import frames
-from allocphase.report import render, render_pair
+from allocphase.report.render import render, render_pair
 from tests.golden.synthetic import TIMES_NS, write_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")

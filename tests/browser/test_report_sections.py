@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from allocphase.analysis.frames import load
-from allocphase.report import render
+from allocphase.report.render import render
 from tests.browser.conftest import OpenPage, Render
 from tests.golden.synthetic import write_run, write_swept
 

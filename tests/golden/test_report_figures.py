@@ -15,7 +15,7 @@ from PIL import Image
 
 from allocphase.analysis.frames import Run
 from allocphase.errors import UsageError
-from allocphase.report import figure_names, render_figure
+from allocphase.report.render import figure_names, render_figure
 from tests.golden.conftest import HERE, UPDATE
 
 FIGURES = ("time-per-op", "syscalls", "causes", "memory", "timeline-keep", "percentiles-keep")

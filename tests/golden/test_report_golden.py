@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from allocphase.analysis.frames import Run
-from allocphase.report import render
 from allocphase.report.content.source import Source
 from allocphase.report.page.page import page
+from allocphase.report.render import render
 from allocphase.report.text.markdown import markdown
 from allocphase.report.text.terminal import WIDTH, print_summary
 

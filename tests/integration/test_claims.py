@@ -128,8 +128,6 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Section:
         probes=[Probe.SYSCALLS],
         rounds=1,
         seed=1,
-        timeout_s=60.0,
-        syscall_backend="auto",
         out=tmp_path_factory.mktemp("claims"),
         label="counts",
         command=[],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,11 +141,9 @@ def request_of(out: Path, **changes: Any) -> Request:
         "rounds": 3,
         "seed": 7,
         "timeout_s": 5.0,
-        "syscall_backend": "auto",
         "out": out,
         "label": "test",
         "command": ["allocphase", "run"],
-        "time_budget_s": math.inf,
     }
     return Request(**{**values, **changes})
 

@@ -139,6 +139,28 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stderr == "[]\n"
 
 
+def test_matplotlib_is_imported_where_its_fonts_have_a_place_and_not_before() -> None:
+    script = "import sys, allocphase.report.render; print('matplotlib' in sys.modules)"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+# pytest finds the plug-in's hooks in the package itself, and `allocphase.load` is the package's.
+WORKING_FACES = {SOURCE / "__init__.py", SOURCE / "pytest_plugin" / "__init__.py"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(set(SOURCE.rglob("__init__.py")) - WORKING_FACES),
+    ids=lambda path: path.parent.name,
+)
+def test_a_face_hands_on_names_and_holds_no_work(path: Path) -> None:
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    work = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    assert [node.lineno for node in nodes if isinstance(node, work)] == []
+
+
 def test_importing_the_package_imports_none_of_its_modules() -> None:
     script = (
         "import sys, allocphase; print([m for m in sys.modules if m.startswith('allocphase.')])"

@@ -11,7 +11,7 @@ from typing import Any
 from allocphase.claim.finding import Finding
 from allocphase.claim.section import Judged, Section
 from allocphase.claim.verdict import Verdict
-from allocphase.errors import UsageError
+from allocphase.errors import DataError
 from allocphase.files.checks import NUMBER, TEXT, listing, nullable, one_of, table
 from allocphase.files.documents import read_json
 from allocphase.files.durable import write_whole
@@ -50,7 +50,7 @@ def write_section(section: Section, folder: Path) -> Path:
 def read_section(folder: Path) -> Section | None:
     """The section in a run directory, None where claims were never judged.
 
-    Raises UsageError for a claims.json that is not of this schema.
+    Raises DataError for a claims.json that is not of this schema.
     """
     path = folder / FILE
     try:
@@ -58,13 +58,13 @@ def read_section(folder: Path) -> Section | None:
     except FileNotFoundError:
         return None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise UsageError(f"{path}: schema: this version reads schema {SCHEMA}")
+        raise DataError(f"{path}: schema: this version reads schema {SCHEMA}")
     if fault := _SHAPE(document):
-        raise UsageError(f"{path}: {fault[1:]}")
+        raise DataError(f"{path}: {fault[1:]}")
     try:
         return _section(document)
     except TypeError as error:  # a key that no finding has
-        raise UsageError(f"{path}: not a file of judged claims: {error!r}") from None
+        raise DataError(f"{path}: not a file of judged claims: {error!r}") from None
 
 
 _FINDING = table(

@@ -40,7 +40,7 @@ class Finding:
 
 
 class Check(Protocol):
-    """One of the closed set of forms (forms/__init__.py)."""
+    """One of the closed set of forms (forms/catalogue.py)."""
 
     form: ClassVar[str]
 

@@ -44,7 +44,7 @@ def save(
     allocator: str,
     scenarios: Sequence[str],
     rounds: int,
-    timeout: float,
+    timeout_s: float,
     out: Path,
     baseline_dir: Path,
 ) -> None:
@@ -59,16 +59,14 @@ def save(
     from allocphase.gate import baseline_arm
     from allocphase.gate.baseline import save_baseline
     from allocphase.gate.saved import measure_baseline
-    from allocphase.run.request import Request, chosen_scenarios, draw_seed
+    from allocphase.run.request import Request, chosen_scenarios
 
     request = Request(
         allocators=(),
         scenarios=chosen_scenarios(scenarios),
         probes=(),
         rounds=rounds,
-        seed=draw_seed(),
-        timeout_s=timeout,
-        syscall_backend="auto",
+        timeout_s=timeout_s,
         out=out,
         label="baseline",
         command=command_line(),

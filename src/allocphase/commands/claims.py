@@ -45,7 +45,7 @@ def claims(
     file: str,
     directory: Path | None,
     rounds: int,
-    timeout: float,
+    timeout_s: float,
     out: Path,
     label: str,
     json_path: str | None,
@@ -75,7 +75,7 @@ def claims(
     promised = load(file)
     measured = frames.load(directory) if directory else None
     if measured is None:
-        measured = _measure(promised, rounds, timeout, out, label)
+        measured = _measure(promised, rounds, timeout_s, out, label)
     section = judge(promised, measured)
     if measured is not None:
         write_section(section, measured.path)
@@ -96,7 +96,7 @@ def _measure(
     from allocphase.claim import requirements
     from allocphase.probe.probe import Probe
     from allocphase.run.prepare import begin
-    from allocphase.run.request import Request, chosen_allocators, chosen_scenarios, draw_seed
+    from allocphase.run.request import Request, chosen_allocators, chosen_scenarios
     from allocphase.run.session import fill
 
     needed = requirements(promised)
@@ -107,9 +107,7 @@ def _measure(
         scenarios=chosen_scenarios(needed.scenarios),
         probes=[Probe(name) for name in needed.probes],
         rounds=rounds,
-        seed=draw_seed(),
         timeout_s=timeout_s,
-        syscall_backend="auto",
         out=out,
         label=label,
         command=command_line(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,41 @@ if TYPE_CHECKING:
 __all__ = ["gate"]
 
 TAILS = ("p99=10%", "p99_9=25%")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOptions:
+    """What is gated and by which limits, as it was given; None or empty: it was not."""
+
+    baseline: str | None
+    saved: str | None
+    candidate: str | None
+    scenarios: Sequence[str]
+    theta: float
+    memory_theta: float
+    limits: Sequence[str]
+    limits_file: Path | None
+    tails: bool
+    max_rounds: int
+    time_budget_s: float
+    inconclusive: str
+    allow_machine_mismatch: bool
+    seed: int | None
+    timeout_s: float
+    out: Path
+    baseline_dir: Path
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """How the verdict is shown. rows: to be explained; a path "-" is stdout."""
+
+    rows: Sequence[str]
+    all_rows: bool
+    json_path: str | None
+    junit_path: str | None
+    markdown_path: str | None
 
 
 @click.command()
@@ -74,6 +110,7 @@ TAILS = ("p99=10%", "p99_9=25%")
 )
 @click.option(
     "--time-budget",
+    "time_budget_s",
     default=600.0,
     show_default=True,
     type=click.FloatRange(1),
@@ -103,7 +140,17 @@ TAILS = ("p99=10%", "p99_9=25%")
 @click.option("--junit", "junit_path", metavar="PATH|-", help="Write it as JUnit XML.")
 @click.option("--export-markdown", "markdown_path", metavar="PATH|-", help="Write it as Markdown.")
 @click.pass_context
-def gate(ctx: click.Context, /, **options: Any) -> None:
+def gate(
+    ctx: click.Context,
+    /,
+    again: Path | None,
+    rows: Sequence[str],
+    all_rows: bool,
+    json_path: str | None,
+    junit_path: str | None,
+    markdown_path: str | None,
+    **options: Any,
+) -> None:
     """Say whether a candidate is worse than a baseline; the exit code tells CI.
 
     Both, and a copy of the baseline, are measured side by side on this machine, in rounds, until
@@ -121,17 +168,27 @@ def gate(ctx: click.Context, /, **options: Any) -> None:
       allocphase gate --baseline libc --candidate mimalloc --limit 'p99=10%:larson*'
       allocphase gate --again out/20261123-101500-gate --explain time:random-churn
     """
-    verdict = _judge(options)
-    _render(verdict, options)
+    outputs = Outputs(
+        rows=rows,
+        all_rows=all_rows,
+        json_path=json_path,
+        junit_path=junit_path,
+        markdown_path=markdown_path,
+    )
+    verdict = _judge(GateOptions(**options)) if again is None else _read(again)
+    _render(verdict, outputs)
     ctx.exit(verdict.exit_code)
 
 
-def _judge(options: dict[str, Any]) -> GateVerdict:
-    from allocphase.gate import run_gate
+def _read(folder: Path) -> GateVerdict:
     from allocphase.judge.document import read_verdict
 
-    if options["again"] is not None:
-        return read_verdict(options["again"])
+    return read_verdict(folder)
+
+
+def _judge(options: GateOptions) -> GateVerdict:
+    from allocphase.gate import run_gate
+
     request = _request(options)
     with measuring() as (executor, progress):
         verdict = run_gate(request, executor, progress=progress)
@@ -140,54 +197,50 @@ def _judge(options: dict[str, Any]) -> GateVerdict:
     return verdict
 
 
-def _request(options: dict[str, Any]) -> GateRequest:
+def _request(options: GateOptions) -> GateRequest:
     from allocphase.gate import Arms, GateRequest, baseline_arm, candidate_arm
     from allocphase.gate.saved import against_saved
     from allocphase.run.request import chosen_scenarios, draw_seed
 
-    _check(options)
-    baseline = baseline_arm(options["baseline"]) if options["baseline"] else None
-    request = GateRequest(
-        arms=Arms(baseline, candidate_arm(options["candidate"])),
-        scenarios=chosen_scenarios(options["scenarios"]),
-        limits=_limits(options),
-        seed=draw_seed() if options["seed"] is None else options["seed"],
-        out=options["out"],
-        max_rounds=options["max_rounds"],
-        time_budget_s=options["time_budget"],
-        timeout_s=options["timeout"],
-        label=options["label"],
-        command=command_line(),
-        fail_inconclusive=options["inconclusive"] == "fail",
-    )
-    if not options["saved"]:
-        return request
-    folder, allowed = options["baseline_dir"], options["allow_machine_mismatch"]
-    return against_saved(request, options["saved"], folder, allow_mismatch=allowed)
-
-
-def _check(options: dict[str, Any]) -> None:
-    if bool(options["baseline"]) == bool(options["saved"]):
+    if bool(options.baseline) == bool(options.saved):
         raise UsageError("gate wants one of --baseline NAME[=FILE] and --saved NAME")
-    if not options["candidate"]:
+    if not options.candidate:
         raise UsageError("gate wants --candidate NAME[=FILE]")
+    baseline = baseline_arm(options.baseline) if options.baseline else None
+    request = GateRequest(
+        arms=Arms(baseline, candidate_arm(options.candidate)),
+        scenarios=chosen_scenarios(options.scenarios),
+        limits=_limits(options),
+        seed=draw_seed() if options.seed is None else options.seed,
+        out=options.out,
+        max_rounds=options.max_rounds,
+        time_budget_s=options.time_budget_s,
+        timeout_s=options.timeout_s,
+        label=options.label,
+        command=command_line(),
+        fail_inconclusive=options.inconclusive == "fail",
+    )
+    if not options.saved:
+        return request
+    allowed = options.allow_machine_mismatch
+    return against_saved(request, options.saved, options.baseline_dir, allow_mismatch=allowed)
 
 
-def _limits(options: dict[str, Any]) -> Limits:
+def _limits(options: GateOptions) -> Limits:
     from allocphase.judge import Limits, read_limits
     from allocphase.judge.limits import parse_limit
 
-    lines: Sequence[str] = TAILS if options["tails"] else ()
-    if options["limits_file"] is not None:
-        lines = [*lines, *read_limits(options["limits_file"])]
+    lines: Sequence[str] = TAILS if options.tails else ()
+    if options.limits_file is not None:
+        lines = [*lines, *read_limits(options.limits_file)]
     return Limits(
-        theta=options["theta"],
-        memory_theta=options["memory_theta"],
-        lines=tuple(parse_limit(line) for line in (*lines, *options["limits"])),
+        theta=options.theta,
+        memory_theta=options.memory_theta,
+        lines=tuple(parse_limit(line) for line in (*lines, *options.limits)),
     )
 
 
-def _render(verdict: GateVerdict, options: dict[str, Any]) -> None:
+def _render(verdict: GateVerdict, outputs: Outputs) -> None:
     from allocphase.judge.document import document
     from allocphase.judge.render.console import print_verdict
     from allocphase.judge.render.explain import explain
@@ -195,16 +248,16 @@ def _render(verdict: GateVerdict, options: dict[str, Any]) -> None:
     from allocphase.judge.render.junit import junit
     from allocphase.judge.render.markdown import markdown
 
-    targets = [options[key] for key in ("json_path", "junit_path", "markdown_path")]
-    if "-" not in targets:
-        print_verdict(verdict, everything=options["all_rows"])
-    if options["json_path"]:
-        write_json(document(verdict), options["json_path"])
-    if options["junit_path"]:
-        write_text(junit(verdict), options["junit_path"])
-    if options["markdown_path"]:
-        write_text(markdown(verdict), options["markdown_path"])
+    takes_stdout = "-" in (outputs.json_path, outputs.junit_path, outputs.markdown_path)
+    if not takes_stdout:
+        print_verdict(verdict, everything=outputs.all_rows)
+    if outputs.json_path:
+        write_json(document(verdict), outputs.json_path)
+    if outputs.junit_path:
+        write_text(junit(verdict), outputs.junit_path)
+    if outputs.markdown_path:
+        write_text(markdown(verdict), outputs.markdown_path)
     for line in report_to_github(verdict, os.environ):
-        click.echo(line, err="-" in targets)
-    for row in options["rows"]:  # last: a row that does not exist must not cost the files
-        click.echo(explain(verdict, row), err="-" in targets)
+        click.echo(line, err=takes_stdout)
+    for row in outputs.rows:  # last: a row that does not exist must not cost the files
+        click.echo(explain(verdict, row), err=takes_stdout)

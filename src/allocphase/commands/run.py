@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +22,17 @@ from allocphase.commands.shared import (
     write_json,
 )
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+from allocphase.probe.probe import Probe
 
 if TYPE_CHECKING:
     from allocphase.interruption import InterruptionError
     from allocphase.process.driver import Executor
     from allocphase.run.prepare import Begun
+    from allocphase.run.request import RunOptions
 
 __all__ = ["run"]
 
-PROBES = ("throughput", "latency", "syscalls", "memory", "footprint", "faults", "verify")
 BACKENDS = ("auto", "dispatch", "ptrace")
-# What --resume goes with: how the run is shown, not what it is.
-SHOWING = {"resume", "json_path", "with_report"}
 
 
 @click.command()
@@ -54,7 +55,7 @@ SHOWING = {"resume", "json_path", "with_report"}
     "--probe",
     "probes",
     multiple=True,
-    type=click.Choice(PROBES),
+    type=click.Choice([probe.value for probe in Probe]),
     help="What to measure; repeat for more. Without it: everything.",
 )
 @rounds_option(default=5, most=1000)
@@ -65,6 +66,8 @@ SHOWING = {"resume", "json_path", "with_report"}
 )
 @click.option(
     "--time-budget",
+    "time_budget_s",
+    default=math.inf,
     type=click.FloatRange(1),
     metavar="SECONDS",
     help="Start no round that would end later.",
@@ -94,7 +97,14 @@ SHOWING = {"resume", "json_path", "with_report"}
 @click.option("--json", "json_path", metavar="PATH|-", help="Write the cells as JSON; - is stdout.")
 @click.option("--report", "with_report", is_flag=True, help="Render the report afterwards.")
 @click.pass_context
-def run(ctx: click.Context, /, **options: Any) -> None:
+def run(
+    ctx: click.Context,
+    /,
+    resume: Path | None,
+    json_path: str | None,
+    with_report: bool,
+    **options: Any,
+) -> None:
     """Measure allocators on scenarios; each cell in fresh processes, in random order.
 
     A signal (Ctrl-C) ends it early: what is finished is kept and shown, the exit code is 128 + the
@@ -107,31 +117,40 @@ def run(ctx: click.Context, /, **options: Any) -> None:
       allocphase run --resume out/20261123-101500-run
     """
     with interruptible_executor() as executor:
-        begun = _begun(ctx, options)
+        from allocphase.run.request import RunOptions
+
+        chosen = RunOptions(**options)
+        begun = _begun(chosen) if resume is None else _resumed(ctx, resume)
         ended_by = _fill(begun, executor)
-        measured = _show(begun.path, options["json_path"], with_report=options["with_report"])
+        measured = _show(begun.path, json_path, with_report=with_report)
     if ended_by is not None:
         raise ended_by
     if not measured:
         raise NothingMeasuredError("no cell was measured: see the statuses above")
 
 
-def _begun(ctx: click.Context, options: dict[str, Any]) -> Begun:
+def _begun(options: RunOptions) -> Begun:
     from allocphase.run.prepare import begin
     from allocphase.run.request import requested
+
+    say = functools.partial(click.echo, err=True)
+    return begin(requested(options, command=command_line(), say=say))
+
+
+def _resumed(ctx: click.Context, folder: Path) -> Begun:
+    """What the run is, is in its folder: here one can only say how it is shown."""
+    from allocphase.run.request import RunOptions
     from allocphase.run.resume import resume
 
-    if options["resume"] is None:
-        say = functools.partial(click.echo, err=True)
-        return begin(requested(options, command=command_line(), say=say))
+    planned = {field.name for field in fields(RunOptions)}
     for parameter in ctx.command.params:
         name = str(parameter.name)
-        if name not in SHOWING and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if name in planned and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise UsageError(
                 f"--resume goes on with a run as it was planned: {parameter.opts[-1]} is no part "
                 "of it; leave it out, or start a run of its own"
             )
-    begun = resume(options["resume"])
+    begun = resume(folder)
     if begun.ended:
         click.echo(f"{begun.path} is finished: there is nothing left to measure", err=True)
     return begun
@@ -169,7 +188,7 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> bool:
     if (partial := finished.files.partial()) is not None:
         click.echo(partial, err=True)  # unbroken, to be copied, whatever the summary's width
     if with_report:
-        from allocphase.report import render
+        from allocphase.report.render import render
 
         click.echo(f"report: {render(finished)}", err=json_path == "-")
     click.echo(f"run directory: {folder}", err=True)

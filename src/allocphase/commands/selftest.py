@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from allocphase.commands.shared import measuring, out_option, scratch_folder, share, write_json
-from allocphase.errors import UsageError
 
 __all__ = ["selftest"]
 
@@ -71,20 +70,18 @@ def selftest(
       allocphase selftest --quick
       allocphase selftest -a mimalloc --theta 1%
     """
-    from allocphase import scenario
     from allocphase.gate import candidate_arm
+    from allocphase.run.request import one_scenario
     from allocphase.selftest import EFFECTS, Selftest, behind_toll, calibrate, run_trials
     from allocphase.selftest.text import document, table
 
-    found = scenario.resolve(scenario_spec)
-    if len(found) != 1:
-        raise UsageError(f"{scenario_spec!r} names {len(found)} scenarios: selftest takes one")
+    scenario = one_scenario(scenario_spec, reason="selftest takes one")
     subject = behind_toll(candidate_arm(allocator))
     with measuring() as (executor, progress), scratch_folder(out) as folder:
         plan = Selftest(
             subject=subject,
-            scenario=found[0],
-            calibration=calibrate(subject, found[0], executor, out=folder, progress=progress),
+            scenario=scenario,
+            calibration=calibrate(subject, scenario, executor, out=folder, progress=progress),
             sessions=QUICK_SESSIONS if quick else sessions,
             theta=theta,
             max_rounds=max_rounds,

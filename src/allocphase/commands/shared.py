@@ -85,6 +85,7 @@ def timeout_option(command: _Command) -> _Command:
     """--timeout, as `run` has it."""
     return click.option(
         "--timeout",
+        "timeout_s",
         default=60.0,
         show_default=True,
         type=click.FloatRange(0.1, 86400),

@@ -3,6 +3,7 @@
 Place in the pipeline: after the result store and stats, beside the gate. It reads run directories
 and starts nothing.
 
+    compare   the runs' rows, and what a reader must know of them
     pairs     which cells are held against which, and why not
     rows      their values to ratios, intervals and verdicts
     console, export    the table for a terminal; Markdown, CSV and JSON
@@ -10,67 +11,7 @@ and starts nothing.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-from allocphase.analysis import frames
-from allocphase.compare.pairs import between_runs, within_run
-from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
+from allocphase.compare.compare import ComparedRuns, CompareSettings, compare_runs
+from allocphase.compare.rows import DEFAULT_METRICS, CompareRow
 
 __all__ = ["DEFAULT_METRICS", "CompareRow", "CompareSettings", "ComparedRuns", "compare_runs"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompareSettings:
-    """baseline: an allocator of the run, None for the default (of one run only)."""
-
-    baseline: str | None = None
-    theta: float = 0.02
-    memory_theta: float = 0.05
-    metrics: Sequence[str] = DEFAULT_METRICS
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedRuns:
-    """The rows, what they were compared with, and what a reader must know of them."""
-
-    against: str
-    rows: tuple[CompareRow, ...]
-    notes: tuple[str, ...]
-
-
-def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRuns:
-    """Compares the cells of one run with its baseline's, or the cells of two runs.
-
-    Raises UsageError for a baseline that did not run, ScenarioChangedError for two runs whose
-    scenarios differ under one name, NothingMeasuredError when no cell has a partner.
-    """
-    runs = [frames.load(path) for path in paths]
-    if len(runs) == 1:
-        found = within_run(runs[0], settings.baseline)
-    else:
-        found = between_runs(runs[0], runs[1], settings.baseline)
-    rows = compare_cells(
-        found.pairs,
-        metrics=settings.metrics,
-        counts_only=found.counts_only,
-        theta=settings.theta,
-        memory_theta=settings.memory_theta,
-    )
-    return ComparedRuns(found.against, tuple(rows), (*found.notes, *_doubts(rows)))
-
-
-def _doubts(rows: Sequence[CompareRow]) -> list[str]:
-    """What the figures themselves give cause to say."""
-    timed = [row for row in rows if row.timed]
-    blind = [row for row in timed if row.pairs and not row.can_regress]
-    if not blind:
-        return []
-    # A sign test of n rounds has no p-value below 2^-n, and Holm asks for ALPHA over the rows.
-    needed = math.ceil(math.log2(len(timed) / ALPHA))
-    return [
-        f"{len(blind)} of {len(timed)} times have too few rounds for a verdict: together they "
-        f"take {needed} rounds or more"
-    ]

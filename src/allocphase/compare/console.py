@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from allocphase.compare import ComparedRuns, CompareRow
+from allocphase.compare.compare import ComparedRuns
+from allocphase.compare.rows import CompareRow
 from allocphase.compare.words import COLUMNS, cells
 from allocphase.judge.render.words import LEGEND
 from allocphase.stats import Verdict

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from allocphase.compare import ComparedRuns, CompareRow
+from allocphase.compare.compare import ComparedRuns
+from allocphase.compare.rows import CompareRow
 from allocphase.compare.words import COLUMNS, cells, word
 from allocphase.text.markdown import escaped
 

@@ -4,6 +4,7 @@
     checks        what a document must look like
     archive       numpy arrays in an .npz, within bounds and without pickle
     durable       whole or not at all; a line at a time, synced
+    flock         the system's lock on an open file
     folder_lock   a folder that one process fills
 
 Place in the pipeline: below it; every room that has a file uses this one.

@@ -19,7 +19,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 import numpy.typing as npt
 
-from allocphase.errors import AllocphaseError
+from allocphase.errors import DataError
 
 __all__ = ["Arrays", "read_archive"]
 
@@ -54,7 +54,7 @@ _FAULTS = (
 def read_archive(path: Path, *, known: Mapping[str, np.dtype[Any]], max_bytes: int) -> Arrays:
     """The arrays of an archive by name, all of them among `known`, `max_bytes` in all.
 
-    Raises AllocphaseError with the file and what is wrong with it.
+    Raises DataError with the file and what is wrong with it.
     """
     try:
         if path.stat().st_size > max_bytes + _OVERHEAD_BYTES:
@@ -67,7 +67,7 @@ def read_archive(path: Path, *, known: Mapping[str, np.dtype[Any]], max_bytes: i
             }
     except _FAULTS as error:
         reason = str(getattr(error, "strerror", None) or error)[:REASON_LENGTH]
-        raise AllocphaseError(f"{path}: not a sample file: {reason}") from None
+        raise DataError(f"{path}: not a sample file: {reason}") from None
 
 
 def _check_directory(

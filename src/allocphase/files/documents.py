@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from allocphase.errors import UsageError
+from allocphase.errors import DataError, UsageError
 
 __all__ = ["parse_json", "read_json", "read_toml"]
 
@@ -35,11 +35,15 @@ _NO_TEXT = re.compile(f"{_CONTROL.pattern}|[\ud800-\udfff]")
 
 
 def read_json(path: Path) -> Any:
-    """The document in a file. Raises FileNotFoundError, and UsageError for all other faults."""
+    """The document in a file that allocphase wrote.
+
+    Raises FileNotFoundError, UsageError where it cannot be read, DataError where it is no JSON
+    within bounds.
+    """
     try:
         return parse_json(_text(path, MAX_JSON_BYTES))
     except ValueError as error:
-        raise UsageError(f"{path}: not readable as JSON: {error}") from None
+        raise DataError(f"{path}: not readable as JSON: {error}") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

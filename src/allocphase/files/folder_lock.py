@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from pathlib import Path
 
 from allocphase.errors import AllocphaseError, UsageError
+from allocphase.files.flock import try_lock
 
 __all__ = ["FolderLock"]
 
@@ -43,9 +43,6 @@ class FolderLock:
 
 def _taken(file: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(file)
     except OSError:
         return True  # a file system without locks: the user's own care has to do
-    return True

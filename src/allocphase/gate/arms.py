@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from allocphase.allocator import Allocator, collected, resolve
+from allocphase.allocator import Allocator, collected
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
 from allocphase.judge import BASELINE, CANDIDATE, TWIN
+from allocphase.run.request import one_allocator
 
 __all__ = ["Arms", "baseline_arm", "candidate_arm", "describe_arm", "fresh_copies"]
 
@@ -48,12 +49,7 @@ def candidate_arm(spec: str) -> Allocator:
 
 
 def _arm(spec: str) -> Allocator:
-    found = resolve(spec)
-    if len(found) != 1:
-        raise UsageError(f"{spec!r} names {len(found)} allocators: a gate compares one with one")
-    chosen = found[0]
-    if chosen.missing:
-        raise UsageError(f"allocator {chosen.name}: {chosen.missing}")
+    chosen = one_allocator(spec, reason="a gate compares one with one")
     if not chosen.correct:
         raise UsageError(f"allocator {chosen.name} is the floor: its blocks overlap")
     return _with_settings_of_the_name(chosen)

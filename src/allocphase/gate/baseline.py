@@ -20,7 +20,7 @@ import numpy as np
 
 from allocphase.analysis.comparable import refuse_changed_scenarios
 from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure, is_measure, measure
-from allocphase.errors import NothingMeasuredError, UsageError, unknown
+from allocphase.errors import DataError, NothingMeasuredError, UsageError, unknown
 from allocphase.files.checks import NUMBER, TEXT, anything, entries, listing, nullable, table
 from allocphase.files.documents import read_json
 from allocphase.files.durable import named_errors, write_whole
@@ -102,7 +102,7 @@ def save_baseline(baseline: Baseline, folder: Path) -> Path:
 
 
 def load_baseline(name: str, folder: Path) -> Baseline:
-    """Raises NothingMeasuredError when there is none of that name, UsageError for a broken file."""
+    """Raises NothingMeasuredError when there is none of that name, DataError for a broken file."""
     _check_name(name)
     path = folder / f"{name}.json"
     try:
@@ -114,7 +114,7 @@ def load_baseline(name: str, folder: Path) -> Baseline:
 
 
 def list_baselines(folder: Path) -> list[Baseline]:
-    """Every saved baseline, by name. Raises UsageError for a broken file."""
+    """Every saved baseline, by name. Raises DataError for a broken file."""
     return [load_baseline(path.stem, folder) for path in sorted(folder.glob("*.json"))]
 
 
@@ -132,13 +132,13 @@ def _missing(name: str, folder: Path) -> str:
 
 def _check_document(path: Path, document: object) -> None:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise UsageError(f"{path}: schema: this version reads schema {SCHEMA}")
+        raise DataError(f"{path}: schema: this version reads schema {SCHEMA}")
     if fault := _SHAPE(document):
-        raise UsageError(f"{path}: {fault[1:]}")
+        raise DataError(f"{path}: {fault[1:]}")
     for name, entry in document["scenarios"].items():
         unread = next((one for one in entry["values"] if not is_measure(one)), None)
         if unread is not None:
-            raise UsageError(f"{path}: scenarios.{name}.values: {unread!r} is no metric")
+            raise DataError(f"{path}: scenarios.{name}.values: {unread!r} is no metric")
 
 
 _SHAPE = table(

@@ -20,7 +20,7 @@ from allocphase.errors import NothingMeasuredError
 from allocphase.gate.arms import Arms, describe_arm, fresh_copies
 from allocphase.gate.baseline import Baseline, load_baseline, saved_values
 from allocphase.gate.rounds import measure_alone
-from allocphase.gate.sessions import GateRequest
+from allocphase.gate.sessions import GateRequest, SavedArm
 from allocphase.judge import Evidence
 from allocphase.machine.environment import environment
 from allocphase.machine.fingerprint import driver_sha256, machine_facts
@@ -49,19 +49,16 @@ def against_saved(
     """
     saved = load_baseline(name, folder)
     saved.check_scenarios(digests(request.scenarios))
-    timed = request.wants_times
-    mismatch = tuple(saved.mismatch(fingerprint())) if timed else ()
-    note = f"baseline {name!r}: {saved.allocator['name']}, saved {saved.saved}; it has no twin"
-    return replace(
-        request,
-        saved=saved.values,
-        saved_rounds=saved.rounds or None,
-        baseline=saved.allocator,
-        skip_timed=bool(mismatch) and not allow_mismatch,
-        advisory=bool(mismatch) and allow_mismatch,
-        machine_mismatch=mismatch,
-        notes=(*request.notes, note),
+    mismatch = saved.mismatch(fingerprint()) if request.wants_times else ()
+    arm = SavedArm(
+        values=saved.values,
+        rounds=saved.rounds,
+        allocator=saved.allocator,
+        note=f"baseline {name!r}: {saved.allocator['name']}, saved {saved.saved}; it has no twin",
+        machine_mismatch=tuple(mismatch),
+        allow_mismatch=allow_mismatch,
     )
+    return replace(request, saved=arm)
 
 
 def digests(scenarios: Sequence[Scenario]) -> dict[str, str]:

@@ -33,11 +33,11 @@ from allocphase.machine.environment import environment
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
-from allocphase.run.request import Request
+from allocphase.run.request import TIMEOUT_S, Request, draw_seed
 from allocphase.scenario import Scenario, generate
 from allocphase.store.reader import RunFiles
 
-__all__ = ["GateRequest", "run_gate"]
+__all__ = ["GateRequest", "SavedArm", "run_gate"]
 
 # driver/subject.c: what functions should be aligned to.
 CACHE_LINE_BYTES = 64
@@ -46,40 +46,59 @@ FIRST_SHARE = 2 / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateRequest:
-    """What to gate, and with which budget.
+class SavedArm:
+    """A baseline that was measured before, where the baseline's arm would be.
 
-    saved: values of a baseline measured before, by (metric, scenario), instead of a baseline arm.
-    advisory: timed rows are shown and never fail. notes, machine_mismatch, baseline: as in
-    GateVerdict; baseline describes what was saved.
+    rounds: what its times rest on, 0 where it has none. allocator: as by describe_arm. note: what
+    the verdict says of it. machine_mismatch: why its times are not this machine's; they are left
+    out then, or with `allow_mismatch` shown as advice.
+    """
+
+    values: Saved
+    rounds: int
+    allocator: Mapping[str, Any]
+    note: str
+    machine_mismatch: tuple[str, ...] = ()
+    allow_mismatch: bool = False
+
+    @property
+    def skips_times(self) -> bool:
+        """Whether no time is measured."""
+        return bool(self.machine_mismatch) and not self.allow_mismatch
+
+    @property
+    def advisory(self) -> bool:
+        """Whether times are shown and never fail."""
+        return bool(self.machine_mismatch) and self.allow_mismatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRequest:
+    """What to gate, and with which budget: `time_budget_s` of both sessions together.
+
+    saved: instead of a baseline among the arms.
     """
 
     arms: Arms
     scenarios: Sequence[Scenario]
     limits: Limits
-    seed: int
     out: Path
+    seed: int = field(default_factory=draw_seed)
     max_rounds: int = 40
     min_rounds: int = 1
     time_budget_s: float = 600.0
-    timeout_s: float = 60.0
-    syscall_backend: str = "auto"
+    timeout_s: float = TIMEOUT_S
     label: str = "gate"
     command: Sequence[str] = ()
     verify: bool = True
     fail_inconclusive: bool = True
-    saved: Saved | None = None
-    saved_rounds: int | None = None
-    baseline: Mapping[str, Any] | None = None
-    skip_timed: bool = False
-    advisory: bool = False
-    machine_mismatch: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    saved: SavedArm | None = None
 
     @property
     def rounds(self) -> int:
         """Rounds of a session: no more than a saved baseline has values."""
-        return min(self.max_rounds, self.saved_rounds or self.max_rounds)
+        saved = self.saved.rounds if self.saved else 0
+        return min(self.max_rounds, saved or self.max_rounds)
 
     @property
     def wants_times(self) -> bool:
@@ -99,11 +118,12 @@ class _Engine:
 
     def session(self, judge: Judge, *, budget_s: float, confirms: bool) -> Finished:
         """One session with fresh copies; the confirming one has another seed and label."""
+        saved = self.request.saved
         with fresh_copies(self.request.arms, self.request.out) as arms:
             return run_session(
                 _inner(self.request, judge, arms, confirms=confirms),
                 judge,
-                Evidence(saved=self.request.saved),
+                Evidence(saved=saved.values if saved else None),
                 self.executor,
                 progress=self.progress,
                 budget_s=budget_s,
@@ -136,7 +156,8 @@ def run_gate(
 
 def _rows(request: GateRequest) -> list[Row]:
     rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
-    rows = [row for row in rows if not (request.skip_timed and row.measure.timed)]
+    if request.saved and request.saved.skips_times:
+        rows = [row for row in rows if not row.measure.timed]
     rows = [row for row in rows if row.measure.name != "build_time" or _has_build(request, row)]
     if not rows:
         raise NothingMeasuredError("nothing is left to measure: every row is off")
@@ -161,7 +182,6 @@ def _inner(
         rounds=judge.max_rounds,
         seed=(request.seed + confirms) % 2**32,  # another order, as reproducible as the first
         timeout_s=request.timeout_s,
-        syscall_backend=request.syscall_backend,
         out=request.out,
         label=f"{request.label}-confirm" if confirms else request.label,
         command=request.command,
@@ -178,22 +198,29 @@ def _doubtful(first: Finished) -> list[Row]:
 
 def _verdict(request: GateRequest, first: Finished, again: Finished | None) -> GateVerdict:
     rows = final_rows(first.result, again.result if again else None)
-    rows = tuple(replace(r, advisory=request.advisory and r.row.measure.timed) for r in rows)
+    saved = request.saved
+    if saved and saved.advisory:
+        rows = tuple(replace(row, advisory=row.row.measure.timed) for row in rows)
     sessions = [first, again] if again else [first]
-    baseline = request.arms.baseline
     failures = [failure for session in sessions for failure in _failures(session)]
     return GateVerdict(
-        baseline=request.baseline or (describe_arm(baseline) if baseline else {}),
+        baseline=_describe_baseline(request),
         candidate=describe_arm(request.arms.candidate),
         environment=environment(),
         rows=rows,
         failures=tuple(failures),
         sessions=tuple(_describe(session) for session in sessions),
-        notes=(*request.notes, *_notes(request, sessions)),
-        machine_mismatch=request.machine_mismatch,
+        notes=tuple(_notes(request, sessions)),
+        machine_mismatch=saved.machine_mismatch if saved else (),
         fail_inconclusive=request.fail_inconclusive,
         settings=_settings(request),
     )
+
+
+def _describe_baseline(request: GateRequest) -> Mapping[str, Any]:
+    if request.saved:
+        return request.saved.allocator
+    return describe_arm(request.arms.baseline) if request.arms.baseline else {}
 
 
 def _failures(session: Finished) -> list[Failure]:
@@ -210,7 +237,7 @@ def _failures(session: Finished) -> list[Failure]:
 
 
 def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
-    notes = []
+    notes = [request.saved.note] if request.saved else []
     baseline = request.arms.baseline
     if baseline is not None and baseline.kind == "libc":
         notes.append("libc cannot be copied: its twin is libc itself")

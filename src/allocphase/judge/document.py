@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from allocphase.analysis.measures import measure
-from allocphase.errors import UsageError
+from allocphase.errors import DataError, UsageError
 from allocphase.files.checks import (
     COUNT,
     FLAG,
@@ -92,11 +92,11 @@ def document(verdict: GateVerdict) -> dict[str, Any]:
 
 
 def from_document(values: Mapping[str, Any]) -> GateVerdict:
-    """The verdict again. Raises UsageError when it is no document of this schema."""
+    """The verdict again. Raises DataError when it is no document of this schema."""
     if not isinstance(values, Mapping) or values.get("schema") != SCHEMA:
-        raise UsageError(f"gate verdict: schema: this version reads schema {SCHEMA}")
+        raise DataError(f"gate verdict: schema: this version reads schema {SCHEMA}")
     if fault := _SHAPE(values):
-        raise UsageError(f"gate verdict: {fault[1:]}")
+        raise DataError(f"gate verdict: {fault[1:]}")
     try:
         kept: dict[str, Any] = {key: values[key] for key in _KEPT}
         kept.update({key: tuple(values[key]) for key in _LISTS})
@@ -104,11 +104,14 @@ def from_document(values: Mapping[str, Any]) -> GateVerdict:
         rows = tuple(_read_row(row) for row in values["rows"])
         return GateVerdict(**kept, failures=failures, rows=rows)
     except (TypeError, ValueError) as error:  # a key that no dataclass has
-        raise UsageError(f"gate verdict: not readable: {error!r}") from None
+        raise DataError(f"gate verdict: not readable: {error!r}") from None
 
 
 def read_verdict(folder: Path) -> GateVerdict:
-    """The verdict that a gate left in its run directory. Raises UsageError."""
+    """The verdict that a gate left in its run directory.
+
+    Raises UsageError where there is none, DataError where it is damaged.
+    """
     path = folder / FILE
     try:
         return from_document(read_json(path))

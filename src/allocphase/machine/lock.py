@@ -12,7 +12,6 @@ A process whose ancestor holds it (a test that runs this command, say) goes on: 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -26,6 +25,7 @@ from typing import Any
 
 from allocphase import interruption
 from allocphase.files.documents import parse_json
+from allocphase.files.flock import try_lock
 
 __all__ = ["MachineLock"]
 
@@ -95,13 +95,11 @@ def _locked_file() -> int | None:
 def _taken(file: int) -> bool:
     """Whether the lock is ours now. A file that was removed is nobody's meeting point any more."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        ours = try_lock(file)
     except OSError:
         os.close(file)
         raise
-    return os.fstat(file).st_nlink > 0
+    return ours and os.fstat(file).st_nlink > 0
 
 
 def _open() -> int:

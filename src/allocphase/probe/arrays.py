@@ -136,7 +136,7 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
 def load_arrays(path: Path, *, operations: int = RAW_OPS) -> Arrays:
     """The arrays in a file of a run whose longest trace has that many operations.
 
-    Raises AllocphaseError when the file is torn, holds what no process leaves, or more of it.
+    Raises DataError when the file is torn, holds what no process leaves, or more of it.
     """
     max_bytes = operations * OPERATION_BYTES + LOG_BYTES
     return read_archive(path, known=_DTYPES, max_bytes=max_bytes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocphase import allocator, scenario
+from allocphase.allocator import Allocator
 from allocphase.analysis import frames
 from allocphase.analysis.metrics import process_time_ns
 from allocphase.errors import AllocphaseError, UsageError, unknown
@@ -21,13 +21,15 @@ from allocphase.process.watched import WatchingExecutor
 from allocphase.pytest_plugin.baseline import DIGEST_KEY
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.run.prepare import begin
-from allocphase.run.request import Request, draw_seed
+from allocphase.run.request import Request, one_allocator, one_scenario
 from allocphase.run.session import Session
 from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 
 __all__ = ["Measurement", "Order", "request"]
+
+ONE_EACH = "a cell has one: parametrize"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +55,11 @@ def request(order: Order) -> Request:
         raise UsageError(f"rounds must be at least 1, not {order.rounds}")
     return Request(
         allocators=[_allocator(order.allocator)],
-        scenarios=[_scenario(order.scenario)],
+        scenarios=[one_scenario(order.scenario, reason=ONE_EACH)],
         probes=_probes(order.probes),
         rounds=order.rounds if order.recorded else 1,
         quick=not order.recorded,
-        seed=draw_seed(),
         timeout_s=order.timeout_s,
-        syscall_backend="auto",
         out=order.out,
         label="cell",
         command=["pytest", order.test],
@@ -133,22 +133,11 @@ class Measurement:
         return RunFiles(self._session.path).manifest
 
 
-def _allocator(spec: str) -> allocator.Allocator:
-    found = allocator.resolve(spec)
-    if len(found) != 1:
-        raise UsageError(f"allocator {spec!r} names {len(found)}, a cell has one: parametrize")
-    if found[0].missing:
-        raise UsageError(f"allocator {found[0].name}: {found[0].missing}")
-    if not found[0].correct:
+def _allocator(spec: str) -> Allocator:
+    chosen = one_allocator(spec, reason=ONE_EACH)
+    if not chosen.correct:
         raise UsageError(f"allocator {spec!r} is the floor: each cell has its time as floor_ns")
-    return found[0]
-
-
-def _scenario(spec: str) -> scenario.Scenario:
-    found = scenario.resolve(spec)
-    if len(found) != 1:
-        raise UsageError(f"scenario {spec!r} names {len(found)}, a cell has one: parametrize")
-    return found[0]
+    return chosen
 
 
 def _probes(names: Sequence[str]) -> list[Probe]:

@@ -12,6 +12,7 @@ import numpy as np
 from allocphase.allocator import Allocator
 from allocphase.machine.environment import environment
 from allocphase.run.plan import Plan, process_count
+from allocphase.run.request import Request
 from allocphase.scenario import Scenario
 from allocphase.store.manifest import AllocatorEntry, Manifest, PlanEntry, ScenarioEntry
 from allocphase.trace.records import Kind, Ops, Trace, kind_of
@@ -20,22 +21,19 @@ __all__ = ["describe_run", "describe_scenario"]
 
 
 def describe_run(
+    request: Request,
     plan: Plan,
     started: datetime.datetime,
     scenarios: Sequence[ScenarioEntry],
     *,
-    label: str,
-    command: Sequence[str],
-    quick: bool,
-    resumable: bool,
-    time_budget_s: float,
     driver_sha256: str,
 ) -> Manifest:
     """The manifest of a run that is about to start; `scenarios` by `describe_scenario`."""
+    budget_s = request.time_budget_s
     manifest = Manifest(
-        label=label,
+        label=request.label,
         started=started.isoformat(timespec="seconds"),
-        command=tuple(command),
+        command=tuple(request.command),
         environment=environment(),
         plan=PlanEntry(
             probes=tuple(plan.probes),
@@ -45,12 +43,12 @@ def describe_run(
             cpus=tuple(plan.cpus),
             syscall_backend=plan.syscall_backend,
             processes=process_count(plan),
-            quick=quick,
+            quick=request.quick,
             left_out=_left_out(plan),
             left_out_cells=_left_out_cells(plan),
             driver_options=dict(plan.driver_options),
-            time_budget_s=time_budget_s if math.isfinite(time_budget_s) else None,
-            resumable=resumable,
+            time_budget_s=budget_s if math.isfinite(budget_s) else None,
+            resumable=request.resumable,
         ),
         allocators=tuple(_describe_allocator(allocator) for allocator in plan.allocators),
         scenarios=tuple(scenarios),

@@ -64,24 +64,9 @@ def begin(request: Request) -> Begun:
         writer = RunWriter(path)
         workloads, entries = _make_traces(request.scenarios, writer)
         plan = _plan(request, allocators, workloads)
-        manifest = describe_run(
-            plan,
-            started,
-            entries,
-            label=request.label,
-            command=request.command,
-            quick=request.quick,
-            resumable=request.resumable,
-            time_budget_s=request.time_budget_s,
-            driver_sha256=driver_sha256(),
-        )
+        manifest = describe_run(request, plan, started, entries, driver_sha256=driver_sha256())
         writer.write_manifest(manifest)
-    return Begun(
-        path=path,
-        plan=plan,
-        lock=lock,
-        time_budget_s=request.time_budget_s,
-    )
+    return Begun(path=path, plan=plan, lock=lock, time_budget_s=request.time_budget_s)
 
 
 def _plan(request: Request, allocators: Sequence[Allocator], workloads: Sequence[Workload]) -> Plan:

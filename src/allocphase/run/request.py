@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
@@ -17,23 +17,36 @@ from allocphase.probe.probe import Probe
 from allocphase.scenario import Scenario
 
 __all__ = [
+    "TIMEOUT_S",
     "Request",
+    "RunOptions",
     "chosen_allocators",
     "chosen_scenarios",
     "default_cells",
     "draw_seed",
+    "one_allocator",
+    "one_scenario",
     "parse_sweep",
     "requested",
 ]
 
+_Chosen = TypeVar("_Chosen")
+
 QUICK_PROBES = tuple(probe for probe in Probe if probe is not Probe.VERIFY)
 QUICK_ROUNDS = 1
+TIMEOUT_S = 60.0  # a process takes a few seconds
+
+
+def draw_seed() -> int:
+    """A seed for the order of processes; it is recorded, so any order can be had again."""
+    return secrets.randbelow(2**32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user asked for. `out`: the folder that run directories go into.
+    """What is to be run, resolved. `out`: the folder that run directories go into.
 
+    `timeout_s`: of each process. `command`: what run.json gives as the way to the same run.
     `quick`: short passes, for a first look; such a run is marked and never gated. A run that would
     pass `time_budget_s` ends after a whole round, the first at the earliest. `only`: as in Plan.
     `resumable`: the plan alone says what is run, so that it can be continued; a gate's rounds are
@@ -44,56 +57,78 @@ class Request:
     scenarios: Sequence[Scenario]
     probes: Sequence[Probe]
     rounds: int
-    seed: int
-    timeout_s: float
-    syscall_backend: str
     out: Path
     label: str
     command: Sequence[str]
+    seed: int = field(default_factory=draw_seed)
+    timeout_s: float = TIMEOUT_S
+    syscall_backend: str = "auto"
     quick: bool = False
     only: frozenset[tuple[str, str, str]] | None = None
     time_budget_s: float = math.inf
     resumable: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What somebody chose of a run, by name; nothing is resolved. Empty: not chosen.
+
+    `allocators`, `scenarios`, `sweep`, `probes`: as they are written on a command line.
+    `rounds`: of a run that is not `quick`. `seed`: None for a drawn one. The rest as in Request.
+    """
+
+    allocators: Sequence[str]
+    scenarios: Sequence[str]
+    sweep: str | None
+    probes: Sequence[str]
+    rounds: int
+    quick: bool
+    time_budget_s: float
+    seed: int | None
+    timeout_s: float
+    syscall_backend: str
+    out: Path
+    label: str
+
+
 def requested(
-    options: Mapping[str, Any], *, command: Sequence[str], say: Callable[[str], None]
+    options: RunOptions, *, command: Sequence[str], say: Callable[[str], None]
 ) -> Request:
-    """The request that the options of `allocphase run` come to, by their names there.
+    """The request that the options come to; `say` is told what is left out.
 
     Raises UsageError, and NothingMeasuredError where all that was named is the floor.
     """
-    chosen = chosen_allocators(options["allocators"], say=say)
-    wanted = chosen_scenarios(options["scenarios"], sweep=options["sweep"])
+    chosen = chosen_allocators(options.allocators, say=say)
+    wanted = chosen_scenarios(options.scenarios, sweep=options.sweep)
     if not any(found.correct for found in chosen):
         names = ", ".join(found.name for found in chosen)
         raise NothingMeasuredError(
             f"{names} is the floor, which every timed run has beside its cells, and no cell "
             "itself: name an allocator to measure, such as -a libc"
         )
-    quick = options["quick"]
-    probes = [Probe(name) for name in options["probes"]]
+    quick = options.quick
+    probes = [Probe(name) for name in options.probes]
     return Request(
         allocators=chosen,
         scenarios=wanted,
         probes=probes or (QUICK_PROBES if quick else tuple(Probe)),
-        rounds=QUICK_ROUNDS if quick else options["rounds"],
+        rounds=QUICK_ROUNDS if quick else options.rounds,
         quick=quick,
-        time_budget_s=options["time_budget"] or math.inf,
-        seed=draw_seed() if options["seed"] is None else options["seed"],
-        timeout_s=options["timeout"],
-        syscall_backend=options["syscall_backend"],
-        out=options["out"],
-        label=options["label"],
+        time_budget_s=options.time_budget_s,
+        seed=draw_seed() if options.seed is None else options.seed,
+        timeout_s=options.timeout_s,
+        syscall_backend=options.syscall_backend,
+        out=options.out,
+        label=options.label,
         command=command,
         only=default_cells(chosen, wanted) if _leaves_slow_cells_out(options) else None,
     )
 
 
-def _leaves_slow_cells_out(options: Mapping[str, Any]) -> bool:
+def _leaves_slow_cells_out(options: RunOptions) -> bool:
     """Not where an allocator was named; in a first look, not where a scenario was named too."""
-    named = bool(options["allocators"])
-    return not (named and options["scenarios"]) if options["quick"] else not named
+    named = bool(options.allocators)
+    return not (named and options.scenarios) if options.quick else not named
 
 
 def chosen_allocators(specs: Sequence[str], *, say: Callable[[str], None]) -> list[Allocator]:
@@ -104,8 +139,7 @@ def chosen_allocators(specs: Sequence[str], *, say: Callable[[str], None]) -> li
     if specs:
         named = [found for spec in specs for found in allocator.resolve(spec)]
         for found in named:
-            if found.missing:
-                raise UsageError(f"allocator {found.name}: {found.missing}")
+            _refuse_missing(found)
         _refuse_twins("allocator", [found.name for found in named])
         return named
     everything = allocator.collected().values()
@@ -119,12 +153,28 @@ def chosen_scenarios(specs: Sequence[str], *, sweep: str | None = None) -> list[
     """What was named, or the default set; each at every value of a sweep. Raises UsageError."""
     found = [chosen for spec in specs or ["default"] for chosen in scenario.resolve(spec)]
     if sweep is not None:
-        from allocphase.run.request import parse_sweep
-
         key, values = parse_sweep(sweep)
         found = [chosen.with_parameters({key: value}) for chosen in found for value in values]
     _refuse_twins("scenario", [chosen.name for chosen in found])
     return found
+
+
+def one_allocator(spec: str, *, reason: str) -> Allocator:
+    """The allocator that `spec` names, installed. `reason`: why it has to be one.
+
+    Raises UsageError where it is none, or several.
+    """
+    chosen = _only("allocator", spec, allocator.resolve(spec), reason)
+    _refuse_missing(chosen)
+    return chosen
+
+
+def one_scenario(spec: str, *, reason: str) -> Scenario:
+    """The scenario that `spec` names. `reason`: why it has to be one.
+
+    Raises UsageError where it is none, or several.
+    """
+    return _only("scenario", spec, scenario.resolve(spec), reason)
 
 
 def parse_sweep(text: str) -> tuple[str, tuple[str, ...]]:
@@ -149,9 +199,15 @@ def default_cells(
     )
 
 
-def draw_seed() -> int:
-    """A seed for the order of processes; it is recorded, so any order can be had again."""
-    return secrets.randbelow(2**32)
+def _only(what: str, spec: str, found: Sequence[_Chosen], reason: str) -> _Chosen:
+    if len(found) != 1:
+        raise UsageError(f"{what} {spec!r} names {len(found)}, {reason}")
+    return found[0]
+
+
+def _refuse_missing(found: Allocator) -> None:
+    if found.missing:
+        raise UsageError(f"allocator {found.name}: {found.missing}")
 
 
 def _refuse_twins(what: str, names: Sequence[str]) -> None:

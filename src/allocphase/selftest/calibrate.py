@@ -63,8 +63,6 @@ def calibrate(
         probes=[Probe.THROUGHPUT],
         rounds=ROUNDS,
         seed=1,
-        timeout_s=60.0,
-        syscall_backend="auto",
         out=out,
         label="calibrate",
         command=["allocphase", "selftest"],

@@ -13,7 +13,6 @@ from allocphase.judge import GateVerdict, Limits, Outcome
 from allocphase.judge.limits import parse_limit
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
-from allocphase.run.request import draw_seed
 from allocphase.scenario import Scenario
 from allocphase.selftest.calibrate import Calibration
 from allocphase.selftest.injected import with_toll
@@ -83,7 +82,6 @@ def _request(selftest: Selftest, effect: float) -> tuple[GateRequest, float]:
         arms=Arms(with_toll(subject), slowed),
         scenarios=[selftest.scenario],
         limits=Limits(lines=tuple(parse_limit(x) for x in ("*=off", f"time={selftest.theta}"))),
-        seed=draw_seed(),
         out=selftest.out,
         max_rounds=selftest.max_rounds,
         label="selftest",

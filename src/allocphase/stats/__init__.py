@@ -10,7 +10,7 @@ are used throughout, since run times are skewed and lumpy; every level and cover
   quantile, interval, proportion    describe one sample
   signtest, paired                  compare arms after a fixed number of rounds
   boundary, sequential, twin        compare arms while rounds come in
-  rivals, growth                    other tools' rules; exponents of a sweep
+  growth                            exponents of a sweep
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from __future__ import annotations
 from allocphase.stats.boundary import Chances
 from allocphase.stats.growth import Growth, growth
 from allocphase.stats.interval import Interval, median_interval, quantile_interval
-from allocphase.stats.paired import Comparison, Row, compare, compare_rows, log_ratios
+from allocphase.stats.paired import Comparison, Row, compare_rows, log_ratios
 from allocphase.stats.proportion import proportion_interval
 from allocphase.stats.quantile import quantiles
-from allocphase.stats.rivals import mann_whitney, pytest_benchmark
 from allocphase.stats.sequential import SequentialOutcome, SequentialSign
 from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, smallest_effect
 from allocphase.stats.twin import Floor, noise_floor, spread
@@ -38,18 +37,15 @@ __all__ = [
     "SequentialOutcome",
     "SequentialSign",
     "Verdict",
-    "compare",
     "compare_rows",
     "detectable_exceedance",
     "growth",
     "holm",
     "judge_interval",
     "log_ratios",
-    "mann_whitney",
     "median_interval",
     "noise_floor",
     "proportion_interval",
-    "pytest_benchmark",
     "quantile_interval",
     "quantiles",
     "sign_test",

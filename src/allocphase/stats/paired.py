@@ -25,7 +25,7 @@ from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, sm
 from allocphase.stats.values import FloatArray, check_probability
 from allocphase.stats.verdict import Verdict, judge_interval, margin
 
-__all__ = ["Comparison", "Row", "compare", "compare_rows", "log_ratios"]
+__all__ = ["Comparison", "Row", "compare_rows", "log_ratios"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,13 +70,6 @@ def log_ratios(base: npt.ArrayLike, candidate: npt.ArrayLike) -> FloatArray:
             raise ValueError("a paired value is positive and finite, or NaN where it is missing")
     # A difference of logs, not the log of a quotient: swapping the arms only flips the sign.
     return np.asarray(np.log(arms[1]) - np.log(arms[0]), dtype=np.float64)
-
-
-def compare(
-    base: npt.ArrayLike, candidate: npt.ArrayLike, *, theta: float = 0.02, alpha: float = 0.025
-) -> Comparison:
-    """Compares one row on its own; see `compare_rows`."""
-    return compare_rows([Row(base, candidate, theta)], alpha=alpha)[0]
 
 
 def compare_rows(rows: Sequence[Row], *, alpha: float = 0.025) -> list[Comparison]:

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from allocphase.errors import UsageError, shown
+from allocphase.errors import DataError, UsageError, shown
 from allocphase.probe.arrays import KIND_NAMES, RAW_OPS, Arrays, load_arrays
 from allocphase.probe.consistency import (
     Counts,
@@ -35,7 +35,11 @@ MAX_JOURNAL_BYTES = 128 << 20
 
 
 class RunFiles:
-    """Reads one run directory. Raises UsageError where a file is missing or not of this schema."""
+    """Reads one run directory.
+
+    Raises UsageError where it is none of this schema, or was asked for what it does not have;
+    DataError where its journal or its arrays are damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -52,9 +56,9 @@ class RunFiles:
             try:
                 record = ProcessRecord.from_json(line.decode("utf-8"))
             except (ValueError, TypeError) as error:
-                raise UsageError(f"{path}: line {number}: {error}") from None
+                raise DataError(f"{path}: line {number}: {error}") from None
             if record.id in self._records:
-                raise UsageError(f"{path}: line {number}: process {record.id} is there twice")
+                raise DataError(f"{path}: line {number}: process {record.id} is there twice")
             self._records[record.id] = record
             self._read_bytes += len(line) + 1
         return list(self._records.values())
@@ -86,7 +90,7 @@ class RunFiles:
             try:
                 record = EventRecord.from_json(line.decode("utf-8"))
             except ValueError as error:
-                raise UsageError(f"{path}: line {number}: {error}") from None
+                raise DataError(f"{path}: line {number}: {error}") from None
             yield record.event, record.message
 
     def samples(self, process_id: int) -> Arrays:
@@ -97,7 +101,7 @@ class RunFiles:
         if not fault and record.probe is Probe.LATENCY and record.ok:
             fault = latencies_problem(arrays)
         if fault:
-            raise UsageError(f"{path}: {fault}")
+            raise DataError(f"{path}: {fault}")
         return arrays
 
     def operations(self, scenario: str) -> Arrays:
@@ -108,7 +112,7 @@ class RunFiles:
         path = self.path / "operations" / f"{names.index(scenario)}.npz"
         arrays = load_arrays(path, operations=self._most_operations)
         if fault := operations_problem(arrays, kinds=len(KIND_NAMES)):
-            raise UsageError(f"{path}: {fault}")
+            raise DataError(f"{path}: {fault}")
         return arrays
 
     @property
@@ -140,7 +144,7 @@ def _whole_lines(path: Path, *, start: int = 0) -> list[bytes]:
     if not path.exists():
         return []
     if path.stat().st_size > MAX_JOURNAL_BYTES:
-        raise UsageError(f"{path}: longer than {MAX_JOURNAL_BYTES} bytes, the most that is read")
+        raise DataError(f"{path}: longer than {MAX_JOURNAL_BYTES} bytes, the most that is read")
     with path.open("rb") as file:
         file.seek(start)
         return file.read().split(b"\n")[:-1]

@@ -26,7 +26,7 @@ from allocphase.analysis.latency import (
     share_above,
 )
 from allocphase.analysis.latency.attribution import PAGE_FAULT, PREEMPTION, SLEEP, SYSTEM_CALL
-from allocphase.errors import AllocphaseError
+from allocphase.errors import DataError
 from allocphase.probe.arrays import (
     BUCKETS,
     KINDS,
@@ -168,7 +168,7 @@ def test_with_threads_the_cost_of_a_system_call_is_not_told() -> None:
 
 def test_samples_of_another_trace_are_refused() -> None:
     record, arrays = timed([20, 40])
-    with pytest.raises(AllocphaseError, match="2 latencies for 3 operations"):
+    with pytest.raises(DataError, match="2 latencies for 3 operations"):
         process_calls(record, arrays, np.zeros(3, dtype=np.uint8))
 
 

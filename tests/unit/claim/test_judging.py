@@ -21,7 +21,7 @@ from allocphase.claim import (
     read_section,
     write_section,
 )
-from allocphase.errors import UsageError
+from allocphase.errors import DataError
 from allocphase.files.typed import read
 from allocphase.probe.arrays import SLOW_CALL, SYSCALL_EVENT, Arrays
 from allocphase.probe.probe import Probe
@@ -541,5 +541,5 @@ def test_a_run_that_was_never_judged_has_no_section(run: Writer) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2}', '{"schema": 1}'])
 def test_a_foreign_claims_json_is_refused(run: Writer, text: str) -> None:
     (run.folder / "claims.json").write_text(text)
-    with pytest.raises(UsageError, match=r"claims\.json"):
+    with pytest.raises(DataError, match=r"claims\.json"):
         read_section(run.folder)

@@ -8,6 +8,7 @@ import os
 import platform
 import struct
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -16,12 +17,12 @@ from click.testing import CliRunner, Result
 
 import allocphase
 from allocphase.analysis.frames import Run
-from allocphase.commands.run import SHOWING
 from allocphase.errors import AllocphaseError
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
 from allocphase.process import driver
 from allocphase.process.driver import Job, Outcome
+from allocphase.run.request import RunOptions
 from tests.support.plugins import Plugins
 from tests.support.runs import FakeExecutor, good, process, write_run
 
@@ -173,6 +174,12 @@ def test_a_broken_scenario_names_file_key_and_reason(invoke: Invoke, tmp_path: P
     )
 
 
+def test_selftest_takes_one_scenario(invoke: Invoke, executor: FakeExecutor) -> None:
+    line = complaint(invoke("selftest", "-s", "phase-report*"), 2)
+    assert line == "scenario 'phase-report*' names 2, selftest takes one"
+    assert executor.jobs == []
+
+
 def test_a_file_that_is_no_shared_object_is_refused(invoke: Invoke, tmp_path: Path) -> None:
     path = tmp_path / "mine.so"
     path.write_text("text")
@@ -212,6 +219,14 @@ def test_a_folder_that_is_no_run_is_refused(invoke: Invoke, tmp_path: Path, name
         (tmp_path / folder / "run.json").write_text(content)
     (tmp_path / "empty").mkdir()
     assert name in complaint(invoke("report", name), 2)
+
+
+def test_a_damaged_file_of_a_run_is_exit_code_2(invoke: Invoke, tmp_path: Path) -> None:
+    part = {"cold_ns_per_op": 9.0, "warm_ns_per_op": [8.0]}
+    folder = write_run(tmp_path / "run", [(process("throughput", part), {})]).path
+    (folder / "operations" / "0.npz").write_bytes(b"PK")
+    line = complaint(invoke("report", "run"), 2)
+    assert line == "run/operations/0.npz: not a sample file: File is not a zip file"
 
 
 def test_a_json_path_that_cannot_be_written_is_a_tool_error(invoke: Invoke) -> None:
@@ -354,7 +369,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         seen.append(run)
         return Path("report.html")
 
-    monkeypatch.setattr("allocphase.report.render", render)
+    monkeypatch.setattr("allocphase.report.render.render", render)
     return seen
 
 
@@ -450,9 +465,10 @@ def test_what_would_make_it_another_run_does_not_go_with_resume(
 def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> None:
     """A new option must be sorted into one of the two."""
     names = {parameter.name for parameter in main.commands["run"].params}
-    refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget"}
-    refused |= {"seed", "timeout", "syscall_backend", "out", "label"}
-    assert names - refused == SHOWING
+    refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
+    refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
+    assert {field.name for field in fields(RunOptions)} == refused
+    assert names - refused == {"resume", "json_path", "with_report"}
 
 
 def test_a_partial_run_can_be_shown_and_says_that_it_is_partial(

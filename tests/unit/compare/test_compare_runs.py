@@ -50,8 +50,6 @@ def measure(
         probes=[Probe.THROUGHPUT, Probe.SYSCALLS, Probe.MEMORY],
         rounds=rounds,
         seed=1,
-        timeout_s=1.0,
-        syscall_backend="auto",
         out=folder,
         label=label,
         command=[],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from allocphase import allocator, scenario
-from allocphase.errors import AllocphaseError, UsageError, shown
+from allocphase.errors import DataError, UsageError, shown
 from allocphase.files.archive import read_archive
 from allocphase.files.checks import (
     COUNT,
@@ -60,7 +60,7 @@ def test_json_that_would_harm_its_readers_is_refused(
         parse_json(text)
     path = tmp_path / "some.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError, match=reason) as caught:
+    with pytest.raises(DataError, match=reason) as caught:
         read_json(path)
     assert str(caught.value).startswith(f"{path}: not readable as JSON: ")
 
@@ -248,7 +248,7 @@ def test_an_archive_that_claims_what_it_is_not_is_refused(
     tmp_path: Path, members: dict[str, bytes], reason: str
 ) -> None:
     path = archive(tmp_path / "a.npz", members)
-    with pytest.raises(AllocphaseError, match=reason) as caught:
+    with pytest.raises(DataError, match=reason) as caught:
         read_archive(path, known=KNOWN, max_bytes=4000)
     assert str(caught.value).startswith(f"{path}: not a sample file: ")
 
@@ -258,21 +258,21 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     bomb = packed(np.zeros(8_000_000, dtype="<u4"))
     path = archive(tmp_path / "a.npz", {"ticks.npy": bomb})
     assert path.stat().st_size < len(bomb) / 500
-    with pytest.raises(AllocphaseError, match="claims 32000128 bytes, more than"):
+    with pytest.raises(DataError, match="claims 32000128 bytes, more than"):
         read_archive(path, known=KNOWN, max_bytes=400)
 
 
 def test_what_a_run_s_operations_allow_bounds_its_files(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     save_arrays(path, {"call_ticks": np.zeros(40_000_000, dtype="<u4")})
-    with pytest.raises(AllocphaseError, match="claims 160000128 bytes, more than"):
+    with pytest.raises(DataError, match="claims 160000128 bytes, more than"):
         load_arrays(path, operations=100)
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_only_the_packing_that_is_written_is_read(tmp_path: Path, compression: int) -> None:
     path = archive(tmp_path / "a.npz", {"ticks.npy": packed(TICKS)}, compression)
-    with pytest.raises(AllocphaseError, match="packed in a way that is not read"):
+    with pytest.raises(DataError, match="packed in a way that is not read"):
         read_archive(path, known=KNOWN, max_bytes=4000)
 
 
@@ -281,7 +281,7 @@ def test_a_file_longer_than_its_arrays_can_be_is_refused(tmp_path: Path) -> None
     save_arrays(path, {"call_ticks": TICKS})
     with path.open("r+b") as file:
         file.truncate(1 << 40)  # sparse: nothing is written
-    with pytest.raises(AllocphaseError, match="longer than"):
+    with pytest.raises(DataError, match="longer than"):
         load_arrays(path)
 
 

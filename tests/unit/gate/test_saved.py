@@ -12,7 +12,7 @@ import pytest
 
 from allocphase.allocator import Allocator
 from allocphase.analysis.comparable import ScenarioChangedError
-from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+from allocphase.errors import AllocphaseError, DataError, NothingMeasuredError, UsageError
 from allocphase.gate import Arms, run_gate
 from allocphase.gate import saved as saved_module
 from allocphase.gate.baseline import Baseline, list_baselines, load_baseline, save_baseline
@@ -203,7 +203,7 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> No
 def test_a_broken_baseline_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(DataError) as caught:
         load_baseline("x", tmp_path)
     assert str(path) in str(caught.value)
 

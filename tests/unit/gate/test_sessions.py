@@ -320,7 +320,7 @@ def test_a_baseline_that_does_not_exist_is_missing_and_a_candidate_is_a_mistake(
 def test_neither_arm_is_the_floor_or_several() -> None:
     with pytest.raises(UsageError, match="floor"):
         candidate_arm("null")
-    with pytest.raises(UsageError, match="names 2 allocators"):
+    with pytest.raises(UsageError, match="names 2, a gate compares one with one"):
         candidate_arm("phase2?objects_per_slab=1,8")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allocphase.errors import UsageError
+from allocphase.errors import DataError, UsageError
 from allocphase.judge import (
     Failure,
     GateRow,
@@ -195,7 +195,7 @@ def test_a_verdict_is_read_from_its_run_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1}'])
 def test_what_is_no_verdict_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError):
+    with pytest.raises(DataError):
         read_verdict(tmp_path)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocphase.errors import AllocphaseError
+from allocphase.errors import AllocphaseError, DataError
 from allocphase.probe import arrays as samples
 from tests.support.plugins import ROOT
 
@@ -115,12 +115,12 @@ def test_a_torn_sample_file_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "s.npz"
     samples.save_arrays(path, {"call_ticks": np.arange(1000, dtype=np.uint32)})
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(AllocphaseError, match="not a sample file"):
+    with pytest.raises(DataError, match="not a sample file"):
         samples.load_arrays(path)
 
 
 def test_a_sample_file_with_pickled_objects_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.npz"
     np.savez(path, objects=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(AllocphaseError, match="not a sample file"):
+    with pytest.raises(DataError, match="not a sample file"):
         samples.load_arrays(path)

@@ -10,7 +10,7 @@ import pytest
 from allocphase.analysis.frames import Run
 from allocphase.probe.arrays import BUCKETS, KINDS, OUTLIER, SIZE_CLASSES, SLOW_CALL, Arrays
 from allocphase.report.content.source import Source
-from allocphase.report.page.parts import scenario_part
+from allocphase.report.page.parts.scenario import scenario_part
 from allocphase.report.page.payload import figures_payload
 from allocphase.run.traces import ops_arrays
 from allocphase.store.record import ProcessRecord

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from allocphase.analysis.warning_kinds import CellWarning, Kind
 from allocphase.report.content.doubts import Doubt, doubts
 from allocphase.report.content.values import format_rate, format_share, operations_text
-from allocphase.report.figures import slug
+from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.payload import as_json, packed
 from allocphase.text.markdown import escaped
 from tests.support.cells import cell_of

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from allocphase.probe.probe import Probe
-from allocphase.run.request import Request, requested
+from allocphase.run.request import Request, RunOptions, requested
 
 SLOW, LONG, SHORT = "phase21", "larson", "phase-report"
 
@@ -21,14 +22,14 @@ def request(**changes: Any) -> Request:
         "probes": (),
         "rounds": 5,
         "quick": False,
-        "time_budget": None,
+        "time_budget_s": math.inf,
         "seed": 1,
-        "timeout": 60.0,
+        "timeout_s": 60.0,
         "syscall_backend": "auto",
         "out": Path("out"),
         "label": "run",
     }
-    return requested({**options, **changes}, command=["run"], say=lambda _: None)
+    return requested(RunOptions(**{**options, **changes}), command=["run"], say=lambda _: None)
 
 
 def has_cell(made: Request, allocator: str, scenario: str) -> bool:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from allocphase.stats import Row, Verdict, compare, compare_rows, log_ratios, median_interval
+from allocphase.stats import Row, Verdict, compare_rows, log_ratios, median_interval
+from tests.support.paired import compare
 
 FloatArray = npt.NDArray[np.float64]
 MIRROR = {

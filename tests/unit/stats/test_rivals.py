@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from allocphase.stats import Verdict, compare, mann_whitney, pytest_benchmark
+from allocphase.stats import Verdict
+from tests.support.paired import compare
+from tests.support.rivals import mann_whitney, pytest_benchmark
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from allocphase.errors import AllocphaseError, UsageError
+from allocphase.errors import DataError, UsageError
 from allocphase.run.traces import ops_arrays
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import Event, ProcessRecord
@@ -102,7 +102,7 @@ def test_a_broken_line_before_the_last_names_file_and_line(writer: RunWriter, li
     with journal.open("ab") as file:
         file.write(line.encode("latin-1") + b"\n")
     writer.add(process("verify", {}), {})
-    with pytest.raises(UsageError, match=rf"{journal}: line 2: "):
+    with pytest.raises(DataError, match=rf"{journal}: line 2: "):
         RunFiles(writer.path).processes()
 
 
@@ -156,7 +156,7 @@ def test_a_folder_that_is_no_run_says_so(tmp_path: Path) -> None:
 def test_a_scenario_of_the_run_that_has_no_operations_file_is_one_clear_error(
     writer: RunWriter,
 ) -> None:
-    with pytest.raises(AllocphaseError, match=r"operations/0\.npz: not a sample file"):
+    with pytest.raises(DataError, match=r"operations/0\.npz: not a sample file"):
         RunFiles(writer.path).operations("some")
 
 
@@ -179,7 +179,7 @@ def test_a_process_that_is_there_twice_names_file_line_and_process(writer: RunWr
     for number in (4, 5, 4):
         writer.add(process("verify", {}, id=number), {})
     journal = writer.path / "processes.jsonl"
-    with pytest.raises(UsageError, match=rf"{journal}: line 3: process 4 is there twice"):
+    with pytest.raises(DataError, match=rf"{journal}: line 3: process 4 is there twice"):
         RunFiles(writer.path).processes()
 
 
@@ -229,5 +229,5 @@ def test_a_torn_event_did_not_happen(tmp_path: Path) -> None:
 def test_a_broken_event_names_file_and_line(tmp_path: Path, line: str) -> None:
     writer = resumable(tmp_path)
     (tmp_path / "events.jsonl").write_bytes(line.encode("latin-1") + b"\n")
-    with pytest.raises(UsageError, match=r"events\.jsonl: line 1: "):
+    with pytest.raises(DataError, match=r"events\.jsonl: line 1: "):
         RunFiles(writer.path).notes()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from allocphase.analysis.frames import Run
-from allocphase.errors import AllocphaseError, UsageError
+from allocphase.errors import DataError, UsageError
 from allocphase.probe.arrays import (
     CHECKPOINT,
     FAULT_EVENT,
@@ -134,14 +134,14 @@ def test_samples_that_do_not_fit_are_named(arrays: Arrays, fault: str) -> None:
 def test_an_event_of_an_operation_that_is_not_there_names_the_file(tmp_path: Path) -> None:
     record = process("syscalls", {"operation": {}, "init": {}, "teardown": {}, "backend": "x"})
     run = write_run(tmp_path / "run", [(record, events(SYSCALL_EVENT, op=6))])
-    with pytest.raises(UsageError, match=r"samples/0\.npz: syscalls: an operation"):
+    with pytest.raises(DataError, match=r"samples/0\.npz: syscalls: an operation"):
         run.operations_of("one", "some")
 
 
 def test_a_latency_process_without_latencies_is_refused(tmp_path: Path) -> None:
     """Found by fuzzing."""
     run = write_run(tmp_path / "run", [(process("latency", {}), events(SLOW_CALL))])
-    with pytest.raises(UsageError, match=r"samples/0\.npz: lacks call_ticks or call_histogram"):
+    with pytest.raises(DataError, match=r"samples/0\.npz: lacks call_ticks or call_histogram"):
         assert run.cell_list
 
 
@@ -149,7 +149,7 @@ def test_a_journal_longer_than_any_run_s_is_not_read(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [])
     with (run.path / "processes.jsonl").open("ab") as file:
         file.truncate(1 << 40)  # sparse
-    with pytest.raises(UsageError, match="longer than"):
+    with pytest.raises(DataError, match="longer than"):
         RunFiles(run.path).processes()
 
 
@@ -183,7 +183,7 @@ def test_a_line_of_the_journal_says_which_of_its_keys_is_wrong(
     line = json.loads(process("throughput", times).to_json())
     run = write_run(tmp_path / "run", [])
     (run.path / "processes.jsonl").write_text(json.dumps({**line, **change}) + "\n")
-    with pytest.raises(UsageError, match=f"processes.jsonl: line 1: .*{fault}"):
+    with pytest.raises(DataError, match=f"processes.jsonl: line 1: .*{fault}"):
         RunFiles(run.path).processes()
 
 
@@ -246,5 +246,5 @@ def test_a_torn_operations_file_is_one_clear_error(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [])
     path = run.path / "operations" / "0.npz"
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(AllocphaseError, match=r"operations/0\.npz: not a sample file"):
+    with pytest.raises(DataError, match=r"operations/0\.npz: not a sample file"):
         Run(run.path).operations_of("one", "some")

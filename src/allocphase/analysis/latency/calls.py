@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.analysis.latency.attribution import CAUSES, EVENTS, Rows, causes_of, events_of
-from allocphase.errors import AllocphaseError
+from allocphase.errors import DataError
 from allocphase.probe.arrays import KIND_NAMES, OUTLIER, Arrays, bucket_midpoints
 from allocphase.probe.result import Latency
 from allocphase.store.record import ProcessRecord
@@ -62,7 +62,7 @@ def process_calls(
     """Groups a latency process's calls. kinds: of each operation, shape (ops,).
 
     called: the rows that made a system call; without them nothing is said of what happened.
-    Raises AllocphaseError where samples and operations are not of one trace.
+    Raises DataError where samples and operations are not of one trace.
     """
     dropped = record.part(Latency).slow_calls_dropped
     if "call_ticks" in arrays:
@@ -75,9 +75,7 @@ def _from_samples(
 ) -> ProcessCalls:
     ticks = arrays["call_ticks"]
     if len(ticks) != len(kinds):
-        raise AllocphaseError(
-            f"process {record.id}: {len(ticks)} latencies for {len(kinds)} operations"
-        )
+        raise DataError(f"process {record.id}: {len(ticks)} latencies for {len(kinds)} operations")
     bits = 0 if called is None else events_of(arrays, called).spread(len(ticks))
     group = _grouped(kinds, bits)
     groups = {

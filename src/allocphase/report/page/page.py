@@ -20,7 +20,7 @@ from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
 from allocphase.report.page.assets import policy, scripts, style
 from allocphase.report.page.environment import allocators, commands, machines
-from allocphase.report.page.parts import fragment, scenario_part
+from allocphase.report.page.parts.scenario import fragment, scenario_part
 from allocphase.report.page.payload import as_json, figures_payload, page_payload
 from allocphase.resources import find
 from allocphase.text.units import format_count, format_ns

@@ -1,0 +1,44 @@
+"""`allocphase report`: the page, the Markdown and the figures of a run that was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["report"]
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("other", type=click.Path(path_type=Path), required=False)
+@click.option("--figure", metavar="NAME", help="Only this figure; ? lists the names.")
+@click.option("--svg", is_flag=True, help="Figures as SVG too.")
+@click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
+def report(directory: Path, other: Path | None, figure: str | None, svg: bool, show: bool) -> None:
+    """Render a run: report.html, report.md and every figure, into its own directory.
+
+    With OTHER, the report shows two runs side by side.
+
+    \b
+    Example:
+      allocphase report out/20261123-101500-bench --open
+      allocphase report out/20261123-101500-bench --figure time-per-op --svg
+      allocphase report out/20261120-090000-bench out/20261123-101500-bench
+    """
+    from allocphase.analysis import frames
+    from allocphase.report.render import figure_names, render, render_figure, render_pair
+
+    run = frames.load(directory)
+    if figure == "?":
+        click.echo("\n".join(figure_names(run)))
+        return
+    if figure is not None:
+        path = render_figure(run, figure, suffix="svg" if svg else "png")
+    elif other is not None:
+        path = render_pair(run, frames.load(other))
+    else:
+        path = render(run, formats=("png", "svg") if svg else ("png",))
+    click.echo(f"report: {path}")
+    if show:
+        click.launch(str(path))

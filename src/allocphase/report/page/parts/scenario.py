@@ -1,0 +1,132 @@
+"""The page's part for one scenario, as its template reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from allocphase.analysis.cell import Cell
+from allocphase.report.content.calls import PHASES, call_count, call_names
+from allocphase.report.content.rows import COLUMNS, Row, rows
+from allocphase.report.content.source import Source
+from allocphase.report.content.values import operations_text
+from allocphase.report.figures.catalogue import slug
+from allocphase.report.page.parts.arms import Values, named
+from allocphase.report.page.parts.causes import why_part
+from allocphase.report.page.parts.memory import memory_part
+from allocphase.report.page.parts.threads import threads_part
+from allocphase.report.page.strip import scale_of, strip
+from allocphase.text.units import format_bytes, format_count, format_ns
+
+__all__ = ["fragment", "scenario_part"]
+
+
+def fragment(scenario: str, index: int) -> str:
+    """The part's id, which a link names."""
+    return f"scenario-{slug(scenario, index)}"
+
+
+def scenario_part(source: Source, index: int) -> Values:
+    """Everything but what the script draws."""
+    scenario = source.scenarios[index]
+    entry, cells = source.entry(scenario), source.cells(scenario)
+    return {
+        "index": index,
+        "id": fragment(scenario, index),
+        "name": scenario,
+        "title": entry.title.rstrip("."),
+        "facts": _facts(source, scenario),
+        "stands_for": entry.stands_for,
+        "does_not_show": entry.does_not_show,
+        "failures": [_with_arm(source, cell) for cell in cells if not cell.ok],
+        "doubts": source.doubts(scenario),
+        "columns": [{"name": name, "hint": hint} for name, hint in COLUMNS],
+        "rows": _rows(source, scenario, cells),
+        "marked": any(r is not None and r.mostly_replay for r in source.ratios(scenario).values()),
+        "timeline": _timeline_caption(source, scenario),
+        "why": why_part(source, scenario),
+        "calls": _calls(source, cells),
+        "memory": memory_part(source, scenario),
+        "threads": threads_part(source, scenario),
+        "clock": _clock(source, scenario),
+    }
+
+
+def _facts(source: Source, scenario: str) -> list[str]:
+    entry, floor_ns = source.entry(scenario), source.floor_ns(scenario)
+    facts = [operations_text(entry)]
+    facts += [f"{entry.threads} threads"] * (entry.threads > 1)
+    facts += [f"peak live {format_bytes(entry.peak_live_bytes)}"]
+    return facts + [f"floor {format_ns(floor_ns)} an op"] * (floor_ns is not None)
+
+
+def _clock(source: Source, scenario: str) -> str:
+    """What reading the clock costs, and how finely it tells times apart."""
+    cost_ns, step_ns = source.clock_ns(scenario), source.clock_step_ns(scenario)
+    if cost_ns is None:
+        return ""
+    step = "" if step_ns is None else f", and it moves in steps of {format_ns(step_ns)}"
+    return f"reading the clock costs {format_ns(cost_ns)}{step}"
+
+
+def _with_arm(source: Source, cell: Cell) -> Values:
+    return {"cell": cell, "arm": source.names.index(cell.allocator)}
+
+
+def _rows(source: Source, scenario: str, cells: Sequence[Cell]) -> list[Values]:
+    floor_ns = source.floor_ns(scenario)
+    scale, by_name = scale_of(cells, floor_ns), {cell.allocator: cell for cell in cells}
+
+    def values(row: Row) -> list[Values]:
+        colour = source.looks[row.allocator].colour
+        picture = strip(by_name[row.allocator], colour=colour, floor_ns=floor_ns, scale=scale)
+        return [
+            {"text": v.text, "sort": v.sort, "name": v.name, "strip": "" if place else picture}
+            for place, v in enumerate(row.values)
+        ]
+
+    found = rows(cells, source.ratios(scenario))
+    return [{**named(source, row.allocator), "values": values(row)} for row in found]
+
+
+def _timeline_caption(source: Source, scenario: str) -> str:
+    cells = [source.points(name, scenario) for name in source.names_on(scenario)]
+    if not any(points.row.size for points in cells):
+        return ""
+    text = "One process's calls, on the same scales for all. Drag over a panel to zoom all of them."
+    if any(len(points.threads) for points in cells):
+        text += " The threads' calls stand one thread after the other."
+    drawn = sum(points.row.size for points in cells)
+    total = sum(points.total for points in cells)
+    calls = f"{format_count(total)} calls"
+    if any(points.slowest_only for points in cells):
+        text += " The trace is so long that only its slowest calls are kept one by one."
+        calls = f"{format_count(total)} slowest calls"
+    if drawn == total:
+        return f"{text} All {calls} are drawn."
+    return (
+        f"{text} {format_count(drawn)} of {calls} are drawn: the fastest, slowest and middle one "
+        "of each stretch and cause, and the slowest of all; no outlier is left out."
+    )
+
+
+def _calls(source: Source, cells: Sequence[Cell]) -> Values | None:
+    if not any("syscalls" in cell.metrics for cell in cells):
+        return None
+    names = {phase: call_names(cells, phase) or ["none"] for phase in PHASES}
+    columns = [(phase, name) for phase in PHASES for name in names[phase]]
+    phases = [{"name": phase, "names": names[phase]} for phase in PHASES]
+    lines = [
+        {
+            **named(source, cell.allocator),
+            "cells": [_count(call_count(cell, *column)) for column in columns],
+        }
+        for cell in cells
+    ]
+    return {"phases": phases, "rows": lines}
+
+
+def _count(count: int | None) -> Values:
+    """Shaded by the power of ten: calls-1 for 1 to 9, calls-2 for 10 to 99 ..."""
+    if not count:
+        return {"text": "?" if count is None else "·", "look": "none"}
+    return {"text": format_count(count), "look": f"calls-{min(len(str(count)), 6)}"}

@@ -12,9 +12,10 @@ from typing import Any
 
 from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
-from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.errors import NothingMeasuredError, UsageError, shown
 from allocphase.probe.probe import Probe
 from allocphase.scenario import Scenario
+from allocphase.spec import Setting
 
 __all__ = [
     "Request",
@@ -119,8 +120,6 @@ def chosen_scenarios(specs: Sequence[str], *, sweep: str | None = None) -> list[
     """What was named, or the default set; each at every value of a sweep. Raises UsageError."""
     found = [chosen for spec in specs or ["default"] for chosen in scenario.resolve(spec)]
     if sweep is not None:
-        from allocphase.run.request import parse_sweep
-
         key, values = parse_sweep(sweep)
         found = [chosen.with_parameters({key: value}) for chosen in found for value in values]
     _refuse_twins("scenario", [chosen.name for chosen in found])
@@ -129,11 +128,11 @@ def chosen_scenarios(specs: Sequence[str], *, sweep: str | None = None) -> list[
 
 def parse_sweep(text: str) -> tuple[str, tuple[str, ...]]:
     """`live=100,300` -> ("live", ("100", "300")). Raises UsageError."""
-    key, equals, values = text.partition("=")
-    points = tuple(value for value in values.split(",") if value)
-    if not key or not equals or len(points) < 2 or len(set(points)) < len(points):
-        raise UsageError(f"--sweep {text}: is written PARAMETER=VALUE,VALUE with distinct values")
-    return key, points
+    where, form = f"--sweep {shown(text)}", "PARAMETER=VALUE,VALUE"
+    setting = Setting.read(text, where=where, form=form)
+    if len(setting.values) < 2:
+        raise UsageError(f"{where}: one value is no sweep: it is written {form}")
+    return setting.key, setting.values
 
 
 def default_cells(

@@ -118,7 +118,7 @@ def test_the_version_is_the_package_s(invoke: Invoke) -> None:
     [
         (["-a", "phase22"], "allocator 'phase22' does not exist: did you mean 'phase2"),
         (["-a", "phase21?pool=1"], "allocator phase21: setting 'pool' does not exist"),
-        (["-a", "phase21?pool_bytes"], "settings are written key=value&key=value"),
+        (["-a", "phase21?pool_bytes"], "'pool_bytes' has no value, or an empty one"),
         (["-a", "mine=nowhere.so"], "allocator mine: nowhere.so: no such file"),
         (["-a", "mine=nowhere.c"], "allocator mine: nowhere.c: no such file"),
         (["-a", "libc", "-a", "libc"], "allocator 'libc' is named twice"),
@@ -129,6 +129,8 @@ def test_the_version_is_the_package_s(invoke: Invoke) -> None:
         (["-a", "libc", "-s", "phase-report?alocations=9"], "did you mean 'allocations'?"),
         (["-a", "libc", *SMALL, "-s", "phase-report?allocations=5"], "is named twice"),
         (["-a", "libc", "-s", "phase-report", "--sweep", "allocations"], "PARAMETER=VALUE,VALUE"),
+        (["-a", "libc", "--sweep", "live=5"], "--sweep 'live=5': one value is no sweep"),
+        (["-a", "libc", "--sweep", "live=5,5"], "--sweep 'live=5,5': 'live' has a value twice"),
     ],
 )
 def test_a_bad_name_is_one_line_and_exit_code_2(

@@ -4,6 +4,7 @@
     mine=build/libmine.so            an allocator from a file, under a name of one's own
     phase21?pool_bytes=1048576       with a setting; several are joined by &
     phase2?objects_per_slab=1,8,64   a comma separates values: one allocator or scenario each
+    xmalloc?sizes=16+64              + joins the items of one value that is a list
 
 The name in a run is written the same way, without the file and with one value for each setting.
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from allocphase.errors import UsageError, shown
 
-__all__ = ["Setting", "Spec", "base_name", "written"]
+__all__ = ["Setting", "Spec", "base_name", "items", "listed", "written"]
 
 _SETTINGS = "[?KEY=VALUE,VALUE&KEY=VALUE]"
 _ALLOCATOR = f"NAME[=FILE]{_SETTINGS}"
@@ -108,6 +109,16 @@ class Spec:
 def written(name: str, settings: Mapping[str, str]) -> str:
     """`name?key=value&key=value`, or the bare name."""
     return _joined(name, (f"{key}={value}" for key, value in settings.items()))
+
+
+def items(value: str) -> list[str]:
+    """Of a value that is a list, `16+64`."""
+    return value.split("+")
+
+
+def listed(values: Iterable[object]) -> str:
+    """A value that is a list, as `items` reads it."""
+    return "+".join(map(str, values))
 
 
 def base_name(name: str) -> str:

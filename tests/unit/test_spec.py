@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocphase.errors import UsageError
-from allocphase.spec import Setting, Spec, base_name, written
+from allocphase.spec import Setting, Spec, base_name, items, listed, written
 
 ALLOCATOR = "it is written NAME[=FILE][?KEY=VALUE,VALUE&KEY=VALUE]"
 SCENARIO = "it is written NAME[?KEY=VALUE,VALUE&KEY=VALUE]"
@@ -138,3 +138,14 @@ def test_a_name_in_a_run_is_written_and_taken_apart() -> None:
     assert written("a", {"b": "1", "c": "2"}) == "a?b=1&c=2"
     assert written("a", {}) == base_name("a") == "a"
     assert base_name("a?b=1&c=2") == "a"
+
+
+@given(st.lists(st.integers() | st.floats(-1e12, 1e12), min_size=1))
+def test_a_list_is_one_value_whose_items_come_back(found: list[float]) -> None:
+    assert items(listed(found)) == [str(item) for item in found]
+    assert Setting.read(f"a={listed(found)}", where="", form="").values == (listed(found),)
+
+
+def test_a_list_is_joined_by_plus_signs() -> None:
+    assert listed((16, 64)) == "16+64"
+    assert items("16+64") == ["16", "64"]

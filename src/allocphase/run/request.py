@@ -156,4 +156,5 @@ def draw_seed() -> int:
 def _refuse_twins(what: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"{what} {name!r} is named twice: give the second NAME= of its own")
+            advice = ": give the second NAME= of its own" if what == "allocator" else ""
+            raise UsageError(f"{what} {name!r} is named twice{advice}")

@@ -19,7 +19,7 @@ from allocphase import resources
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.documents import read_toml
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
-from allocphase.spec import Spec, written
+from allocphase.spec import Spec, listed, written
 from allocphase.trace.completion import complete
 from allocphase.trace.records import Touch, Trace
 
@@ -108,14 +108,15 @@ def collected() -> tuple[Scenario, ...]:
 
 def resolve(text: str) -> tuple[Scenario, ...]:
     """The scenarios that a specification names: by a name, a glob (larson*), a path to a .toml
-    file, `all`, or `default`; each with the parameters after a `?` (spec.py).
+    file, `all`, or `default`; each with the parameters after a `?` (spec.py), at every combination
+    of their values.
 
     Raises UsageError, with the nearest match for a name that does not exist.
     """
     spec = Spec.of_scenario(text)
-    found = _named(spec)
-    changes = {setting.key: ",".join(setting.values) for setting in spec.settings}
-    return tuple(scenario.with_parameters(changes) for scenario in found) if changes else found
+    return tuple(
+        scenario.with_parameters(point) for scenario in _named(spec) for point in spec.points()
+    )
 
 
 def generate(scenario: Scenario) -> Trace:
@@ -198,4 +199,4 @@ def _files() -> dict[str, Path]:
 
 
 def _text(value: Value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return listed(value) if isinstance(value, tuple) else str(value)

@@ -269,6 +269,24 @@ def test_without_probes_everything_is_measured(invoke: Invoke, executor: FakeExe
     assert {job.probe for job in executor.jobs} == set(Probe)
 
 
+def test_a_comma_runs_the_scenario_at_each_value(invoke: Invoke, executor: FakeExecutor) -> None:
+    what = ["-s", "phase-report?allocations=3,4", "-p", "verify"]
+    assert invoke("run", "-a", "libc", *what).exit_code == 0
+    assert {job.scenario for job in executor.jobs} == {
+        f"phase-report?allocations={n}" for n in (3, 4)
+    }
+
+
+def test_a_sweep_goes_over_every_scenario_and_a_list_has_plus_signs(
+    invoke: Invoke, executor: FakeExecutor
+) -> None:
+    sweep = ["-s", "xmalloc?batches=2,3", "--sweep", "sizes=16+64,32", "-p", "verify"]
+    assert invoke("run", "-a", "libc", *sweep).exit_code == 0
+    assert {job.scenario for job in executor.jobs} == {
+        f"xmalloc?batches={n}&sizes={sizes}" for n in (2, 3) for sizes in ("16+64", "32")
+    }
+
+
 def test_a_sweep_runs_the_scenario_at_each_value(invoke: Invoke, executor: FakeExecutor) -> None:
     sweep = ["-s", "phase-report", "--sweep", "allocations=3,4,5", "-p", "verify"]
     assert invoke("run", "-a", "libc", *sweep).exit_code == 0

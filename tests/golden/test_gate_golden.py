@@ -31,12 +31,13 @@ from allocphase.judge import (
     final_rows,
 )
 from allocphase.judge.document import document
-from allocphase.judge.render.console import WIDTH, print_verdict
+from allocphase.judge.render.console import print_verdict
 from allocphase.judge.render.explain import explain
 from allocphase.judge.render.github import report_to_github, workflow_commands
 from allocphase.judge.render.junit import junit
 from allocphase.judge.render.markdown import markdown
 from allocphase.stats import Interval
+from allocphase.text.console import WIDTH
 
 Golden = Callable[[str, str], None]
 

@@ -15,7 +15,8 @@ from allocphase.report.content.source import Source
 from allocphase.report.page.page import page
 from allocphase.report.render import render
 from allocphase.report.text.markdown import markdown
-from allocphase.report.text.terminal import WIDTH, print_summary
+from allocphase.report.text.terminal import print_summary
+from allocphase.text.console import WIDTH
 
 Golden = Callable[[str, str], None]
 

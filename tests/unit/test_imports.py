@@ -16,7 +16,7 @@ from tests.support.plugins import ROOT
 # src/allocphase, or a module there; what goes on inside a folder is its own affair.
 LAYERS = (
     "errors text",
-    "interruption files resources stats",
+    "interruption files resources spec stats",
     "trace machine",
     "allocator scenario probe",
     "process store",

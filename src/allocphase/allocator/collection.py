@@ -1,20 +1,14 @@
 """Allocators: what to measure, and how it comes into the driver process.
 
 Each folder of the collection has an allocator.toml; its stem is the allocator's name. A
-specification on the command line picks one, changes its settings, or brings an object from
-elsewhere:
-
-    phase21                          a name of the collection
-    phase21?pool_bytes=1048576       the same with another setting
-    phase2?objects_per_slab=1,8,64   three allocators: a sweep
-    mine=build/libmine.so            a shared object: a plug-in, or else a preload
-    mine=mine.c?chunk=64             a plug-in's source, compiled with cc
+specification on the command line (spec.py) picks one, changes its settings, or brings an object
+from elsewhere: a shared object, which is a plug-in or else a preload, or a plug-in's source, which
+is compiled with cc.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +20,7 @@ from allocphase.allocator.shared_object import compile_plugin, inspect_object, s
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.checks import FLAG, NAME, TEXT, anything, entries, listing, table
 from allocphase.files.documents import read_toml
+from allocphase.spec import Spec, written
 
 __all__ = ["Allocator", "Kind", "collected", "load", "resolve"]
 
@@ -87,8 +82,8 @@ class Allocator:
                 raise UsageError(unknown(f"allocator {self.name}: setting", key, self.config))
             if self.kind != "plugin":
                 raise UsageError(f"allocator {self.name}: only plug-ins take settings, not {key!r}")
-        suffix = "&".join(f"{key}={value}" for key, value in changes.items())
-        return replace(self, name=f"{self.name}?{suffix}", config={**self.config, **changes})
+        name = written(self.name, changes)
+        return replace(self, name=name, config={**self.config, **changes})
 
     def sha256(self) -> str | None:
         """Digest of the object's bytes, None where there is no file to read."""
@@ -105,30 +100,14 @@ def collected() -> dict[str, Allocator]:
     return {name: load(path) for name, path in _files().items()}
 
 
-def resolve(spec: str) -> tuple[Allocator, ...]:
-    """The allocators that `spec` names; several when a setting has several values.
+def resolve(text: str) -> tuple[Allocator, ...]:
+    """The allocators that a specification names; several when a setting has several values.
 
     Raises UsageError, with the nearest match for a name that does not exist.
     """
-    base, _, settings = spec.partition("?")
-    name, equals, file = base.partition("=")
-    if not name or not spec.isprintable():
-        raise UsageError(f"allocator {spec!r}: NAME=path wants a name before the =, in plain text")
-    found = _from_file(name, Path(file)) if equals else _from_collection(name)
-    return tuple(
-        found.with_settings(point) if point else found for point in _points(spec, settings)
-    )
-
-
-def _points(spec: str, settings: str) -> list[dict[str, str]]:
-    """Every combination of the values of `a=1,2&b=3`; one empty point for no settings."""
-    axes: list[list[tuple[str, str]]] = []
-    for setting in settings.split("&") if settings else []:
-        key, equals, values = setting.partition("=")
-        if not key or not equals or not all(values.split(",")):
-            raise UsageError(f"allocator {spec!r}: settings are written key=value&key=value")
-        axes.append([(key, value) for value in values.split(",")])
-    return [dict(point) for point in itertools.product(*axes)]
+    spec = Spec.of_allocator(text)
+    found = _from_file(spec.name, Path(spec.file)) if spec.file else _from_collection(spec.name)
+    return tuple(found.with_settings(point) for point in spec.points())
 
 
 def _from_collection(name: str) -> Allocator:

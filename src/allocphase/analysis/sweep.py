@@ -16,6 +16,7 @@ from allocphase.analysis.frames import Run
 from allocphase.analysis.metrics import process_time_ns
 from allocphase.errors import UsageError, unknown
 from allocphase.probe.probe import Probe
+from allocphase.spec import base_name
 from allocphase.stats import Growth, growth
 from allocphase.store.manifest import ScenarioEntry
 
@@ -36,7 +37,7 @@ def sweeps(run: Run) -> list[Sweep]:
     """Every sweep of the run, in the order of its scenarios."""
     groups: dict[str, list[ScenarioEntry]] = {}
     for entry in run.manifest.scenarios:
-        groups.setdefault(entry.name.partition("?")[0], []).append(entry)
+        groups.setdefault(base_name(entry.name), []).append(entry)
     return [found for base, entries in groups.items() for found in _sweep(base, entries)]
 
 

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from allocphase.analysis.metrics import KIND_NAMES, QUANTILES
 from allocphase.claim.fields import Fields
 from allocphase.errors import UsageError, shown, unknown
+from allocphase.spec import Spec
 
-__all__ = ["CELL_KEYS", "LATENCY_KINDS", "Cell", "Selector", "probe_of", "read_cell"]
+__all__ = [
+    "CELL_KEYS",
+    "LATENCY_KINDS",
+    "Cell",
+    "Selector",
+    "probe_of",
+    "read_allocator",
+    "read_cell",
+    "read_scenario",
+]
 
 CELL_KEYS = ("allocator", "scenario")
 # A write is the program's own work, not the allocator's.
@@ -61,11 +70,7 @@ class Cell:
     @property
     def key(self) -> tuple[str, str]:
         """The names that the run gives the two."""
-        base, mark, settings = self.allocator.partition("?")
-        allocator = base.partition("=")[0] + mark + settings
-        base, mark, settings = self.scenario.partition("?")
-        scenario = Path(base).stem if base.endswith(".toml") else base
-        return allocator, scenario + mark + settings
+        return Spec.of_allocator(self.allocator).label, Spec.of_scenario(self.scenario).label
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +100,39 @@ class Selector:
         fields = Fields.of(value, where=where, known=(*CELL_KEYS, "metric"))
         if not fields.table:
             raise UsageError(f"{where}: says nothing: give {', '.join(CELL_KEYS)} or metric")
-        cell = replace(self.cell, **{key: _name(fields, key) for key in CELL_KEYS if key in fields})
+        cell = self.cell
+        if "allocator" in fields:
+            cell = replace(cell, allocator=read_allocator(fields))
+        if "scenario" in fields:
+            cell = replace(cell, scenario=read_scenario(fields))
         metric = _checked(fields, fields.text("metric")) if "metric" in fields else self.metric
         return Selector(cell, metric)
 
 
 def read_cell(fields: Fields) -> Cell:
     """From `allocator` and `scenario`. Raises UsageError."""
-    return Cell(_name(fields, "allocator"), _name(fields, "scenario"))
+    return Cell(read_allocator(fields), read_scenario(fields))
 
 
-def _name(fields: Fields, key: str) -> str:
-    """One name: a glob or a list of values would stand for several cells."""
-    name = fields.text(key)
-    base, _, settings = name.partition("?")
-    if any(sign in base for sign in "*[") or "," in settings:
-        raise fields.fail(key, f"must name one {key}, not several, as {shown(name)} does")
-    return name
+def read_allocator(fields: Fields, key: str = "allocator") -> str:
+    """A specification of one allocator. Raises UsageError."""
+    text = fields.text(key)
+    spec = Spec.of_allocator(text, where=f"{fields.where}: {key}: ")
+    return str(_one(spec, "allocator", fields, key))
+
+
+def read_scenario(fields: Fields, key: str = "scenario") -> str:
+    """A specification of one scenario. Raises UsageError."""
+    text = fields.text(key)
+    spec = Spec.of_scenario(text, where=f"{fields.where}: {key}: ")
+    return str(_one(spec, "scenario", fields, key))
+
+
+def _one(spec: Spec, what: str, fields: Fields, key: str) -> Spec:
+    """A glob or several values would stand for several cells."""
+    if len(spec.points()) > 1 or any(sign in spec.name for sign in "*["):
+        raise fields.fail(key, f"must name one {what}, not several, as {shown(str(spec))} does")
+    return spec
 
 
 def _checked(fields: Fields, path: str) -> str:

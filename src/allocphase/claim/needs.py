@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from allocphase.claim.file import ClaimsFile
 from allocphase.claim.finding import Need
+from allocphase.spec import Spec
 
 __all__ = ["Requirements", "requirements"]
 
@@ -50,10 +51,8 @@ def requirements(file: ClaimsFile) -> Requirements:
 
 def _spec(file: ClaimsFile, allocator: str) -> str:
     """The file's own objects are brought in as NAME=FILE."""
-    name, mark, settings = allocator.partition("?")
-    if name not in file.allocators:
-        return allocator
-    return f"{name}={file.allocators[name]}{mark}{settings}"
+    spec = Spec.of_allocator(allocator)
+    return str(replace(spec, file=spec.file or file.allocators.get(spec.name)))
 
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:

@@ -18,7 +18,13 @@ from allocphase.claim.finding import Need, percent, scaled, spelled
 from allocphase.claim.forms.growth import SWEEP_KEYS, Levels, read_levels
 from allocphase.claim.forms.ratio import paired_ratio
 from allocphase.claim.forms.share import EVENTS, shares
-from allocphase.claim.metric import LATENCY_KINDS, Cell, Selector
+from allocphase.claim.metric import (
+    LATENCY_KINDS,
+    Cell,
+    Selector,
+    read_allocator,
+    read_scenario,
+)
 from allocphase.stats import Interval, growth
 from allocphase.text.units import format_count, format_ratio
 
@@ -51,8 +57,8 @@ class Thesis:
     def read(cls, table: object, *, where: str) -> Thesis:
         """Raises UsageError."""
         fields = Fields.of(table, where=where, known=_KEYS)
-        scenario = fields.text("scenario")
-        cells = {name: Cell(fields.text(name), scenario) for name in _NAMES}
+        scenario = read_scenario(fields)
+        cells = {name: Cell(read_allocator(fields, name), scenario) for name in _NAMES}
         swept = {"allocator": cells["without_calls"].allocator, "scenario": scenario}
         return cls(
             **cells,

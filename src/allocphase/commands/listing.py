@@ -16,8 +16,9 @@ PAGE_WIDTH = 100
 INTRODUCTION = """
 One file in `scenarios/` is one workload; this page is made from these files. `allocphase list
 scenarios -v` prints the same, and what other packages add. `allocphase run` without `-s` takes
-those of the default set. A parameter is changed with `-s 'NAME?PARAMETER=VALUE'`, and swept with
-`--sweep PARAMETER=VALUE,VALUE`.
+those of the default set. A parameter is changed with `-s 'NAME?PARAMETER=VALUE'`: a comma between
+values makes a scenario of each, `+` joins the items of a value that is a list (`sizes=16+64`), and
+`&` the parameters. `--sweep PARAMETER=VALUE,VALUE` changes one in every scenario of the run.
 """
 
 

@@ -41,14 +41,14 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "--allocator",
     "allocators",
     multiple=True,
-    metavar="NAME[=FILE][?KEY=VALUE]",
-    help="An allocator; repeat for more. Without it: all that are installed.",
+    metavar="NAME[=FILE][?KEY=VALUE,VALUE]",
+    help="An allocator, one for each value; repeat for more. Without it: all that are installed.",
 )
 @scenario_option
 @click.option(
     "--sweep",
     metavar="PARAMETER=VALUE,VALUE",
-    help="Run each scenario at several values of a parameter, and fit how time grows.",
+    help="Run every scenario at several values of a parameter, and fit how time grows.",
 )
 @click.option(
     "-p",

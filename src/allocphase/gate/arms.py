@@ -20,6 +20,7 @@ from allocphase.allocator import Allocator, collected
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
 from allocphase.judge import BASELINE, CANDIDATE, TWIN
 from allocphase.run.request import one_allocator
+from allocphase.spec import base_name
 
 __all__ = ["Arms", "baseline_arm", "candidate_arm", "describe_arm", "fresh_copies"]
 
@@ -57,7 +58,7 @@ def _arm(spec: str) -> Allocator:
 
 def _with_settings_of_the_name(chosen: Allocator) -> Allocator:
     """`phase3=./new.so` is another build of phase3: it gets what the collection gives phase3."""
-    known = collected().get(chosen.name.partition("?")[0])
+    known = collected().get(base_name(chosen.name))
     if known is None or known.kind != chosen.kind:
         return chosen
     config = {**known.config, **chosen.config}

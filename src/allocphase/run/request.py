@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
-from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.errors import NothingMeasuredError, UsageError, shown
 from allocphase.probe.probe import Probe
 from allocphase.scenario import Scenario
+from allocphase.spec import Setting
 
 __all__ = [
     "TIMEOUT_S",
@@ -179,11 +180,11 @@ def one_scenario(spec: str, *, reason: str) -> Scenario:
 
 def parse_sweep(text: str) -> tuple[str, tuple[str, ...]]:
     """`live=100,300` -> ("live", ("100", "300")). Raises UsageError."""
-    key, equals, values = text.partition("=")
-    points = tuple(value for value in values.split(",") if value)
-    if not key or not equals or len(points) < 2 or len(set(points)) < len(points):
-        raise UsageError(f"--sweep {text}: is written PARAMETER=VALUE,VALUE with distinct values")
-    return key, points
+    where, form = f"--sweep {shown(text)}", "PARAMETER=VALUE,VALUE"
+    setting = Setting.read(text, where=where, form=form)
+    if len(setting.values) < 2:
+        raise UsageError(f"{where}: one value is no sweep: it is written {form}")
+    return setting.key, setting.values
 
 
 def default_cells(
@@ -213,4 +214,5 @@ def _refuse_missing(found: Allocator) -> None:
 def _refuse_twins(what: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"{what} {name!r} is named twice: give the second NAME= of its own")
+            advice = ": give the second NAME= of its own" if what == "allocator" else ""
+            raise UsageError(f"{what} {name!r} is named twice{advice}")

@@ -19,6 +19,7 @@ from allocphase import resources
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.documents import read_toml
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
+from allocphase.spec import Spec, listed, written
 from allocphase.trace.completion import complete
 from allocphase.trace.records import Touch, Trace
 
@@ -69,12 +70,9 @@ class Scenario:
         """
         family = FAMILIES[self.family]
         parameters = _read(family, {**self.parameters, **changes}, where=f"scenario {self.name}")
-        base, _, before = self.name.partition("?")
-        changed = [setting.partition("=")[0] for setting in before.split("&") if setting]
-        settings = [
-            f"{key}={_text(parameters[key])}" for key in dict.fromkeys([*changed, *changes])
-        ]
-        name = "?".join([base, "&".join(settings)] if settings else [base])
+        before = Spec.of_scenario(self.name)
+        keys = dict.fromkeys([*(setting.key for setting in before.settings), *changes])
+        name = written(before.name, {key: _text(parameters[key]) for key in keys})
         return replace(self, name=name, parameters=parameters)
 
 
@@ -108,21 +106,17 @@ def collected() -> tuple[Scenario, ...]:
     return tuple(load(path) for path in _files().values())
 
 
-def resolve(spec: str) -> tuple[Scenario, ...]:
-    """The scenarios that `spec` names: a name, a glob (larson*), a path to a .toml file, `all`,
-    or `default`; each with the parameters after a `?`, as in random-churn?live=300&operations=9.
+def resolve(text: str) -> tuple[Scenario, ...]:
+    """The scenarios that a specification names: by a name, a glob (larson*), a path to a .toml
+    file, `all`, or `default`; each with the parameters after a `?` (spec.py), at every combination
+    of their values.
 
     Raises UsageError, with the nearest match for a name that does not exist.
     """
-    names, _, settings = spec.partition("?")
-    found = _named(names)
-    if not settings:
-        return found
-    pairs = [setting.partition("=") for setting in settings.split("&")]
-    if not all(equals and key for key, equals, _ in pairs):
-        raise UsageError(f"{spec}: after the ? come settings as in live=300&operations=1000")
-    changes = {key: value for key, _, value in pairs}
-    return tuple(scenario.with_parameters(changes) for scenario in found)
+    spec = Spec.of_scenario(text)
+    return tuple(
+        scenario.with_parameters(point) for scenario in _named(spec) for point in spec.points()
+    )
 
 
 def generate(scenario: Scenario) -> Trace:
@@ -177,8 +171,9 @@ def _read(family: Family, values: Mapping[str, object], *, where: str) -> dict[s
         raise UsageError(f"{where}: {error}") from None
 
 
-def _named(names: str) -> tuple[Scenario, ...]:
-    if names.endswith(".toml") or "/" in names:
+def _named(spec: Spec) -> tuple[Scenario, ...]:
+    names = spec.name
+    if spec.is_path:
         return (load(Path(names)),)
     files = _files()
     if names in files:
@@ -204,4 +199,4 @@ def _files() -> dict[str, Path]:
 
 
 def _text(value: Value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return listed(value) if isinstance(value, tuple) else str(value)

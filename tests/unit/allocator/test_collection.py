@@ -99,12 +99,12 @@ def test_two_configurations_of_one_object_have_one_digest() -> None:
     [
         ("jemaloc", "allocator 'jemaloc' does not exist: did you mean 'jemalloc'?"),
         ("qqq", "allocator 'qqq' does not exist: there are "),
-        ("", "allocator '': NAME=path wants a name before the ="),
-        ("=x.so", "allocator '=x.so': NAME=path wants a name before the ="),
-        ("phase21?pool_bytes", "settings are written key=value&key=value"),
-        ("phase21?=5", "settings are written key=value&key=value"),
-        ("phase21?pool_bytes=", "settings are written key=value&key=value"),
-        ("phase21?pool_bytes=1,", "settings are written key=value&key=value"),
+        ("", "allocator '': there is no name: it is written NAME[=FILE][?KEY=VALUE"),
+        ("=x.so", "allocator '=x.so': there is no name: it is written NAME[=FILE][?KEY=VALUE"),
+        ("phase21?pool_bytes", "'phase21?pool_bytes': 'pool_bytes' has no value"),
+        ("phase21?=5", "'phase21?=5': '=5' has no key: it is written NAME[=FILE][?KEY=VALUE"),
+        ("phase21?pool_bytes=", "'pool_bytes' has no value, or an empty one"),
+        ("phase21?pool_bytes=1,", "'pool_bytes' has no value, or an empty one"),
         (
             "phase21?pool_byte=5",
             "allocator phase21: setting 'pool_byte' does not exist: did you mean 'pool_bytes'?",

@@ -112,6 +112,20 @@ def test_the_phase_report_s_file_has_all_its_twelve_claims_and_is_found_by_name(
             "allocator: must name one allocator",
         ),
         (
+            HEAD + COUNT.replace("phase21", "a?b") + 'metric = "verified"\nequals = 1',
+            "check: allocator: allocator 'a?b': 'b' has no value",
+        ),
+        (
+            HEAD + COUNT.replace("phase-report", "a?b=1,2") + 'metric = "verified"\nequals = 1',
+            "scenario: must name one scenario, not several, as 'a?b=1,2' does",
+        ),
+        (
+            HEAD
+            + COUNT
+            + 'metric = "verified"\nequals = 1\n[thesis]\nscenario = "x"\nwith_calls = "a?b=1,2"',
+            "thesis: with_calls: must name one allocator",
+        ),
+        (
             HEAD + COUNT + 'metric = "syscalls_per_op"\nequals = 1\nminus = {}',
             "check: minus: says nothing",
         ),
@@ -235,6 +249,13 @@ def test_growth_needs_the_scenario_at_each_value(tmp_path: Path) -> None:
     )
     names = [scenario.resolve(spec)[0].name for spec in needed.scenarios]
     assert {cell[1] for cell in needed.cells} == set(names)
+
+
+def test_a_sweep_s_value_takes_the_place_of_the_scenario_s(tmp_path: Path) -> None:
+    text = HEAD + GROWTH + "values = [3000, 300]\nabout = 1\nwithin = 0.1"
+    text = text.replace('"phase-report"', '"random-churn?live=5"')
+    needed = requirements(load(written(tmp_path, text)))
+    assert needed.scenarios == ("random-churn?live=300", "random-churn?live=3000")
 
 
 def test_an_object_of_the_file_is_brought_in_by_its_path(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_the_version_is_the_package_s(invoke: Invoke) -> None:
     [
         (["-a", "phase22"], "allocator 'phase22' does not exist: did you mean 'phase2"),
         (["-a", "phase21?pool=1"], "allocator phase21: setting 'pool' does not exist"),
-        (["-a", "phase21?pool_bytes"], "settings are written key=value&key=value"),
+        (["-a", "phase21?pool_bytes"], "'pool_bytes' has no value, or an empty one"),
         (["-a", "mine=nowhere.so"], "allocator mine: nowhere.so: no such file"),
         (["-a", "mine=nowhere.c"], "allocator mine: nowhere.c: no such file"),
         (["-a", "libc", "-a", "libc"], "allocator 'libc' is named twice"),
@@ -131,6 +131,8 @@ def test_the_version_is_the_package_s(invoke: Invoke) -> None:
         (["-a", "libc", "-s", "phase-report?alocations=9"], "did you mean 'allocations'?"),
         (["-a", "libc", *SMALL, "-s", "phase-report?allocations=5"], "is named twice"),
         (["-a", "libc", "-s", "phase-report", "--sweep", "allocations"], "PARAMETER=VALUE,VALUE"),
+        (["-a", "libc", "--sweep", "live=5"], "--sweep 'live=5': one value is no sweep"),
+        (["-a", "libc", "--sweep", "live=5,5"], "--sweep 'live=5,5': 'live' has a value twice"),
     ],
 )
 def test_a_bad_name_is_one_line_and_exit_code_2(
@@ -281,6 +283,24 @@ def test_every_option_reaches_the_jobs(invoke: Invoke, executor: FakeExecutor) -
 def test_without_probes_everything_is_measured(invoke: Invoke, executor: FakeExecutor) -> None:
     invoke("run", "-a", "libc", *SMALL)
     assert {job.probe for job in executor.jobs} == set(Probe)
+
+
+def test_a_comma_runs_the_scenario_at_each_value(invoke: Invoke, executor: FakeExecutor) -> None:
+    what = ["-s", "phase-report?allocations=3,4", "-p", "verify"]
+    assert invoke("run", "-a", "libc", *what).exit_code == 0
+    assert {job.scenario for job in executor.jobs} == {
+        f"phase-report?allocations={n}" for n in (3, 4)
+    }
+
+
+def test_a_sweep_goes_over_every_scenario_and_a_list_has_plus_signs(
+    invoke: Invoke, executor: FakeExecutor
+) -> None:
+    sweep = ["-s", "xmalloc?batches=2,3", "--sweep", "sizes=16+64,32", "-p", "verify"]
+    assert invoke("run", "-a", "libc", *sweep).exit_code == 0
+    assert {job.scenario for job in executor.jobs} == {
+        f"xmalloc?batches={n}&sizes={sizes}" for n in (2, 3) for sizes in ("16+64", "32")
+    }
 
 
 def test_a_sweep_runs_the_scenario_at_each_value(invoke: Invoke, executor: FakeExecutor) -> None:

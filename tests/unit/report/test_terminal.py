@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from allocphase.report.content.ratios import Ratio
-from allocphase.report.text.terminal import WIDTH, figures_table
+from allocphase.report.text.terminal import figures_table
 from allocphase.stats import Interval
+from allocphase.text.console import WIDTH
 from tests.support.cells import cell_of
 
 # Each as long as its format makes it; a marked ratio is never far from 1.

@@ -15,7 +15,6 @@ from allocphase.report.content.doubts import Doubt, doubts
 from allocphase.report.content.values import format_rate, format_share, operations_text
 from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.payload import as_json, packed
-from allocphase.text.markdown import escaped
 from tests.support.cells import cell_of
 from tests.support.manifests import scenario_entry
 
@@ -71,13 +70,6 @@ def test_a_share_has_three_digits(value: float | None, text: str) -> None:
 def test_operations_that_are_no_calls_are_told_apart(counts: dict[str, int], text: str) -> None:
     scenario = scenario_entry("some", 49_163, operation_counts=counts)
     assert operations_text(scenario) == f"49,163 operations{text}"
-
-
-@given(st.text())
-def test_markdown_from_outside_has_no_live_markup(text: str) -> None:
-    shown = escaped(text)
-    assert "\n" not in shown
-    assert not re.search(r"(?<!\\)(?:\\\\)*[|<>`*_\[\]]", shown)
 
 
 @given(st.dictionaries(st.text(), st.text()))

@@ -133,10 +133,17 @@ def test_a_parameter_set_twice_is_named_once(tmp_path: Path) -> None:
 
 def test_the_text_of_a_command_line_becomes_the_parameters_type(tmp_path: Path) -> None:
     text = (SCENARIOS / "xmalloc.toml").read_text()
-    found = loaded(tmp_path, text).with_parameters({"sizes": "16,32", "batches": "3"})
+    found = loaded(tmp_path, text).with_parameters({"sizes": "16+32", "batches": "3"})
     assert found.parameters["sizes"] == (16, 32)
     assert found.parameters["batches"] == 3
-    assert found.name == "mine?sizes=16,32&batches=3"
+    assert found.name == "mine?sizes=16+32&batches=3"
+
+
+def test_a_list_of_toml_is_written_in_a_name_as_on_a_command_line(tmp_path: Path) -> None:
+    base = loaded(tmp_path, (SCENARIOS / "xmalloc.toml").read_text())
+    found = base.with_parameters({"sizes": [16, 32]})
+    assert found.name == "mine?sizes=16+32"
+    assert found == base.with_parameters({"sizes": "16+32"})
 
 
 @pytest.mark.parametrize(
@@ -186,6 +193,38 @@ def test_settings_may_follow_a_name() -> None:
 
 
 @pytest.mark.usefixtures("shipped")
+def test_a_comma_makes_several_scenarios_in_their_order() -> None:
+    found = scenario.resolve("random-churn?live=1000,100")
+    assert [each.name for each in found] == ["random-churn?live=1000", "random-churn?live=100"]
+    assert [each.parameters["live"] for each in found] == [1000, 100]
+
+
+@pytest.mark.usefixtures("shipped")
+def test_several_settings_give_every_combination_for_each_scenario_of_a_glob() -> None:
+    found = scenario.resolve("blow-up*?threads=2,4&size_min=1,2")
+    assert [each.name for each in found] == [
+        f"{base}?threads={threads}&size_min={size}"
+        for base in ("blow-up", "blow-up-idle")
+        for threads in (2, 4)
+        for size in (1, 2)
+    ]
+
+
+@pytest.mark.usefixtures("shipped")
+def test_a_list_has_plus_signs_and_a_comma_makes_several_of_them() -> None:
+    found = scenario.resolve("xmalloc?sizes=16+64,32")
+    assert [each.parameters["sizes"] for each in found] == [(16, 64), (32,)]
+    assert [each.name for each in found] == ["xmalloc?sizes=16+64", "xmalloc?sizes=32"]
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize("sizes", ["16+", "+16", "16++64"])
+def test_a_list_with_a_hole_is_refused(sizes: str) -> None:
+    with pytest.raises(UsageError, match="sizes: must be an integer, not ''"):
+        scenario.resolve(f"xmalloc?sizes={sizes}")
+
+
+@pytest.mark.usefixtures("shipped")
 def test_an_unknown_name_gets_the_nearest_match() -> None:
     with pytest.raises(UsageError, match="scenario 'larsen' does not exist: did you mean 'larson'"):
         scenario.resolve("larsen")
@@ -197,7 +236,7 @@ def test_a_broken_setting_is_refused_or_empty(spec: str) -> None:
     if spec == "larson?":
         assert scenario.resolve(spec) == scenario.resolve("larson")
         return
-    with pytest.raises(UsageError, match=r"after the \? come settings"):
+    with pytest.raises(UsageError, match=r"has no (key|value).*: it is written NAME\[\?KEY=VALUE"):
         scenario.resolve(spec)
 
 

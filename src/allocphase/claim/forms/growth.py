@@ -25,6 +25,7 @@ from allocphase.claim.fields import Fields
 from allocphase.claim.finding import Finding, Need, scaled, spelled
 from allocphase.claim.metric import CELL_KEYS, Cell, Selector
 from allocphase.claim.relation import RELATION_KEYS, Relation
+from allocphase.spec import Spec
 from allocphase.stats import growth
 from allocphase.text.units import format_count
 
@@ -45,9 +46,8 @@ class Levels:
     def at(self, value: float) -> Selector:
         """The metric of one level's cell, named as the scenario is with that parameter."""
         cell = self.selector.cell
-        mark = "&" if "?" in cell.scenario else "?"
-        scenario = f"{cell.scenario}{mark}{self.parameter}={_plain(value)}"
-        return Selector(Cell(cell.allocator, scenario), self.selector.metric)
+        scenario = Spec.of_scenario(cell.scenario).with_setting(self.parameter, _plain(value))
+        return Selector(Cell(cell.allocator, str(scenario)), self.selector.metric)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import IO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from allocphase.claim.finding import Finding
 from allocphase.claim.section import Judged, Section
 from allocphase.claim.verdict import Verdict
+from allocphase.text.console import terminal, unruled
 
-__all__ = ["WIDTH", "print_section"]
+__all__ = ["print_section"]
 
-WIDTH = 80
 _STYLES = {
     Verdict.INCONSISTENT: "magenta",
     Verdict.CONTRADICTED: "red",
@@ -33,7 +31,7 @@ _ID_WIDTH = 12
 
 def print_section(section: Section, stream: IO[str] | None = None) -> None:
     """Prints every claim to `stream` (stdout). Colour only on a terminal."""
-    console = Console(file=stream or sys.stdout, width=WIDTH, highlight=False, markup=False)
+    console = terminal(stream)
     console.print(Text(section.title, style="bold"))
     console.print(Text(section.source, style="dim"))
     console.print(
@@ -46,7 +44,7 @@ def print_section(section: Section, stream: IO[str] | None = None) -> None:
 
 
 def _table(section: Section) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+    table = unruled(header=False)
     table.add_column(max_width=_ID_WIDTH, overflow="fold")
     table.add_column(width=_VERDICT_WIDTH)
     table.add_column(overflow="fold", ratio=1)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import IO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,10 +20,10 @@ from allocphase.judge.render.words import (
     value_text,
 )
 from allocphase.judge.verdict import GateRow, GateVerdict
+from allocphase.text.console import add_figures, terminal, unruled
 
 __all__ = ["print_verdict"]
 
-WIDTH = 80
 _COLUMNS = ("baseline", "candidate", "change", "interval", "sees")
 _STYLES = {
     Outcome.REGRESSED: "bold red",
@@ -40,7 +38,7 @@ def print_verdict(
     verdict: GateVerdict, stream: IO[str] | None = None, *, everything: bool = False
 ) -> None:
     """Prints to `stream` (stdout); equal counts only when `everything` is asked for."""
-    console = Console(file=stream or sys.stdout, width=WIDTH, highlight=False, markup=False)
+    console = terminal(stream)
     shown = [row for row in verdict.rows if everything or not quiet(row)]
     for scenario in dict.fromkeys(row.row.scenario for row in shown):
         console.print(Text(scenario, style="bold"))
@@ -54,11 +52,10 @@ def print_verdict(
 
 
 def _table(rows: Sequence[GateRow]) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table = unruled()
     table.add_column("", width=15, overflow="fold")
     table.add_column("", width=12, overflow="fold")
-    for name in _COLUMNS:
-        table.add_column(name, justify="right", no_wrap=True)
+    add_figures(table, _COLUMNS)
     for row in rows:
         table.add_row(*_cells(row))
     return table

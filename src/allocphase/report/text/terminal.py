@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -26,11 +25,11 @@ from allocphase.report.content.values import (
     operations_text,
     quantile_ns,
 )
+from allocphase.text.console import WIDTH, add_figures, terminal, unruled
 from allocphase.text.units import format_bytes, format_ns
 
-__all__ = ["WIDTH", "figures_table", "print_summary"]
+__all__ = ["figures_table", "print_summary"]
 
-WIDTH = 80
 _COLUMNS = ("time/op", "replay", "ratio", "p99", "p99.9", "sys/op", "peak RSS", "frag", "kept")
 # Names of the first length leave figures of usual length the rest of the 80 columns; where figures
 # are longer, names give way down to the second. Longer ones are folded.
@@ -39,7 +38,7 @@ _NAME_WIDTH, _LEAST_NAME_WIDTH = 12, 8
 
 def print_summary(run: Run, stream: IO[str] | None = None) -> None:
     """Prints every cell of the run to `stream` (stdout). Colour only on a terminal."""
-    console = Console(file=stream or sys.stdout, width=WIDTH, highlight=False, markup=False)
+    console = terminal(stream)
     source = Source.of(run)
     for scenario in source.scenarios:
         console.print(_block(source, scenario))
@@ -107,15 +106,14 @@ def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
 
 
 def _grid(first: str, columns: Sequence[str]) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table = unruled()
     table.add_column(
         f"{first:{_NAME_WIDTH}}",
         min_width=_LEAST_NAME_WIDTH,
         max_width=_NAME_WIDTH,
         overflow="fold",
     )
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+    add_figures(table, columns)
     return table
 
 

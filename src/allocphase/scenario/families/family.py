@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 
 from allocphase.errors import shown
+from allocphase.spec import items
 from allocphase.trace.records import Draft
 
 __all__ = ["Family", "ParameterError", "Value", "parameter"]
@@ -82,12 +83,12 @@ def _converted(key: str, value: object, wanted: Any) -> Value:
     """TOML's value, or the text of a command line, as the type that the parameter has."""
     if get_origin(wanted) is tuple:
         item = get_args(wanted)[0]
-        items = value.split(",") if isinstance(value, str) else value
-        if not isinstance(items, list | tuple) or not items:
+        found = items(value) if isinstance(value, str) else value
+        if not isinstance(found, list | tuple) or not found:
             raise ParameterError(key, f"must be a list of {_plural(item)}, not {shown(value)}")
-        return tuple(_scalar(key, entry, item) for entry in items)
-    found: Value = _scalar(key, value, wanted)
-    return found
+        return tuple(_scalar(key, entry, item) for entry in found)
+    scalar: Value = _scalar(key, value, wanted)
+    return scalar
 
 
 def _scalar(key: str, value: object, wanted: type) -> Any:

@@ -1,0 +1,147 @@
+"""Specifications: how a command line and a claims file name allocators and scenarios.
+
+    phase21                          a name, for a scenario also a glob or a path
+    mine=build/libmine.so            an allocator from a file, under a name of one's own
+    phase21?pool_bytes=1048576       with a setting; several are joined by &
+    phase2?objects_per_slab=1,8,64   a comma separates values: one allocator or scenario each
+    xmalloc?sizes=16+64              + joins the items of one value that is a list
+
+The name in a run is written the same way, without the file and with one value for each setting.
+
+Place in the pipeline: before everything; what reads a run takes its names apart by the same rules.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from allocphase.errors import UsageError, shown
+
+__all__ = ["Setting", "Spec", "base_name", "items", "listed", "written"]
+
+_SETTINGS = "[?KEY=VALUE,VALUE&KEY=VALUE]"
+_ALLOCATOR = f"NAME[=FILE]{_SETTINGS}"
+_SCENARIO = f"NAME{_SETTINGS}"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key with its values: at least one, all different, none empty."""
+
+    key: str
+    values: tuple[str, ...]
+
+    @classmethod
+    def read(cls, text: str, *, where: str, form: str) -> Setting:
+        """`live=100,300`. Raises UsageError: `where`, what is wrong, and the `form` it has."""
+        key, _, rest = text.partition("=")
+        values = tuple(rest.split(","))
+        if not key:
+            raise _wrong(where, f"{shown(text)} has no key", form)
+        if not all(values):
+            raise _wrong(where, f"{shown(key)} has no value, or an empty one", form)
+        if len(set(values)) < len(values):
+            raise _wrong(where, f"{shown(key)} has a value twice", form)
+        return cls(key, values)
+
+    def __str__(self) -> str:
+        return f"{self.key}={','.join(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A specification taken apart. `file` is what comes after the = of an allocator's name."""
+
+    name: str
+    file: str | None = None
+    settings: tuple[Setting, ...] = ()
+
+    @classmethod
+    def of_allocator(cls, text: str, *, where: str = "") -> Spec:
+        """Raises UsageError, which begins with `where`, then says what is wrong and the form."""
+        where = f"{where}allocator {shown(text)}"
+        found = _read(text, where=where, form=_ALLOCATOR)
+        name, equals, file = found.name.partition("=")
+        if not name:
+            raise _wrong(where, "there is no name", _ALLOCATOR)
+        if equals and not file:
+            raise _wrong(where, "there is no file after the =", _ALLOCATOR)
+        return replace(found, name=name, file=file) if equals else found
+
+    @classmethod
+    def of_scenario(cls, text: str, *, where: str = "") -> Spec:
+        """A path stays the name, and may have a = in it. Raises UsageError as `of_allocator`."""
+        where = f"{where}scenario {shown(text)}"
+        found = _read(text, where=where, form=_SCENARIO)
+        if not found.name:
+            raise _wrong(where, "there is no name", _SCENARIO)
+        return found
+
+    @property
+    def is_path(self) -> bool:
+        """Whether a scenario's name is that of a file rather than of the collection."""
+        return self.name.endswith(".toml") or "/" in self.name
+
+    def points(self) -> list[dict[str, str]]:
+        """Every combination of the settings' values; one empty point where there are none."""
+        axes = [[(entry.key, value) for value in entry.values] for entry in self.settings]
+        return [dict(point) for point in itertools.product(*axes)]
+
+    def with_setting(self, key: str, value: str) -> Spec:
+        """The same with another value of `key`, in its place or at the end."""
+        settings = {entry.key: entry for entry in self.settings} | {key: Setting(key, (value,))}
+        return replace(self, settings=tuple(settings.values()))
+
+    def __str__(self) -> str:
+        head = self.name if self.file is None else f"{self.name}={self.file}"
+        return _joined(head, map(str, self.settings))
+
+    @property
+    def label(self) -> str:
+        """The name that a run gives it; a scenario from a file has the file's."""
+        name = Path(self.name).stem if self.is_path and self.file is None else self.name
+        return _joined(name, map(str, self.settings))
+
+
+def written(name: str, settings: Mapping[str, str]) -> str:
+    """`name?key=value&key=value`, or the bare name."""
+    return _joined(name, (f"{key}={value}" for key, value in settings.items()))
+
+
+def items(value: str) -> list[str]:
+    """Of a value that is a list, `16+64`."""
+    return value.split("+")
+
+
+def listed(values: Iterable[object]) -> str:
+    """A value that is a list, as `items` reads it."""
+    return "+".join(map(str, values))
+
+
+def base_name(name: str) -> str:
+    """Of a run's allocator or scenario, the name without settings."""
+    return name.partition("?")[0]
+
+
+def _read(text: str, *, where: str, form: str) -> Spec:
+    """All that comes before the ? as the name. Raises UsageError."""
+    if not text.isprintable():
+        raise _wrong(where, "it cannot be printed", form)
+    name, _, rest = text.partition("?")
+    settings = [Setting.read(part, where=where, form=form) for part in rest.split("&") if rest]
+    keys = [entry.key for entry in settings]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise _wrong(where, f"{shown(key)} is set twice", form)
+    return Spec(name, settings=tuple(settings))
+
+
+def _joined(name: str, settings: Iterable[str]) -> str:
+    return "?".join(filter(None, (name, "&".join(settings))))
+
+
+def _wrong(where: str, reason: str, form: str) -> UsageError:
+    return UsageError(f"{where}: {reason}: it is written {form}")

@@ -9,6 +9,8 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import OpenPage
 
+pytestmark = pytest.mark.xdist_group("browser")
+
 FOCUSED = "(({ id, name, className }) => id || name || className)(document.activeElement)"
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
 

@@ -338,4 +338,4 @@ def test_a_profiling_timer_ticks_on_while_its_allocator_is_observed(
     subject = plugin(plugins("ticker"))
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
     assert outcome.result["syscalls"]["operation"]["getuid"] == 100_000
-    assert outcome.result["allocator_stats"]["ticks"] > 50
+    assert outcome.result["allocator_stats"]["ticks"] > 5  # a tick is 1 to 10 ms, by the kernel

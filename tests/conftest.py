@@ -13,9 +13,16 @@ import pytest
 from allocphase.allocator import Allocator, resolve
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins
+from tests.support.sharding import FileScheduling
 from tests.support.sharing import Shared
 
 Needs = Callable[..., None]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling:
+    """Of `pytest -n 2` and the like."""
+    return FileScheduling(config, log)
 
 
 def _needs(present: object, what: str, *, install: str) -> None:

@@ -9,8 +9,6 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import OpenPage
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 FOCUSED = "(({ id, name, className }) => id || name || className)(document.activeElement)"
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
 

@@ -16,8 +16,6 @@ from allocphase.units import format_ratio
 from tests.browser.conftest import OpenPage
 from tests.golden.synthetic import MARKUP
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 FIRST = "#figures-of-0"
 
 

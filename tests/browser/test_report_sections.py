@@ -11,8 +11,6 @@ from allocphase.report import render
 from tests.browser.conftest import OpenPage
 from tests.golden.synthetic import write_run
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, swept_report: Path) -> None:
     page = open_page("#growth", path=swept_report)

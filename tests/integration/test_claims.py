@@ -19,8 +19,6 @@ from allocphase.driver import DriverExecutor, Probe
 from allocphase.runner import Request, run
 from tests.support.plugins import ROOT
 
-pytestmark = pytest.mark.xdist_group("claims")
-
 TIMED = ("absolute", "growth", "ratio", "share")
 
 

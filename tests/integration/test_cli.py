@@ -18,8 +18,6 @@ import allocphase
 from allocphase.allocator import Allocator
 from tests.support.plugins import ROOT
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 

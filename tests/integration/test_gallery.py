@@ -34,8 +34,6 @@ from tests.support.processes import nothing_left
 from tests.support.runs import no_progress, request_of, small_scenario
 from tests.support.traces import Op, free, malloc, tags, write_trace
 
-pytestmark = pytest.mark.xdist_group("gallery")
-
 FAULTS = faults()
 # What the driver needs for itself fits twice; what leaks passes it soon.
 LIMITS = Limits(memory_bytes=128 << 20, processes=16)

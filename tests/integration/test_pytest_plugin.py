@@ -34,8 +34,6 @@ def test_plain(benchmark):
 COUNTS_ONLY = """
 import allocphase
 
-pytestmark = pytest.mark.xdist_group("pytest-plugin")
-
 def test_cell(allocphase_cell, benchmark, request):
     cell = allocphase_cell("phase1", "phase-report", rounds=3, probes=["syscalls"])
     assert cell.syscalls_per_op == 0

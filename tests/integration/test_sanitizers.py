@@ -16,8 +16,6 @@ from allocphase.layout import Kind, Touch
 from tests.support.plugins import ROOT, Plugins
 from tests.support.traces import batch, free, malloc, tags, write_trace
 
-pytestmark = pytest.mark.xdist_group("sanitizers")
-
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 SMALL = ["random-churn?operations=4000", "realloc-growth?operations=3000"]
 

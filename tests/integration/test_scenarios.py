@@ -61,17 +61,9 @@ def takes_part(name: str, scenario_name: str) -> bool:
     return MATRIX or name in THROUGHOUT or (scenario_name in SHORT and allowed)
 
 
-def together(path: Path) -> pytest.MarkDecorator:
-    """For the tests of one scenario: parallel processes do not make its trace again."""
-    return pytest.mark.xdist_group(path.stem)
-
-
 CELLS = [(path, name) for path in SHIPPED for name in COLLECTION if takes_part(name, path.stem)]
 ALL_CELLS = pytest.mark.parametrize(
-    ("made", "name"),
-    [pytest.param(path, name, marks=together(path)) for path, name in CELLS],
-    indirect=["made"],
-    ids=[f"{path.stem}-{name}" for path, name in CELLS],
+    ("made", "name"), CELLS, indirect=["made"], ids=[f"{path.stem}-{name}" for path, name in CELLS]
 )
 
 
@@ -102,12 +94,7 @@ def run(driver: Driver, probe: Probe, made: Made, subject: Allocator) -> Outcome
     return driver.run(probe, made.path, subject, cpus=cpus, timeout_s=TIMEOUT_S)
 
 
-@pytest.mark.parametrize(
-    "made",
-    [pytest.param(path, marks=together(path)) for path in SHIPPED],
-    indirect=True,
-    ids=[path.stem for path in SHIPPED],
-)
+@pytest.mark.parametrize("made", SHIPPED, indirect=True, ids=[path.stem for path in SHIPPED])
 def test_a_scenario_makes_the_same_trace_twice(made: Made) -> None:
     again = scenario.generate(made.scenario)
     assert again.digest == made.trace.digest

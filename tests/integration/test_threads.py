@@ -16,8 +16,6 @@ from tests.conftest import Needs
 from tests.support.plugins import ROOT
 from tests.support.traces import Op, write_trace
 
-pytestmark = pytest.mark.xdist_group("threads")
-
 SANITIZE = ["-fsanitize=thread", "-O1", "-g", "-std=c11", "-D_GNU_SOURCE"]
 # gcc's runtime knows the addresses of a process without ASLR.
 WITHOUT_ASLR = ["setarch", "-R"]

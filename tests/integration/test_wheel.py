@@ -13,8 +13,6 @@ import pytest
 
 from tests.support.plugins import ROOT
 
-pytestmark = pytest.mark.xdist_group("wheel")
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory, needs: object) -> Path:

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* driver/*/* allocators/*.h allocators/*/*.h allocators/*/*.c)
 
-.PHONY: bench test lint benchmark fuzz gate system clean
+.PHONY: bench test check lint benchmark fuzz gate system clean
 
 # The scenarios that tell the phases' story and two of the field's, in under five minutes;
 # `allocphase run` without -s has all of the default set.
@@ -17,8 +17,16 @@ BENCH := phase-report phase-report-churn random-churn realloc-growth large-block
 bench: $(VENV)/installed
 	$(BIN)/allocphase run $(BENCH:%=-s %) --time-budget 235 --label bench --report
 
+# A process of tests for each core, and one more: some tests wait. tests/support/sharding.py deals
+# the tests out.
+PARALLEL := -n $(shell expr $$(nproc) + 1) --maxprocesses 9 --no-loadscope-reorder
+
 test: system $(VENV)/installed-test
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PARALLEL)
+
+# What to run after each change: lint, types and the unit tests, within a minute and a half
+check: lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q $(PARALLEL) tests/unit
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -13,8 +13,16 @@ import pytest
 from allocphase.allocator import Allocator, resolve
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins
+from tests.support.sharding import FileScheduling
+from tests.support.sharing import Shared
 
 Needs = Callable[..., None]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling:
+    """Of `pytest -n 2` and the like."""
+    return FileScheduling(config, log)
 
 
 def _needs(present: object, what: str, *, install: str) -> None:
@@ -44,6 +52,20 @@ def own_machine_lock(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["ALLOCPHASE_LOCK"] = str(tmp_path_factory.mktemp("lock") / "lock")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_worker() -> None:
+    """Who runs pytest inside of a test must not find that it is a process of pytest-xdist's."""
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """shared("plugins"): a folder that the session's parallel processes have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return Shared(base.parent if hasattr(request.config, "workerinput") else base)
+
+
 @pytest.fixture(scope="session")
 def needs() -> Needs:
     """needs(shutil.which("strace"), "strace", install="apt-get install strace")."""
@@ -71,10 +93,10 @@ def installed(needs: Needs) -> Callable[[str], Allocator]:
 
 
 @pytest.fixture(scope="session")
-def plugins(tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> Plugins:
+def plugins(shared: Shared, needs: Needs) -> Plugins:
     """The objects of tests/c, each compiled once for the session."""
     needs(shutil.which("cc"), "a C compiler", install="apt-get install gcc")
-    return Plugins(tmp_path_factory.mktemp("plugins"))
+    return Plugins(shared("plugins"))
 
 
 @pytest.fixture

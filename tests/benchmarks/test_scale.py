@@ -21,8 +21,15 @@ MIB = 1 << 20
 # The driver's own, whatever the length of the trace: its code, libc, logs and histograms.
 LIMIT_MIB = 200
 PROBES = ("throughput", "latency", "syscalls", "memory")
-# A process between, since a child's peak starts from that of its parent.
-TIMED = ("/usr/bin/time", "-f", "%M")
+# Runs a command and prints its peak resident KiB. A process of its own, since a child's peak starts
+# from that of its parent: some 10 MiB for this one, hundreds for pytest.
+PEAK = """
+import os, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 MAKE = """
 import resource, sys
@@ -99,9 +106,9 @@ def _time_per_op_ns(path: Path, folder: Path) -> float:
 
 def _own_mib(path: Path, folder: Path, probe: str) -> int:
     """Peak resident MiB beyond the mapped trace."""
-    command = [*TIMED, *_command(path, folder, probe)]
-    words = subprocess.run(command, check=True, capture_output=True, text=True).stderr
-    return int(words.split()[-1]) // 1024 - path.stat().st_size // MIB
+    command = [sys.executable, "-I", "-S", "-c", PEAK, *_command(path, folder, probe)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(printed.split()[-1]) // 1024 - path.stat().st_size // MIB
 
 
 def _command(path: Path, folder: Path, probe: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import subprocess
 from pathlib import Path
@@ -38,11 +37,12 @@ def test_seeing_a_system_call_costs(
     say: Say,
     trace_of: MakeTrace,
     tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    if observer == "strace -c" and shutil.which("strace") is None:
-        pytest.skip("strace is not installed: apt-get install strace")
+    prefix: tuple[str, ...] = ()
+    if observer == "strace -c":
+        prefix = (request.getfixturevalue("strace"), "-c", "-f")
     trace = trace_of("phase-report")
-    prefix = ("strace", "-c", "-f") if observer == "strace -c" else ()
     backend = "mark" if prefix else observer
     costs: list[float] = []
 

@@ -43,17 +43,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int)
     options = parser.parse_args()
-    _yield_to_all()
     os.environ["ALLOCPHASE_LOCK"] = str(options.folder / "lock")  # no figure here is kept
     if options.target == LOADER:
         return _fuzz_loader(options.folder, options.seconds, options.seed)
     return _fuzz(options)
-
-
-def _yield_to_all() -> None:
-    """Whoever else wants the CPU has it: the tests run at the same time."""
-    os.nice(19)
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 # ---- The driver's loader ---------------------------------------------------------------------

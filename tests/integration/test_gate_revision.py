@@ -22,12 +22,13 @@ def git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path, needs: Callable[..., None]) -> Path:
-    """A repository of what is built, at its first commit."""
+    """A repository of what is built, at its first commit, with the one allocator of ARGUMENTS."""
     needs(shutil.which("cmake"), "cmake", install="apt-get install cmake")
     folder = tmp_path / "tree"
-    for name in ("driver", "allocators", "tests"):
+    for name in ("driver", "tests", "allocators/phase21"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "CMakeLists.txt", folder)
+    for path in (ROOT / "CMakeLists.txt", *(ROOT / "allocators").glob("*.h")):
+        shutil.copy(path, folder / path.relative_to(ROOT))
     git(tmp_path, "init", "--initial-branch", "main", str(folder))
     git(folder, "add", ".")
     git(folder, "commit", "-m", "one")

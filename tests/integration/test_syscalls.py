@@ -341,4 +341,4 @@ def test_a_profiling_timer_ticks_on_while_its_allocator_is_observed(
     subject = plugin(plugins("ticker"))
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
     assert operation_calls(outcome)["getuid"] == 100_000
-    assert (outcome.result.allocator_stats["ticks"] or 0) > 50
+    assert (outcome.result.allocator_stats["ticks"] or 0) > 5  # a tick is 1 to 10 ms, by the kernel

@@ -6,12 +6,13 @@ import struct
 import subprocess
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tests.support.plugins import ROOT
+from tests.support.plugins import ROOT, digest
+from tests.support.sharing import made_once
 
 __all__ = [
     "ALIGNED_ALLOC",
@@ -113,21 +114,20 @@ class Exercisers:
     """exercisers("phase1"): the sanitized program, compiled once; `extra` goes to the compiler."""
 
     folder: Path
-    built: dict[tuple[str, ...], Path] = field(default_factory=dict)
 
     def __call__(self, name: str, *extra: str, main: Path = EXERCISER) -> Path:
         return self.build(source_of(name), *extra, main=main)
 
     def build(self, source: Path, *extra: str, main: Path = EXERCISER) -> Path:
         """The exerciser, or another program that drives a table, with any allocator's source."""
-        key = (str(main), str(source), *extra)
-        if key not in self.built:
-            program = self.folder / f"{len(self.built)}-{source.stem}"
-            sources = [str(main), str(source)]
+        sources = [str(main), str(source)]
+
+        def compile_to(program: Path) -> None:
             command = ["cc", *WARNINGS, *SANITIZED, *sources, *extra, "-o", str(program)]
             subprocess.run(command, check=True)
-            self.built[key] = program
-        return self.built[key]
+
+        variant = digest(*sources, *extra)
+        return made_once(self.folder / f"{variant}-{source.stem}", compile_to)
 
 
 def exercise(program: Path, ops: Iterable[Op], *settings: str, check_every: int = 16) -> Outcome:

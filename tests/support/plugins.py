@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.allocator import Allocator
+from tests.support.sharing import made_once
 
-__all__ = ["ROOT", "Plugins", "plugin"]
+__all__ = ["ROOT", "Plugins", "digest", "plugin"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-fPIC", "-shared"]
@@ -19,18 +21,21 @@ class Plugins:
     """tests/c/<name>.c as shared objects, by name; `defines` make variants of one source."""
 
     folder: Path
-    built: dict[tuple[str, ...], Path] = field(default_factory=dict)
 
     def __call__(self, name: str, *defines: str, folder: Path = ROOT / "tests" / "c") -> Path:
-        key = (str(folder), name, *defines)
-        if key not in self.built:
-            target = self.folder / f"{len(self.built)}-{name}.so"
+        def build(target: Path) -> None:
             source = folder / f"{name}.c"
             command = ["cc", *FLAGS, *(f"-D{define}" for define in defines)]
             command += [f"-I{ROOT / 'driver'}", "-o", str(target), str(source), "-lpthread"]
             subprocess.run(command, check=True)
-            self.built[key] = target
-        return self.built[key]
+
+        variant = digest(str(folder), *defines)
+        return made_once(self.folder / f"{variant}-{name}.so", build)
+
+
+def digest(*words: str) -> str:
+    """A few letters that stand for these words in a file's name."""
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:12]
 
 
 def plugin(path: Path, **config: str) -> Allocator:

@@ -212,6 +212,12 @@ def test_the_explanations_are_as_before(verdict: GateVerdict, golden: Golden) ->
     golden("gate-explain.txt", "\n".join(explain(verdict, r.row.id) for r in verdict.rows) + "\n")
 
 
+def test_a_row_is_explained_by_either_name_of_its_metric(verdict: GateVerdict) -> None:
+    for row in (gated.row for gated in verdict.rows):
+        by_path = explain(verdict, f"{row.measure.path}:{row.scenario}")
+        assert by_path == explain(verdict, row.id)
+
+
 # ---- compare: the golden run against its own libc ------------------------------------------
 
 

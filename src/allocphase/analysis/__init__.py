@@ -2,7 +2,8 @@
 
     frames       a run as pandas frames; the cells with their metrics and warnings
     metrics      a cell's metrics out of its processes
-    measures     the metrics that can be compared: how each is read out of a process
+    measures     the catalogue of metrics: names, units, probes, and how each is read
+    process_metrics    the metrics of one process
     operations   one row an operation, joined over probes
     latency/     the latency of every call, by kind and by cause
     warnings     what a reader must know before he believes a figure

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from allocphase.analysis.frames import Run
+from allocphase.analysis.measures import Measure, value_at
 from allocphase.analysis.metrics import cell_metrics
+from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.analysis.warnings import cell_warnings
 from allocphase.claim.metric import Cell, Selector
 from allocphase.errors import unknown
+from allocphase.probe.probe import Probe
 from allocphase.store.record import ProcessRecord
 
 __all__ = ["Evidence", "Missing"]
@@ -30,8 +34,8 @@ class Evidence:
 
     def __init__(self, run: Run | None) -> None:
         self._run = run
-        self._flat = cache(self._flat_metrics)
-        self._of_process: dict[int, Mapping[str, Any]] = {}
+        self._processes = ProcessMetrics(None if run is None else run.files)
+        self._cells: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     @property
     def run(self) -> Run:
@@ -50,7 +54,7 @@ class Evidence:
         """The processor's name, as the run has it."""
         return str(self.run.manifest.environment.get("cpu") or "this machine")
 
-    def records(self, cell: Cell, probe: str) -> list[ProcessRecord]:
+    def records(self, cell: Cell, probe: Probe) -> list[ProcessRecord]:
         """The good processes of one probe; a cell of which any process failed has none."""
         allocator, scenario = cell.key
         found = self.run.records_of(allocator, scenario)
@@ -65,71 +69,56 @@ class Evidence:
     def count(self, selector: Selector) -> float:
         """An exact figure: what the one process of its probe says."""
         self.records(selector.cell, selector.probe)
-        metrics = self._flat(selector.cell.key)
-        path = selector.metric
-        if selector.probe == "syscalls" and path.startswith("syscalls"):
-            return _system_calls(metrics, path)
-        if path in metrics and metrics[path] is not None:
-            return float(metrics[path])
-        group = path.partition(".")[0] + "."
-        names = [name for name in metrics if name.startswith(group)]
-        allocator, scenario = selector.cell.key
-        known = unknown("metric", path, names) if names else f"there is no {path}"
-        raise Missing(f"{allocator} on {scenario}: {known}")
+        metrics = self._metrics(selector.cell.key)
+        value = selector.measure.read(metrics)
+        if math.isnan(value):
+            raise Missing(_why_not(selector, metrics))
+        return value
 
     def by_round(self, selector: Selector) -> Floats:
         """A timed figure, shape (rounds,): one process, one number; NaN where there is none."""
         values = np.full(self.rounds, np.nan)
         for record in self.records(selector.cell, selector.probe):
-            value = self.of_process(record).get(selector.metric)
-            if value is not None and 0 < value < np.inf:
+            value = self.of_process(record, selector.measure)
+            if 0 < value < np.inf:
                 values[record.round] = value
         if np.isnan(values).all():
             allocator, scenario = selector.cell.key
             raise Missing(f"{allocator} on {scenario}: {selector.metric} has no value")
         return values
 
-    def of_process(self, record: ProcessRecord) -> Mapping[str, Any]:
-        """The metrics that one process supports, with dots for levels."""
-        if record.id not in self._of_process:
-            self._of_process[record.id] = _flatten(self._metrics(record.scenario, [record]))
-        return self._of_process[record.id]
+    def of_process(self, record: ProcessRecord, measure: Measure) -> float:
+        """What one process says of a metric; NaN where it says nothing."""
+        return measure.read(self._processes.of(record))
 
     def doubts(self, cells: Sequence[Cell]) -> tuple[str, ...]:
         """What a reader should know before believing the figures of these cells."""
         lines: dict[str, None] = {}
         for cell in dict.fromkeys(cells):
             records = self.run.records_of(*cell.key)
-            metrics = self._metrics(cell.key[1], records) if records else {}
+            metrics = self._metrics(cell.key) if records else {}
             found = cell_warnings(records, metrics)
             lines |= {f"{cell.key[0]}: {warning.text}": None for warning in found}
         return tuple(lines)
 
-    def _flat_metrics(self, key: tuple[str, str]) -> Mapping[str, Any]:
-        return _flatten(self._metrics(key[1], self.run.records_of(*key)))
-
-    def _metrics(self, scenario: str, records: Sequence[ProcessRecord]) -> dict[str, Any]:
-        kinds = self.run.files.operations(scenario)["kind"]
-        return cell_metrics(records, self.run.files.samples, kinds)
-
-
-def _system_calls(metrics: Mapping[str, Any], path: str) -> float:
-    """A call that never happened has no entry, and a phase that nobody sees is null."""
-    phase = ".".join(path.split(".")[:2])
-    if path == "syscalls_per_op" and path in metrics:
-        return float(metrics[path])
-    if metrics.get(phase, 0) is None or "syscalls_per_op" not in metrics:
-        raise Missing(f"{phase}: out of sight, of a preloaded malloc or on this machine")
-    if path != phase:
-        return float(metrics.get(path, 0))
-    return float(sum(value for name, value in metrics.items() if name.startswith(f"{phase}.")))
+    def _metrics(self, key: tuple[str, str]) -> Mapping[str, Any]:
+        """Of a whole cell; read once."""
+        if key not in self._cells:
+            kinds = self.run.files.operations(key[1])["kind"]
+            records = self.run.records_of(*key)
+            self._cells[key] = cell_metrics(records, self.run.files.samples, kinds)
+        return self._cells[key]
 
 
-def _flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in metrics.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _why_not(selector: Selector, metrics: Mapping[str, Any]) -> str:
+    """Why a cell has no such figure, though its probe ran."""
+    path = selector.metric
+    if path.startswith("syscalls"):
+        phase = ".".join(path.split(".")[:2])
+        return f"{phase}: out of sight, of a preloaded malloc or on this machine"
+    root = path.partition(".")[0]
+    group = value_at(metrics, root)
+    names = [f"{root}.{name}" for name in group] if isinstance(group, Mapping) else []
+    allocator, scenario = selector.cell.key
+    known = unknown("metric", path, names) if names else f"there is no {path}"
+    return f"{allocator} on {scenario}: {known}"

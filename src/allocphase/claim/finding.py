@@ -11,13 +11,14 @@ import numpy as np
 from allocphase.claim.evidence import Evidence
 from allocphase.claim.metric import Cell
 from allocphase.claim.verdict import Verdict
+from allocphase.probe.probe import Probe
 from allocphase.stats import Interval
 from allocphase.text.units import format_bytes, format_count, format_ns, format_ratio
 
 __all__ = ["Check", "Finding", "Need", "percent", "scaled", "spelled"]
 
 # One probe of one cell.
-Need = tuple[Cell, str]
+Need = tuple[Cell, Probe]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +64,9 @@ class Check(Protocol):
 def scaled(metric: str, value: float) -> str:
     """A figure in the unit that the metric's name ends with, scaled for reading."""
     last = metric.split(".")
-    unit = next((part for part in reversed(last) if part.endswith(("_ns", "_bytes"))), last[-1])
-    if unit.endswith("_ns"):
+    scales = ("_ns", "_ns_per_op", "_bytes")
+    unit = next((part for part in reversed(last) if part.endswith(scales)), last[-1])
+    if unit.endswith(("_ns", "_ns_per_op")):
         return format_ns(value)
     if unit.endswith("_bytes"):
         return format_bytes(value)

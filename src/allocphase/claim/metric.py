@@ -1,17 +1,18 @@
 """Metric paths, and the cell that one is asked of.
 
-A path has dots for levels, as the columns of a run's cells do. `syscalls.operation` alone is the
-total of that phase.
+A metric is named by either name of the catalogue; a selector has its path, with dots for levels,
+as the columns of a run's cells are named. `syscalls.operation` alone is the total of that phase.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from allocphase.analysis.metrics import KIND_NAMES, QUANTILES
+from allocphase.analysis.measures import Measure, measure
 from allocphase.claim.fields import Fields
-from allocphase.errors import UsageError, shown, unknown
+from allocphase.errors import UsageError, shown
+from allocphase.probe.kinds import LATENCY_KINDS
+from allocphase.probe.probe import Probe
 from allocphase.spec import Spec
 
 __all__ = [
@@ -19,42 +20,12 @@ __all__ = [
     "LATENCY_KINDS",
     "Cell",
     "Selector",
-    "probe_of",
     "read_allocator",
     "read_cell",
     "read_scenario",
 ]
 
 CELL_KEYS = ("allocator", "scenario")
-# A write is the program's own work, not the allocator's.
-LATENCY_KINDS = tuple(name for name in KIND_NAMES if name != "write")
-
-_PROBES = {
-    "time_per_op_ns": "throughput",
-    "cold_time_per_op_ns": "throughput",
-    "build_time_per_op_ns": "throughput",
-    "latency_ns": "latency",
-    "first_touch_ns": "latency",
-    "syscalls": "syscalls",
-    "syscalls_per_op": "syscalls",
-    "allocator_stats": "syscalls",
-    "peak_live_bytes": "memory",
-    "peak_mapped_bytes": "memory",
-    "peak_rss_bytes": "memory",
-    "rss_after_free_bytes": "memory",
-    "lazily_freed_bytes": "memory",
-    "page_faults": "memory",
-    "page_faults_in_calls": "faults",
-    "fragmentation": "memory",
-    "verified": "verify",
-}
-_TIMED = ("throughput", "latency")
-_STATISTICS = (*QUANTILES, "max", "mean")
-
-
-def probe_of(path: str) -> str:
-    """The probe whose processes give the metric."""
-    return _PROBES[path.partition(".")[0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +46,25 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One metric of one cell."""
+    """One metric of one cell; `metric` is a path."""
 
     cell: Cell
     metric: str
 
     @property
-    def probe(self) -> str:
+    def measure(self) -> Measure:
+        """The metric's entry in the catalogue."""
+        return measure(self.metric)
+
+    @property
+    def probe(self) -> Probe:
         """The probe whose processes give the metric."""
-        return probe_of(self.metric)
+        return self.measure.probe
 
     @property
     def timed(self) -> bool:
         """Whether each round has a value of its own; otherwise the one value is exact."""
-        return self.probe in _TIMED
+        return self.measure.timed
 
     @classmethod
     def read(cls, fields: Fields) -> Selector:
@@ -135,29 +111,11 @@ def _one(spec: Spec, what: str, fields: Fields, key: str) -> Spec:
     return spec
 
 
-def _checked(fields: Fields, path: str) -> str:
-    root, *rest = path.split(".")
-    if root not in _PROBES:
-        raise UsageError(f"{fields.where}: {unknown('metric', root, _PROBES)}")
-    levels = _levels(root)
-    if levels is None:
-        return path
-    for part, known in zip(rest, levels, strict=False):
-        if known and part not in known:
-            raise UsageError(f"{fields.where}: {unknown(f'metric {path}:', part, known)}")
-    least = 1 if root == "syscalls" else len(levels)
-    if not least <= len(rest) <= len(levels):
-        levels_text = f"{len(rest)} levels below {root}, not {least}"
-        raise fields.fail("metric", f"{shown(path)} has {levels_text}")
-    return path
-
-
-def _levels(root: str) -> list[Collection[str]] | None:
-    """What may stand at each level below the root; an empty collection is anything."""
-    if root == "allocator_stats":
-        return None
-    if root == "latency_ns":
-        return [LATENCY_KINDS, _STATISTICS]
-    if root == "first_touch_ns":
-        return [_STATISTICS]
-    return [("init", "operation", "teardown"), ()] if root == "syscalls" else []
+def _checked(fields: Fields, name: str) -> str:
+    try:
+        one = measure(name)
+    except UsageError as error:
+        raise UsageError(f"{fields.where}: {error}") from None
+    if not one.claimed:
+        raise fields.fail("metric", f"{one.path} is no number that a process gives by itself")
+    return one.path

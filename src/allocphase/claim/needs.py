@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 from allocphase.claim.file import ClaimsFile
 from allocphase.claim.finding import Need
+from allocphase.probe.probe import Probe
 from allocphase.spec import Spec
 
 __all__ = ["Requirements", "requirements"]
-
-_PROBES = ("throughput", "latency", "syscalls", "memory", "footprint", "faults", "verify")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +23,8 @@ class Requirements:
 
     allocators: tuple[str, ...]
     scenarios: tuple[str, ...]
-    probes: tuple[str, ...]
-    cells: frozenset[tuple[str, str, str]]
+    probes: tuple[Probe, ...]
+    cells: frozenset[tuple[str, str, Probe]]
 
 
 def requirements(file: ClaimsFile) -> Requirements:
@@ -39,12 +38,12 @@ def requirements(file: ClaimsFile) -> Requirements:
     ]
     if file.thesis is not None:
         needs += file.thesis.needs
-    needs += [(cell, "verify") for cell, _ in needs]
+    needs += [(cell, Probe.VERIFY) for cell, _ in needs]
     probes = {probe for _, probe in needs}
     return Requirements(
         allocators=_once(_spec(file, cell.allocator) for cell, _ in needs),
         scenarios=_once(cell.scenario for cell, _ in needs),
-        probes=tuple(probe for probe in _PROBES if probe in probes),
+        probes=tuple(probe for probe in Probe if probe in probes),
         cells=frozenset((*cell.key, probe) for cell, probe in needs),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from allocphase.analysis.measures import measure
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.evidence import Evidence, Missing
 from allocphase.claim.fields import Fields
@@ -25,6 +26,7 @@ from allocphase.claim.metric import (
     read_allocator,
     read_scenario,
 )
+from allocphase.probe.probe import Probe
 from allocphase.stats import Interval, growth
 from allocphase.text.units import format_count, format_ratio
 
@@ -74,8 +76,8 @@ class Thesis:
         timed = [self.without_search, self.without_calls, *points]
         calls = [self.with_calls, self.without_calls]
         return (
-            *((cell, "throughput") for cell in timed),
-            *((cell, probe) for cell in calls for probe in ("latency", "syscalls")),
+            *((cell, Probe.THROUGHPUT) for cell in timed),
+            *((cell, probe) for cell in calls for probe in (Probe.LATENCY, Probe.SYSCALLS)),
         )
 
     def sentences(self, evidence: Evidence) -> tuple[str, str]:
@@ -142,7 +144,7 @@ class Thesis:
         return self._quantile(cell, _TAIL)
 
     def _quantile(self, cell: Cell, quantile: str) -> Selector:
-        return Selector(cell, f"latency_ns.{self.kind}.{quantile}")
+        return Selector(cell, measure(f"latency.{self.kind}.{quantile}").path)
 
 
 _SPIKES = (

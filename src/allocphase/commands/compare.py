@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from allocphase.analysis.measures import COMPARED_NAMES
 from allocphase.commands.shared import share, write_json, write_text
 from allocphase.errors import UsageError
 
@@ -37,8 +38,7 @@ __all__ = ["compare"]
     "metrics",
     multiple=True,
     metavar="NAME",
-    help="time, build_time, p50 ... p99_99, syscalls, syscalls.NAME, page_faults, peak_live, "
-    "peak_mapped, peak_rss; repeat for more.",
+    help=f"{', '.join(COMPARED_NAMES)}, or the name that --json has for it; repeat for more.",
 )
 @click.option("--json", "json_path", metavar="PATH|-", help="Write the rows as JSON.")
 @click.option("--csv", "csv_path", metavar="PATH|-", help="Write them as CSV.")

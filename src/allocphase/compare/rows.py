@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from allocphase.analysis.measures import Measure, measure
-from allocphase.analysis.metrics import cell_metrics
+from allocphase.analysis.measures import MEASURES, Measure, compared, measure
+from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.compare.pairs import Cell, CellPair
 from allocphase.stats import Comparison, Interval, Row, Verdict, compare_rows, judge_interval
 from allocphase.stats.values import FloatArray
-from allocphase.store.record import ProcessRecord
 
 __all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "compare_cells"]
 
-DEFAULT_METRICS = ("time", "syscalls", "page_faults", "peak_mapped", "peak_rss")
+# Times first, then counts, then bytes.
+_UNITS = ("ns", "count", "bytes")
+DEFAULT_METRICS = tuple(
+    one.name for unit in _UNITS for one in MEASURES.values() if one.usual and one.unit == unit
+)
 # Each direction's family-wise level, and the tails of each row's own interval.
 ALPHA = 0.025
 
@@ -46,7 +50,7 @@ class CompareRow:
     @property
     def timed(self) -> bool:
         """Whether it was sampled over rounds."""
-        return self.unit == "ns"
+        return measure(self.metric).timed
 
     @property
     def can_regress(self) -> bool:
@@ -66,12 +70,13 @@ def compare_cells(
 
     Raises UsageError for a metric that does not exist.
     """
-    measures = [measure(name) for name in metrics]
+    measures = [compared(name) for name in metrics]
     wanted = [(pair, one) for pair in pairs for one in measures if not (one.timed and counts_only)]
-    values = [(_values(p.base, m), _values(p.candidate, m)) for p, m in wanted]
+    read = _Values()
+    values = [(read.of(p.base, m), read.of(p.candidate, m)) for p, m in wanted]
     timed = [i for i, (_, one) in enumerate(wanted) if one.timed]
-    compared = compare_rows([_aligned(*values[i], theta) for i in timed], alpha=ALPHA)
-    found = dict(zip(timed, compared, strict=True))
+    tested = compare_rows([_aligned(*values[i], theta) for i in timed], alpha=ALPHA)
+    found = dict(zip(timed, tested, strict=True))
     rows = []
     for index, (pair, one) in enumerate(wanted):
         base, candidate = values[index]
@@ -99,23 +104,21 @@ def _row(
     )
 
 
-def _values(cell: Cell, one: Measure) -> FloatArray:
-    """By round, shape (rounds,), NaN where missing."""
-    records = cell.run.records_of(cell.allocator, cell.scenario)
-    values = np.full(1 + max((r.round for r in records), default=-1), np.nan)
-    for record in records:
-        if record.probe == one.probe and record.ok:
-            values[record.round] = one.read(record, lambda r: _quantiles(cell, r))
-    return np.where(values > 0.0, values, np.nan) if one.timed else values
+class _Values:
+    """The values of cells; each process is read once, whatever is asked of it."""
 
+    def __init__(self) -> None:
+        self._processes: dict[Path, ProcessMetrics] = {}  # by the run's
 
-def _quantiles(cell: Cell, record: ProcessRecord) -> dict[str, float | None]:
-    files = cell.run.files
-    kinds = files.operations(cell.scenario)["kind"]
-    found: dict[str, float | None] = (
-        cell_metrics([record], files.samples, kinds).get("latency_ns", {}).get("malloc", {})
-    )
-    return found
+    def of(self, cell: Cell, one: Measure) -> FloatArray:
+        """By round, shape (rounds,), NaN where missing."""
+        processes = self._processes.setdefault(cell.run.path, ProcessMetrics(cell.run.files))
+        records = cell.run.records_of(cell.allocator, cell.scenario)
+        values = np.full(1 + max((r.round for r in records), default=-1), np.nan)
+        for record in records:
+            if record.probe is one.probe and record.ok:
+                values[record.round] = one.read(processes.of(record))
+        return np.where(values > 0.0, values, np.nan) if one.timed else values
 
 
 def _aligned(base: FloatArray, candidate: FloatArray, theta: float) -> Row:

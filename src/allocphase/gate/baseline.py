@@ -19,7 +19,13 @@ from typing import Any
 import numpy as np
 
 from allocphase.analysis.comparable import refuse_changed_scenarios
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure, is_measure, measure
+from allocphase.analysis.measures import (
+    CALL_PREFIX,
+    MEASURES,
+    Measure,
+    compared,
+    is_compared,
+)
 from allocphase.errors import DataError, NothingMeasuredError, UsageError, unknown
 from allocphase.files.checks import NUMBER, TEXT, anything, entries, listing, nullable, table
 from allocphase.files.documents import read_json
@@ -79,7 +85,7 @@ class Baseline:
 
 def saved_values(evidence: Evidence, scenario: str) -> dict[str, list[float]]:
     """What a session measured of the candidate arm, by metric; metrics without values left out."""
-    named = [measure(CALL_PREFIX + call) for call in evidence.calls(scenario)]
+    named = [compared(CALL_PREFIX + call) for call in evidence.calls(scenario)]
     found = {one.name: _present(evidence, one, scenario) for one in (*MEASURES.values(), *named)}
     return {name: values for name, values in found.items() if values}
 
@@ -136,7 +142,7 @@ def _check_document(path: Path, document: object) -> None:
     if fault := _SHAPE(document):
         raise DataError(f"{path}: {fault[1:]}")
     for name, entry in document["scenarios"].items():
-        unread = next((one for one in entry["values"] if not is_measure(one)), None)
+        unread = next((one for one in entry["values"] if not is_compared(one)), None)
         if unread is not None:
             raise DataError(f"{path}: scenarios.{name}.values: {unread!r} is no metric")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from allocphase.analysis.measures import measure
+from allocphase.analysis.measures import compared
 from allocphase.gate.baseline import Baseline
 from allocphase.text.units import format_bytes, format_count, format_ns
 
@@ -30,6 +30,6 @@ def _lines(baseline: Baseline) -> Iterator[str]:
     for name, entry in baseline.scenarios.items():
         yield f"{name}  (trace {entry['digest'][:12]})"
         for metric, values in entry["values"].items():
-            text = _FORMATS[measure(metric).unit](float(np.median(values)))
+            text = _FORMATS[compared(metric).unit](float(np.median(values)))
             many = "process" if len(values) == 1 else "processes"
             yield f"  {metric:<16} {text}  median of {len(values)} {many}"

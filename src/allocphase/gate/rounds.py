@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.judge import Evidence, Judge, SessionResult
 from allocphase.judge.counted import COUNT_ROUNDS
 from allocphase.probe.probe import Probe
@@ -56,12 +57,12 @@ def _started(request: Request, executor: Executor, *, progress: Progress) -> Ses
     return Session(begun, _Spread(executor), progress=progress)
 
 
-def _wanted_jobs(plan: Plan, round_index: int, wanted: set[tuple[str, str]]) -> list[Job]:
+def _wanted_jobs(plan: Plan, round_index: int, wanted: set[tuple[str, Probe]]) -> list[Job]:
     """The jobs of one later round that are wanted; counts may be wanted again too."""
     return [
         job
         for job in (*_recounts(plan, round_index), *round_jobs(plan, round_index))
-        if job.allocator.correct and (job.scenario, job.probe.value) in wanted
+        if job.allocator.correct and (job.scenario, job.probe) in wanted
     ]
 
 
@@ -89,7 +90,7 @@ def run_session(
     """
     start = clock()
     with _started(request, executor, progress=progress) as session:
-        evidence.files = RunFiles(session.path)
+        evidence.processes.files = RunFiles(session.path)
         evidence.add(session.run_round(0))
         longest = 0.0
         for round_index in range(1, judge.max_rounds):
@@ -106,10 +107,10 @@ def measure_alone(request: Request, executor: Executor, *, progress: Progress) -
     """Every round of one allocator, COUNT_ROUNDS at least: so many count. Raises as Session."""
     rounds = max(request.rounds, COUNT_ROUNDS)
     request = replace(request, rounds=rounds)
-    cells = {(one.name, probe.value) for one in request.scenarios for probe in request.probes}
-    timed = {(name, probe) for name, probe in cells if Probe(probe).timed}
+    cells = {(one.name, probe) for one in request.scenarios for probe in request.probes}
+    timed = {(name, probe) for name, probe in cells if probe.timed}
     with _started(request, executor, progress=progress) as session:
-        evidence = Evidence(files=RunFiles(session.path))
+        evidence = Evidence(processes=ProcessMetrics(RunFiles(session.path)))
         evidence.add(session.run_round(0))
         for round_index in range(1, rounds):
             wanted = cells if round_index < COUNT_ROUNDS else timed
@@ -119,5 +120,5 @@ def measure_alone(request: Request, executor: Executor, *, progress: Progress) -
 
 def probes_of(judge: Judge, *extra: Probe) -> Sequence[Probe]:
     """The probes that the judge's rows need, in the order of the enumeration."""
-    needed = {row.measure.probe for row in judge.rows} | {probe.value for probe in extra}
-    return [probe for probe in Probe if probe.value in needed]
+    needed = {row.measure.probe for row in judge.rows} | set(extra)
+    return [probe for probe in Probe if probe in needed]

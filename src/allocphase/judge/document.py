@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from allocphase.analysis.measures import measure
+from allocphase.analysis.measures import compared
 from allocphase.errors import DataError, UsageError
 from allocphase.files.checks import (
     COUNT,
@@ -160,7 +160,7 @@ def _number(value: float) -> float | None:
 
 def _read_row(entry: Mapping[str, Any]) -> GateRow:
     return GateRow(
-        row=Row(measure(entry["metric"]), entry["scenario"], Rule(**entry["rule"])),
+        row=Row(compared(entry["metric"]), entry["scenario"], Rule(**entry["rule"])),
         outcome=Outcome(entry["outcome"]),
         first=_read_judged(entry["first"]),
         again=_read_judged(entry["again"]) if entry["again"] else None,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from allocphase.analysis.measures import CALL_PREFIX, Measure
-from allocphase.analysis.metrics import cell_metrics
+from allocphase.analysis.process_metrics import ProcessMetrics
+from allocphase.probe.probe import Probe
 from allocphase.probe.result import Syscalls
 from allocphase.stats.values import FloatArray
-from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 
 __all__ = ["BASELINE", "CANDIDATE", "TWIN", "Evidence", "Saved", "Values"]
@@ -45,13 +45,12 @@ class Values:
 
 @dataclass(slots=True)
 class Evidence:
-    """What a session has measured so far. Reads samples from `files` only for latencies."""
+    """What a session has measured so far. `processes` reads its files, for latencies only."""
 
-    files: RunFiles | None = None
     saved: Saved | None = None
+    processes: ProcessMetrics = field(default_factory=ProcessMetrics)
     records: list[ProcessRecord] = field(default_factory=list)
     _good: dict[Cell, list[ProcessRecord]] = field(default_factory=dict)
-    _quantiles: dict[int, Mapping[str, float | None]] = field(default_factory=dict)
 
     def add(self, records: Iterable[ProcessRecord]) -> None:
         """Takes the records of a round, whose samples are on disk."""
@@ -78,7 +77,7 @@ class Evidence:
         """The system calls that any arm made in operation, by name, sorted."""
         names: set[str] = set()
         for arm in (BASELINE, TWIN, CANDIDATE):
-            for record in self._good.get((arm, scenario, "syscalls"), ()):
+            for record in self._good.get((arm, scenario, Probe.SYSCALLS), ()):
                 names.update(record.part(Syscalls).operation or {})
         for metric, where in self.saved or {}:
             if where == scenario and metric.startswith(CALL_PREFIX):
@@ -92,7 +91,7 @@ class Evidence:
         """
         found: dict[tuple[str, str], ProcessRecord] = {}
         for record in self.records:
-            excused = record.probe == "verify" and record.allocator != CANDIDATE
+            excused = record.probe == Probe.VERIFY and record.allocator != CANDIDATE
             if not record.ok and not excused:
                 found.setdefault((record.allocator, record.scenario), record)
         return list(found.values())
@@ -100,7 +99,7 @@ class Evidence:
     def _arm(self, measure: Measure, scenario: str, arm: str) -> FloatArray:
         values = np.full(self.rounds, np.nan)
         for record in self._good.get((arm, scenario, measure.probe), ()):
-            values[record.round] = measure.read(record, self._quantiles_of)
+            values[record.round] = measure.read(self.processes.of(record))
         # A time of nothing has no logarithm; a clock that gave one gave no figure.
         return np.where(values > 0.0, values, np.nan) if measure.timed else values
 
@@ -114,12 +113,3 @@ class Evidence:
         values = np.full(size, np.nan)
         values[: len(kept)] = kept[:size]
         return values
-
-    def _quantiles_of(self, record: ProcessRecord) -> Mapping[str, float | None]:
-        if self.files is None:
-            return {}
-        if record.id not in self._quantiles:
-            kinds = self.files.operations(record.scenario)["kind"]
-            metrics = cell_metrics([record], self.files.samples, kinds)
-            self._quantiles[record.id] = metrics.get("latency_ns", {}).get("malloc", {})
-        return self._quantiles[record.id]

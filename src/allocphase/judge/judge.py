@@ -16,6 +16,7 @@ from allocphase.judge.limits import Limits
 from allocphase.judge.outcome import Judged
 from allocphase.judge.rows import Row, call_rows
 from allocphase.judge.timed import judge_timed
+from allocphase.probe.probe import Probe
 from allocphase.stats import SequentialSign
 
 __all__ = ["ALPHA", "Judge", "SessionResult"]
@@ -24,7 +25,7 @@ __all__ = ["ALPHA", "Judge", "SessionResult"]
 # flagged again in a session of its own, so that a false alarm takes two such accidents.
 ALPHA = 0.01
 
-Need = tuple[str, str]  # scenario, probe
+Need = tuple[str, Probe]  # scenario, probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Judge:
         rows: dict[str, Row] = {}
         for scenario in dict.fromkeys(row.scenario for row in self.rows):
             planned = [row for row in self.rows if row.scenario == scenario]
-            counted = any(row.measure.probe == "syscalls" for row in planned)
+            counted = any(row.measure.probe is Probe.SYSCALLS for row in planned)
             named = call_rows(evidence, scenario, self.limits) if self.by_name and counted else []
             for row in (*planned, *named):
                 rows.setdefault(row.id, row)

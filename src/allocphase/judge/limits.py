@@ -5,7 +5,9 @@
     METRIC=exact            page_faults=exact
     METRIC=off              syscalls*=off
 
-METRIC and SCENARIO are globs; of several that match, the last one holds. A file that is kept in
+METRIC and SCENARIO are globs; of several that match, the last one holds. METRIC is a short name
+(peak_rss) or the one of `--json` (peak_rss_bytes): a glob is of the latter where it fits none of
+the former. A file that is kept in
 the repository has the same lines: `limits = ["time=3%", "p99=10%:larson*"]`.
 """
 
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
+from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure, compared
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.documents import read_toml
 
@@ -39,16 +41,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One line. `rule` is "exact", "off", or a share as written; `share` its value, or None."""
+    """One line. `rule` is "exact", "off", or a share as written; `share` its value, or None.
+
+    `metric` is a short name, or a glob: of short names, or of paths if `by_path`.
+    """
 
     metric: str
     scenario: str
     rule: str
     share: float | None
+    by_path: bool = False
 
-    def matches(self, metric: str, scenario: str) -> bool:
+    def matches(self, one: Measure, scenario: str) -> bool:
         """Whether the line speaks of that row."""
-        return fnmatchcase(metric, self.metric) and fnmatchcase(scenario, self.scenario)
+        name = one.path if self.by_path else one.name
+        return fnmatchcase(name, self.metric) and fnmatchcase(scenario, self.scenario)
 
     def __str__(self) -> str:
         return f"{self.metric}={self.rule}" + ("" if self.scenario == "*" else f":{self.scenario}")
@@ -62,40 +69,41 @@ class Limits:
     memory_theta: float = 0.05
     lines: tuple[Limit, ...] = ()
 
-    def rule(self, measure: Measure, scenario: str) -> Rule | None:
+    def rule(self, one: Measure, scenario: str) -> Rule | None:
         """The rule of one row; None: it is not gated."""
-        names = [measure.name]
-        if measure.name.startswith(CALL_PREFIX):
-            names.append(CALL_PREFIX.rstrip("."))  # what holds for all calls holds for each
-        matching = [line for line in self.lines if any(line.matches(n, scenario) for n in names)]
+        spoken_of = [one]
+        if one.name.startswith(CALL_PREFIX):
+            spoken_of.append(MEASURES["syscalls"])  # what holds for all calls holds for each
+        matching = [x for x in self.lines if any(x.matches(y, scenario) for y in spoken_of)]
         if not matching:
-            return self._default(measure)
+            return self._default(one)
         chosen = matching[-1]
         if chosen.rule == "off":
             return None
         if chosen.share is None:
-            return None if measure.timed else Rule(self.memory_theta, exact=True, named=True)
+            return None if one.timed else Rule(self.memory_theta, exact=True, named=True)
         return Rule(chosen.share, exact=False, named=True)
 
     def named_calls(self) -> list[str]:
-        """The measures of single system calls that the lines name in full."""
+        """The single system calls that the lines name in full, as measures are named."""
         names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIX)]
-        return [name for name in dict.fromkeys(names) if not set("*?[") & set(name)]
+        return [name for name in dict.fromkeys(names) if not _is_glob(name)]
 
     def unused(self, metrics: Sequence[str], scenarios: Sequence[str]) -> list[str]:
         """The lines that speak of no row that could be."""
+        measures = [compared(metric) for metric in metrics]
         return [
             str(line)
             for line in self.lines
-            if not any(line.matches(m, s) for m in metrics for s in scenarios)
+            if not any(line.matches(one, s) for one in measures for s in scenarios)
         ]
 
-    def _default(self, measure: Measure) -> Rule | None:
-        if measure.rule == "off":
+    def _default(self, one: Measure) -> Rule | None:
+        if one.rule == "off":
             return None
-        if measure.timed:
+        if one.timed:
             return Rule(self.theta, exact=False, named=True)
-        return Rule(self.memory_theta, exact=measure.rule == "exact", named=False)
+        return Rule(self.memory_theta, exact=one.rule == "exact", named=False)
 
 
 def parse_share(text: str) -> float:
@@ -115,13 +123,36 @@ def parse_limit(text: str) -> Limit:
     metric, rule, scenario = metric.strip(), rule.strip(), scenario.strip() or "*"
     if not equals or not metric or not rule:
         raise UsageError(f"limit {shown(text)}: is written METRIC=SHARE%|exact|off[:SCENARIO]")
-    matched = [found for name, found in MEASURES.items() if fnmatchcase(name, metric)]
-    if not matched and not metric.startswith(CALL_PREFIX):
-        raise UsageError(f"limit {shown(text)}: {unknown('metric', metric, MEASURES)}")
+    try:
+        name, matched, by_path = _meant(metric)
+    except UsageError as error:
+        raise UsageError(f"limit {shown(text)}: {error}") from None
     share = None if rule in ("exact", "off") else _share(text, rule)
     if rule == "exact" and any(found.timed for found in matched):
         raise UsageError(f"limit {shown(text)}: a time is never exact: give a share such as 2%")
-    return Limit(metric, scenario, rule, share)
+    return Limit(name, scenario, rule, share, by_path)
+
+
+def _is_glob(metric: str) -> bool:
+    return bool(set("*?[") & set(metric))
+
+
+def _meant(metric: str) -> tuple[str, list[Measure], bool]:
+    """What a Limit has for it, the measures that it fits before a run, and whether by path.
+
+    Raises UsageError where it can fit none.
+    """
+    if not _is_glob(metric):
+        one = compared(metric)
+        return one.name, [one], False
+    calls_path = f"{MEASURES['syscalls'].path}."
+    named = [one for one in MEASURES.values() if fnmatchcase(one.name, metric)]
+    if named or (metric.startswith(CALL_PREFIX) and not metric.startswith(calls_path)):
+        return metric, named, False
+    found = [one for one in MEASURES.values() if fnmatchcase(one.path, metric)]
+    if not found and not metric.startswith(calls_path):
+        raise UsageError(unknown("metric", metric, MEASURES))
+    return metric, found, True
 
 
 def _share(text: str, rule: str) -> float:

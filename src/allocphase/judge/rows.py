@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure, measure
+from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure, compared
 from allocphase.judge.evidence import Evidence
 from allocphase.judge.limits import Limits, Rule
 
@@ -33,7 +33,7 @@ class Row:
 
 def planned_rows(scenarios: Sequence[str], limits: Limits) -> list[Row]:
     """Every row that the limits leave on, in the order of the scenarios."""
-    named = [measure(name) for name in limits.named_calls()]
+    named = [compared(name) for name in limits.named_calls()]
     return [
         Row(found, scenario, rule)
         for scenario in scenarios
@@ -44,7 +44,7 @@ def planned_rows(scenarios: Sequence[str], limits: Limits) -> list[Row]:
 
 def call_rows(evidence: Evidence, scenario: str, limits: Limits) -> list[Row]:
     """A row for each system call by name: which they are is known once they were made."""
-    found = [measure(CALL_PREFIX + name) for name in evidence.calls(scenario)]
+    found = [compared(CALL_PREFIX + name) for name in evidence.calls(scenario)]
     return [
         Row(one, scenario, rule)
         for one in found

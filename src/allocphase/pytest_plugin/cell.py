@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from allocphase.analysis.measures import measure, value_at
 from allocphase.errors import UsageError
 
 __all__ = ["Cell"]
@@ -34,58 +36,72 @@ class Cell:
     @property
     def time_per_op_ns(self) -> float:
         """Median over the processes."""
-        return float(self._metric("time_per_op_ns"))
+        return self.metric("time_per_op_ns")
 
     @property
     def floor_ns(self) -> float:
         """The null allocator's time per operation on the same trace; never subtracted."""
-        return float(self._metric("floor_ns"))
+        return self.metric("floor_ns")
 
     @property
     def latency_ns(self) -> Mapping[str, Mapping[str, float | None]]:
         """By kind of operation, then p50, p90, p99, p99_9, p99_99, max, mean and samples."""
-        return dict(self._metric("latency_ns"))
+        return dict(self._at("latency_ns"))
 
     @property
     def syscalls(self) -> Mapping[str, int]:
         """System calls in operation: name to count."""
-        return dict(self._metric("syscalls")["operation"])
+        return dict(self._at(measure("syscalls").path))
 
     @property
     def syscalls_per_op(self) -> float:
         """All system calls in operation, over the trace's operations."""
-        return float(self._metric("syscalls_per_op"))
+        return self.metric("syscalls_per_op")
 
     @property
     def page_faults(self) -> int:
         """Minor faults in the calls and in the first writes to their memory."""
-        return int(self._metric("page_faults"))
+        return int(self.metric("page_faults"))
 
     @property
     def peak_live_bytes(self) -> int:
         """Requested and not freed, at its peak."""
-        return int(self._metric("peak_live_bytes"))
+        return int(self.metric("peak_live_bytes"))
 
     @property
     def peak_mapped_bytes(self) -> int:
         """Obtained from the system, at its peak."""
-        return int(self._metric("peak_mapped_bytes"))
+        return int(self.metric("peak_mapped_bytes"))
 
     @property
     def peak_rss_bytes(self) -> int:
         """Growth of the resident set, at its peak."""
-        return int(self._metric("peak_rss_bytes"))
+        return int(self.metric("peak_rss_bytes"))
 
     @property
     def fragmentation(self) -> float:
         """Peak RSS growth over peak live bytes, minus 1."""
-        return float(self._metric("fragmentation"))
+        return self.metric("fragmentation")
 
-    def _metric(self, name: str) -> Any:
-        value = self.metrics.get(name)
-        if value is None:
-            raise UsageError(
-                f"{self.allocator} on {self.scenario}: {name} was not measured: there are "
-                f"{', '.join(self.metrics)}"
-            )
+    def metric(self, name: str) -> float:
+        """A metric by either of its names: "p99", "latency_ns.free.p99", "syscalls.mmap".
+
+        In the unit of its name in `--json`. Raises UsageError for a name that is no metric's, too.
+        """
+        one = measure(name)
+        value = one.read(self.metrics)
+        if math.isnan(value):
+            raise self._not_measured(one.path)
         return value
+
+    def _at(self, path: str) -> Any:
+        value = value_at(self.metrics, path)
+        if value is None:
+            raise self._not_measured(path)
+        return value
+
+    def _not_measured(self, path: str) -> UsageError:
+        return UsageError(
+            f"{self.allocator} on {self.scenario}: {path} was not measured: there are "
+            f"{', '.join(self.metrics)}"
+        )

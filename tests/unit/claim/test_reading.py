@@ -99,10 +99,20 @@ def test_the_phase_report_s_file_has_all_its_twelve_claims_and_is_found_by_name(
         ),
         (
             HEAD + COUNT + 'metric = "syscalls.operations"\nequals = 1',
-            "'operations' does not exist: did you mean 'operation'?",
+            "'syscalls.operations' does not exist: did you mean 'syscalls.operation'?",
         ),
-        (HEAD + COUNT + 'metric = "syscalls"\nequals = 1', "'syscalls' has 0 levels"),
-        (HEAD + COUNT + 'metric = "peak_rss_bytes.x"\nequals = 1', "has 1 levels"),
+        (
+            HEAD + COUNT + 'metric = "allocator_stats"\nequals = 1',
+            "metric 'allocator_stats' does not exist: did you mean 'allocator_stats.<stat>'?",
+        ),
+        (
+            HEAD + COUNT + 'metric = "peak_rss_bytes.x"\nequals = 1',
+            "metric 'peak_rss_bytes.x' does not exist: did you mean 'peak_rss_bytes'?",
+        ),
+        (
+            HEAD + COUNT + 'metric = "floor_ns"\nequals = 1',
+            "metric: floor_ns is no number that a process gives by itself",
+        ),
         (
             HEAD + COUNT.replace("phase21", "phase*") + 'metric = "verified"\nequals = 1',
             "allocator: must name one allocator",

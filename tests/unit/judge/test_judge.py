@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from allocphase.probe.status import Status
 from allocphase.store.record import ProcessRecord
 from tests.support.gates import MEMORY, limits
 
+IDS = itertools.count()
 Results = Mapping[str, Mapping[str, Any]]
 
 
@@ -23,7 +25,7 @@ def record(
     arm: str, probe: str, result: Mapping[str, Any], *, index: int = 0, status: str = "ok"
 ) -> ProcessRecord:
     return ProcessRecord(
-        id=0,
+        id=next(IDS),
         round=index,
         allocator=arm,
         scenario="s",
@@ -38,14 +40,13 @@ def record(
 def times(index: int, base: float, twin: float, candidate: float) -> list[ProcessRecord]:
     arms = {"baseline": base, "twin": twin, "candidate": candidate}
     return [
-        record(
-            arm,
-            "throughput",
-            {"throughput": {"cold_ns_per_op": value, "warm_ns_per_op": [value]}},
-            index=index,
-        )
+        record(arm, "throughput", {"throughput": _passes(value)}, index=index)
         for arm, value in arms.items()
     ]
+
+
+def _passes(time_ns: float) -> dict[str, Any]:
+    return {"cold_ns_per_op": 2 * time_ns, "warm_ns_per_op": [time_ns]}
 
 
 def counts(index: int, **candidate: int) -> list[ProcessRecord]:
@@ -53,8 +54,9 @@ def counts(index: int, **candidate: int) -> list[ProcessRecord]:
     found = []
     for arm in ("baseline", "twin", "candidate"):
         calls = candidate if arm == "candidate" else {"mmap": 1}
-        syscalls = {"operation": calls}
-        found.append(record(arm, "syscalls", {"syscalls": syscalls}, index=index))
+        syscalls = {"init": {}, "operation": calls, "teardown": {}, "backend": "dispatch"}
+        result = {"operations": 100, "syscalls": syscalls}
+        found.append(record(arm, "syscalls", result, index=index))
         found.append(record(arm, "memory", {"memory": MEMORY}, index=index))
     return found
 

@@ -245,6 +245,34 @@ def test_the_system_calls_of_a_cell_are_those_in_operation() -> None:
     assert _cell(METRICS).syscalls == {"brk": 3}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("time", 10.5),
+        ("time_per_op_ns", 10.5),
+        ("p50", 21.0),
+        ("latency_ns.malloc.p50", 21.0),
+        ("syscalls", 3.0),
+        ("syscalls.brk", 3.0),
+        ("syscalls.munmap", 0.0),
+        ("syscalls.init", 1.0),
+    ],
+)
+def test_any_metric_is_had_by_either_name(name: str, value: float) -> None:
+    assert _cell(METRICS).metric(name) == value
+
+
+@pytest.mark.parametrize("name", ["p99_99", "build_time", "syscalls.threads"])
+def test_a_metric_without_a_value_is_no_zero_by_name_either(name: str) -> None:
+    with pytest.raises(UsageError, match=r"mine on random-churn: .* was not measured"):
+        _cell(METRICS).metric(name)
+
+
+def test_a_metric_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'time'"):
+        _cell(METRICS).metric("tiem")
+
+
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_a_metric_that_was_not_measured_is_no_zero(name: str) -> None:
     with pytest.raises(UsageError, match=r"mine on random-churn: .* was not measured"):

@@ -18,13 +18,13 @@ from allocphase.analysis.latency.calls import (
     process_calls,
     process_touches,
 )
+from allocphase.analysis.measures import QUANTILES
 from allocphase.probe.arrays import KIND_NAMES, Arrays
 from allocphase.stats import quantiles
 from allocphase.store.record import ProcessRecord
 
 __all__ = ["QUANTILES", "Latencies", "SampleReader", "describe", "pool"]
 
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
 # A median no farther than this from what reading the clock costs is the clock's, not the call's.
 AT_CLOCK = 1.5
 

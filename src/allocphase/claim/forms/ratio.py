@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from allocphase.analysis.metrics import CONFIDENCE, QUANTILES
+from allocphase.analysis.measures import QUANTILES, measure
+from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.evidence import Evidence, Missing
 from allocphase.claim.fields import Fields
 from allocphase.claim.finding import Finding, Need, scaled, spelled
@@ -101,7 +102,7 @@ def read_quantile_ratio(fields: Fields, published: Mapping[str, float]) -> Ratio
     """A ratio whose two metrics are quantiles of one cell's latency. Raises UsageError."""
     kind = fields.choice("kind", LATENCY_KINDS, "malloc")
     over, under = (
-        Selector(read_cell(fields), f"latency_ns.{kind}.{fields.choice(key, _TAILS)}")
+        Selector(read_cell(fields), measure(f"latency.{kind}.{fields.choice(key, _TAILS)}").path)
         for key in ("upper", "lower")
     )
     return _ratio(fields, published, over=over, under=under)

@@ -13,6 +13,7 @@ timed process itself saw in its slow calls. One process gives one share.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,12 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.analysis.latency import EVENTS, share_above
-from allocphase.analysis.metrics import CONFIDENCE, QUANTILES
+from allocphase.analysis.measures import QUANTILES, measure
+from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.evidence import Evidence, Missing
 from allocphase.claim.fields import Fields
 from allocphase.claim.finding import Finding, Need, percent, spelled
 from allocphase.claim.metric import CELL_KEYS, LATENCY_KINDS, Cell, read_cell
 from allocphase.claim.relation import RELATION_KEYS, Relation
+from allocphase.probe.probe import Probe
 from allocphase.stats import median_interval
 
 __all__ = ["EVENTS", "KEYS", "Share", "shares"]
@@ -59,7 +62,7 @@ class Share:
     @property
     def needs(self) -> tuple[Need, ...]:
         """Latencies and, for the event, system calls."""
-        return (self.cell, "latency"), (self.cell, "syscalls")
+        return (self.cell, Probe.LATENCY), (self.cell, Probe.SYSCALLS)
 
     @property
     def subject(self) -> str:
@@ -94,15 +97,16 @@ def shares(
 ) -> npt.NDArray[np.float64]:
     """The share of each latency process, shape (processes,). Raises Missing."""
     allocator, scenario = cell.key
-    records = evidence.records(cell, "latency")
-    evidence.records(cell, "syscalls")
+    records = evidence.records(cell, Probe.LATENCY)
+    evidence.records(cell, Probe.SYSCALLS)
     called = evidence.run.called_rows(allocator, scenario)
     if called is None:
         raise Missing(f"{allocator} on {scenario}: not every system call was seen")
+    quantile = measure(f"latency.{kind}.{above}")
     found = []
     for record in records:
-        limit_ns = evidence.of_process(record).get(f"latency_ns.{kind}.{above}")
-        if limit_ns is None:
+        limit_ns = evidence.of_process(record, quantile)
+        if math.isnan(limit_ns):
             raise Missing(f"{allocator} on {scenario}: too few {kind} calls for {above}")
         calls = evidence.run.process_calls(record, called=called)
         share = share_above(calls, kind=kind, above_ns=limit_ns, event=event)

@@ -36,11 +36,16 @@ _MEANING = {
 
 
 def explain(verdict: GateVerdict, row_id: str) -> str:
-    """The story of one row, a sentence a line. Raises UsageError for a row that does not exist."""
+    """The story of one row, a sentence a line; its metric is named by either name.
+
+    Raises UsageError for a row that does not exist.
+    """
     rows = {row.row.id: row for row in verdict.rows}
-    if row_id not in rows:
+    by_path = {f"{row.row.measure.path}:{row.row.scenario}": row for row in verdict.rows}
+    found = rows.get(row_id) or by_path.get(row_id)
+    if found is None:
         raise UsageError(unknown("row", row_id, rows))
-    return "\n".join(_sentences(rows[row_id], verdict))
+    return "\n".join(_sentences(found, verdict))
 
 
 def _sentences(row: GateRow, verdict: GateVerdict) -> Iterator[str]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from allocphase.analysis.cell import Cell
+from allocphase.analysis.measures import Measure, measure
 from allocphase.report.content.ratios import MOSTLY_REPLAY, Ratio
 from allocphase.report.content.values import (
     at_clock_floor,
     by_time,
-    format_percent,
-    format_rate,
-    format_share,
-    quantile_ns,
+    figure_text,
 )
-from allocphase.text.units import MISSING, format_bytes, format_count, format_ns, format_ratio
+from allocphase.text.units import MISSING, format_ratio
 
 __all__ = [
     "AT_MOST",
@@ -38,21 +37,35 @@ REPLAY_LEGEND = (
     "above the floor, not ratios"
 )
 
+# The metrics that have a column: before those of the ratio, and after.
+_TIMES = tuple(measure(name) for name in ("time", "replay_share"))
+_LATENCIES = tuple(measure(name) for name in ("p50", "p99", "p99_9", "latency.malloc.max"))
+_COUNTS = tuple(
+    measure(name) for name in ("syscalls_per_op", "page_faults", "peak_rss", "fragmentation")
+)
+# By metric, where the title says too little for a column.
+_HINTS = {
+    "time": "median over processes; the dot's bar is its interval, the dashed line the floor",
+    "replay_share": "of that time, what the replay takes by itself: the null allocator's",
+    "p50": "median latency of malloc; at most so much where it is the clock's own",
+    **dict.fromkeys((one.name for one in _LATENCIES[1:]), "of malloc"),
+    "page_faults": "page faults of one pass, in calls and at the first touch",
+    "peak_rss": "growth of resident memory",
+}
+_HEADINGS = {"p50": "malloc p50"}
+
+
+def _column(one: Measure) -> tuple[str, str]:
+    return _HEADINGS.get(one.name, one.heading), _HINTS.get(one.name, one.title)
+
+
 # Name and hint.
 COLUMNS = (
     ("allocator", ""),
-    ("time/op", "median over processes; the dot's bar is its interval, the dashed line the floor"),
-    ("replay", "of that time, what the replay takes by itself: the null allocator's"),
+    *map(_column, _TIMES),
     ("ratio", "time over the baseline's, paired by round"),
     ("interval", "of the ratio"),
-    ("malloc p50", "median latency of malloc; at most so much where it is the clock's own"),
-    ("p99", "of malloc"),
-    ("p99.9", "of malloc"),
-    ("max", "of malloc"),
-    ("sys/op", "system calls an operation"),
-    ("faults", "page faults of one pass, in calls and at the first touch"),
-    ("peak RSS", "growth of resident memory"),
-    ("frag", "fragmentation: peak RSS over peak live bytes, less 1"),
+    *map(_column, (*_LATENCIES, *_COUNTS)),
 )
 
 
@@ -80,24 +93,26 @@ def rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> list[Row]:
 
 def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     metrics = cell.metrics
-    time_ns, share = metrics.get("time_per_op_ns"), metrics.get("replay_share")
     estimate = None if ratio is None else ratio.interval.estimate
-    latencies = [quantile_ns(metrics, "malloc", q) for q in ("p50", "p99", "p99_9", "max")]
-    texts = [format_ns(value) for value in latencies]
-    texts[0] = f"{AT_MOST * ('malloc' in at_clock_floor(cell))}{texts[0]}"
-    calls, faults = metrics.get("syscalls_per_op"), metrics.get("page_faults")
-    rss, fragmentation = metrics.get("peak_rss_bytes"), metrics.get("fragmentation")
+    time, share = (_value(one, metrics) for one in _TIMES)
+    median, *tail = (_value(one, metrics) for one in _LATENCIES)
+    if not cell.ok:
+        time = replace(time, text=cell.status)
+    if "malloc" in at_clock_floor(cell):
+        median = replace(median, text=f"{AT_MOST}{median.text}")
     return (
-        Value(format_ns(time_ns) if cell.ok else cell.status, _sort(time_ns)),
-        Value(format_percent(share), _sort(share)),
+        time,
+        share,
         Value(ratio_text(ratio), _sort(estimate), "ratio"),
         Value(interval_text(ratio), _sort(estimate), "interval"),
-        *(Value(text, _sort(value)) for text, value in zip(texts, latencies, strict=True)),
-        Value(format_rate(calls), _sort(calls)),
-        Value(format_count(faults), _sort(faults)),
-        Value(format_bytes(rss), _sort(rss)),
-        Value(format_share(fragmentation), _sort(fragmentation)),
+        median,
+        *tail,
+        *(_value(one, metrics) for one in _COUNTS),
     )
+
+
+def _value(one: Measure, metrics: Mapping[str, Any]) -> Value:
+    return Value(figure_text(one, metrics), _sort(one.read(metrics)))
 
 
 def _sort(value: float | None) -> str:

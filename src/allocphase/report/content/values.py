@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from allocphase.analysis.cell import Cell
+from allocphase.analysis.measures import Measure
 from allocphase.store.manifest import ScenarioEntry
-from allocphase.text.units import MISSING, format_count
+from allocphase.text.units import MISSING, format_bytes, format_count, format_ns, format_ratio
 
 __all__ = [
     "at_clock_floor",
     "by_time",
+    "figure_text",
     "format_percent",
     "format_rate",
     "format_share",
     "kept_share",
     "operations_text",
-    "quantile_ns",
 ]
 
 # Operations that are no call, or not of every allocator; the time per operation is over them too.
@@ -40,12 +41,6 @@ def _uncalled(scenario: ScenarioEntry) -> list[str]:
     counts = scenario.operation_counts
     found = [(counts[kind], words) for kind, words in _UNCALLED.items() if counts.get(kind)]
     return [f"{format_count(count)} of them {words}" for count, words in found]
-
-
-def quantile_ns(metrics: Mapping[str, Any], kind: str, quantile: str) -> float | None:
-    """One latency quantile, None where it was not measured or rests on too few samples."""
-    value = metrics.get("latency_ns", {}).get(kind, {}).get(quantile)
-    return None if value is None else float(value)
 
 
 def at_clock_floor(cell: Cell) -> list[str]:
@@ -87,3 +82,19 @@ def format_share(value: float | None) -> str:
         return MISSING
     decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:,.{decimals}f}"
+
+
+_BY_UNIT: Mapping[str, Callable[[float | None], str]] = {
+    "ns": format_ns,
+    "bytes": format_bytes,
+    "count": format_count,
+    "rate": format_rate,
+    "share": format_percent,
+    "ratio": format_ratio,
+    "excess": format_share,
+}
+
+
+def figure_text(one: Measure, metrics: Mapping[str, Any]) -> str:
+    """A cell's figure as its unit is written."""
+    return _BY_UNIT[one.unit](one.read(metrics))

@@ -12,25 +12,29 @@ from rich.text import Text
 
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
+from allocphase.analysis.measures import measure
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import REPLAY_LEGEND, ratio_text
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import (
     by_time,
+    figure_text,
     format_percent,
-    format_rate,
-    format_share,
     kept_share,
     operations_text,
-    quantile_ns,
 )
 from allocphase.text.console import WIDTH, add_figures, terminal, unruled
-from allocphase.text.units import format_bytes, format_ns
+from allocphase.text.units import format_ns
 
 __all__ = ["figures_table", "print_summary"]
 
-_COLUMNS = ("time/op", "replay", "ratio", "p99", "p99.9", "sys/op", "peak RSS", "frag", "kept")
+# The metrics that have a column: before that of the ratio, and after.
+_TIMES = tuple(measure(name) for name in ("time", "replay_share"))
+_OTHERS = tuple(
+    measure(name) for name in ("p99", "p99_9", "syscalls_per_op", "peak_rss", "fragmentation")
+)
+_COLUMNS = (*(one.heading for one in _TIMES), "ratio", *(one.heading for one in _OTHERS), "kept")
 # Names of the first length leave figures of usual length the rest of the 80 columns; where figures
 # are longer, names give way down to the second. Longer ones are folded.
 _NAME_WIDTH, _LEAST_NAME_WIDTH = 12, 8
@@ -119,17 +123,13 @@ def _grid(first: str, columns: Sequence[str]) -> Table:
 
 def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
     metrics = cell.metrics
-    fragmentation = metrics.get("fragmentation")
+    time, share = (figure_text(one, metrics) for one in _TIMES)
     return [
         Text(cell.allocator, style="" if _ok(cell) else "red"),
-        Text(format_ns(metrics.get("time_per_op_ns")), style="bold"),
-        Text(format_percent(metrics.get("replay_share"))),
+        Text(time, style="bold"),
+        Text(share),
         _ratio(ratio),
-        Text(format_ns(quantile_ns(metrics, "malloc", "p99"))),
-        Text(format_ns(quantile_ns(metrics, "malloc", "p99_9"))),
-        Text(format_rate(metrics.get("syscalls_per_op"))),
-        Text(format_bytes(metrics.get("peak_rss_bytes"))),
-        Text(format_share(fragmentation)),
+        *(Text(figure_text(one, metrics)) for one in _OTHERS),
         Text(format_percent(kept_share(metrics))),
     ]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.analysis.frames import Run
-from allocphase.analysis.metrics import cell_metrics
+from allocphase.analysis.metrics import cell_metrics, flatten
 from allocphase.analysis.warnings import cell_warnings
 from allocphase.claim.metric import Cell, Selector
 from allocphase.errors import unknown
@@ -92,7 +92,7 @@ class Evidence:
     def of_process(self, record: ProcessRecord) -> Mapping[str, Any]:
         """The metrics that one process supports, with dots for levels."""
         if record.id not in self._of_process:
-            self._of_process[record.id] = _flatten(self._metrics(record.scenario, [record]))
+            self._of_process[record.id] = flatten(self._metrics(record.scenario, [record]))
         return self._of_process[record.id]
 
     def doubts(self, cells: Sequence[Cell]) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ class Evidence:
         return tuple(lines)
 
     def _flat_metrics(self, key: tuple[str, str]) -> Mapping[str, Any]:
-        return _flatten(self._metrics(key[1], self.run.records_of(*key)))
+        return flatten(self._metrics(key[1], self.run.records_of(*key)))
 
     def _metrics(self, scenario: str, records: Sequence[ProcessRecord]) -> dict[str, Any]:
         kinds = self.run.files.operations(scenario)["kind"]
@@ -123,13 +123,3 @@ def _system_calls(metrics: Mapping[str, Any], path: str) -> float:
     if path != phase:
         return float(metrics.get(path, 0))
     return float(sum(value for name, value in metrics.items() if name.startswith(f"{phase}.")))
-
-
-def _flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in metrics.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -23,7 +23,7 @@ from allocphase.analysis.latency import (
     describe,
     pool,
 )
-from allocphase.probe.arrays import KIND_NAMES
+from allocphase.operation import KIND_NAMES
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Faults, Memory, Result, Syscalls, Throughput
 from allocphase.stats import median_interval

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from allocphase.errors import AllocphaseError
 from allocphase.files.archive import Arrays, read_archive
+from allocphase.operation import KIND_NAMES
 
 __all__ = [
     "BUCKETS",
     "CHECKPOINT",
     "FAULT_EVENT",
-    "KIND_NAMES",
     "OUTLIER",
     "RAW_OPS",
     "SLOW_CALL",
@@ -55,17 +55,6 @@ PARTS = 1 << PART_BITS
 BUCKETS = (32 - PART_BITS + 1) * PARTS
 SIZE_CLASSES = 33
 
-# driver/trace.h: enum trace_kind; and the free of what another thread used last.
-KIND_NAMES = (
-    "malloc",
-    "calloc",
-    "realloc",
-    "aligned_alloc",
-    "free",
-    "free_foreign",
-    "write",
-    "free_remote",
-)
 KINDS = len(KIND_NAMES)
 
 # driver/options.c: the longest trace of which every latency is kept.

@@ -18,7 +18,7 @@ from allocphase.process.driver import DriverExecutor
 from allocphase.run.session import run
 from allocphase.scenario import resolve as resolve_scenario
 from allocphase.trace.records import Draft, Kind, Touch, operations
-from tests.support.gates import FakeExecutor, arm, no_progress
+from tests.support.gates import FigureExecutor, arm, no_progress
 from tests.support.plugins import ROOT
 from tests.support.runs import request_of
 from tests.support.traces import Op, free, malloc, tags, write_trace
@@ -81,6 +81,6 @@ def documents(folder: Path) -> list[Path]:
     claims = write_section(judge(load("phase-report"), None), folder)
     scenarios = resolve_scenario("phase-report?allocations=50")
     request = request_of(folder / "runs", allocators=(), probes=(), scenarios=scenarios, rounds=2)
-    executor = FakeExecutor(calls=lambda _: {"mmap": 2})
+    executor = FigureExecutor(calls=lambda _: {"mmap": 2})
     found = measure_baseline(request, executor, name="main", arm=arm("old"), progress=no_progress)
     return [folder / VERDICT_FILE, claims, save_baseline(found, folder)]

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from allocphase.claim import Finding, Judged, Section, Verdict, write_section
 from allocphase.files.typed import read
+from allocphase.operation import KIND_NAMES
 from allocphase.probe.arrays import (
     BUCKETS,
     CHECKPOINT,
     FAULT_EVENT,
-    KIND_NAMES,
     KINDS,
     OUTLIER,
     SIZE_CLASSES,

@@ -14,7 +14,8 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import resolve
-from allocphase.probe.arrays import KIND_NAMES, bucket_midpoints
+from allocphase.operation import KIND_NAMES
+from allocphase.probe.arrays import bucket_midpoints
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Latency
 from allocphase.process.driver import Outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from allocphase.probe.result import Result
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.scenario import Scenario, resolve
-from tests.support.runs import memory_part
+from tests.support.runs import FakeExecutor, memory_part, no_progress
 
 __all__ = [
     "MEMORY",
-    "FakeExecutor",
+    "FigureExecutor",
     "arm",
     "gate_request",
     "limits",
@@ -35,14 +35,14 @@ __all__ = [
 MEMORY = memory_part(peak_rss_bytes=4096, page_faults=5)
 
 
-@dataclass(slots=True)
-class FakeExecutor:
-    """Answers each job from functions of the job; keeps the jobs in order.
+@dataclass
+class FigureExecutor(FakeExecutor):
+    """Answers each job with figures that are functions of the job.
 
     time_ns: the process's time per operation. calls: system calls in operation, None where
-    nobody sees them. memory: the
-    memory probe's figures. latency_ns: of every call in a process, for traces of `ops` operations.
-    status: a status and a message instead of a result, or None. alignment: of the arm's functions.
+    nobody sees them. memory: the memory probe's figures. latency_ns: of every call in a process,
+    for traces of `ops` operations. status: a status and a message instead of a result, or None.
+    alignment: of the arm's functions.
     """
 
     time_ns: Callable[[Job], float] = lambda _: 10.0
@@ -52,10 +52,11 @@ class FakeExecutor:
     status: Callable[[Job], tuple[str, str] | None] = lambda _: None
     alignment: Callable[[Job], int] = lambda _: 64
     ops: int = 100
-    jobs: list[Job] = field(default_factory=list)
 
-    def run(self, job: Job) -> Outcome:
-        self.jobs.append(job)
+    def __post_init__(self) -> None:
+        super().__init__(self._answer_from_figures)
+
+    def _answer_from_figures(self, job: Job) -> Outcome:
         failed = self.status(job)
         if failed is not None:
             return Outcome(status=Status(failed[0]), message=failed[1], wall_s=0.1)
@@ -90,10 +91,6 @@ class FakeExecutor:
         if job.probe is Probe.LATENCY:
             result["latency"] = {}
         return read(Result, result)
-
-
-def no_progress(job: Job, done: int, total: int) -> None:
-    """Says nothing."""
 
 
 def arm(name: str, path: Path | None = None) -> Allocator:

@@ -15,7 +15,7 @@ from tests.support.plugins import ROOT
 # Lowest first: a room imports only from lines above its own. A room is a folder of
 # src/allocphase, or a module there; what goes on inside a folder is its own affair.
 LAYERS = (
-    "errors text",
+    "errors operation text",
     "interruption files resources spec stats",
     "trace machine",
     "allocator scenario probe",

@@ -11,7 +11,6 @@ together because the trace is the same, operation by operation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from allocphase.analysis.latency import (
     pool,
     process_calls,
 )
-from allocphase.analysis.metrics import cell_metrics, process_time_ns, replay_share
+from allocphase.analysis.metrics import cell_metrics, flatten, process_time_ns, replay_share
 from allocphase.analysis.operations import Found, operations_frame
 from allocphase.analysis.warnings import cell_warnings
 from allocphase.probe.arrays import Arrays
@@ -112,7 +111,7 @@ class Run:
                 "message": cell.message,
                 "warnings": tuple(warning.text for warning in cell.warnings),
             }
-            rows.append({**row, **_flatten(cell.metrics)})
+            rows.append({**row, **flatten(cell.metrics)})
         return pd.DataFrame(rows)
 
     @cached_property
@@ -240,16 +239,6 @@ class Run:
 def load(path: str | Path) -> Run:
     """The run in a run directory. Raises UsageError when it is none."""
     return Run(Path(path))
-
-
-def _flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in metrics.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _process_row(record: ProcessRecord) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from itertools import product
 from typing import Any
 
 from allocphase.errors import UsageError, unknown
-from allocphase.probe.kinds import LATENCY_KINDS
+from allocphase.operation import LATENCY_KINDS
 from allocphase.probe.probe import Probe
 
 __all__ = [

@@ -23,10 +23,11 @@ from allocphase.analysis.latency import (
     describe,
     pool,
 )
-from allocphase.probe.arrays import KIND_NAMES
+from allocphase.operation import KIND_NAMES
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Faults, Memory, Result, Syscalls, Throughput
 from allocphase.stats import median_interval
+from allocphase.stats.values import median
 from allocphase.store.record import ProcessRecord
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "QUANTILES",
     "SampleReader",
     "cell_metrics",
+    "flatten",
     "process_build_ns",
     "process_time_ns",
     "replay_share",
@@ -86,17 +88,13 @@ def cell_metrics(
 def process_time_ns(record: ProcessRecord) -> float:
     """A process's one number: the median of its warm passes, NaN when it has none."""
     part = record.result.throughput
-    return _median_or_nan(part.warm_ns_per_op if part else ())
+    return median(part.warm_ns_per_op if part else ())
 
 
 def process_build_ns(record: ProcessRecord) -> float:
     """The same of the build part alone, NaN of a trace that has none."""
     part = record.result.throughput
-    return _median_or_nan(part.warm_build_ns_per_op if part else ())
-
-
-def _median_or_nan(values: Sequence[float]) -> float:
-    return float(np.median(values)) if values else math.nan
+    return median(part.warm_build_ns_per_op if part else ())
 
 
 def replay_share(time_ns: float | None, floor_ns: float | None) -> float | None:
@@ -256,3 +254,14 @@ def _stats(cell: _Cell) -> Metrics:
             if record.result.allocator_stats:
                 return {"allocator_stats": record.result.allocator_stats}
     return {}
+
+
+def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """One level, with dots where there were more: `latency_ns.malloc.p99`."""
+    flat: dict[str, Any] = {}
+    for key, value in metrics.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -14,7 +14,8 @@ import pandas as pd
 
 from allocphase.analysis.latency import CAUSES, Rows, causes_of, rows_of
 from allocphase.analysis.latency.attribution import PAGE_FAULT, PREEMPTION, SLEEP, SYSTEM_CALL
-from allocphase.probe.arrays import KIND_NAMES, OUTLIER, SLOW_CALL, Arrays
+from allocphase.operation import KIND_NAMES
+from allocphase.probe.arrays import OUTLIER, SLOW_CALL, Arrays
 from allocphase.probe.consistency import thread_counts
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Syscalls

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from allocphase.analysis.measures import Measure, measure
 from allocphase.claim.fields import Fields
 from allocphase.errors import UsageError, shown
-from allocphase.probe.kinds import LATENCY_KINDS
+from allocphase.operation import LATENCY_KINDS
 from allocphase.probe.probe import Probe
 from allocphase.spec import Spec
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from allocphase.compare.compare import ComparedRuns
 from allocphase.compare.rows import CompareRow
 from allocphase.compare.words import COLUMNS, cells, word
+from allocphase.files.typed import plain
 from allocphase.text.markdown import escaped
 
 __all__ = ["csv_text", "document", "markdown"]
@@ -59,13 +59,13 @@ def document(found: ComparedRuns) -> dict[str, Any]:
 
 def _values(row: CompareRow) -> dict[str, Any]:
     return {
-        **{key: _plain(getattr(row, key)) for key in _FIELDS},
-        "ratio": _plain(row.ratio.estimate),
-        "ratio_lower": _plain(row.ratio.lower),
-        "ratio_upper": _plain(row.ratio.upper),
+        **{key: plain(getattr(row, key)) for key in _FIELDS},
+        "ratio": plain(row.ratio.estimate),
+        "ratio_lower": plain(row.ratio.lower),
+        "ratio_upper": plain(row.ratio.upper),
         "theta": row.theta,
         "rounds": row.pairs,
-        "min_detectable_ratio": _plain(row.min_detectable_ratio),
+        "min_detectable_ratio": plain(row.min_detectable_ratio),
         "verdict": word(row),
     }
 
@@ -73,7 +73,3 @@ def _values(row: CompareRow) -> dict[str, Any]:
 def _values_of_nothing() -> tuple[str, ...]:
     names = ("ratio", "ratio_lower", "ratio_upper", "theta", "rounds", "min_detectable_ratio")
     return (*_FIELDS, *names, "verdict")
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,7 +13,7 @@ from allocphase.analysis.measures import MEASURES, Measure, compared, measure
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.compare.pairs import Cell, CellPair
 from allocphase.stats import Comparison, Interval, Row, Verdict, compare_rows, judge_interval
-from allocphase.stats.values import FloatArray
+from allocphase.stats.values import FloatArray, median
 
 __all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "compare_cells"]
 
@@ -82,7 +82,7 @@ def compare_cells(
         base, candidate = values[index]
         limit = theta if one.timed else memory_theta if one.rule == "memory" else 0.0
         outcome = found.get(index) or _count(base, candidate, limit)
-        rows.append(_row(pair, one, (_median(base), _median(candidate)), outcome))
+        rows.append(_row(pair, one, (median(base), median(candidate)), outcome))
     return rows
 
 
@@ -129,14 +129,9 @@ def _aligned(base: FloatArray, candidate: FloatArray, theta: float) -> Row:
     return Row(arms[0], arms[1], theta)
 
 
-def _median(values: FloatArray) -> float:
-    present = values[np.isfinite(values)]
-    return float(np.median(present)) if present.size else math.nan
-
-
 def _count(base: FloatArray, candidate: FloatArray, theta: float) -> Comparison:
     """A count is compared as it stands: it is not sampled, so it has no interval and no p-value."""
-    before, after = _median(base), _median(candidate)
+    before, after = median(base), median(candidate)
     measured = not (math.isnan(before) or math.isnan(after))
     # Nothing before and nothing after is no change; something after nothing has no ratio.
     ratio = 1.0 if before == after else after / before if before else math.inf

@@ -22,7 +22,7 @@ from allocphase.judge.evidence import Values
 from allocphase.judge.limits import Rule
 from allocphase.judge.outcome import Judged, Outcome
 from allocphase.stats import Interval
-from allocphase.stats.values import FloatArray
+from allocphase.stats.values import FloatArray, median
 
 __all__ = ["COUNT_ROUNDS", "judge_counted"]
 
@@ -41,8 +41,8 @@ def judge_counted(values: Values, rule: Rule, *, final: bool) -> Judged:
     return Judged(
         outcome=outcome,
         decided=settled or final or candidate.size >= COUNT_ROUNDS,
-        base=float(np.median(others)) if others.size else math.nan,
-        candidate=float(np.median(candidate)) if candidate.size else math.nan,
+        base=median(others),
+        candidate=median(candidate),
         ratio=_ratio(others, candidate),
         twin=None,
         twin_moved=False,
@@ -77,7 +77,7 @@ def _ratio(others: FloatArray, candidate: FloatArray) -> Interval:
     """Medians over each other; the sides are the extremes, which no level of confidence bounds."""
     if not others.size or not candidate.size:
         return Interval(math.nan, -math.inf, math.inf, math.nan)
-    middle = _quotient(float(np.median(candidate)), float(np.median(others)))
+    middle = _quotient(median(candidate), median(others))
     low = _quotient(float(candidate.min()), float(others.max()))
     high = _quotient(float(candidate.max()), float(others.min()))
     return Interval(middle, low, high, math.nan)

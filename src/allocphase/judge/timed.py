@@ -23,7 +23,7 @@ from allocphase.stats import (
     log_ratios,
     noise_floor,
 )
-from allocphase.stats.values import FloatArray
+from allocphase.stats.values import median
 
 __all__ = ["judge_timed"]
 
@@ -44,8 +44,8 @@ def judge_timed(values: Values, rule: SequentialSign, *, final: bool) -> Judged:
     return Judged(
         outcome=_outcome(found, interval, rule.theta),
         decided=final or (found.decided and (regressed or interval.bounded)),
-        base=_median(values.base),
-        candidate=_median(values.candidate),
+        base=median(values.base),
+        candidate=median(values.candidate),
         ratio=found.ratio if regressed else interval.exp(),
         twin=floor.ratio if values.has_twin else None,
         twin_moved=floor.moved,
@@ -67,8 +67,3 @@ def _outcome(found: SequentialOutcome, interval: Interval, theta: float) -> Outc
         return _VERDICTS.get(judge_interval(interval, theta), Outcome.NOT_WORSE)
     excluded = interval.exp().upper <= 1.0 + 2.0 * theta
     return Outcome.UNDECIDED if excluded else Outcome.INCONCLUSIVE
-
-
-def _median(values: FloatArray) -> float:
-    present = values[np.isfinite(values)]
-    return float(np.median(present)) if present.size else math.nan

@@ -14,13 +14,12 @@ import numpy.typing as npt
 
 from allocphase.errors import AllocphaseError
 from allocphase.files.archive import Arrays, read_archive
-from allocphase.probe.kinds import KIND_NAMES
+from allocphase.operation import KIND_NAMES
 
 __all__ = [
     "BUCKETS",
     "CHECKPOINT",
     "FAULT_EVENT",
-    "KIND_NAMES",
     "OUTLIER",
     "RAW_OPS",
     "SLOW_CALL",

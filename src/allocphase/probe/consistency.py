@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.files.archive import Arrays
+from allocphase.operation import MAX_OPERATIONS, MAX_THREADS
 from allocphase.probe.arrays import BUCKETS, SIZE_CLASSES
 
 __all__ = [
@@ -26,8 +27,6 @@ COLUMNS = ("kind", "size", "thread", "op")
 # How the arrays name an operation: by its place in the trace, or by its rank in a thread.
 BY_PLACE = ("outliers", "slow")
 BY_RANK = ("syscalls", "faults")
-MAX_THREADS = 4096
-MAX_OPERATIONS = 1 << 32
 
 
 def thread_counts(operations: Arrays) -> Counts:

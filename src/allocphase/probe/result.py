@@ -13,6 +13,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from allocphase.files.typed import Check, Count, FieldError, Number, Positive, at_most
 from allocphase.machine.disturbance import Disturbance
+from allocphase.operation import MAX_OPERATIONS
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
 
@@ -170,7 +171,7 @@ class Result:
     lacks: tuple[str, ...] = ()
     tampered: tuple[str, ...] = ()
     tracer_pid: Count = 0
-    operations: Annotated[int, at_most(0xFFFFFFFF)] = 0
+    operations: Annotated[int, at_most(MAX_OPERATIONS)] = 0
     operation_counts: Mapping[str, Count] = field(default_factory=dict)
     skipped_operations: Count = 0
     helper_threads: Count = 0

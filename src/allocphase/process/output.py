@@ -15,7 +15,8 @@ import numpy as np
 from allocphase.errors import AllocphaseError
 from allocphase.files.documents import parse_json
 from allocphase.files.typed import FieldError, read
-from allocphase.probe.arrays import KIND_NAMES, Arrays, read_driver_files
+from allocphase.operation import KIND_NAMES
+from allocphase.probe.arrays import Arrays, read_driver_files
 from allocphase.probe.consistency import Counts, samples_problem
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result, check_result

@@ -10,6 +10,7 @@ import numpy as np
 
 from allocphase import interruption
 from allocphase.files.durable import named_errors
+from allocphase.operation import FREE_REMOTE
 from allocphase.probe.arrays import RAW_OPS, Arrays
 from allocphase.scenario import Scenario, generate
 from allocphase.store.writer import RunWriter
@@ -17,9 +18,6 @@ from allocphase.trace import write
 from allocphase.trace.records import FLAGS_SHIFT, WAIT, Kind, Trace, kind_of
 
 __all__ = ["make_trace", "ops_arrays", "remove_traces", "trace_path"]
-
-# driver/probes/histogram.h: histogram_kind
-FREE_REMOTE = len(Kind)
 
 
 def make_trace(writer: RunWriter, index: int, scenario: Scenario) -> Trace:

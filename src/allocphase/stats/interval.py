@@ -16,12 +16,11 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
-import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr
 
 from allocphase.stats.quantile import Ordered
-from allocphase.stats.values import check_probability, present
+from allocphase.stats.values import check_probability, median, present
 
 __all__ = ["Interval", "exp_ratio", "lower_rank", "median_interval", "quantile_interval"]
 
@@ -104,8 +103,7 @@ def median_interval(values: npt.ArrayLike, *, confidence: float = 0.95) -> Inter
     """
     samples = present(values)
     interval = quantile_interval(samples, 0.5, confidence=confidence)
-    middle = float(np.median(samples)) if samples.size else math.nan
-    return Interval(middle, interval.lower, interval.upper, interval.confidence)
+    return Interval(median(samples), interval.lower, interval.upper, interval.confidence)
 
 
 def _coverage(n: int, q: float, *, low: int, high: int) -> float:

@@ -6,10 +6,12 @@ error of the caller, since no measurement gives one.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TIE", "FloatArray", "check_probability", "present"]
+__all__ = ["TIE", "FloatArray", "check_probability", "median", "present"]
 
 # Log ratios this near are equal: below any effect, above the rounding of a logarithm, so that a
 # ratio of exactly 1 + theta counts as a tie and not by its last bit.
@@ -29,6 +31,13 @@ def present(values: npt.ArrayLike) -> FloatArray:
     if np.isinf(array).any():
         raise ValueError("an infinite value is no measurement")
     return array[~np.isnan(array)]
+
+
+def median(values: npt.ArrayLike) -> float:
+    """Of the finite values, the mean of the middle two if their number is even; NaN of none."""
+    array = np.asarray(values, dtype=np.float64)
+    finite = array[np.isfinite(array)]
+    return float(np.median(finite)) if finite.size else math.nan
 
 
 def check_probability(name: str, value: float) -> None:

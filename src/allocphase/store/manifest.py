@@ -25,6 +25,7 @@ from allocphase.files.typed import (
     plain,
     read,
 )
+from allocphase.operation import MAX_OPERATIONS
 from allocphase.probe.probe import Probe
 
 __all__ = [
@@ -40,8 +41,7 @@ __all__ = [
 SCHEMA = 2
 # Rounds become rows of arrays; the command line allows a thousandth of it.
 MAX_ROUNDS = 1_000_000
-# 2^32 - 1 is all that a trace file can name.
-Operations = Annotated[int, at_most(0xFFFFFFFF)]
+Operations = Annotated[int, at_most(MAX_OPERATIONS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

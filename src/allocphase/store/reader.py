@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from allocphase.errors import DataError, UsageError, shown
-from allocphase.probe.arrays import KIND_NAMES, RAW_OPS, Arrays, load_arrays
+from allocphase.operation import KIND_NAMES
+from allocphase.probe.arrays import RAW_OPS, Arrays, load_arrays
 from allocphase.probe.consistency import (
     Counts,
     latencies_problem,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.operation import MAX_OPERATIONS
 from allocphase.trace.deadlock import thread_problem
 from allocphase.trace.encoding import sealed
 from allocphase.trace.records import (
@@ -25,7 +26,6 @@ from allocphase.trace.slots import History, by_position
 
 __all__ = ["complete", "live_peak", "table_problem"]
 
-MAX_OPS = 0xFFFFFFFF
 MAX_TAGS = 1 << 16
 
 
@@ -64,7 +64,7 @@ def complete(draft: Draft, *, touch: Touch) -> Trace:
 
 def table_problem(op_count: int, tags: Records, *, build_ops: int) -> str | None:
     """What is wrong with counts and tag table, in one line; None: nothing."""
-    if not 0 < op_count <= MAX_OPS:
+    if not 0 < op_count <= MAX_OPERATIONS:
         return f"has {op_count} operations, not 1 to 2^32 - 1"
     if not 0 <= build_ops <= op_count:
         return f"has {build_ops} build operations of {op_count}"

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.operation import MAX_THREADS
 from allocphase.trace.records import NO_THREAD, Records
 
 __all__ = ["stuck", "thread_problem"]
 
 Indices = npt.NDArray[np.int64]
-
-MAX_THREADS = 4096
 
 
 @dataclass(slots=True)

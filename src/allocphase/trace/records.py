@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.errors import UsageError
+from allocphase.operation import Kind
 
 __all__ = [
     "FLAGS_SHIFT",
@@ -92,18 +93,6 @@ HEADER = np.dtype(
 
 UNTAGGED = np.zeros(1, dtype=TAG)
 UNTAGGED.flags.writeable = False
-
-
-class Kind(IntEnum):
-    """What an operation does; the values of `enum trace_kind`."""
-
-    MALLOC = 0
-    CALLOC = 1
-    REALLOC = 2
-    ALIGNED_ALLOC = 3
-    FREE = 4
-    FREE_FOREIGN = 5
-    WRITE = 6
 
 
 class Touch(IntEnum):

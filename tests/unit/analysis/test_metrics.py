@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from allocphase.analysis.metrics import KIND_NAMES, cell_metrics, process_time_ns, replay_share
+from allocphase.analysis.metrics import (
+    KIND_NAMES,
+    cell_metrics,
+    flatten,
+    process_time_ns,
+    replay_share,
+)
 from allocphase.files.typed import plain
 from allocphase.probe.arrays import BUCKETS, KINDS, SIZE_CLASSES, Arrays, bucket_midpoints
 from allocphase.probe.result import Throughput
@@ -294,3 +300,8 @@ def test_an_allocator_s_statistics_are_those_after_one_pass() -> None:
     once = process("verify", {}, id=1, more={"allocator_stats": {"n": 9}})
     assert metrics_of((many, {}), (once, {}))["allocator_stats"] == {"n": 9}
     assert metrics_of((many, {}))["allocator_stats"] == {"n": 900}
+
+
+def test_levels_become_dots() -> None:
+    metrics = {"a": 1, "b": {"c": {"d": None}, "e": [2]}, "f": {}}
+    assert flatten(metrics) == {"a": 1, "b.c.d": None, "b.e": [2]}

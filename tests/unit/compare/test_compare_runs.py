@@ -18,7 +18,7 @@ from allocphase.process.driver import Job
 from allocphase.run.request import Request
 from allocphase.run.session import run
 from allocphase.stats import Verdict
-from tests.support.gates import MEMORY, FakeExecutor, arm, no_progress, small_scenario
+from tests.support.gates import MEMORY, FigureExecutor, arm, no_progress, small_scenario
 
 TIMES = {"old": 10.0, "new": 11.0, "same": 10.0}
 
@@ -32,7 +32,7 @@ def measure(
     times: Mapping[str, float] = TIMES,
     rounds: int = 20,
     quick: bool = False,
-    executor: FakeExecutor | None = None,
+    executor: FigureExecutor | None = None,
 ) -> Path:
     """A run of those allocators, with 1% of noise that follows from name and round."""
 
@@ -55,7 +55,7 @@ def measure(
         command=[],
         quick=quick,
     )
-    chosen = executor or FakeExecutor(time_ns=time_ns, memory=memory)
+    chosen = executor or FigureExecutor(time_ns=time_ns, memory=memory)
     return run(request, chosen, progress=no_progress)
 
 
@@ -134,7 +134,7 @@ def test_the_number_of_rounds_that_is_named_is_enough(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_failed_has_no_verdict(tmp_path: Path) -> None:
-    executor = FakeExecutor(
+    executor = FigureExecutor(
         status=lambda job: ("crashed", "") if job.allocator.name == "new" else None
     )
     found = compare(measure(tmp_path, "one", executor=executor), baseline="old")

@@ -21,7 +21,7 @@ from allocphase.gate.saved import against_saved, measure_baseline
 from allocphase.judge import GateVerdict, Outcome
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job
-from tests.support.gates import FakeExecutor, arm, gate_request, no_progress, small_scenario
+from tests.support.gates import FigureExecutor, arm, gate_request, no_progress, small_scenario
 from tests.support.runs import request_of
 
 ROUNDS = 20
@@ -31,7 +31,7 @@ def calls(_: Job) -> Mapping[str, int]:
     return {"mmap": 3}
 
 
-def save(tmp_path: Path, executor: FakeExecutor, *, rounds: int = ROUNDS) -> Baseline:
+def save(tmp_path: Path, executor: FigureExecutor, *, rounds: int = ROUNDS) -> Baseline:
     path = tmp_path / "old.so"
     path.write_bytes(b"old")
     request = request_of(
@@ -45,7 +45,7 @@ def save(tmp_path: Path, executor: FakeExecutor, *, rounds: int = ROUNDS) -> Bas
 
 
 def against(
-    tmp_path: Path, executor: FakeExecutor, *lines: str, allow: bool = False, **changes: Any
+    tmp_path: Path, executor: FigureExecutor, *lines: str, allow: bool = False, **changes: Any
 ) -> GateVerdict:
     request = gate_request(tmp_path, *lines, **changes)
     request = replace(request, arms=Arms(None, request.arms.candidate))
@@ -60,7 +60,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_baseline_keeps_a_figure_of_each_process_and_its_fingerprint(tmp_path: Path) -> None:
-    found = save(tmp_path, FakeExecutor(calls=calls))
+    found = save(tmp_path, FigureExecutor(calls=calls))
     again = load_baseline("main", tmp_path / "saved")
     assert again == found
     (entry,) = again.scenarios.values()
@@ -72,29 +72,29 @@ def test_a_baseline_keeps_a_figure_of_each_process_and_its_fingerprint(tmp_path:
 
 
 def test_a_baseline_of_one_round_still_counts_in_several(tmp_path: Path) -> None:
-    found = save(tmp_path, FakeExecutor(calls=lambda job: {"mmap": job.round}), rounds=1)
+    found = save(tmp_path, FigureExecutor(calls=lambda job: {"mmap": job.round}), rounds=1)
     (entry,) = found.scenarios.values()
     assert entry["values"]["syscalls.mmap"] == [0.0, 1.0, 2.0, 3.0]
     assert entry["values"]["p90"] == [30.0] * 4
 
 
 def test_a_cell_that_fails_is_not_saved(tmp_path: Path) -> None:
-    executor = FakeExecutor(status=lambda _: ("crashed", "killed by SIGSEGV"))
+    executor = FigureExecutor(status=lambda _: ("crashed", "killed by SIGSEGV"))
     with pytest.raises(NothingMeasuredError, match=r"old on .*killed by SIGSEGV"):
         save(tmp_path, executor)
     assert not (tmp_path / "saved").exists()
 
 
 def test_the_same_allocator_passes_against_its_saved_self(tmp_path: Path) -> None:
-    save(tmp_path, FakeExecutor(calls=calls))
-    found = against(tmp_path, FakeExecutor(calls=calls))
+    save(tmp_path, FigureExecutor(calls=calls))
+    found = against(tmp_path, FigureExecutor(calls=calls))
     assert found.exit_code == 0
     assert any("it has no twin" in note for note in found.notes)
 
 
 def test_counts_and_times_that_got_worse_fail_against_a_saved_baseline(tmp_path: Path) -> None:
-    save(tmp_path, FakeExecutor(calls=calls))
-    worse = FakeExecutor(calls=lambda _: {"mmap": 4}, time_ns=lambda _: 11.0)
+    save(tmp_path, FigureExecutor(calls=calls))
+    worse = FigureExecutor(calls=lambda _: {"mmap": 4}, time_ns=lambda _: 11.0)
     found = against(tmp_path, worse)
     regressed = {r.row.measure.name for r in found.rows if r.outcome is Outcome.REGRESSED}
     assert regressed == {"time", "syscalls", "syscalls.mmap"}
@@ -102,8 +102,8 @@ def test_counts_and_times_that_got_worse_fail_against_a_saved_baseline(tmp_path:
 
 
 def test_only_the_candidate_is_measured_against_a_saved_baseline(tmp_path: Path) -> None:
-    save(tmp_path, FakeExecutor())
-    executor = FakeExecutor()
+    save(tmp_path, FigureExecutor())
+    executor = FigureExecutor()
     against(tmp_path, executor)
     assert {job.allocator.name for job in executor.jobs if job.allocator.correct} == {"candidate"}
 
@@ -111,9 +111,9 @@ def test_only_the_candidate_is_measured_against_a_saved_baseline(tmp_path: Path)
 def test_on_another_machine_times_are_not_compared_and_the_gate_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path, FakeExecutor(calls=calls))
+    save(tmp_path, FigureExecutor(calls=calls))
     elsewhere(monkeypatch)
-    executor = FakeExecutor(calls=calls)
+    executor = FigureExecutor(calls=calls)
     found = against(tmp_path, executor)
     assert (found.exit_code, found.word) == (5, "another machine")
     assert not any(job.probe is Probe.THROUGHPUT for job in executor.jobs)
@@ -123,10 +123,10 @@ def test_on_another_machine_times_are_not_compared_and_the_gate_fails(
 def test_on_another_machine_counts_hold_by_themselves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path, FakeExecutor(calls=calls))
+    save(tmp_path, FigureExecutor(calls=calls))
     elsewhere(monkeypatch)
-    assert against(tmp_path, FakeExecutor(calls=calls), "time=off").exit_code == 0
-    worse = FakeExecutor(calls=lambda _: {"mmap": 4})
+    assert against(tmp_path, FigureExecutor(calls=calls), "time=off").exit_code == 0
+    worse = FigureExecutor(calls=lambda _: {"mmap": 4})
     assert against(tmp_path, worse, "time=off").exit_code == 3
     assert against(tmp_path, worse).exit_code == 3
 
@@ -134,9 +134,9 @@ def test_on_another_machine_counts_hold_by_themselves(
 def test_a_mismatch_that_is_allowed_makes_times_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path, FakeExecutor(calls=calls))
+    save(tmp_path, FigureExecutor(calls=calls))
     elsewhere(monkeypatch)
-    slower = FakeExecutor(calls=calls, time_ns=lambda _: 20.0)
+    slower = FigureExecutor(calls=calls, time_ns=lambda _: 20.0)
     found = against(tmp_path, slower, allow=True)
     (row,) = [row for row in found.rows if row.row.measure.name == "time"]
     assert (row.outcome, row.advisory) == (Outcome.REGRESSED, True)
@@ -144,25 +144,25 @@ def test_a_mismatch_that_is_allowed_makes_times_advice(
 
 
 def test_a_scenario_that_changed_since_is_refused_with_its_own_code(tmp_path: Path) -> None:
-    found = save(tmp_path, FakeExecutor())
+    found = save(tmp_path, FigureExecutor())
     (name,) = found.scenarios
     entry = {**found.scenarios[name], "digest": "0" * 64}
     save_baseline(replace(found, scenarios={name: entry}), tmp_path / "saved")
     with pytest.raises(ScenarioChangedError, match="changed since") as caught:
-        against(tmp_path, FakeExecutor())
+        against(tmp_path, FigureExecutor())
     assert caught.value.exit_code == 4
 
 
 def test_a_scenario_that_was_never_saved_is_missing(tmp_path: Path) -> None:
-    save(tmp_path, FakeExecutor())
+    save(tmp_path, FigureExecutor())
     other = small_scenario("phase-report?allocations=60")
     with pytest.raises(NothingMeasuredError, match="has no figures of phase-report"):
-        against(tmp_path, FakeExecutor(), scenarios=[other])
+        against(tmp_path, FigureExecutor(), scenarios=[other])
 
 
 def test_a_gate_has_no_more_rounds_than_its_baseline_has_processes(tmp_path: Path) -> None:
-    save(tmp_path, FakeExecutor(), rounds=12)
-    executor = FakeExecutor(time_ns=lambda job: 10.2 if job.round % 2 else 10.3)
+    save(tmp_path, FigureExecutor(), rounds=12)
+    executor = FigureExecutor(time_ns=lambda job: 10.2 if job.round % 2 else 10.3)
     found = against(tmp_path, executor, "*=off", "time=2%")
     assert found.sessions[0]["rounds"] == 12
 
@@ -170,7 +170,7 @@ def test_a_gate_has_no_more_rounds_than_its_baseline_has_processes(tmp_path: Pat
 def test_a_baseline_that_does_not_exist_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(NothingMeasuredError, match="baseline save"):
         load_baseline("main", tmp_path)
-    save(tmp_path, FakeExecutor())
+    save(tmp_path, FigureExecutor())
     with pytest.raises(NothingMeasuredError, match="did you mean 'main'"):
         load_baseline("mian", tmp_path / "saved")
 
@@ -209,7 +209,7 @@ def test_a_broken_baseline_file_is_refused_by_name(tmp_path: Path, text: str) ->
 
 
 def test_baselines_are_listed_by_name_and_shown_with_their_figures(tmp_path: Path) -> None:
-    found = save(tmp_path, FakeExecutor(calls=calls))
+    found = save(tmp_path, FigureExecutor(calls=calls))
     save_baseline(replace(found, name="another"), tmp_path / "saved")
     assert [one.name for one in list_baselines(tmp_path / "saved")] == ["another", "main"]
     text = describe(found)
@@ -223,7 +223,7 @@ def test_libc_can_be_saved_too(tmp_path: Path) -> None:
         request = request_of(
             tmp_path / "runs", allocators=(), probes=(), scenarios=[small_scenario()], rounds=2
         )
-        executor = FakeExecutor()
+        executor = FigureExecutor()
         found = measure_baseline(
             request, executor, name="main", arm=allocator, progress=no_progress
         )
@@ -233,7 +233,7 @@ def test_libc_can_be_saved_too(tmp_path: Path) -> None:
 
 
 def test_a_baseline_that_cannot_be_written_leaves_nothing_beside_its_place(tmp_path: Path) -> None:
-    found = save(tmp_path, FakeExecutor(calls=calls))
+    found = save(tmp_path, FigureExecutor(calls=calls))
     folder = tmp_path / "elsewhere"
     (folder / "main.json" / "in the way").mkdir(parents=True)
     with pytest.raises(AllocphaseError, match=r"main\.json"):

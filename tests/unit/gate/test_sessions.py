@@ -21,7 +21,14 @@ from allocphase.machine.disturbance import Disturbance
 from allocphase.probe.probe import Probe
 from allocphase.process import driver
 from allocphase.process.driver import Executor, Job
-from tests.support.gates import MEMORY, FakeExecutor, arm, gate_request, no_progress, small_scenario
+from tests.support.gates import (
+    MEMORY,
+    FigureExecutor,
+    arm,
+    gate_request,
+    no_progress,
+    small_scenario,
+)
 
 TIME_ONLY = ("*=off", "time=2%")
 CALLS_ONLY = ("*=off", "syscalls=exact")
@@ -44,14 +51,14 @@ def outcomes(verdict: GateVerdict) -> dict[str, Outcome]:
     return {row.row.measure.name: row.outcome for row in verdict.rows}
 
 
-def in_session(executor: FakeExecutor, probe: Probe = Probe.THROUGHPUT) -> list[list[Job]]:
+def in_session(executor: FigureExecutor, probe: Probe = Probe.THROUGHPUT) -> list[list[Job]]:
     """The jobs of a probe, session by session: their traces lie in different folders."""
     jobs = [job for job in executor.jobs if job.probe is probe and job.allocator.correct]
     return [list(group) for _, group in groupby(jobs, key=lambda job: job.trace.parent)]
 
 
 def test_identical_arms_pass_long_before_the_budget_of_rounds(tmp_path: Path) -> None:
-    executor = FakeExecutor(time_ns=times(1.0))
+    executor = FigureExecutor(time_ns=times(1.0))
     found = gate(tmp_path, executor=executor)
     assert found.exit_code == 0
     assert set(outcomes(found).values()) == {Outcome.UNCHANGED}
@@ -60,7 +67,7 @@ def test_identical_arms_pass_long_before_the_budget_of_rounds(tmp_path: Path) ->
 
 
 def test_every_round_has_each_arm_once_in_an_order_of_its_own(tmp_path: Path) -> None:
-    executor = FakeExecutor(time_ns=times(1.02))
+    executor = FigureExecutor(time_ns=times(1.02))
     gate(tmp_path, *TIME_ONLY, executor=executor)
     (jobs,) = in_session(executor)
     rounds = [[j.allocator.name for j in group] for _, group in groupby(jobs, lambda j: j.round)]
@@ -69,7 +76,7 @@ def test_every_round_has_each_arm_once_in_an_order_of_its_own(tmp_path: Path) ->
 
 
 def test_counts_are_measured_once_when_they_are_equal(tmp_path: Path) -> None:
-    executor = FakeExecutor(time_ns=times(1.02), calls=lambda _: {"mmap": 3})
+    executor = FigureExecutor(time_ns=times(1.02), calls=lambda _: {"mmap": 3})
     gate(tmp_path, executor=executor)
     for probe in (Probe.SYSCALLS, Probe.MEMORY, Probe.VERIFY):
         assert Counter(job.allocator.name for job in in_session(executor, probe)[0]) == {
@@ -80,7 +87,7 @@ def test_counts_are_measured_once_when_they_are_equal(tmp_path: Path) -> None:
 
 
 def test_a_slower_candidate_is_confirmed_in_a_session_of_its_own(tmp_path: Path) -> None:
-    executor = FakeExecutor(time_ns=times(1.05))
+    executor = FigureExecutor(time_ns=times(1.05))
     found = gate(tmp_path, executor=executor)
     assert found.exit_code == 3
     assert outcomes(found)["time"] is Outcome.REGRESSED
@@ -96,13 +103,13 @@ def test_a_slowdown_that_does_not_come_again_does_not_fail(tmp_path: Path) -> No
         first = "confirm" not in str(job.trace)
         return noise(job) * (1.2 if first and job.allocator.name == "candidate" else 1.0)
 
-    found = gate(tmp_path, *TIME_ONLY, executor=FakeExecutor(time_ns=once))
+    found = gate(tmp_path, *TIME_ONLY, executor=FigureExecutor(time_ns=once))
     assert outcomes(found) == {"time": Outcome.UNCONFIRMED}
     assert found.exit_code == 0
 
 
 def test_one_more_system_call_fails_by_count_within_four_rounds(tmp_path: Path) -> None:
-    executor = FakeExecutor(
+    executor = FigureExecutor(
         calls=lambda job: {"mmap": 2 if job.allocator.name == "candidate" else 1}
     )
     found = gate(tmp_path, *CALLS_ONLY, executor=executor)
@@ -114,7 +121,7 @@ def test_one_more_system_call_fails_by_count_within_four_rounds(tmp_path: Path) 
 def test_counts_that_vary_among_copies_do_not_fail_identical_arms(tmp_path: Path) -> None:
     for seed in range(50):
         rng = random.Random(seed)
-        executor = FakeExecutor(
+        executor = FigureExecutor(
             calls=lambda _, rng=rng: {"futex": rng.randrange(5)},  # type: ignore[misc]
             memory=lambda _, rng=rng: {**MEMORY, "page_faults": rng.randrange(90, 110)},  # type: ignore[misc]
         )
@@ -126,9 +133,9 @@ def test_more_resident_memory_than_its_limit_fails(tmp_path: Path) -> None:
     def memory(job: Job) -> dict[str, int]:
         return {**MEMORY, "peak_rss_bytes": 4400 if job.allocator.name == "candidate" else 4096}
 
-    found = gate(tmp_path, "time=off", executor=FakeExecutor(memory=memory))
+    found = gate(tmp_path, "time=off", executor=FigureExecutor(memory=memory))
     assert outcomes(found)["peak_rss"] is Outcome.REGRESSED
-    wider = gate(tmp_path, "time=off", "peak_rss=10%", executor=FakeExecutor(memory=memory))
+    wider = gate(tmp_path, "time=off", "peak_rss=10%", executor=FigureExecutor(memory=memory))
     assert wider.exit_code == 0
 
 
@@ -136,7 +143,7 @@ def test_more_resident_memory_than_its_limit_fails(tmp_path: Path) -> None:
 class Disturbed:
     """An executor on a machine where others use six tenths of a CPU while anything is timed."""
 
-    inner: FakeExecutor
+    inner: FigureExecutor
 
     def run(self, job: Job) -> driver.Outcome:
         outcome = self.inner.run(job)
@@ -145,16 +152,16 @@ class Disturbed:
 
 
 def test_a_verdict_says_what_disturbed_its_sessions(tmp_path: Path) -> None:
-    quiet = gate(tmp_path / "quiet", *TIME_ONLY, executor=FakeExecutor())
+    quiet = gate(tmp_path / "quiet", *TIME_ONLY, executor=FigureExecutor())
     assert quiet.notes == ()
-    found = gate(tmp_path / "loud", *TIME_ONLY, executor=Disturbed(FakeExecutor()))
+    found = gate(tmp_path / "loud", *TIME_ONLY, executor=Disturbed(FigureExecutor()))
     (note,) = found.notes
     assert note.startswith(Path(str(found.sessions[0]["path"])).name)
     assert "other processes used up to 60% of a CPU" in note
 
 
 def test_a_twin_that_comes_out_apart_makes_the_session_invalid(tmp_path: Path) -> None:
-    executor = FakeExecutor(time_ns=times(1.2, twin=1.2))
+    executor = FigureExecutor(time_ns=times(1.2, twin=1.2))
     found = gate(tmp_path, *TIME_ONLY, executor=executor)
     assert (found.exit_code, found.word) == (4, "invalid session")
     assert outcomes(found) == {"time": Outcome.INVALID}
@@ -163,7 +170,7 @@ def test_a_twin_that_comes_out_apart_makes_the_session_invalid(tmp_path: Path) -
 
 
 def test_noise_that_hides_twice_the_limit_is_inconclusive(tmp_path: Path) -> None:
-    executor = FakeExecutor(time_ns=times(1.02, spread=0.3))
+    executor = FigureExecutor(time_ns=times(1.02, spread=0.3))
     found = gate(tmp_path, *TIME_ONLY, executor=executor)
     assert found.exit_code == 4
     assert found.sessions[0]["rounds"] == 40
@@ -181,7 +188,7 @@ def test_noise_that_hides_twice_the_limit_is_inconclusive(tmp_path: Path) -> Non
 def test_a_cell_that_fails_ends_its_scenario_and_the_gate(
     tmp_path: Path, who: str, status: str, code: int
 ) -> None:
-    executor = FakeExecutor(
+    executor = FigureExecutor(
         status=lambda job: (status, "killed by SIGSEGV") if job.allocator.name == who else None
     )
     found = gate(tmp_path, executor=executor)
@@ -192,7 +199,7 @@ def test_a_cell_that_fails_ends_its_scenario_and_the_gate(
 
 
 def test_a_probe_that_gives_nothing_fails_as_not_measured(tmp_path: Path) -> None:
-    executor = FakeExecutor(calls=lambda _: None)
+    executor = FigureExecutor(calls=lambda _: None)
     found = gate(tmp_path, "time=off", executor=executor)
     assert found.exit_code == 5
     assert outcomes(found)["syscalls"] is Outcome.NOT_MEASURED
@@ -200,11 +207,11 @@ def test_a_probe_that_gives_nothing_fails_as_not_measured(tmp_path: Path) -> Non
 
 def test_limits_that_leave_no_row_measure_nothing_and_say_so(tmp_path: Path) -> None:
     with pytest.raises(NothingMeasuredError, match="every row is off"):
-        gate(tmp_path, "*=off", executor=FakeExecutor())
+        gate(tmp_path, "*=off", executor=FigureExecutor())
 
 
 def test_a_limit_without_effect_is_noted(tmp_path: Path) -> None:
-    found = gate(tmp_path, *TIME_ONLY, "p99=5%:larson*", executor=FakeExecutor())
+    found = gate(tmp_path, *TIME_ONLY, "p99=5%:larson*", executor=FigureExecutor())
     assert "the limit p99=5%:larson* speaks of no row here" in found.notes
 
 
@@ -217,7 +224,7 @@ def test_each_session_measures_fresh_copies_that_go_away(tmp_path: Path) -> None
             contents.setdefault(job.allocator.name, set()).add(entry)
         return 11.0 if job.allocator.name == "candidate" else 10.0
 
-    gate(tmp_path, *TIME_ONLY, executor=FakeExecutor(time_ns=time_ns))
+    gate(tmp_path, *TIME_ONLY, executor=FigureExecutor(time_ns=time_ns))
     paths = [path for name in ("baseline", "twin", "candidate") for path, _ in contents[name]]
     assert len(paths) == len(set(paths)) == 6, "three arms, two sessions"
     assert len({len(path) for path in paths}) == 1
@@ -229,7 +236,7 @@ def test_each_session_measures_fresh_copies_that_go_away(tmp_path: Path) -> None
 def test_libc_is_its_own_twin_and_that_is_said(tmp_path: Path) -> None:
     request = gate_request(tmp_path, *TIME_ONLY)
     request = replace(request, arms=Arms(arm("libc"), request.arms.candidate))
-    found = run_gate(request, FakeExecutor(), progress=no_progress)
+    found = run_gate(request, FigureExecutor(), progress=no_progress)
     assert "libc cannot be copied: its twin is libc itself" in found.notes
 
 
@@ -240,7 +247,7 @@ def test_a_decided_scenario_is_left_alone_while_others_go_on(tmp_path: Path) -> 
     def time_ns(job: Job) -> float:
         return loud(job) if job.scenario == scenarios[1].name else noise(job)
 
-    executor = FakeExecutor(time_ns=time_ns)
+    executor = FigureExecutor(time_ns=time_ns)
     gate(tmp_path, *TIME_ONLY, executor=executor, scenarios=scenarios)
     jobs = in_session(executor)[0]
     rounds = Counter(job.scenario for job in jobs if job.allocator.name == "candidate")
@@ -257,7 +264,7 @@ def test_the_time_budget_ends_the_first_session_and_leaves_the_confirmation_its_
     def time_ns(job: Job) -> float:
         return slower(job) if job.scenario == scenarios[0].name else loud(job)
 
-    executor = FakeExecutor(time_ns=time_ns)
+    executor = FigureExecutor(time_ns=time_ns)
     request = gate_request(
         tmp_path, *TIME_ONLY, scenarios=scenarios, time_budget_s=150.0, verify=False
     )
@@ -271,7 +278,7 @@ def test_the_time_budget_ends_the_first_session_and_leaves_the_confirmation_its_
 
 
 def test_latencies_are_compared_with_addresses_drawn_anew(tmp_path: Path) -> None:
-    executor = FakeExecutor()
+    executor = FigureExecutor()
     gate(tmp_path, "*=off", "p90=10%", executor=executor)
     jobs = [job for job in executor.jobs if job.probe is Probe.LATENCY]
     assert jobs
@@ -279,14 +286,16 @@ def test_latencies_are_compared_with_addresses_drawn_anew(tmp_path: Path) -> Non
 
 
 def test_a_longer_tail_is_found_where_a_limit_asks_for_it(tmp_path: Path) -> None:
-    executor = FakeExecutor(latency_ns=lambda job: 40 if job.allocator.name == "candidate" else 30)
+    executor = FigureExecutor(
+        latency_ns=lambda job: 40 if job.allocator.name == "candidate" else 30
+    )
     found = gate(tmp_path, "*=off", "p90=10%:phase*", executor=executor)
     assert outcomes(found) == {"p90": Outcome.REGRESSED}
     assert gate(tmp_path, "*=off", "p90=50%", executor=executor).exit_code == 0
 
 
 def test_ids_are_never_given_twice(tmp_path: Path) -> None:
-    executor = FakeExecutor(
+    executor = FigureExecutor(
         time_ns=times(1.02),
         calls=lambda job: {"mmap": 2 if job.allocator.name == "candidate" else 1},
     )
@@ -298,7 +307,7 @@ def test_ids_are_never_given_twice(tmp_path: Path) -> None:
 
 
 def test_the_session_is_an_ordinary_run_directory_with_the_verdict_in_it(tmp_path: Path) -> None:
-    executor = FakeExecutor(time_ns=times(1.0))
+    executor = FigureExecutor(time_ns=times(1.0))
     found = gate(tmp_path, *TIME_ONLY, executor=executor)
     folder = Path(found.sessions[0]["path"])
     assert frames.load(folder).allocators == ["baseline", "twin", "candidate"]
@@ -334,16 +343,16 @@ def test_another_build_of_a_known_allocator_gets_its_settings() -> None:
 
 
 def test_functions_that_do_not_begin_a_cache_line_are_a_doubt_about_times(tmp_path: Path) -> None:
-    executor = FakeExecutor(alignment=lambda job: 16 if job.allocator.name == "candidate" else 64)
+    executor = FigureExecutor(alignment=lambda job: 16 if job.allocator.name == "candidate" else 64)
     (note,) = gate(tmp_path / "a", executor=executor).notes
     assert note.startswith("the functions of the candidate do not begin a cache line")
     assert "-falign-functions=64" in note
     assert gate(tmp_path / "b", *CALLS_ONLY, executor=executor).notes == ()
-    assert gate(tmp_path / "c", executor=FakeExecutor()).notes == ()
+    assert gate(tmp_path / "c", executor=FigureExecutor()).notes == ()
 
 
 def test_two_copies_of_one_object_lie_alike_whatever_their_alignment(tmp_path: Path) -> None:
-    executor = FakeExecutor(alignment=lambda _: 16)
+    executor = FigureExecutor(alignment=lambda _: 16)
     (tmp_path / "one.so").write_bytes(b"one")
     arms = Arms(arm("old", tmp_path / "one.so"), arm("new", tmp_path / "one.so"))
     assert gate(tmp_path / "a", executor=executor, arms=arms).notes == ()
@@ -357,4 +366,4 @@ def test_a_verdict_that_cannot_be_written_is_one_error_that_names_its_file(tmp_p
         return 10.0
 
     with pytest.raises(AllocphaseError, match=r"gate\.json"):
-        gate(tmp_path, *TIME_ONLY, executor=FakeExecutor(time_ns=in_the_way))
+        gate(tmp_path, *TIME_ONLY, executor=FigureExecutor(time_ns=in_the_way))

@@ -20,6 +20,7 @@ from allocphase.pytest_plugin import baseline
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.pytest_plugin.measurement import Measurement, Order, request
 from allocphase.pytest_plugin.record import VirtualClock, record
+from tests.support.runs import FakeExecutor
 
 # Sums of these round, so a clock that ran on would not give them back.
 DURATIONS_S = [1e-7 / 3, 0.1, 3.3e-9, 1e-7 / 3 + 1e-23, 0.7, 5e-324]
@@ -88,24 +89,22 @@ def test_a_timer_that_is_not_the_virtual_clock_is_found_out() -> None:
 # ---- The rounds of a cell ----------------------------------------------------------------
 
 
-class FakeExecutor:
+def executor_of(
+    *passes_ns: list[float], bad: Mapping[tuple[str, int], Outcome] | None = None
+) -> FakeExecutor:
     """Each throughput process of phase1 has the next of `passes_ns`; `bad` overrides a job."""
+    coming = iter(passes_ns)
 
-    def __init__(self, *passes_ns: list[float], bad: Mapping[tuple[str, int], Outcome]) -> None:
-        self._passes_ns = iter(passes_ns)
-        self._bad = bad
-        self.jobs: list[Job] = []
-
-    def run(self, job: Job) -> Outcome:
-        self.jobs.append(job)
-        bad = self._bad.get((job.allocator.name, job.round))
-        if bad is not None:
-            return bad
+    def answer(job: Job) -> Outcome:
+        if bad and (job.allocator.name, job.round) in bad:
+            return bad[job.allocator.name, job.round]
         own = job.allocator.name == "phase1"
-        warm = next(self._passes_ns) if own and job.probe is Probe.THROUGHPUT else [1.0]
+        warm = next(coming) if own and job.probe is Probe.THROUGHPUT else [1.0]
         passes = Throughput(warm_ns_per_op=tuple(warm), cold_ns_per_op=9.0)
         result = Result(throughput=passes, operations=2000)
         return Outcome(status=Status.OK, message="", wall_s=0.1, result=result)
+
+    return FakeExecutor(answer)
 
 
 CRASH = Outcome(status=Status.CRASHED, message="killed by SIGSEGV. arena is damaged", wall_s=0.1)
@@ -126,7 +125,7 @@ def _order(folder: Path, **changes: Any) -> Order:
 
 
 def test_each_round_gives_the_median_pass_of_its_throughput_process(tmp_path: Path) -> None:
-    executor = FakeExecutor([30.0, 10.0, 20.0], [41.0, 43.0, 42.0], bad={})
+    executor = executor_of([30.0, 10.0, 20.0], [41.0, 43.0, 42.0])
     measured = Measurement(request(_order(tmp_path)), executor)
     assert [measured.run_round(), measured.run_round()] == [20.0 / 1e9, 42.0 / 1e9]
     measured.close()
@@ -139,7 +138,7 @@ def test_each_round_gives_the_median_pass_of_its_throughput_process(tmp_path: Pa
 
 
 def test_the_extra_info_names_what_was_measured(tmp_path: Path) -> None:
-    measured = Measurement(request(_order(tmp_path, rounds=1)), FakeExecutor([5.0], bad={}))
+    measured = Measurement(request(_order(tmp_path, rounds=1)), executor_of([5.0]))
     measured.run_round()
     measured.close()
     info = measured.extra_info(measured.cell())
@@ -153,7 +152,7 @@ def test_the_extra_info_names_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ends_badly_ends_the_measurement_with_its_message(tmp_path: Path) -> None:
-    executor = FakeExecutor([5.0], bad={("phase1", 1): CRASH})
+    executor = executor_of([5.0], bad={("phase1", 1): CRASH})
     measured = Measurement(request(_order(tmp_path, rounds=3)), executor)
     measured.run_round()
     with pytest.raises(AllocphaseError, match="phase1 on phase-report: crashed: throughput: kill"):
@@ -161,7 +160,7 @@ def test_a_process_that_ends_badly_ends_the_measurement_with_its_message(tmp_pat
 
 
 def test_a_floor_that_ends_badly_costs_the_floor_only(tmp_path: Path) -> None:
-    executor = FakeExecutor([5.0], bad={("null", 0): CRASH})
+    executor = executor_of([5.0], bad={("null", 0): CRASH})
     measured = Measurement(request(_order(tmp_path, rounds=1)), executor)
     assert measured.run_round() == 5.0 / 1e9
     measured.close()

@@ -14,7 +14,7 @@ from allocphase.judge import Outcome
 from allocphase.process.driver import Job
 from allocphase.selftest import Calibration, Selftest, Trial, calibrate, run_trials, with_toll
 from allocphase.selftest.text import document, table
-from tests.support.gates import FakeExecutor, arm, no_progress, small_scenario
+from tests.support.gates import FigureExecutor, arm, no_progress, small_scenario
 
 FREE_NS, TURN_NS = 15.0, 0.006
 
@@ -25,9 +25,9 @@ def toll_time(job: Job, rng: random.Random, *, spread: float = 0.004) -> float:
     return (FREE_NS + TURN_NS * turns) * rng.lognormvariate(0.0, spread)
 
 
-def executor(*, spread: float = 0.004) -> FakeExecutor:
+def executor(*, spread: float = 0.004) -> FigureExecutor:
     rng = random.Random(11)
-    return FakeExecutor(time_ns=lambda job: toll_time(job, rng, spread=spread))
+    return FigureExecutor(time_ns=lambda job: toll_time(job, rng, spread=spread))
 
 
 def trial(effect: float, outcome: Outcome, *, valid: bool = True) -> Trial:
@@ -54,13 +54,13 @@ def test_the_calibration_finds_what_a_turn_costs(tmp_path: Path) -> None:
 
 
 def test_a_toll_without_effect_is_an_error_and_not_a_division_by_nothing(tmp_path: Path) -> None:
-    flat = FakeExecutor(time_ns=lambda _: 10.0)
+    flat = FigureExecutor(time_ns=lambda _: 10.0)
     with pytest.raises(NothingMeasuredError, match="too busy"):
         calibrate(arm("libc"), small_scenario(), flat, out=tmp_path, progress=no_progress)
 
 
 def test_a_subject_that_fails_is_an_error_with_its_message(tmp_path: Path) -> None:
-    broken = FakeExecutor(status=lambda _: ("crashed", "killed by SIGSEGV"))
+    broken = FigureExecutor(status=lambda _: ("crashed", "killed by SIGSEGV"))
     with pytest.raises(NothingMeasuredError, match="SIGSEGV"):
         calibrate(arm("libc"), small_scenario(), broken, out=tmp_path, progress=no_progress)
 

@@ -12,10 +12,10 @@ import pytest
 
 from allocphase.analysis.frames import Run
 from allocphase.errors import DataError, UsageError
+from allocphase.operation import KIND_NAMES
 from allocphase.probe.arrays import (
     CHECKPOINT,
     FAULT_EVENT,
-    KIND_NAMES,
     OUTLIER,
     SLOW_CALL,
     SYSCALL_EVENT,
@@ -79,6 +79,7 @@ def test_operations_that_fit_have_no_fault() -> None:
         ({name: column[:0] for name, column in operations().items()}, "has 0 operations"),
         (long_trace(), "not one number a thread"),
         (long_trace(-1), "that no trace has"),
+        (long_trace(2**32), "that no trace has"),
         (long_trace(2**40), "that no trace has"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,11 +18,13 @@ from hypothesis import strategies as st
 
 from allocphase import trace
 from allocphase.errors import AllocphaseError, UsageError
+from allocphase.operation import KIND_NAMES, MAX_OPERATIONS, MAX_THREADS
 from allocphase.trace import HEADER, OP, TAG, THREAD, Draft, Kind, Touch, Trace, TraceError
 from allocphase.trace.encoding import sealed
 from allocphase.trace.records import NO_THREAD, POST, WAIT, Ops, kind_of
 
 DRIVER = Path(__file__).parents[3] / "driver"
+TRACE_C = (DRIVER / "trace.c").read_text()
 
 STRUCTS = {
     "trace_header": HEADER,
@@ -110,10 +113,22 @@ def test_every_enumerator_has_the_value_of_the_c_enum(tmp_path: Path) -> None:
     names = {f"TRACE_{kind.name}": int(kind) for kind in Kind}
     names |= {f"TRACE_TOUCH_{touch.name}": int(touch) for touch in Touch}
     names |= {"TRACE_WAIT": WAIT, "TRACE_POST": POST, "TRACE_KINDS": len(Kind)}
-    names |= {"TRACE_VERSION": 1, "TRACE_NO_THREAD": NO_THREAD}
+    names |= {"TRACE_VERSION": 1, "TRACE_NO_THREAD": NO_THREAD, "TRACE_MAX_THREADS": MAX_THREADS}
+    names |= {"HISTOGRAM_KINDS": len(KIND_NAMES)}
     lines = [f'printf("{name} %u\\n", (unsigned){name});' for name in names]
-    source = '#include <stdio.h>\n#include "trace.h"\nint main(void) {' + "\n".join(lines) + "}"
-    assert output([str(c_program(source, tmp_path))]) == [f"{n} {v}" for n, v in names.items()]
+    source = '#include <stdio.h>\n#include "probes/histogram.h"\nint main(void) {'
+    program = c_program(source + "\n".join(lines) + "}", tmp_path)
+    assert output([str(program)]) == [f"{n} {v}" for n, v in names.items()]
+
+
+def test_the_kinds_have_the_names_that_the_driver_gives_them() -> None:
+    table = re.search(r"trace_kind_names\[TRACE_KINDS\] = \{(.*?)\}", TRACE_C, re.DOTALL)
+    assert table is not None
+    assert (*re.findall(r'"(\w+)"', table[1]), "free_remote") == KIND_NAMES
+
+
+def test_a_slot_s_operations_can_be_numbered_up_to_the_most_that_a_trace_may_have() -> None:
+    assert np.iinfo(OP["epoch"]).max == MAX_OPERATIONS
 
 
 def test_c_reads_back_each_op_that_was_written(tmp_path: Path) -> None:

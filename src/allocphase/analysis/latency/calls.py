@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from allocphase.analysis.latency.attribution import CAUSES, EVENTS, Rows, causes_of, events_of
 from allocphase.errors import DataError
-from allocphase.probe.arrays import KIND_NAMES, OUTLIER, Arrays, bucket_midpoints
+from allocphase.operation import KIND_NAMES
+from allocphase.probe.arrays import OUTLIER, Arrays, bucket_midpoints
 from allocphase.probe.result import Latency
 from allocphase.store.record import ProcessRecord
 

@@ -19,7 +19,8 @@ from allocphase.analysis.latency.calls import (
     process_touches,
 )
 from allocphase.analysis.measures import QUANTILES
-from allocphase.probe.arrays import KIND_NAMES, Arrays
+from allocphase.operation import KIND_NAMES
+from allocphase.probe.arrays import Arrays
 from allocphase.stats import quantiles
 from allocphase.store.record import ProcessRecord
 

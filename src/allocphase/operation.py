@@ -1,0 +1,33 @@
+"""Operations, as what makes a run and what reads one know them: their kinds, and how many.
+
+Place in the pipeline: below it. driver/trace.h says the same in C.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["FREE_REMOTE", "KIND_NAMES", "LATENCY_KINDS", "MAX_OPERATIONS", "MAX_THREADS", "Kind"]
+
+# Of one trace. An operation's rank on its slot has 32 bits, and all may be on one slot.
+MAX_OPERATIONS = 0xFFFFFFFF
+MAX_THREADS = 4096
+
+
+class Kind(IntEnum):
+    """What an operation does; the values of `enum trace_kind`."""
+
+    MALLOC = 0
+    CALLOC = 1
+    REALLOC = 2
+    ALIGNED_ALLOC = 3
+    FREE = 4
+    FREE_FOREIGN = 5
+    WRITE = 6
+
+
+# In a run, a free of an object that another thread used last (driver/probes/histogram.h).
+FREE_REMOTE = len(Kind)
+KIND_NAMES = (*(kind.name.lower() for kind in Kind), "free_remote")
+# A write is the program's own work, not the allocator's.
+LATENCY_KINDS = tuple(name for name in KIND_NAMES if name != "write")

@@ -50,6 +50,7 @@ static const char *check_header(const struct trace *trace) {
     return "bad slot count";
   if (header->touch > TRACE_TOUCH_ALL) return "unknown kind of touch";
   if (header->build_ops > header->op_count) return "build_ops lies beyond the last operation";
+  if (header->peak_live_op >= header->op_count) return "peak_live_op is no operation";
   if (!section_fits(trace, header->thread_offset, header->thread_count,
                     sizeof(struct trace_thread)) ||
       !section_fits(trace, header->tag_offset, header->tag_count, sizeof(struct trace_tag)) ||

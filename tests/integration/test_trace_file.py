@@ -32,6 +32,7 @@ BROKEN_ALONE: dict[str, list[Edit]] = {
     "bad slot count": [("head", 0, "slot_count", 2**29)],
     "unknown kind of touch": [("head", 0, "touch", 4)],
     "build_ops lies beyond": [("head", 0, "build_ops", 99)],
+    "peak_live_op is no operation": [("head", 0, "peak_live_op", 5)],
     "a section lies outside": [("head", 0, "op_offset", 2**63)],
     "threads do not follow each other": [("threads", 0, "first_op", 1)],
     "a thread leaves the operations": [("threads", 0, "op_count", 99)],

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from allocphase.allocator import Allocator
 from allocphase.analysis.measures import MEASURES
@@ -18,12 +17,15 @@ from allocphase.gate.arms import Arms, describe_arm, fresh_copies
 from allocphase.gate.rounds import Clock, Finished, probes_of, run_session
 from allocphase.judge import (
     TWIN,
+    ArmEntry,
     Evidence,
     Failure,
     GateVerdict,
     Judge,
     Limits,
     Row,
+    SessionEntry,
+    Settings,
     final_rows,
     planned_rows,
 )
@@ -70,7 +72,7 @@ class GateRequest:
     fail_inconclusive: bool = True
     saved: Saved | None = None
     saved_rounds: int | None = None
-    baseline: Mapping[str, Any] | None = None
+    baseline: ArmEntry | None = None
     skip_timed: bool = False
     advisory: bool = False
     machine_mismatch: tuple[str, ...] = ()
@@ -180,10 +182,9 @@ def _verdict(request: GateRequest, first: Finished, again: Finished | None) -> G
     rows = final_rows(first.result, again.result if again else None)
     rows = tuple(replace(r, advisory=request.advisory and r.row.measure.timed) for r in rows)
     sessions = [first, again] if again else [first]
-    baseline = request.arms.baseline
     failures = [failure for session in sessions for failure in _failures(session)]
     return GateVerdict(
-        baseline=request.baseline or (describe_arm(baseline) if baseline else {}),
+        baseline=_describe_baseline(request),
         candidate=describe_arm(request.arms.candidate),
         environment=environment(),
         rows=rows,
@@ -194,6 +195,13 @@ def _verdict(request: GateRequest, first: Finished, again: Finished | None) -> G
         fail_inconclusive=request.fail_inconclusive,
         settings=_settings(request),
     )
+
+
+def _describe_baseline(request: GateRequest) -> ArmEntry:
+    if request.baseline is not None:
+        return request.baseline
+    assert request.arms.baseline is not None, "it is measured, or was saved"
+    return describe_arm(request.arms.baseline)
 
 
 def _failures(session: Finished) -> list[Failure]:
@@ -247,25 +255,25 @@ def _unaligned(request: GateRequest, session: Finished) -> list[str]:
     ]
 
 
-def _describe(session: Finished) -> dict[str, Any]:
-    return {
-        "path": str(session.path),
-        "rounds": session.result.rounds,
-        "seconds": round(session.seconds, 1),
-        "valid": session.result.valid,
-    }
+def _describe(session: Finished) -> SessionEntry:
+    return SessionEntry(
+        path=str(session.path),
+        rounds=session.result.rounds,
+        seconds=round(session.seconds, 1),
+        valid=session.result.valid,
+    )
 
 
-def _settings(request: GateRequest) -> dict[str, Any]:
-    return {
-        "theta": request.limits.theta,
-        "memory_theta": request.limits.memory_theta,
-        "limits": [str(line) for line in request.limits.lines],
-        "max_rounds": request.rounds,
-        "time_budget_s": request.time_budget_s,
-        "seed": request.seed,
-        "scenarios": [scenario.name for scenario in request.scenarios],
-    }
+def _settings(request: GateRequest) -> Settings:
+    return Settings(
+        theta=request.limits.theta,
+        memory_theta=request.limits.memory_theta,
+        limits=tuple(str(line) for line in request.limits.lines),
+        max_rounds=request.rounds,
+        time_budget_s=request.time_budget_s,
+        seed=request.seed,
+        scenarios=tuple(scenario.name for scenario in request.scenarios),
+    )
 
 
 def _write(verdict: GateVerdict, folder: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.documents import read_toml
+from allocphase.files.typed import Number
 
 __all__ = ["Limit", "Limits", "Rule", "parse_limit", "parse_share", "read_limits"]
 
@@ -32,7 +33,7 @@ class Rule:
     asked for this row, so that a session that cannot decide it fails.
     """
 
-    theta: float
+    theta: Number
     exact: bool
     named: bool
 

@@ -88,7 +88,7 @@ def judged(recorded: frames.Run, name: str, *, gate: bool, ratio: float) -> Row:
 
 def replayed(verdict: GateVerdict) -> Iterator[Row]:
     """Each time row of a verdict under all rules."""
-    recorded = frames.load(str(verdict.sessions[0]["path"]))
+    recorded = frames.load(verdict.sessions[0].path)
     for row in verdict.rows:
         if row.row.measure.name == "time":
             yield judged(

@@ -21,13 +21,16 @@ from allocphase.compare.export import document as comparison_document
 from allocphase.compare.export import markdown as comparison_markdown
 from allocphase.errors import AllocphaseError
 from allocphase.judge import (
+    ArmEntry,
     Failure,
     GateVerdict,
     Judged,
     Outcome,
     Row,
     Rule,
+    SessionEntry,
     SessionResult,
+    Settings,
     final_rows,
 )
 from allocphase.judge.document import document
@@ -60,6 +63,7 @@ def timed(outcome: Outcome, ratio: float, *, pairs: int = 12) -> Judged:
         theta=0.02,
         varies=True,
         min_detectable_ratio=1.031,
+        values=((), ()),
     )
 
 
@@ -104,6 +108,11 @@ def rows_of(scenario: str) -> list[tuple[Row, Judged]]:
     ]
 
 
+def arm(name: str, digit: str) -> ArmEntry:
+    config = {"chunk": "64"}
+    return ArmEntry(name=name, kind="plugin", path="a.so", sha256=digit * 64, config=config)
+
+
 @pytest.fixture(scope="module")
 def verdict() -> GateVerdict:
     first = rows_of("keep") + rows_of(HOSTILE)[:2]
@@ -112,22 +121,32 @@ def verdict() -> GateVerdict:
         for row, judged in first
         if judged.outcome is Outcome.REGRESSED
     ]
+    crash = Failure(
+        arm="candidate",
+        scenario=HOSTILE,
+        probe="verify",
+        status="crashed",
+        message="killed by SIGSEGV. 100%\x00\x1b[31m\nfree(): <invalid> & ]]>",
+    )
     return GateVerdict(
-        baseline={"name": "old <b>", "kind": "plugin", "sha256": "0" * 64},
-        candidate={"name": "new", "kind": "plugin", "sha256": "1" * 64},
+        baseline=arm("old <b>", "0"),
+        candidate=arm("new", "1"),
         environment={"cpu": "Golden CPU"},
-        rows=final_rows(SessionResult(tuple(first), 40), SessionResult(tuple(again), 12)),
-        failures=(
-            Failure(
-                arm="candidate",
-                scenario=HOSTILE,
-                probe="verify",
-                status="crashed",
-                message="killed by SIGSEGV. 100%\x00\x1b[31m\nfree(): <invalid> & ]]>",
-            ),
+        settings=Settings(
+            theta=0.02,
+            memory_theta=0.05,
+            limits=(),
+            max_rounds=40,
+            time_budget_s=600.0,
+            seed=7,
+            scenarios=("keep", HOSTILE),
         ),
-        sessions=({"path": "out/x-gate", "rounds": 40, "seconds": 20.5, "valid": True},),
+        fail_inconclusive=True,
+        sessions=(SessionEntry(path="out/x-gate", rounds=40, seconds=20.5, valid=True),),
         notes=("libc cannot be copied: its twin is libc itself",),
+        machine_mismatch=(),
+        failures=(crash,),
+        rows=final_rows(SessionResult(tuple(first), 40), SessionResult(tuple(again), 12)),
     )
 
 

@@ -157,5 +157,5 @@ def test_the_phase_report_s_counts_are_decided_exactly(counted: Section) -> None
 
 
 def test_a_thousand_allocations_save_a_thousand_calls(counted: Section) -> None:
-    (finding,) = next(claim.findings for claim in counted.claims if claim.id == "C7")
+    (finding,) = next(claim.checks for claim in counted.claims if claim.id == "C7")
     assert (finding.value, finding.measured) == (1000.0, "1,000 - 0 = 1,000")

@@ -11,47 +11,66 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from allocphase import resources
 from allocphase.allocator.shared_object import compile_plugin, inspect_object, search_library
 from allocphase.errors import UsageError, shown, unknown
-from allocphase.files.checks import FLAG, NAME, TEXT, anything, entries, listing, table
-from allocphase.files.documents import read_toml
+from allocphase.files.typed import Check, FieldError, Name, length, load_toml
 from allocphase.spec import Spec, written
 
 __all__ = ["Allocator", "Kind", "collected", "load", "resolve"]
 
 Kind = Literal["plugin", "preload", "libc"]
-_KEYS = {"title", "summary", "kind", "correct", "default_scenarios", "config", "preload"}
-_PRELOAD_KEYS = {"libraries", "package", "environment"}
-# What a command line and an environment can carry.
-_KEY = re.compile(r"[\w.-]+")
 
 
-def _settings(values: object) -> str:
-    """A shape: keys of letters and digits, values of one kind."""
-    fault = entries(anything)(values)
-    for key, value in values.items() if isinstance(values, dict) else ():
-        if not _KEY.fullmatch(key):
-            return f": {shown(key)}: a key has letters, digits, and . _ - only"
-        if not isinstance(value, str | int | float):
-            return f".{key}: must be a string, a number, true or false, not {shown(value)}"
-    return fault
+def _setting(value: object) -> str:
+    """A demand, which gives the text that a command line and an environment carry."""
+    if not isinstance(value, str | int | float):
+        raise FieldError(f"must be a string, a number, true or false, not {shown(value)}")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_SHAPE = table(
-    optional={
-        "correct": FLAG,
-        "default_scenarios": listing(TEXT),
-        "config": _settings,
-        "preload": table(
-            optional={"libraries": listing(NAME), "package": TEXT, "environment": _settings}
-        ),
-    }
-)
+_Key = Annotated[
+    str,
+    Check(
+        "a key of letters, digits, and . _ - only",
+        lambda key: re.fullmatch(r"[\w.-]+", key) is not None,
+    ),
+]
+_Settings = Mapping[_Key, Annotated[str, _setting]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Preload:
+    """Where a preload is found. libraries: file names, the first that there is; package: apt's."""
+
+    libraries: Annotated[tuple[Name, ...], length(least=1)]
+    package: str = "the package that provides it"
+    environment: _Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Description:
+    """An allocator.toml."""
+
+    title: str
+    summary: str
+    kind: Kind
+    correct: bool = True
+    default_scenarios: tuple[str, ...] = ("*",)
+    config: _Settings | None = None
+    preload: _Preload | None = None
+
+    def __post_init__(self) -> None:
+        if self.config is not None and self.kind != "plugin":
+            raise FieldError("is for kind 'plugin' only", ".config")
+        if self.preload is not None and self.kind != "preload":
+            raise FieldError("is for kind 'preload' only", ".preload")
+        if self.preload is None and self.kind == "preload":
+            raise FieldError("missing: the file names to look for", ".preload.libraries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,63 +171,35 @@ def _files() -> dict[str, Path]:
 
 def load(path: Path) -> Allocator:
     """The allocator that an allocator.toml describes. Raises UsageError with the file and key."""
-    table = _read(path)
-    kind = table["kind"]
-    preload = table.get("preload", {})
-    location, missing = _locate(path, kind, preload)
+    found = load_toml(_Description, path)
+    location, missing = _locate(path, found)
     return Allocator(
         name=path.parent.name,
-        title=table["title"],
-        summary=table["summary"],
-        kind=kind,
+        title=found.title,
+        summary=found.summary,
+        kind=found.kind,
         path=location,
-        config={key: _text(value) for key, value in table.get("config", {}).items()},
-        environment={key: _text(value) for key, value in preload.get("environment", {}).items()},
-        correct=table.get("correct", True),
-        default_scenarios=tuple(table.get("default_scenarios", ("*",))),
+        config=found.config or {},
+        environment=found.preload.environment if found.preload else {},
+        correct=found.correct,
+        default_scenarios=found.default_scenarios,
         missing=missing,
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found = read_toml(path)
-    for key in found:
-        if key not in _KEYS:
-            raise UsageError(f"{path}: {unknown('key', key, _KEYS)}")
-    if fault := _SHAPE(found):
-        raise UsageError(f"{path}: {fault[1:]}")
-    for key in ("title", "summary", "kind"):
-        if not isinstance(found.get(key), str):
-            raise UsageError(f"{path}: {key}: missing, or not a string")
-    if found["kind"] not in ("plugin", "preload", "libc"):
-        kind = shown(found["kind"])
-        raise UsageError(f"{path}: kind: must be plugin, preload or libc, not {kind}")
-    for key, kind in (("config", "plugin"), ("preload", "preload")):
-        if key in found and found["kind"] != kind:
-            raise UsageError(f"{path}: {key}: is for kind {kind!r} only")
-    preload = found.get("preload", {})
-    if found["kind"] == "preload" and not _PRELOAD_KEYS.issuperset(preload):
-        raise UsageError(f"{path}: preload: knows {', '.join(sorted(_PRELOAD_KEYS))} only")
-    if found["kind"] == "preload" and not preload.get("libraries"):
-        raise UsageError(f"{path}: preload.libraries: missing: the file names to look for")
-    return found
-
-
-def _locate(path: Path, kind: str, preload: Mapping[str, Any]) -> tuple[Path | None, str | None]:
+def _locate(path: Path, found: _Description) -> tuple[Path | None, str | None]:
     """The object, or how to get it. A built plug-in may lie in another root than its TOML."""
-    if kind == "libc":
+    if found.kind == "libc":
         return None, None
-    if kind == "preload":
-        found = search_library(preload["libraries"])
-        package = preload.get("package", "the package that provides it")
-        return found, None if found else f"not installed: apt-get install {package}"
+    if found.preload is not None:
+        library = search_library(found.preload.libraries)
+        return (
+            library,
+            None if library else f"not installed: apt-get install {found.preload.package}",
+        )
     name = path.parent.name
     for folder in resources.collection_folders("allocators"):
         built = folder / name / f"{name}.so"
         if built.is_file():
             return built, None
     return None, f"{name}.so is not built: install the package that it came with again"
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,6 +11,7 @@ import numpy as np
 from allocphase.claim.evidence import Evidence
 from allocphase.claim.metric import Cell
 from allocphase.claim.verdict import Verdict
+from allocphase.files.typed import Number
 from allocphase.probe.probe import Probe
 from allocphase.stats import Interval
 from allocphase.text.units import format_bytes, format_count, format_ns, format_ratio
@@ -34,9 +35,9 @@ class Finding:
     verdict: Verdict
     expected: str
     measured: str
-    value: float | None = None
-    lower: float | None = None
-    upper: float | None = None
+    value: Number | None = None
+    lower: Number | None = None
+    upper: Number | None = None
     notes: tuple[str, ...] = ()
 
 

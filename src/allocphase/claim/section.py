@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
 
 from allocphase.analysis.frames import Run
 from allocphase.claim.evidence import Evidence, Missing
 from allocphase.claim.file import Claim, ClaimsFile
 from allocphase.claim.finding import Check, Finding
 from allocphase.claim.verdict import Verdict, combine
+from allocphase.files.typed import length
 
 __all__ = ["Judged", "Section", "exit_code", "judge"]
 
@@ -19,45 +21,46 @@ _OWN_FIGURES = (Verdict.CONSISTENT, Verdict.INCONSISTENT)
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One claim with its evidence: a finding for each check, in their order."""
+    """One claim with its evidence. `checks`: a finding for each, in their order.
+
+    verdict: the claim's; see Verdict for the order of precedence. own_figures: whether the
+    source's own figures agree; None where the claim has none to compare.
+    """
 
     id: str
     text: str
     source: str
-    findings: tuple[Finding, ...]
+    verdict: Verdict = field(init=False)
+    own_figures: Verdict | None = field(init=False)
+    checks: Annotated[tuple[Finding, ...], length(least=1)]
 
-    @property
-    def verdict(self) -> Verdict:
-        """The claim's: see Verdict for the order of precedence."""
-        return combine([finding.verdict for finding in self.findings])
-
-    @property
-    def own_figures(self) -> Verdict | None:
-        """Whether the source's own figures agree; None where the claim has none to compare."""
-        own = [f.verdict for f in self.findings if f.verdict in _OWN_FIGURES]
-        return combine(own) if own else None
+    def __post_init__(self) -> None:
+        found = [finding.verdict for finding in self.checks]
+        own = [verdict for verdict in found if verdict in _OWN_FIGURES]
+        object.__setattr__(self, "verdict", combine(found))
+        object.__setattr__(self, "own_figures", combine(own) if own else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """Everything that a reader sees of one claims file on one run.
 
-    run: its label and start, "none" without one. machine: the processor. thesis: sentences, none
-    or two.
+    run: its label and start, "none" without one. machine: the processor. counts: how many claims
+    have each verdict; those that none has are left out. thesis: sentences, none or two.
     """
 
     title: str
     source: str
     run: str
     machine: str
+    counts: Mapping[Verdict, int] = field(init=False)
     claims: tuple[Judged, ...]
     thesis: tuple[str, ...]
 
-    @property
-    def counts(self) -> Mapping[Verdict, int]:
-        """How many claims have each verdict; those that none has are left out."""
+    def __post_init__(self) -> None:
         found = Counter(claim.verdict for claim in self.claims)
-        return {verdict: found[verdict] for verdict in Verdict if verdict in found}
+        counts = {verdict: found[verdict] for verdict in Verdict if verdict in found}
+        object.__setattr__(self, "counts", counts)
 
 
 def judge(file: ClaimsFile, run: Run | None) -> Section:
@@ -78,7 +81,7 @@ def exit_code(section: Section, *, measured_now: bool) -> int:
     nothing was measured, or when the run was made for these claims and yet left one unmeasured;
     else 0. Figures that contradict each other are the source's fault and no failure.
     """
-    found = {finding.verdict for claim in section.claims for finding in claim.findings}
+    found = {finding.verdict for claim in section.claims for finding in claim.checks}
     if Verdict.CONTRADICTED in found:
         return 3
     nothing = not found - {Verdict.NOT_MEASURED, *_OWN_FIGURES}
@@ -86,8 +89,8 @@ def exit_code(section: Section, *, measured_now: bool) -> int:
 
 
 def _judged(claim: Claim, evidence: Evidence) -> Judged:
-    findings = tuple(_finding(check, evidence) for check in claim.checks)
-    return Judged(claim.id, claim.text, claim.source, findings)
+    checks = tuple(_finding(check, evidence) for check in claim.checks)
+    return Judged(claim.id, claim.text, claim.source, checks)
 
 
 def _finding(check: Check, evidence: Evidence) -> Finding:

@@ -90,7 +90,7 @@ def list_command(baseline_dir: Path) -> None:
 
     for found in list_baselines(baseline_dir):
         names = ", ".join(found.scenarios)
-        click.echo(f"{found.name}  {found.saved}  {found.allocator['name']} on {names}")
+        click.echo(f"{found.name}  {found.saved}  {found.allocator.name} on {names}")
 
 
 @baseline.command()

@@ -193,7 +193,7 @@ def _judge(options: GateOptions) -> GateVerdict:
     with measuring() as (executor, progress):
         verdict = run_gate(request, executor, progress=progress)
     for session in verdict.sessions:
-        click.echo(f"run directory: {session['path']}", err=True)
+        click.echo(f"run directory: {session.path}", err=True)
     return verdict
 
 

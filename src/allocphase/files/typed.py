@@ -9,10 +9,12 @@
 
     read(Entry, value)     an Entry from what JSON or TOML gave; FieldError names the key
     plain(entry)           the way back: what json.dumps takes, keys in the order of the fields
+    load_json, load_toml   read of a file; its faults are errors with the file and the key
 
-Keys that a class does not name are left alone, so that an older reader takes a newer file; what
-people write by hand is read with `strict`, which refuses them and names the nearest one. Bounds on
-length and depth are documents.py's.
+A field with `init=False` follows from the others: it is written, and what a file has there is not
+read. Keys that a class does not name are left alone, so that an older reader takes a newer file;
+what people write by hand is read with `strict`, which refuses them and names the nearest one.
+Bounds on length and depth are documents.py's.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 from typing import (
     Annotated,
     Any,
@@ -35,7 +38,8 @@ from typing import (
     get_type_hints,
 )
 
-from allocphase.errors import shown, unknown
+from allocphase.errors import DataError, UsageError, shown, unknown
+from allocphase.files.documents import read_json, read_toml
 
 __all__ = [
     "Check",
@@ -46,7 +50,11 @@ __all__ = [
     "Number",
     "Positive",
     "at_most",
+    "figures",
+    "known",
     "length",
+    "load_json",
+    "load_toml",
     "plain",
     "read",
 ]
@@ -134,6 +142,27 @@ def at_most(limit: int) -> Check:
     return Check(words, lambda value: _is_integer(value) and 0 <= value <= limit)
 
 
+def known(names: Collection[str]) -> _Reader:
+    """A string that is one of many, in Annotated; the error has the nearest of them."""
+
+    def read_it(value: Any) -> Any:
+        if _SCALARS[str](value) not in names:
+            raise FieldError(unknown("name", value, names))
+        return value
+
+    return read_it
+
+
+def figures(document: type[T]) -> Callable[[Any], T]:
+    """A dataclass of numbers that are null where they are not finite, in Annotated.
+
+    For those of rooms that know of no documents: their fields are plain floats.
+    """
+    hints = {field.name: Figure for field in dataclasses.fields(cast(Any, document))}
+    reader: _Reader = _table(document, hints, strict=False)
+    return reader
+
+
 def length(exact: int | None = None, *, least: int = 0) -> _Length:
     """Of a tuple, in Annotated."""
     return _Length(exact, least)
@@ -145,18 +174,43 @@ def read(document: type[T], value: Any, *, strict: bool = False) -> T:
     return cast(T, reader(value))
 
 
-def plain(value: Any) -> Any:
-    """Tables, lists and scalars; what is at its default, or not finite, is left out or null."""
+def load_json(document: type[T], path: Path, *, schema: int) -> T:
+    """The document of that schema in a JSON file.
+
+    Raises FileNotFoundError, DataError with the key where it is not as allocphase writes it, and
+    UsageError where it cannot be read.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict) or values.get("schema") != schema:
+        raise DataError(f"{path}: schema: this version reads schema {schema}")
+    try:
+        return read(document, values)
+    except FieldError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def load_toml(document: type[T], path: Path) -> T:
+    """The document in a TOML file, read with `strict`. Raises UsageError with the file and key."""
+    try:
+        return read(document, read_toml(path), strict=True)
+    except FieldError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def plain(value: Any, *, defaults: bool = False) -> Any:
+    """Tables, lists and scalars. What is not finite is null; what is at its default is left out,
+    unless `defaults` are wanted.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name: plain(held)
+            field.name: plain(held, defaults=defaults)
             for field in dataclasses.fields(value)
-            if (held := getattr(value, field.name)) != _default(field)
+            if (held := getattr(value, field.name)) != _default(field) or defaults
         }
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {str(key): plain(item, defaults=defaults) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, defaults=defaults) for item in value]
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, float) and not math.isfinite(value):
@@ -184,18 +238,20 @@ def _reader(annotation: Any, strict: bool) -> _Reader:
         return _nullable(arguments, strict)
     if origin is Literal:
         return _choice({word: word for word in arguments})
-    if origin is tuple:
+    if origin is tuple and arguments[-1] is Ellipsis:
         return _listing(_reader(arguments[0], strict))
+    if origin is tuple:
+        return _row([_reader(one, strict) for one in arguments])
     if origin is not None and issubclass(origin, Mapping):
-        return _entries(_reader(arguments[1], strict))
+        return _entries(*(_reader(one, strict) for one in arguments))
     if issubclass(annotation, StrEnum):
         return _choice({member.value: member for member in annotation})
-    return _table(annotation, strict)
+    return _table(annotation, get_type_hints(annotation, include_extras=True), strict)
 
 
 def _annotated(base: Any, demands: tuple[_Reader, ...], strict: bool) -> _Reader:
-    """Of a scalar the demand says all; of a list or a table it comes after its items."""
-    readers = [_reader(base, strict), *demands] if get_origin(base) is not None else demands
+    """Of a list or of entries the demand comes after their items; of all else it says all."""
+    readers = demands if get_origin(base) is None else [_reader(base, strict), *demands]
 
     def read_it(value: Any) -> Any:
         for reader in readers:
@@ -210,32 +266,43 @@ def _nullable(arguments: tuple[Any, ...], strict: bool) -> _Reader:
     return lambda value: None if value is None else inner(value)
 
 
-def _choice(known: Mapping[str, object]) -> _Reader:
+def _choice(members: Mapping[str, object]) -> _Reader:
     check = Check(
-        f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known
+        f"one of {', '.join(members)}", lambda value: isinstance(value, str) and value in members
     )
-    return lambda value: known[check(value)]
+    return lambda value: members[check(value)]
 
 
 def _listing(item: _Reader) -> _Reader:
     def read_it(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple):
-            raise FieldError(f"must be a list, not {shown(value)}")
-        return tuple(_at(f"[{index}]", item, one) for index, one in enumerate(value))
+        return _items(value, [item] * len(_checked_list(value)))
 
     return read_it
 
 
-def _entries(item: _Reader) -> _Reader:
-    def read_it(value: Any) -> dict[str, Any]:
-        return {key: _at(f".{key}", item, one) for key, one in _checked_table(value).items()}
+def _row(items: list[_Reader]) -> _Reader:
+    """A list in which each place has a type of its own."""
+    right = _Length(len(items), 0)
+    return lambda value: _items(right(_checked_list(value)), items)
+
+
+def _items(values: Any, readers: list[_Reader]) -> tuple[Any, ...]:
+    numbered = enumerate(zip(values, readers, strict=True))
+    return tuple(_at(f"[{index}]", reader, one) for index, (one, reader) in numbered)
+
+
+def _entries(key_of: _Reader, item: _Reader) -> _Reader:
+    """A key that is not as it must be is a fault of the table that has it."""
+
+    def read_it(value: Any) -> dict[Any, Any]:
+        table = _checked_table(value)
+        return {key_of(key): _at(f".{key}", item, one) for key, one in table.items()}
 
     return read_it
 
 
-def _table(document: type, strict: bool) -> _Reader:
-    hints = get_type_hints(document, include_extras=True)
-    fields = dataclasses.fields(document)
+def _table(document: type, hints: Mapping[str, Any], strict: bool) -> _Reader:
+    fields = [field for field in dataclasses.fields(document) if field.init]
     readers = {field.name: _reader(hints[field.name], strict) for field in fields}
     required = [
         field.name
@@ -258,6 +325,12 @@ def _table(document: type, strict: bool) -> _Reader:
         )
 
     return read_it
+
+
+def _checked_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise FieldError(f"must be a list, not {shown(value)}")
+    return value
 
 
 def _checked_table(value: Any) -> Mapping[str, Any]:

@@ -14,11 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from allocphase.allocator import Allocator, collected
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
-from allocphase.judge import BASELINE, CANDIDATE, TWIN
+from allocphase.judge import BASELINE, CANDIDATE, TWIN, ArmEntry
 from allocphase.run.request import one_allocator
 from allocphase.spec import base_name
 
@@ -65,15 +64,15 @@ def _with_settings_of_the_name(chosen: Allocator) -> Allocator:
     return replace(chosen, config=config, environment=known.environment)
 
 
-def describe_arm(arm: Allocator) -> dict[str, Any]:
+def describe_arm(arm: Allocator) -> ArmEntry:
     """What the verdict says of an arm."""
-    return {
-        "name": arm.name,
-        "kind": arm.kind,
-        "path": str(arm.path) if arm.path else None,
-        "sha256": arm.sha256(),
-        "config": dict(arm.config),
-    }
+    return ArmEntry(
+        name=arm.name,
+        kind=arm.kind,
+        path=str(arm.path) if arm.path else None,
+        sha256=arm.sha256(),
+        config=arm.config,
+    )
 
 
 @contextmanager

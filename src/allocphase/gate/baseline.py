@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
@@ -24,49 +24,60 @@ from allocphase.analysis.measures import (
     MEASURES,
     Measure,
     compared,
-    is_compared,
 )
-from allocphase.errors import DataError, NothingMeasuredError, UsageError, unknown
-from allocphase.files.checks import NUMBER, TEXT, anything, entries, listing, nullable, table
-from allocphase.files.documents import read_json
+from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.files.durable import named_errors, write_whole
-from allocphase.judge import Evidence
+from allocphase.files.typed import length, load_json, plain
+from allocphase.judge import ArmEntry, Evidence
+from allocphase.judge.verdict import MetricName
 from allocphase.machine.fingerprint import differences
 
-__all__ = ["Baseline", "list_baselines", "load_baseline", "save_baseline", "saved_values"]
+__all__ = [
+    "Baseline",
+    "SavedScenario",
+    "list_baselines",
+    "load_baseline",
+    "save_baseline",
+    "saved_values",
+]
 
 SCHEMA = 1
 _NAME = re.compile(r"[\w.+-]+")
-_KEYS = ("schema", "name", "saved", "allocator", "fingerprint", "scenarios")
+
+Values = Mapping[MetricName, Annotated[tuple[float, ...], length(least=1)]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedScenario:
+    """`digest` of the trace; `values`: by metric, one number a process, in base units."""
+
+    digest: str
+    values: Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """One saved baseline.
-
-    allocator: as `gating.describe_arm` says it. fingerprint: facts by name. scenarios: by name,
-    `digest` of the trace and `values`: by metric, one number a process, in base units.
-    """
+    """One saved baseline. saved: ISO 8601; fingerprint: facts of the machine by name."""
 
     name: str
     saved: str
-    allocator: Mapping[str, Any]
-    fingerprint: Mapping[str, Any]
-    scenarios: Mapping[str, Mapping[str, Any]]
+    allocator: ArmEntry
+    fingerprint: Mapping[str, object]
+    scenarios: Mapping[str, SavedScenario]
 
     @property
-    def values(self) -> dict[tuple[str, str], list[float]]:
+    def values(self) -> dict[tuple[str, str], tuple[float, ...]]:
         """The values by (metric, scenario), as `gate.Evidence` takes them."""
         return {
             (metric, name): values
             for name, entry in self.scenarios.items()
-            for metric, values in entry["values"].items()
+            for metric, values in entry.values.items()
         }
 
     @property
     def rounds(self) -> int:
         """How many processes each time rests on; 0 when no time was saved."""
-        times = [e["values"].get("time", ()) for e in self.scenarios.values()]
+        times = [entry.values.get("time", ()) for entry in self.scenarios.values()]
         return min((len(values) for values in times), default=0)
 
     def check_scenarios(self, digests: Mapping[str, str]) -> None:
@@ -75,30 +86,30 @@ class Baseline:
         if missing:
             names = ", ".join(missing)
             raise NothingMeasuredError(f"baseline {self.name!r} has no figures of {names}")
-        before = {name: entry["digest"] for name, entry in self.scenarios.items()}
+        before = {name: entry.digest for name, entry in self.scenarios.items()}
         refuse_changed_scenarios(before, digests)
 
-    def mismatch(self, fingerprint: Mapping[str, Any]) -> list[str]:
+    def mismatch(self, fingerprint: Mapping[str, object]) -> list[str]:
         """Why its times cannot be compared with those of that fingerprint; empty: they can."""
         return differences(self.fingerprint, fingerprint)
 
 
-def saved_values(evidence: Evidence, scenario: str) -> dict[str, list[float]]:
+def saved_values(evidence: Evidence, scenario: str) -> dict[str, tuple[float, ...]]:
     """What a session measured of the candidate arm, by metric; metrics without values left out."""
     named = [compared(CALL_PREFIX + call) for call in evidence.calls(scenario)]
     found = {one.name: _present(evidence, one, scenario) for one in (*MEASURES.values(), *named)}
     return {name: values for name, values in found.items() if values}
 
 
-def _present(evidence: Evidence, one: Measure, scenario: str) -> list[float]:
+def _present(evidence: Evidence, one: Measure, scenario: str) -> tuple[float, ...]:
     values = evidence.values(one, scenario).candidate
-    return [float(value) for value in values[np.isfinite(values)]]
+    return tuple(values[np.isfinite(values)].tolist())
 
 
 def save_baseline(baseline: Baseline, folder: Path) -> Path:
     """Writes `<folder>/<name>.json` whole or not at all. Raises AllocphaseError."""
     _check_name(baseline.name)
-    document = {"schema": SCHEMA, **{key: getattr(baseline, key) for key in _KEYS[1:]}}
+    document = {"schema": SCHEMA, **plain(baseline)}
     path = folder / f"{baseline.name}.json"
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     with named_errors(path):
@@ -112,11 +123,9 @@ def load_baseline(name: str, folder: Path) -> Baseline:
     _check_name(name)
     path = folder / f"{name}.json"
     try:
-        document = read_json(path)
+        return load_json(Baseline, path, schema=SCHEMA)
     except FileNotFoundError:
         raise NothingMeasuredError(_missing(name, folder)) from None
-    _check_document(path, document)
-    return Baseline(**{key: document[key] for key in _KEYS[1:]})
 
 
 def list_baselines(folder: Path) -> list[Baseline]:
@@ -134,28 +143,3 @@ def _missing(name: str, folder: Path) -> str:
     if known:
         return unknown("baseline", name, known)
     return f"baseline {name!r} does not exist: {folder} holds none; `allocphase baseline save`"
-
-
-def _check_document(path: Path, document: object) -> None:
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise DataError(f"{path}: schema: this version reads schema {SCHEMA}")
-    if fault := _SHAPE(document):
-        raise DataError(f"{path}: {fault[1:]}")
-    for name, entry in document["scenarios"].items():
-        unread = next((one for one in entry["values"] if not is_compared(one)), None)
-        if unread is not None:
-            raise DataError(f"{path}: scenarios.{name}.values: {unread!r} is no metric")
-
-
-_SHAPE = table(
-    {
-        **dict.fromkeys(("name", "saved"), TEXT),
-        "allocator": table(
-            {"name": TEXT, "kind": TEXT, "path": nullable(TEXT), "sha256": nullable(TEXT)}
-        ),
-        "fingerprint": entries(anything),
-        "scenarios": entries(
-            table({"digest": TEXT, "values": entries(listing(NUMBER, at_least=1))})
-        ),
-    }
-)

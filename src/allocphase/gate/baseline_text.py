@@ -22,14 +22,14 @@ def describe(baseline: Baseline) -> str:
 
 def _lines(baseline: Baseline) -> Iterator[str]:
     allocator = baseline.allocator
-    yield f"{baseline.name}: {allocator['name']}, saved {baseline.saved}"
-    yield f"  object  {allocator['path'] or allocator['kind']}"
-    yield f"  sha256  {allocator['sha256'] or '-'}"
+    yield f"{baseline.name}: {allocator.name}, saved {baseline.saved}"
+    yield f"  object  {allocator.path or allocator.kind}"
+    yield f"  sha256  {allocator.sha256 or '-'}"
     for fact, value in baseline.fingerprint.items():
         yield f"  {fact}  {value}"
     for name, entry in baseline.scenarios.items():
-        yield f"{name}  (trace {entry['digest'][:12]})"
-        for metric, values in entry["values"].items():
+        yield f"{name}  (trace {entry.digest[:12]})"
+        for metric, values in entry.values.items():
             text = _FORMATS[compared(metric).unit](float(np.median(values)))
             many = "process" if len(values) == 1 else "processes"
             yield f"  {metric:<16} {text}  median of {len(values)} {many}"

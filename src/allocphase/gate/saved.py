@@ -10,7 +10,7 @@ object is no longer at hand.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from allocphase.allocator import Allocator
 from allocphase.errors import NothingMeasuredError
 from allocphase.gate.arms import Arms, describe_arm, fresh_copies
-from allocphase.gate.baseline import Baseline, load_baseline, saved_values
+from allocphase.gate.baseline import Baseline, SavedScenario, load_baseline, saved_values
 from allocphase.gate.rounds import measure_alone
 from allocphase.gate.sessions import GateRequest, SavedArm
 from allocphase.judge import Evidence
@@ -54,7 +54,7 @@ def against_saved(
         values=saved.values,
         rounds=saved.rounds,
         allocator=saved.allocator,
-        note=f"baseline {name!r}: {saved.allocator['name']}, saved {saved.saved}; it has no twin",
+        note=f"baseline {name!r}: {saved.allocator.name}, saved {saved.saved}; it has no twin",
         machine_mismatch=tuple(mismatch),
         allow_mismatch=allow_mismatch,
     )
@@ -92,6 +92,6 @@ def _probes() -> list[Probe]:
     return [probe for probe in Probe if probe is not Probe.VERIFY]
 
 
-def _entry(evidence: Evidence, scenario: Scenario) -> Mapping[str, Any]:
+def _entry(evidence: Evidence, scenario: Scenario) -> SavedScenario:
     values = saved_values(evidence, scenario.name)
-    return {"digest": generate(scenario).digest, "values": values}
+    return SavedScenario(digest=generate(scenario).digest, values=values)

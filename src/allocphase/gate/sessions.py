@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from allocphase.allocator import Allocator
 from allocphase.analysis.measures import MEASURES
@@ -18,12 +17,15 @@ from allocphase.gate.arms import Arms, describe_arm, fresh_copies
 from allocphase.gate.rounds import Clock, Finished, probes_of, run_session
 from allocphase.judge import (
     TWIN,
+    ArmEntry,
     Evidence,
     Failure,
     GateVerdict,
     Judge,
     Limits,
     Row,
+    SessionEntry,
+    Settings,
     final_rows,
     planned_rows,
 )
@@ -56,7 +58,7 @@ class SavedArm:
 
     values: Saved
     rounds: int
-    allocator: Mapping[str, Any]
+    allocator: ArmEntry
     note: str
     machine_mismatch: tuple[str, ...] = ()
     allow_mismatch: bool = False
@@ -217,10 +219,11 @@ def _verdict(request: GateRequest, first: Finished, again: Finished | None) -> G
     )
 
 
-def _describe_baseline(request: GateRequest) -> Mapping[str, Any]:
+def _describe_baseline(request: GateRequest) -> ArmEntry:
     if request.saved:
         return request.saved.allocator
-    return describe_arm(request.arms.baseline) if request.arms.baseline else {}
+    assert request.arms.baseline is not None, "it is measured, or was saved"
+    return describe_arm(request.arms.baseline)
 
 
 def _failures(session: Finished) -> list[Failure]:
@@ -274,25 +277,25 @@ def _unaligned(request: GateRequest, session: Finished) -> list[str]:
     ]
 
 
-def _describe(session: Finished) -> dict[str, Any]:
-    return {
-        "path": str(session.path),
-        "rounds": session.result.rounds,
-        "seconds": round(session.seconds, 1),
-        "valid": session.result.valid,
-    }
+def _describe(session: Finished) -> SessionEntry:
+    return SessionEntry(
+        path=str(session.path),
+        rounds=session.result.rounds,
+        seconds=round(session.seconds, 1),
+        valid=session.result.valid,
+    )
 
 
-def _settings(request: GateRequest) -> dict[str, Any]:
-    return {
-        "theta": request.limits.theta,
-        "memory_theta": request.limits.memory_theta,
-        "limits": [str(line) for line in request.limits.lines],
-        "max_rounds": request.rounds,
-        "time_budget_s": request.time_budget_s,
-        "seed": request.seed,
-        "scenarios": [scenario.name for scenario in request.scenarios],
-    }
+def _settings(request: GateRequest) -> Settings:
+    return Settings(
+        theta=request.limits.theta,
+        memory_theta=request.limits.memory_theta,
+        limits=tuple(str(line) for line in request.limits.lines),
+        max_rounds=request.rounds,
+        time_budget_s=request.time_budget_s,
+        seed=request.seed,
+        scenarios=tuple(scenario.name for scenario in request.scenarios),
+    )
 
 
 def _write(verdict: GateVerdict, folder: Path) -> None:

@@ -18,12 +18,21 @@ from allocphase.judge.judge import Judge, SessionResult
 from allocphase.judge.limits import Limits, Rule, parse_share, read_limits
 from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.rows import Row, planned_rows, row_id
-from allocphase.judge.verdict import Failure, GateRow, GateVerdict, final_rows
+from allocphase.judge.verdict import (
+    ArmEntry,
+    Failure,
+    GateRow,
+    GateVerdict,
+    SessionEntry,
+    Settings,
+    final_rows,
+)
 
 __all__ = [
     "BASELINE",
     "CANDIDATE",
     "TWIN",
+    "ArmEntry",
     "Evidence",
     "Failure",
     "GateRow",
@@ -34,7 +43,9 @@ __all__ = [
     "Outcome",
     "Row",
     "Rule",
+    "SessionEntry",
     "SessionResult",
+    "Settings",
     "Values",
     "final_rows",
     "parse_share",

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure, compared
 from allocphase.errors import UsageError, shown, unknown
-from allocphase.files.documents import read_toml
+from allocphase.files.typed import Number, load_toml
 
 __all__ = ["Limit", "Limits", "Rule", "parse_limit", "parse_share", "read_limits"]
 
@@ -34,7 +34,7 @@ class Rule:
     asked for this row, so that a session that cannot decide it fails.
     """
 
-    theta: float
+    theta: Number
     exact: bool
     named: bool
 
@@ -163,13 +163,11 @@ def _share(text: str, rule: str) -> float:
         raise UsageError(f"limit {shown(text)}: {problem}") from None
 
 
-def read_limits(path: Path) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _LimitsFile:
+    limits: tuple[str, ...] = ()
+
+
+def read_limits(path: Path) -> tuple[str, ...]:
     """The lines of a limits file. Raises UsageError with the file and the key."""
-    table = read_toml(path)
-    for key in table:
-        if key != "limits":
-            raise UsageError(f"{path}: {unknown('key', key, ['limits'])}")
-    lines = table.get("limits", [])
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-        raise UsageError(f"{path}: limits: must be a list of lines such as 'time=3%:larson*'")
-    return lines
+    return load_toml(_LimitsFile, path).limits

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
+from allocphase.files.typed import Count, Figure, figures
 from allocphase.stats import Interval
 
 __all__ = ["Judged", "Outcome"]
+
+Ratio = Annotated[Interval, figures(Interval)]
 
 
 class Outcome(StrEnum):
@@ -47,14 +51,14 @@ class Judged:
 
     outcome: Outcome
     decided: bool
-    base: float
-    candidate: float
-    ratio: Interval
-    twin: Interval | None
+    base: Figure
+    candidate: Figure
+    floor_spread: Figure
+    theta: Figure
+    min_detectable_ratio: Figure
+    ratio: Ratio
+    twin: Ratio | None
     twin_moved: bool
-    floor_spread: float
-    pairs: int
-    theta: float
+    pairs: Count
     varies: bool
-    min_detectable_ratio: float
-    values: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    values: tuple[tuple[float, ...], tuple[float, ...]]

@@ -55,6 +55,7 @@ def judge_timed(values: Values, rule: SequentialSign, *, final: bool) -> Judged:
         varies=True,
         # Slow to compute, and for readers only.
         min_detectable_ratio=rule.min_detectable_ratio(ratios) if final else math.nan,
+        values=((), ()),
     )
 
 

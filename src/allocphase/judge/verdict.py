@@ -1,19 +1,32 @@
 """The result of a gate: rows with both sessions' judgements, failures, and the exit code.
 
-One object for every renderer; `document` writes and reads it as JSON.
+One object for every renderer, and for gate.json: `document` writes and reads it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from allocphase.analysis.measures import MEASURES, is_compared, measure
+from allocphase.errors import unknown
+from allocphase.files.typed import Count, FieldError, Number
 from allocphase.judge.judge import SessionResult
+from allocphase.judge.limits import Rule
 from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.rows import Row
 
-__all__ = ["Failure", "GateRow", "GateVerdict", "final_rows"]
+__all__ = [
+    "ArmEntry",
+    "Failure",
+    "GateRow",
+    "GateVerdict",
+    "MetricName",
+    "SessionEntry",
+    "Settings",
+    "final_rows",
+]
 
 # What a candidate does that an allocator must not: it counts as worse. The other statuses say
 # that the object could not be measured at all.
@@ -28,6 +41,50 @@ _PASSED = frozenset(
         Outcome.UNCONFIRMED,
     }
 )
+
+
+def _metric_name(value: Any) -> str:
+    """A demand: some rows are of system calls by name, which no list has."""
+    if not isinstance(value, str) or not is_compared(value):
+        raise FieldError(unknown("metric", str(value), MEASURES))
+    return value
+
+
+MetricName = Annotated[str, _metric_name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmEntry:
+    """What was compared. `path`, `sha256`: of its object, None for libc."""
+
+    name: str
+    kind: str
+    path: str | None
+    sha256: str | None
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEntry:
+    """One session. `path`: its run directory; valid: it told no copies of the baseline apart."""
+
+    path: str
+    rounds: Count
+    seconds: Number
+    valid: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How it was gated. limits: the lines of the user; max_rounds: of each session."""
+
+    theta: Number
+    memory_theta: Number
+    limits: tuple[str, ...]
+    max_rounds: Count
+    time_budget_s: Number
+    seed: Count
+    scenarios: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +107,52 @@ class Failure:
 class GateRow:
     """One row of the verdict. `again`: the judgement of the confirming session, where it ran.
 
+    fails: it keeps the gate from passing (an inconclusive row may be waived as a whole).
     advisory: it is printed and never fails (times of a baseline from another machine).
     """
 
-    row: Row
+    id: str = field(init=False)
+    metric: MetricName
+    scenario: str
+    unit: str = field(init=False)
+    rule: Rule
     outcome: Outcome
+    fails: bool = field(init=False)
+    advisory: bool
     first: Judged
-    again: Judged | None = None
-    advisory: bool = False
+    again: Judged | None
+
+    def __post_init__(self) -> None:
+        fails = not self.advisory and self.outcome not in _PASSED
+        derived = {"id": self.row.id, "unit": self.row.measure.unit, "fails": fails}
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(
+        cls,
+        row: Row,
+        outcome: Outcome,
+        *,
+        first: Judged,
+        again: Judged | None = None,
+        advisory: bool = False,
+    ) -> GateRow:
+        """The row as planned, and what came of it."""
+        return cls(
+            metric=row.measure.name,
+            scenario=row.scenario,
+            rule=row.rule,
+            outcome=outcome,
+            advisory=advisory,
+            first=first,
+            again=again,
+        )
 
     @property
-    def fails(self) -> bool:
-        """Whether it keeps the gate from passing (an inconclusive row may be waived as a whole)."""
-        return not self.advisory and self.outcome not in _PASSED
+    def row(self) -> Row:
+        """The row as it was planned."""
+        return Row(measure(self.metric), self.scenario, self.rule)
 
     @property
     def flagged(self) -> bool:
@@ -74,26 +164,25 @@ class GateRow:
 class GateVerdict:
     """Everything a reader of the gate is told.
 
-    baseline, candidate: name, kind, path, sha256, config of each. sessions: run directory,
-    rounds, seconds and validity of each. fail_inconclusive: whether rows that the rounds do not
-    tell fail the gate.
+    environment: facts of the machine by name. machine_mismatch: why a saved baseline's times are
+    not this machine's. fail_inconclusive: whether rows that the rounds do not tell fail the gate.
     """
 
-    baseline: Mapping[str, Any]
-    candidate: Mapping[str, Any]
-    environment: Mapping[str, Any]
+    baseline: ArmEntry
+    candidate: ArmEntry
+    environment: Mapping[str, object]
+    settings: Settings
+    fail_inconclusive: bool
+    sessions: tuple[SessionEntry, ...]
+    notes: tuple[str, ...]
+    machine_mismatch: tuple[str, ...]
+    failures: tuple[Failure, ...]
     rows: tuple[GateRow, ...]
-    failures: tuple[Failure, ...] = ()
-    sessions: tuple[Mapping[str, Any], ...] = ()
-    notes: tuple[str, ...] = ()
-    machine_mismatch: tuple[str, ...] = ()
-    fail_inconclusive: bool = True
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def valid(self) -> bool:
         """Whether no session told copies of the baseline apart."""
-        return all(session["valid"] for session in self.sessions)
+        return all(session.valid for session in self.sessions)
 
     @property
     def exit_code(self) -> int:
@@ -136,7 +225,7 @@ def _join(row: Row, first: Judged, again: Judged | None, sound: bool) -> GateRow
     outcome = first.outcome
     if outcome is Outcome.REGRESSED:
         outcome = Outcome.INVALID if row.measure.timed and not sound else _confirmed(again)
-    return GateRow(row=row, outcome=outcome, first=first, again=again)
+    return GateRow.of(row, outcome, first=first, again=again)
 
 
 def _confirmed(again: Judged | None) -> Outcome:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from allocphase.allocator import Allocator
 from allocphase.errors import UsageError, unknown
+from allocphase.files.typed import FieldError
 from allocphase.run.plan import Plan, Workload
 from allocphase.run.traces import trace_path
 from allocphase.scenario import Scenario
-from allocphase.scenario.families import FAMILIES, ParameterError
+from allocphase.scenario.families import FAMILIES
 from allocphase.store.manifest import AllocatorEntry, Manifest, ScenarioEntry
 from allocphase.trace.records import Touch
 
@@ -88,7 +89,7 @@ def _scenario(entry: ScenarioEntry, *, where: str) -> Scenario:
         raise UsageError(unknown(f"{where}.touch", entry.touch, _TOUCHES))
     try:
         parameters = family.read(entry.parameters)
-    except ParameterError as error:
+    except FieldError as error:
         raise UsageError(f"{where}.parameters: {error}") from None
     return Scenario(
         name=entry.name,

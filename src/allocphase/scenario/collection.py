@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
 from allocphase import resources
-from allocphase.errors import UsageError, shown, unknown
-from allocphase.files.documents import read_toml
+from allocphase.errors import UsageError, unknown
+from allocphase.files.typed import Check, Count, FieldError, known, load_toml
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
 from allocphase.spec import Spec, listed, written
 from allocphase.trace.completion import complete
@@ -25,23 +25,32 @@ from allocphase.trace.records import Touch, Trace
 
 __all__ = ["Scenario", "collected", "generate", "load", "resolve"]
 
-_KEYS: dict[str, type] = {
-    "title": str,
-    "stands_for": str,
-    "source": str,
-    "does_not_show": str,
-    "family": str,
-    "seed": int,
-    "touch": str,
-    "default": bool,
-    "parameters": dict,
-}
-_OPTIONAL = {"default", "parameters"}
+_TOUCHES = {touch.name.lower(): touch for touch in Touch}
 
 # A trace file of 4 GiB.
 MAX_OPERATIONS = 1 << 28
 # What making a trace takes at least, the file in the page cache included.
 BYTES_PER_OPERATION = 64
+
+
+Text = Annotated[
+    str, Check("a string that is not empty", lambda value: isinstance(value, str) and value != "")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Description:
+    """A scenario's TOML file."""
+
+    title: Text
+    stands_for: Text
+    source: Text
+    does_not_show: Text
+    family: Annotated[str, known(FAMILIES)]
+    seed: Count
+    touch: Annotated[str, known(_TOUCHES)]
+    default: bool = False
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +87,21 @@ class Scenario:
 
 def load(path: Path) -> Scenario:
     """The scenario in a TOML file. Raises UsageError with the file, the key and the reason."""
-    values = read_toml(path)
-    _check_keys(path, values)
+    found = load_toml(_Description, path)
     if not path.stem.isprintable():
         raise UsageError(f"{str(path)!r}: its name cannot be printed")
-    family = FAMILIES.get(values["family"])
-    if family is None:
-        raise UsageError(unknown(f"{path}: family", values["family"], FAMILIES))
-    touches = {touch.name.lower(): touch for touch in Touch}
-    if values["touch"] not in touches:
-        raise UsageError(unknown(f"{path}: touch", values["touch"], touches))
-    if values["seed"] < 0:
-        raise UsageError(f"{path}: seed: must be at least 0, not {values['seed']}")
+    family = FAMILIES[found.family]
     return Scenario(
         name=path.stem,
-        **{key: values[key] for key in ("title", "stands_for", "source", "does_not_show")},
+        title=found.title,
+        stands_for=found.stands_for,
+        source=found.source,
+        does_not_show=found.does_not_show,
         family=family.name,
-        seed=values["seed"],
-        touch=touches[values["touch"]],
-        parameters=_read(family, values.get("parameters", {}), where=f"{path}: parameters"),
-        default=values.get("default", False),
+        seed=found.seed,
+        touch=_TOUCHES[found.touch],
+        parameters=_read(family, found.parameters, where=f"{path}: parameters"),
+        default=found.default,
     )
 
 
@@ -148,26 +152,10 @@ def _check_length(name: str, most: int) -> None:
         )
 
 
-def _check_keys(path: Path, values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        if key not in _KEYS:
-            raise UsageError(unknown(f"{path}: key", key, _KEYS))
-        if type(value) is not _KEYS[key]:
-            kind = {str: "a string", int: "an integer", bool: "true or false", dict: "a table"}
-            raise UsageError(f"{path}: {key}: must be {kind[_KEYS[key]]}, not {shown(value)}")
-        if value == "":
-            raise UsageError(f"{path}: {key}: is empty")
-    for key in _KEYS:
-        if key not in values and key not in _OPTIONAL:
-            raise UsageError(f"{path}: {key}: missing")
-
-
 def _read(family: Family, values: Mapping[str, object], *, where: str) -> dict[str, Value]:
     try:
         return family.read(values)
-    except ParameterError as error:
-        if error.key not in family.fields():
-            raise UsageError(unknown(f"{where}: parameter", error.key, family.fields())) from None
+    except FieldError as error:
         raise UsageError(f"{where}: {error}") from None
 
 

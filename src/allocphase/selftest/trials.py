@@ -101,5 +101,5 @@ def _trial(verdict: GateVerdict, effect: float, injected: float, seconds: float)
         ratio=row.first.ratio.estimate,
         rounds=row.first.pairs,
         seconds=seconds,
-        path=Path(verdict.sessions[0]["path"]),
+        path=Path(verdict.sessions[0].path),
     )

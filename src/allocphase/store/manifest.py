@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from allocphase.errors import UsageError
-from allocphase.files.documents import read_json
 from allocphase.files.typed import (
     Count,
-    FieldError,
     Name,
     Number,
     Positive,
     at_most,
     length,
+    load_json,
     plain,
-    read,
 )
 from allocphase.operation import MAX_OPERATIONS
 from allocphase.probe.probe import Probe
@@ -133,20 +131,12 @@ class Manifest:
         text = json.dumps(planned, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
-    def scenario(self, name: str) -> ScenarioEntry | None:
-        """The entry of that name."""
-        return next((entry for entry in self.scenarios if entry.name == name), None)
-
 
 def read_manifest(path: Path) -> Manifest:
-    """Raises UsageError with the file and the key where it is none of this schema."""
+    """Raises DataError with the file and the key where it is none of this schema, UsageError where
+    there is none.
+    """
     try:
-        values = read_json(path)
+        return load_json(Manifest, path, schema=SCHEMA)
     except FileNotFoundError:
         raise UsageError(f"{path.parent}: no run directory: there is no run.json in it") from None
-    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-        raise UsageError(f"{path}: schema: this version reads schema {SCHEMA}")
-    try:
-        return read(Manifest, values)
-    except FieldError as error:
-        raise UsageError(f"{path}: {error}") from None

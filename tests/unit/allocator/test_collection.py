@@ -156,15 +156,34 @@ def test_a_folder_is_no_allocator(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('title = "Mine"', "", "title: missing, or not a string"),
-        ('title = "Mine"', "title = 5", "title: missing, or not a string"),
-        ('"plugin"', '"plug-in"', "kind: must be plugin, preload or libc, not 'plug-in'"),
+        ('title = "Mine"', "", "title: missing"),
+        ('title = "Mine"', "title = 5", "title: must be a string, not 5"),
+        ('"plugin"', '"plug-in"', "kind: must be one of plugin, preload, libc, not 'plug-in'"),
         ("title =", "titel =", "key 'titel' does not exist: did you mean 'title'?"),
         ("pool_bytes = 4096", "pool_bytes = ", "Invalid value"),
         ('"plugin"', '"preload"', "config: is for kind 'plugin' only"),
-        ('"plugin"\n\n[config]', '"preload"\n[preload]', "preload: knows environment, "),
+        (
+            '"plugin"\n\n[config]',
+            '"preload"\n[preload]\nlibrary = []',
+            "preload: key 'library' does not exist: did you mean 'libraries'?",
+        ),
+        ('"plugin"\n\n[config]', '"preload"\n[preload]\nlibraries = []\n[x]', "key 'x' does"),
+        (
+            GOOD[GOOD.index('"plugin"') :],
+            '"preload"\npreload.libraries = []\n',
+            "preload.libraries: must have 1 or more",
+        ),
+        (
+            GOOD[GOOD.index('"plugin"') :],
+            '"preload"\npreload = {libraries = ["a"], environment = {A = []}}\n',
+            "preload.environment.A: must be a string, a number, true or false, not []",
+        ),
         (GOOD[GOOD.index('"plugin"') :], '"preload"\n', "preload.libraries: missing"),
-        ("[config]", "[preload]\nlib = 5\n[config]", "preload: is for kind 'preload' only"),
+        (
+            "[config]",
+            "[preload]\nlibraries = ['a']\n[config]",
+            "preload: is for kind 'preload' only",
+        ),
     ],
 )
 def test_a_broken_allocator_toml_names_the_file_the_key_and_the_reason(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,7 +199,7 @@ def test_published_figures_are_held_against_each_other_within_the_tolerance(
     table += 'equals = "claimed"\ntolerance = 0.1\n'
     for factor, verdict in ((0.92, "consistent"), (1.1, "consistent"), (1.3, "inconsistent")):
         published = f"a_ns = 100.0, b_ns = 20.0, claimed = {value * factor}"
-        finding = only(judged(run, table, published=published)).findings[0]
+        finding = only(judged(run, table, published=published)).checks[0]
         assert finding.value == pytest.approx(value)
         assert finding.verdict == verdict
 
@@ -224,7 +225,7 @@ def test_published_figures_are_held_against_each_other_within_the_tolerance(
 def test_only_the_whole_interval_of_a_ratio_decides(run: Writer, bound: str, verdict: str) -> None:
     run.times("quick", [10.0] * 5)
     run.times("slow", [19.0, 19.5, 20.0, 21.0, 22.0])
-    finding = only(judged(run, ratio(bound))).findings[0]
+    finding = only(judged(run, ratio(bound))).checks[0]
     assert (finding.value, finding.lower, finding.upper) == pytest.approx((2.0, 1.9, 2.2))
     assert finding.verdict == verdict
 
@@ -239,7 +240,7 @@ def test_drift_that_a_round_shares_cancels(run: Writer) -> None:
 def test_fewer_than_five_rounds_conclude_nothing(run: Writer) -> None:
     run.times("quick", [10.0] * 4)
     run.times("slow", [20.0] * 4)
-    finding = only(judged(run, ratio("at_most = 100"))).findings[0]
+    finding = only(judged(run, ratio("at_most = 100"))).checks[0]
     assert finding.verdict == "inconclusive"
     assert "too few rounds" in finding.measured
 
@@ -256,7 +257,7 @@ def test_the_quantiles_of_one_process_are_divided(run: Writer) -> None:
     tail = check(
         "quantile_ratio", "quick", 'upper = "max"', 'lower = "p50"', "about = 7\nwithin = 0.1"
     )
-    assert only(judged(run, tail)).findings[0].value == pytest.approx(7.0)
+    assert only(judged(run, tail)).checks[0].value == pytest.approx(7.0)
     assert only(judged(run, tail)).verdict == "reproduced"
 
 
@@ -265,10 +266,10 @@ def test_an_absolute_time_is_shown_and_not_judged(run: Writer) -> None:
     table = check("absolute", "quick", 'metric = "time_per_op_ns"', 'published = "time_ns"')
     claim = only(judged(run, table, published="time_ns = 323.0"))
     assert claim.verdict == "not comparable"
-    assert claim.findings[0].value == 12.0
-    assert "12.0 ns" in claim.findings[0].measured
-    assert "Abacus" in claim.findings[0].measured
-    assert "323 ns" in claim.findings[0].expected
+    assert claim.checks[0].value == 12.0
+    assert "12.0 ns" in claim.checks[0].measured
+    assert "Abacus" in claim.checks[0].measured
+    assert "323 ns" in claim.checks[0].expected
 
 
 @pytest.mark.parametrize(("exponent", "verdict"), [(1.0, "reproduced"), (0.0, "contradicted")])
@@ -281,7 +282,7 @@ def test_the_exponent_of_a_power_law_is_found(
         run.times("slow", [3.0 * n**exponent] * 5, scenario=f"flow?n={n}")
     sweep = ('metric = "time_per_op_ns"', 'parameter = "n"', "values = [10000, 100, 1000]")
     table = check("growth", "slow", *sweep, "about = 1.0\nwithin = 0.15")
-    finding = only(judged(run, table)).findings[0]
+    finding = only(judged(run, table)).checks[0]
     assert finding.value == pytest.approx(exponent, abs=1e-9)
     assert finding.verdict == verdict
 
@@ -302,7 +303,7 @@ def test_of_the_slowest_calls_those_with_an_event_are_counted(
     table = check(
         "share", "quick", 'above = "p50"', f'event = "{event}"', f"about = {share}\nwithin = 0"
     )
-    finding = only(judged(run, table)).findings[0]
+    finding = only(judged(run, table)).checks[0]
     assert (finding.value, finding.verdict) == (share, "reproduced")
 
 
@@ -337,7 +338,7 @@ def test_counts_are_exact_and_an_unseen_phase_is_not_zero(
 
 def test_a_statistic_that_the_allocator_does_not_have_gets_the_nearest_one(run: Writer) -> None:
     run.calls("quick", {}, stats={"pool_hit_rate": 1.0})
-    finding = only(judged(run, count("allocator_stats.pool_hit_rat", "equals = 1"))).findings[0]
+    finding = only(judged(run, count("allocator_stats.pool_hit_rat", "equals = 1"))).checks[0]
     assert "did you mean 'allocator_stats.pool_hit_rate'" in finding.measured
 
 
@@ -350,7 +351,7 @@ def test_a_difference_of_two_cells_is_a_count(run: Writer) -> None:
     run.calls("slow", {"mmap": 10})
     run.calls("quick", {"mmap": 4, "munmap": 1})
     table = count("syscalls.operation.mmap", 'equals = 6\nminus = { allocator = "quick" }', "slow")
-    finding = only(judged(run, table)).findings[0]
+    finding = only(judged(run, table)).checks[0]
     assert (finding.value, finding.verdict) == (6.0, "reproduced")
     assert finding.measured == "10 - 4 = 6"
 
@@ -378,7 +379,7 @@ def test_a_cell_that_failed_has_no_figures_and_says_why(run: Writer) -> None:
     run.add("slow", "verify", {}, status="corrupt")
     claim = only(judged(run, ratio("at_most = 100")))
     assert claim.verdict == "not measured"
-    assert "slow on flow: verify: corrupt: by hand" in claim.findings[0].measured
+    assert "slow on flow: verify: corrupt: by hand" in claim.checks[0].measured
 
 
 @pytest.mark.parametrize("missing", ["slow", "quick"])
@@ -386,7 +387,7 @@ def test_a_cell_that_is_not_in_the_run_is_named(run: Writer, missing: str) -> No
     run.times("quick" if missing == "slow" else "slow", [10.0] * 5)
     claim = only(judged(run, ratio("at_most = 100")))
     assert claim.verdict == "not measured"
-    assert f"no throughput probe of {missing} on flow" in claim.findings[0].measured
+    assert f"no throughput probe of {missing} on flow" in claim.checks[0].measured
 
 
 # ---- Claims of several checks ------------------------------------------------------------------
@@ -543,3 +544,25 @@ def test_a_foreign_claims_json_is_refused(run: Writer, text: str) -> None:
     (run.folder / "claims.json").write_text(text)
     with pytest.raises(DataError, match=r"claims\.json"):
         read_section(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"checks": []}, "checks: must have 1 or more"),
+        ({"checks": [{}]}, "checks[0].form: missing"),
+        ({"text": None}, "text: must be a string, not None"),
+    ],
+)
+def test_a_claim_that_is_not_as_it_must_be_is_numbered(
+    run: Writer, change: dict[str, object], message: str
+) -> None:
+    run.times("slow", [20.0] * 5)
+    section = judged(run, count("syscalls.operation", "equals = 0"))
+    path = write_section(section, run.folder)
+    document = json.loads(path.read_text("utf-8"))
+    document["claims"][0].update(change)
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_section(run.folder)
+    assert str(caught.value) == f"{path}: claims[0].{message}"

@@ -23,7 +23,7 @@ from allocphase.probe.status import Status
 from allocphase.process import driver
 from allocphase.process.driver import Job, Outcome
 from allocphase.run.request import RunOptions
-from tests.support.plugins import Plugins
+from tests.support.plugins import ROOT, Plugins
 from tests.support.runs import FakeExecutor, good, process, write_run
 
 # The application as it is installed; a type checker sees it as the module `cli` of the checkout.
@@ -170,9 +170,10 @@ def test_a_broken_scenario_names_file_key_and_reason(invoke: Invoke, tmp_path: P
     path.write_text("title = 'x'\nseed = \n")
     line = complaint(invoke("run", "-a", "libc", "-s", path), 2)
     assert line.startswith(f"{path}: not a TOML file: Invalid value (at line 2")
-    path.write_text("title = 5\n")
-    assert complaint(invoke("run", "-a", "libc", "-s", path), 2) == (
-        f"{path}: title: must be a string, not 5"
+    shipped = (ROOT / "scenarios" / "larson.toml").read_text("utf-8")
+    path.write_text(shipped.replace("seed = ", "seed = -"), encoding="utf-8")
+    assert complaint(invoke("run", "-a", "libc", "-s", path), 2).startswith(
+        f"{path}: seed: must be an integer of 0 or more, not -"
     )
 
 

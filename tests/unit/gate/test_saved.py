@@ -18,7 +18,7 @@ from allocphase.gate import saved as saved_module
 from allocphase.gate.baseline import Baseline, list_baselines, load_baseline, save_baseline
 from allocphase.gate.baseline_text import describe
 from allocphase.gate.saved import against_saved, measure_baseline
-from allocphase.judge import GateVerdict, Outcome
+from allocphase.judge import ArmEntry, GateVerdict, Outcome
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job
 from tests.support.gates import FigureExecutor, arm, gate_request, no_progress, small_scenario
@@ -64,18 +64,18 @@ def test_a_baseline_keeps_a_figure_of_each_process_and_its_fingerprint(tmp_path:
     again = load_baseline("main", tmp_path / "saved")
     assert again == found
     (entry,) = again.scenarios.values()
-    assert entry["values"]["time"] == [10.0] * ROUNDS
-    assert entry["values"]["syscalls"] == [3.0] * 4
-    assert entry["values"]["syscalls.mmap"] == [3.0] * 4
+    assert entry.values["time"] == (10.0,) * ROUNDS
+    assert entry.values["syscalls"] == (3.0,) * 4
+    assert entry.values["syscalls.mmap"] == (3.0,) * 4
     assert set(again.fingerprint) >= {"cpu", "kernel", "libc", "transparent_huge_pages", "driver"}
-    assert again.allocator["sha256"] is not None
+    assert again.allocator.sha256 is not None
 
 
 def test_a_baseline_of_one_round_still_counts_in_several(tmp_path: Path) -> None:
     found = save(tmp_path, FigureExecutor(calls=lambda job: {"mmap": job.round}), rounds=1)
     (entry,) = found.scenarios.values()
-    assert entry["values"]["syscalls.mmap"] == [0.0, 1.0, 2.0, 3.0]
-    assert entry["values"]["p90"] == [30.0] * 4
+    assert entry.values["syscalls.mmap"] == (0.0, 1.0, 2.0, 3.0)
+    assert entry.values["p90"] == (30.0,) * 4
 
 
 def test_a_cell_that_fails_is_not_saved(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_mismatch_that_is_allowed_makes_times_advice(
 def test_a_scenario_that_changed_since_is_refused_with_its_own_code(tmp_path: Path) -> None:
     found = save(tmp_path, FigureExecutor())
     (name,) = found.scenarios
-    entry = {**found.scenarios[name], "digest": "0" * 64}
+    entry = replace(found.scenarios[name], digest="0" * 64)
     save_baseline(replace(found, scenarios={name: entry}), tmp_path / "saved")
     with pytest.raises(ScenarioChangedError, match="changed since") as caught:
         against(tmp_path, FigureExecutor())
@@ -164,7 +164,7 @@ def test_a_gate_has_no_more_rounds_than_its_baseline_has_processes(tmp_path: Pat
     save(tmp_path, FigureExecutor(), rounds=12)
     executor = FigureExecutor(time_ns=lambda job: 10.2 if job.round % 2 else 10.3)
     found = against(tmp_path, executor, "*=off", "time=2%")
-    assert found.sessions[0]["rounds"] == 12
+    assert found.sessions[0].rounds == 12
 
 
 def test_a_baseline_that_does_not_exist_names_the_nearest(tmp_path: Path) -> None:
@@ -208,6 +208,15 @@ def test_a_broken_baseline_file_is_refused_by_name(tmp_path: Path, text: str) ->
     assert str(path) in str(caught.value)
 
 
+def test_a_metric_that_does_not_exist_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    path = save_baseline(save(tmp_path, FigureExecutor()), tmp_path)
+    path.write_text(path.read_text("utf-8").replace('"time"', '"tine"'), encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        load_baseline("main", tmp_path)
+    where = f"{path}: scenarios.phase-report?allocations=50.values"
+    assert str(caught.value) == f"{where}: metric 'tine' does not exist: did you mean 'time'?"
+
+
 def test_baselines_are_listed_by_name_and_shown_with_their_figures(tmp_path: Path) -> None:
     found = save(tmp_path, FigureExecutor(calls=calls))
     save_baseline(replace(found, name="another"), tmp_path / "saved")
@@ -219,7 +228,7 @@ def test_baselines_are_listed_by_name_and_shown_with_their_figures(tmp_path: Pat
 
 
 def test_libc_can_be_saved_too(tmp_path: Path) -> None:
-    def description(allocator: Allocator) -> Any:
+    def description(allocator: Allocator) -> ArmEntry:
         request = request_of(
             tmp_path / "runs", allocators=(), probes=(), scenarios=[small_scenario()], rounds=2
         )
@@ -229,7 +238,7 @@ def test_libc_can_be_saved_too(tmp_path: Path) -> None:
         )
         return found.allocator
 
-    assert description(arm("libc"))["sha256"] is None
+    assert description(arm("libc")).sha256 is None
 
 
 def test_a_baseline_that_cannot_be_written_leaves_nothing_beside_its_place(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_identical_arms_pass_long_before_the_budget_of_rounds(tmp_path: Path) ->
     found = gate(tmp_path, executor=executor)
     assert found.exit_code == 0
     assert set(outcomes(found).values()) == {Outcome.UNCHANGED}
-    assert found.sessions[0]["rounds"] < 20
+    assert found.sessions[0].rounds < 20
     assert len(found.sessions) == 1
 
 
@@ -115,7 +115,7 @@ def test_one_more_system_call_fails_by_count_within_four_rounds(tmp_path: Path) 
     found = gate(tmp_path, *CALLS_ONLY, executor=executor)
     assert found.exit_code == 3
     assert outcomes(found) == {"syscalls": Outcome.REGRESSED, "syscalls.mmap": Outcome.REGRESSED}
-    assert [session["rounds"] for session in found.sessions] == [4, 4]
+    assert [session.rounds for session in found.sessions] == [4, 4]
 
 
 def test_counts_that_vary_among_copies_do_not_fail_identical_arms(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_verdict_says_what_disturbed_its_sessions(tmp_path: Path) -> None:
     assert quiet.notes == ()
     found = gate(tmp_path / "loud", *TIME_ONLY, executor=Disturbed(FigureExecutor()))
     (note,) = found.notes
-    assert note.startswith(Path(str(found.sessions[0]["path"])).name)
+    assert note.startswith(Path(found.sessions[0].path).name)
     assert "other processes used up to 60% of a CPU" in note
 
 
@@ -173,7 +173,7 @@ def test_noise_that_hides_twice_the_limit_is_inconclusive(tmp_path: Path) -> Non
     executor = FigureExecutor(time_ns=times(1.02, spread=0.3))
     found = gate(tmp_path, *TIME_ONLY, executor=executor)
     assert found.exit_code == 4
-    assert found.sessions[0]["rounds"] == 40
+    assert found.sessions[0].rounds == 40
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_cell_that_fails_ends_its_scenario_and_the_gate(
     found = gate(tmp_path, executor=executor)
     assert found.exit_code == code
     assert found.failures[0].message == "killed by SIGSEGV"
-    assert found.sessions[0]["rounds"] == 1
+    assert found.sessions[0].rounds == 1
     assert len(found.sessions) == 1
 
 
@@ -272,8 +272,8 @@ def test_the_time_budget_ends_the_first_session_and_leaves_the_confirmation_its_
         request, executor, progress=no_progress, clock=lambda: float(len(executor.jobs))
     )
     first, again = found.sessions
-    assert 85.0 < first["seconds"] <= 100.0, "two thirds: a job is a second here"
-    assert again["rounds"] == 9, "as few as the rule asks for"
+    assert 85.0 < first.seconds <= 100.0, "two thirds: a job is a second here"
+    assert again.rounds == 9, "as few as the rule asks for"
     assert {row.outcome for row in found.rows} == {Outcome.REGRESSED, Outcome.INCONCLUSIVE}
 
 
@@ -300,7 +300,7 @@ def test_ids_are_never_given_twice(tmp_path: Path) -> None:
         calls=lambda job: {"mmap": 2 if job.allocator.name == "candidate" else 1},
     )
     found = gate(tmp_path, executor=executor)
-    records = frames.load(found.sessions[0]["path"]).records
+    records = frames.load(found.sessions[0].path).records
     assert len([record for record in records if record.probe == "syscalls"]) == 12
     ids = [record.id for record in records]
     assert len(ids) == len(set(ids))
@@ -309,7 +309,7 @@ def test_ids_are_never_given_twice(tmp_path: Path) -> None:
 def test_the_session_is_an_ordinary_run_directory_with_the_verdict_in_it(tmp_path: Path) -> None:
     executor = FigureExecutor(time_ns=times(1.0))
     found = gate(tmp_path, *TIME_ONLY, executor=executor)
-    folder = Path(found.sessions[0]["path"])
+    folder = Path(found.sessions[0].path)
     assert frames.load(folder).allocators == ["baseline", "twin", "candidate"]
     assert not (folder / "traces").exists()
     assert read_verdict(folder).exit_code == found.exit_code

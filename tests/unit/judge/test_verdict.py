@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from allocphase.errors import DataError, UsageError
 from allocphase.judge import (
+    ArmEntry,
     Failure,
     GateRow,
     GateVerdict,
@@ -18,15 +20,26 @@ from allocphase.judge import (
     Limits,
     Outcome,
     Row,
+    SessionEntry,
     SessionResult,
+    Settings,
     final_rows,
     planned_rows,
 )
-from allocphase.judge.document import FILE, document, from_document, read_verdict
+from allocphase.judge.document import FILE, document, read_verdict
 from allocphase.stats import Interval
 
 ROWS = {row.measure.name: row for row in planned_rows(["s"], Limits())}
 TIME, CALLS = ROWS["time"], ROWS["syscalls"]
+SETTINGS = Settings(
+    theta=0.02,
+    memory_theta=0.05,
+    limits=("time=2%",),
+    max_rounds=40,
+    time_budget_s=600.0,
+    seed=7,
+    scenarios=("s",),
+)
 
 
 def judged(outcome: Outcome, *, twin_moved: bool = False) -> Judged:
@@ -52,16 +65,27 @@ def session(row: Row, outcome: Outcome, *, twin_moved: bool = False) -> SessionR
 
 
 def verdict(*outcomes: Outcome, row: Row = TIME, **changes: Any) -> GateVerdict:
-    rows = tuple(GateRow(row=row, outcome=one, first=judged(one)) for one in outcomes)
-    return GateVerdict(
-        **{
-            "baseline": {"name": "old"},
-            "candidate": {"name": "new"},
-            "environment": {},
-            "rows": rows,
-            **changes,
-        }
+    whole = GateVerdict(
+        baseline=arm("old"),
+        candidate=arm("new"),
+        environment={},
+        settings=SETTINGS,
+        fail_inconclusive=True,
+        sessions=(),
+        notes=(),
+        machine_mismatch=(),
+        failures=(),
+        rows=tuple(GateRow.of(row, one, first=judged(one)) for one in outcomes),
     )
+    return replace(whole, **changes)
+
+
+def arm(name: str) -> ArmEntry:
+    return ArmEntry(name=name, kind="libc", path=None, sha256=None, config={})
+
+
+def of_session(*, valid: bool) -> SessionEntry:
+    return SessionEntry(path="p", rounds=12, seconds=1.5, valid=valid)
 
 
 def failure(arm: str, status: str) -> Failure:
@@ -107,7 +131,7 @@ def test_rows_that_the_rounds_do_not_tell_may_be_waived() -> None:
 
 
 def test_an_invalid_session_is_never_a_pass() -> None:
-    sessions = ({"valid": False, "path": "p"},)
+    sessions = (of_session(valid=False),)
     found = verdict(Outcome.UNCHANGED, sessions=sessions, fail_inconclusive=False)
     assert (found.exit_code, found.word) == (4, "invalid session")
 
@@ -115,9 +139,7 @@ def test_an_invalid_session_is_never_a_pass() -> None:
 def test_times_of_another_machine_fail_until_they_are_asked_for_as_advice() -> None:
     mismatch = ("kernel: 6.1 then, 6.8 now",)
     assert verdict(Outcome.UNCHANGED, row=CALLS, machine_mismatch=mismatch).exit_code == 5
-    advice = GateRow(
-        row=TIME, outcome=Outcome.REGRESSED, first=judged(Outcome.REGRESSED), advisory=True
-    )
+    advice = GateRow.of(TIME, Outcome.REGRESSED, first=judged(Outcome.REGRESSED), advisory=True)
     found = verdict(machine_mismatch=mismatch, rows=(advice,))
     assert (found.exit_code, found.word) == (0, "passed")
 
@@ -173,23 +195,81 @@ def full_verdict() -> GateVerdict:
     return verdict(
         rows=rows,
         failures=(failure("twin", "crashed"),),
-        sessions=({"path": "p", "valid": True, "rounds": 12, "seconds": 1.5},),
+        sessions=(of_session(valid=True),),
         notes=("a note",),
         machine_mismatch=("cpu: a then, b now",),
     )
 
 
-def test_a_verdict_survives_its_json() -> None:
-    text = json.dumps(document(full_verdict()), allow_nan=False)
-    again = from_document(json.loads(text))
-    assert document(again) == json.loads(text)
-    assert again.exit_code == 3
+def written(folder: Path, values: object) -> Path:
+    (folder / FILE).write_text(json.dumps(values, allow_nan=False), encoding="utf-8")
+    return folder
+
+
+def test_a_verdict_is_read_from_its_run_directory_as_it_was(tmp_path: Path) -> None:
+    before = document(full_verdict())
+    again = read_verdict(written(tmp_path, before))
+    assert document(again) == before
+    assert (again.exit_code, again.word) == (3, "regressed")
     assert again.rows[0].again is not None
+    assert again.rows[0].row == TIME
 
 
-def test_a_verdict_is_read_from_its_run_directory(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(json.dumps(document(full_verdict())), encoding="utf-8")
-    assert read_verdict(tmp_path).word == "regressed"
+def test_a_verdict_without_infinities_is_read_as_the_same(tmp_path: Path) -> None:
+    bounded = replace(judged(Outcome.REGRESSED), ratio=Interval(1.1, 1.05, 1.2, 0.98))
+    found = verdict(rows=(GateRow.of(TIME, Outcome.REGRESSED, first=bounded),))
+    assert read_verdict(written(tmp_path, document(found))) == found
+
+
+def test_a_row_follows_from_its_outcome_whatever_the_file_says(tmp_path: Path) -> None:
+    values = document(verdict(Outcome.REGRESSED))
+    values["rows"][0].update(fails=False, id="another", unit="bytes")
+    (row,) = read_verdict(written(tmp_path, values)).rows
+    assert (row.fails, row.id, row.unit) == (True, "time:s", "ns")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"failures": None}, "failures: must be a list, not None"),
+        ({"baseline": {}}, "baseline.name: missing"),
+        ({"sessions": [{"path": "p"}]}, "sessions[0].rounds: missing"),
+        ({"fail_inconclusive": 1}, "fail_inconclusive: must be true or false, not 1"),
+        ({"settings": []}, "settings: must be a table, not []"),
+    ],
+)
+def test_a_verdict_that_is_not_as_it_must_be_names_file_and_key(
+    tmp_path: Path, change: dict[str, object], fault: str
+) -> None:
+    written(tmp_path, {**document(full_verdict()), **change})
+    with pytest.raises(UsageError) as caught:
+        read_verdict(tmp_path)
+    assert str(caught.value) == f"{tmp_path / FILE}: {fault}"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"metric": "tine"}, "metric: metric 'tine' does not exist: did you mean 'time'?"),
+        ({"outcome": "fine"}, "outcome: must be one of regressed, "),
+        ({"again": 5}, "again: must be a table, not 5"),
+    ],
+)
+def test_a_row_that_is_not_as_it_must_be_is_numbered(
+    tmp_path: Path, change: dict[str, object], fault: str
+) -> None:
+    values = document(full_verdict())
+    values["rows"][1].update(change)
+    with pytest.raises(UsageError) as caught:
+        read_verdict(written(tmp_path, values))
+    assert f"{FILE}: rows[1].{fault}" in str(caught.value)
+
+
+def test_each_arm_has_its_own_values(tmp_path: Path) -> None:
+    values = document(full_verdict())
+    values["rows"][0]["first"]["values"] = [[1.0]]
+    with pytest.raises(UsageError, match=r"rows\[0\]\.first\.values: must be a list of 2"):
+        read_verdict(written(tmp_path, values))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1}'])

@@ -400,7 +400,7 @@ def test_a_gate_s_session_is_not_continued(tmp_path: Path) -> None:
         ),
         (
             lambda m: m["scenarios"][0]["parameters"].update(x=1),
-            "scenarios[0].parameters: x: no such",
+            "scenarios[0].parameters: key 'x' does not exist",
         ),
         (lambda m: m.pop("plan_sha256"), "plan_sha256: missing"),
     ],

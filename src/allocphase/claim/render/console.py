@@ -57,8 +57,8 @@ def _table(section: Section) -> Table:
 
 def _rows(claim: Judged) -> Iterator[tuple[Text, Text, Text]]:
     yield Text(claim.id, style="bold"), _verdict(claim.verdict), Text(claim.text, style="bold")
-    alone = len(claim.findings) == 1
-    for finding in claim.findings:
+    alone = len(claim.checks) == 1
+    for finding in claim.checks:
         figures = Text(f"{finding.measured}; claimed: {finding.expected}")
         yield Text(), Text() if alone else _verdict(finding.verdict), figures
         for line in (finding.subject, *_notes(finding)):

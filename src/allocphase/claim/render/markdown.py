@@ -24,7 +24,7 @@ def section_markdown(section: Section) -> str:
 
 
 def _rows(claim: Judged) -> list[str]:
-    first, *others = claim.findings
+    first, *others = claim.checks
     title = f"{claim.id}: {claim.text}"
     return [
         _row(title, f"**{claim.verdict.value}**", first),

@@ -30,7 +30,8 @@ def markdown(verdict: GateVerdict) -> str:
 def _lines(verdict: GateVerdict) -> Iterator[str]:
     yield f"### allocphase gate: {headline(verdict)}"
     yield ""
-    yield f"Baseline {_arm(verdict.baseline)}, candidate {_arm(verdict.candidate)}."
+    baseline, candidate = escaped(verdict.baseline.name), escaped(verdict.candidate.name)
+    yield f"Baseline {baseline}, candidate {candidate}."
     shown = [row for row in verdict.rows if not quiet(row)]
     if shown:
         yield ""
@@ -41,11 +42,6 @@ def _lines(verdict: GateVerdict) -> Iterator[str]:
     if remarks:
         yield ""
         yield from (f"- {line}" for line in remarks)
-
-
-def _arm(entry: object) -> str:
-    name = entry.get("name") if hasattr(entry, "get") else entry
-    return escaped(str(name))
 
 
 def _cells(row: GateRow) -> list[str]:

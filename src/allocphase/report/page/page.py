@@ -10,7 +10,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.document import read_section
-from allocphase.claim.section import Section
 from allocphase.report.content.growth import growth_parts
 from allocphase.report.content.matrix import matrix_row, mean_row
 from allocphase.report.content.pair import changes
@@ -49,7 +48,7 @@ def page(source: Source) -> str:
         replay_legend=REPLAY_LEGEND,
         parts=_parts(source),
         growth=growth,
-        claims=None if claims is None else _claims(claims),
+        claims=claims,
         data=as_json(page_payload(source, growth=growth)),
         **_method(source),
     )
@@ -108,12 +107,6 @@ def _parts(source: Source) -> list[Values]:
         {**scenario_part(source, index), "figures": as_json(figures_payload(source, name))}
         for index, name in enumerate(source.scenarios)
     ]
-
-
-def _claims(section: Section) -> Values:
-    fields = ("title", "source", "run", "machine", "claims", "thesis")
-    values = {name: getattr(section, name) for name in fields}
-    return {**values, "counts": [(str(verdict), n) for verdict, n in section.counts.items()]}
 
 
 def _method(source: Source) -> Values:

@@ -10,6 +10,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 
 from allocphase.errors import shown
+from allocphase.files.typed import FieldError
+from allocphase.files.typed import read as read_document
 from allocphase.spec import items
 from allocphase.trace.records import Draft
 
@@ -17,17 +19,16 @@ __all__ = ["Family", "ParameterError", "Value", "parameter"]
 
 # No count, size or frequency that means something is larger.
 MAX_VALUE = 1 << 40
+_WORDS = {"true": True, "false": False}
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...]
 
 
-class ParameterError(Exception):
-    """A parameter is unknown, missing, of the wrong type or out of range."""
+class ParameterError(FieldError):
+    """A parameter is out of range, or does not go with another."""
 
     def __init__(self, key: str, reason: str) -> None:
-        super().__init__(f"{key}: {reason}")
-        self.key = key
-        self.reason = reason
+        super().__init__(reason, f".{key}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +50,14 @@ class Family:
         return {entry.name: entry for entry in dataclasses.fields(self.parameters)}
 
     def read(self, values: Mapping[str, object]) -> dict[str, Value]:
-        """All parameters, defaults included, checked and converted. Raises ParameterError."""
-        fields, types = self.fields(), get_type_hints(self.parameters)
-        for key in values:
-            if key not in fields:
-                raise ParameterError(key, "no such parameter")
-        found: dict[str, Value] = {}
-        for key, entry in fields.items():
-            if key not in values and entry.default is MISSING:
-                raise ParameterError(key, "missing")
-            found[key] = _converted(key, values.get(key, entry.default), types[key])
+        """All parameters, defaults included, checked; TOML's values, or the texts of a command
+        line. Raises FieldError.
+        """
+        types = get_type_hints(self.parameters)
+        given = {key: _typed(value, types.get(key)) for key, value in values.items()}
+        chosen = read_document(self.parameters, given, strict=True)
+        found = {key: getattr(chosen, key) for key in self.fields()}
+        for key, entry in self.fields().items():
             _check_range(key, found[key], entry.metadata)
         _check_pairs(found)
         return found
@@ -79,49 +78,33 @@ def parameter(
     return field(default=MISSING if default is None else default, metadata=metadata)
 
 
-def _converted(key: str, value: object, wanted: Any) -> Value:
-    """TOML's value, or the text of a command line, as the type that the parameter has."""
+def _typed(value: object, wanted: Any) -> object:
+    """The value that a text stands for, and a number as the type that the parameter has.
+
+    What cannot be converted stays as it is: the reader says why.
+    """
     if get_origin(wanted) is tuple:
-        item = get_args(wanted)[0]
         found = items(value) if isinstance(value, str) else value
-        if not isinstance(found, list | tuple) or not found:
-            raise ParameterError(key, f"must be a list of {_plural(item)}, not {shown(value)}")
-        return tuple(_scalar(key, entry, item) for entry in found)
-    scalar: Value = _scalar(key, value, wanted)
-    return scalar
-
-
-def _scalar(key: str, value: object, wanted: type) -> Any:
-    if isinstance(value, str) and wanted is not str:
-        value = _from_text(key, value, wanted)
-    if wanted is float and type(value) is int:
+        if not isinstance(found, list | tuple):
+            return found
+        return tuple(_typed(item, get_args(wanted)[0]) for item in found)
+    if wanted is float and type(value) is int and abs(value) <= MAX_VALUE:
         return float(value)
-    if type(value) is not wanted:
-        raise ParameterError(key, f"must be {_a(wanted)}, not {shown(value)}")
-    if isinstance(value, int | float) and not abs(value) <= MAX_VALUE:  # nor is NaN
-        raise ParameterError(key, f"must be at most {MAX_VALUE:g}, not {shown(value)}")
-    return value
-
-
-def _from_text(key: str, text: str, wanted: type) -> object:
-    words = {"true": True, "false": False}
+    if not isinstance(value, str) or wanted not in (int, float, bool):
+        return value
     try:
-        return words[text.lower()] if wanted is bool else wanted(text)
+        return _WORDS[value.lower()] if wanted is bool else wanted(value)
     except (KeyError, ValueError):
-        raise ParameterError(key, f"must be {_a(wanted)}, not {shown(text)}") from None
-
-
-def _a(wanted: type) -> str:
-    return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[wanted]
-
-
-def _plural(wanted: type) -> str:
-    return {int: "integers", float: "numbers"}[wanted]
+        return value
 
 
 def _check_range(key: str, value: Value, metadata: Mapping[str, Any]) -> None:
     low, high = metadata["minimum"], metadata["maximum"]
+    if value == ():
+        raise ParameterError(key, "must have 1 or more")
     for item in value if isinstance(value, tuple) else (value,):
+        if isinstance(item, int | float) and not abs(item) <= MAX_VALUE:  # nor is NaN
+            raise ParameterError(key, f"must be at most {MAX_VALUE:g}, not {shown(item)}")
         if low is not None and not item >= low:
             raise ParameterError(key, f"must be at least {low}, not {item}")
         if high is not None and not item <= high:

@@ -1,6 +1,9 @@
-"""Reads one TOML table strictly: nothing unknown, nothing missing, no wrong type.
+"""Reads the table of a check strictly: nothing unknown, nothing missing, no wrong type.
 
-Every error names the file, the claim, the key, and what would be accepted.
+Every error names the file, the claim, the key, and what would be accepted. Such a table is flat: a
+cell's keys, a relation's and the form's side by side, of which one of several must be given; and a
+figure is a number or the name of one that its claim publishes. So it is not of one type, as other
+documents are (files/typed.py), but read by each part in turn.
 """
 
 from __future__ import annotations

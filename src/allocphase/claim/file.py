@@ -5,23 +5,60 @@ docs/claims.md teaches the format.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from allocphase import resources
-from allocphase.claim.fields import Fields
 from allocphase.claim.finding import Check
 from allocphase.claim.forms import read_check
 from allocphase.claim.thesis import Thesis
-from allocphase.errors import UsageError, unknown
-from allocphase.files.documents import read_toml
+from allocphase.errors import UsageError, shown, unknown
+from allocphase.files.typed import FieldError, length, load_toml, read
 
 __all__ = ["Claim", "ClaimsFile", "load"]
 
-_KEYS = ("title", "source", "allocators", "claim", "thesis")
-_CLAIM_KEYS = ("id", "text", "source", "published", "check")
+
+def _text(value: object) -> str:
+    """A demand, which gives the text in one line."""
+    if not isinstance(value, str) or not value.strip():
+        raise FieldError(f"must be a string that is not empty, not {shown(value)}")
+    return " ".join(value.split())
+
+
+def _finite(value: object) -> float:
+    """A demand; claims are judged in floats."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise FieldError(f"must be a finite number, not {shown(value)}")
+    return float(value)
+
+
+_Text = Annotated[str, _text]
+_Finite = Annotated[float, _finite]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ClaimTable:
+    """A [[claim]]. check: one table or several, each read by its form."""
+
+    id: _Text
+    text: _Text
+    source: _Text
+    published: Mapping[str, _Finite] = field(default_factory=dict)
+    check: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """The whole file; its claims are read one by one, so that a fault names the claim."""
+
+    title: _Text
+    source: _Text
+    allocators: Mapping[str, _Text] = field(default_factory=dict)
+    claim: Annotated[tuple[object, ...], length(least=1)]
+    thesis: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +88,7 @@ def load(spec: str) -> ClaimsFile:
 
     Raises UsageError with the file, the claim, the key and what is accepted.
     """
-    path = _find(spec)
-    return _read(read_toml(path), where=str(path))
+    return _read(_find(spec))
 
 
 def _find(spec: str) -> Path:
@@ -64,58 +100,47 @@ def _find(spec: str) -> Path:
     return own[spec]
 
 
-def _read(table: Mapping[str, Any], *, where: str) -> ClaimsFile:
-    fields = Fields.of(table, where=where, known=_KEYS)
-    entries = fields.value("claim")
-    if not isinstance(entries, list) or not entries:
-        raise fields.fail("claim", "must be [[claim]] tables, one at least")
+def _read(path: Path) -> ClaimsFile:
+    found = load_toml(_Table, path)
     claims = tuple(
-        _claim(entry, where=f"{where}: claim {number}")
-        for number, entry in enumerate(entries, start=1)
+        _claim(entry, where=f"{path}: claim {_named(entry) or number}")
+        for number, entry in enumerate(found.claim, start=1)
     )
     ids = [claim.id for claim in claims]
     for twin in (name for name in ids if ids.count(name) > 1):
-        raise UsageError(f"{where}: claim {twin}: id: is given twice")
-    thesis = table.get("thesis")
+        raise UsageError(f"{path}: claim {twin}: id: is given twice")
+    thesis = found.thesis
     return ClaimsFile(
-        title=fields.text("title"),
-        source=fields.text("source"),
-        allocators=_texts(table.get("allocators", {}), where=f"{where}: allocators"),
+        title=found.title,
+        source=found.source,
+        allocators=found.allocators,
         claims=claims,
-        thesis=None if thesis is None else Thesis.read(thesis, where=f"{where}: thesis"),
+        thesis=None if thesis is None else Thesis.read(thesis, where=f"{path}: thesis"),
     )
+
+
+def _named(entry: object) -> str:
+    """How a claim is called that may lack what it must have."""
+    name = entry.get("id") if isinstance(entry, Mapping) else None
+    return name[:60] if isinstance(name, str) else ""
 
 
 def _claim(entry: object, *, where: str) -> Claim:
-    named = entry.get("id") if isinstance(entry, Mapping) else None
-    if isinstance(named, str) and named:
-        where = f"{where.rpartition(' ')[0]} {named[:60]}"
-    fields = Fields.of(entry, where=where, known=_CLAIM_KEYS)
-    published = _numbers(fields)
-    checks = fields.value("check")
-    tables = checks if isinstance(checks, list) else [checks]
+    try:
+        found = read(_ClaimTable, entry, strict=True)
+    except FieldError as error:
+        raise UsageError(f"{where}: {error}") from None
+    tables = found.check if isinstance(found.check, list) else [found.check]
     if not tables:
-        raise fields.fail("check", "is empty")
+        raise UsageError(f"{where}: check: is empty")
     numbered = len(tables) > 1
     return Claim(
-        id=fields.text("id"),
-        text=fields.text("text"),
-        source=fields.text("source"),
-        published=published,
+        id=found.id,
+        text=found.text,
+        source=found.source,
+        published=found.published,
         checks=tuple(
-            read_check(check, published, where=f"{where}, check{f' {n}' if numbered else ''}")
+            read_check(check, found.published, where=f"{where}, check{f' {n}' if numbered else ''}")
             for n, check in enumerate(tables, start=1)
         ),
     )
-
-
-def _numbers(fields: Fields) -> Mapping[str, float]:
-    table = fields.table.get("published", {})
-    where = f"{fields.where}: published"
-    inner = Fields.of(table, where=where, known=list(table) if isinstance(table, Mapping) else ())
-    return {name: inner.number(name) for name in inner.table}
-
-
-def _texts(table: object, *, where: str) -> Mapping[str, str]:
-    fields = Fields.of(table, where=where, known=list(table) if isinstance(table, Mapping) else ())
-    return {name: fields.text(name) for name in fields.table}

@@ -58,9 +58,9 @@ def test_the_phase_report_s_file_has_all_its_twelve_claims_and_is_found_by_name(
         ),
         (
             HEAD.replace("20.0", "true") + COUNT,
-            "claim A: published: first_ns: must be a number, not True",
+            "claim A: published.first_ns: must be a finite number, not True",
         ),
-        (HEAD.replace("20.0", "inf") + COUNT, "first_ns: must be finite"),
+        (HEAD.replace("20.0", "inf") + COUNT, "first_ns: must be a finite number, not inf"),
         (
             HEAD + '[claim.check]\nform = "cuont"',
             "claim A, check: form 'cuont' does not exist: did you mean 'count'?",
@@ -170,7 +170,14 @@ def test_the_phase_report_s_file_has_all_its_twelve_claims_and_is_found_by_name(
             HEAD + SUM.replace('"ratio"', '"raito"'),
             "operation 'raito' does not exist: did you mean 'ratio'?",
         ),
-        ('title = "T"\nsource = "S"\nclaim = []', "claim: must be [[claim]] tables"),
+        ('title = "T"\nsource = "S"\nclaim = []', "claim: must have 1 or more"),
+        ('title = "T"\nsource = "S"\nclaim = [5]', "claim 1: must be a table, not 5"),
+        ('title = "T"\nclaim = [{}]', "source: missing"),
+        (HEAD + "check = []", "claim A: check: is empty"),
+        (
+            HEAD.replace("[[claim]]", "[allocators]\nmine = 5\n[[claim]]") + SUM,
+            "allocators.mine: must be a string that is not empty, not 5",
+        ),
         ("title = ", "not a TOML file"),
     ],
 )

@@ -4,7 +4,7 @@
     python -m tests.fuzz runs --seed 7 --only 315 one try again, as a failure names it
 
 Each target is a process of its own with a bound on its memory; its seconds are of CPU time, or
-twice as many by the wall on a busy machine. Failures go to stdout.
+thrice as many by the wall on a busy machine. Failures go to stdout.
 """
 
 from __future__ import annotations

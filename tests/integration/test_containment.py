@@ -207,7 +207,7 @@ from allocphase import resources
 from allocphase.process.keeper import Command, Containment, Limits
 command = Command(arguments=["/bin/sh", "-c", sys.argv[1]], environment=dict(os.environ),
                   preload=None, folder=Path(sys.argv[2]), timeout_s=60, file_bytes=4096)
-Containment(data.find("driver/allocphase-driver"), Limits()).run(command)
+Containment(resources.find("driver/allocphase-driver"), Limits()).run(command)
 """
 
 

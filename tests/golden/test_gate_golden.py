@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from allocphase.analysis.frames import Run
-from allocphase.analysis.measures import measure
+from allocphase.analysis.metric_names import measure
 from allocphase.compare import CompareSettings, compare_runs
 from allocphase.compare.console import print_comparison
 from allocphase.compare.export import csv_text

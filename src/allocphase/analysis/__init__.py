@@ -1,11 +1,12 @@
 """From a run directory to tables: what was measured, in numbers with names.
 
     frames       a run as pandas frames; the cells with their metrics and warnings
-    metrics      a cell's metrics out of its processes
     measures     the catalogue of metrics: names, units, probes, and how each is read
-    process_metrics    the metrics of one process
+    metric_names what a user wrote to the metric that is meant
+    metrics      a cell's metrics out of its processes; process_metrics: those of one process
     operations   one row an operation, joined over probes
     latency/     the latency of every call, by kind and by cause
+    cell         one allocator on one scenario, with all of that
     warnings     what a reader must know before he believes a figure
     comparable   whether two runs can be held against each other
     sweep        one scenario at several values of a parameter

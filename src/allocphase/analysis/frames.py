@@ -132,7 +132,7 @@ class Run:
         latency_ns and touch_ns, call_faults, sleeps, preemptions; of the others: syscalls (a
         count), syscall_names, touch_faults; and cause.
 
-        Of a trace beyond samples.RAW_OPS, only the slowest calls are kept one by one (65,536 in
+        Of a trace beyond arrays.RAW_OPS, only the slowest calls are kept one by one (65,536 in
         all): its frame has no other rows, and no touch_ns.
         """
         found: dict[Probe, Found] = {

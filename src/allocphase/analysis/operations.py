@@ -1,6 +1,6 @@
 """One cell's operations as a frame: each call's latency, its system calls, its faults, its cause.
 
-Of a trace beyond samples.RAW_OPS nothing is kept of most calls: its frame has the slowest ones.
+Of a trace beyond arrays.RAW_OPS nothing is kept of most calls: its frame has the slowest ones.
 """
 
 from __future__ import annotations

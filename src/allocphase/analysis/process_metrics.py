@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.analysis.measures import Measure
 from allocphase.analysis.metrics import Metrics, cell_metrics
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
+from allocphase.stats.values import FloatArray
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 
@@ -36,6 +39,19 @@ class ProcessMetrics:
         if record.id not in self._found:
             self._found[record.id] = self._metrics(record)
         return self._found[record.id]
+
+    def by_round(
+        self, records: Iterable[ProcessRecord], one: Measure, *, rounds: int
+    ) -> FloatArray:
+        """A metric of one cell's processes, shape (rounds,), NaN where there is none.
+
+        A time of nothing has no logarithm; a clock that gave one gave no figure.
+        """
+        values = np.full(rounds, np.nan)
+        for record in records:
+            if record.probe is one.probe and record.ok:
+                values[record.round] = one.read(self.of(record))
+        return np.where(values > 0.0, values, np.nan) if one.timed else values
 
     def _metrics(self, record: ProcessRecord) -> Metrics:
         if record.probe is not Probe.LATENCY:

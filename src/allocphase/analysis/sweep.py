@@ -19,6 +19,7 @@ from allocphase.probe.probe import Probe
 from allocphase.spec import base_name
 from allocphase.stats import Growth, growth
 from allocphase.store.manifest import ScenarioEntry
+from allocphase.store.record import rounds_of
 
 __all__ = ["Sweep", "fit", "process_times", "sweeps"]
 
@@ -62,7 +63,7 @@ def _sweep(base: str, entries: list[ScenarioEntry]) -> Iterator[Sweep]:
 
 def process_times(run: Run, sweep: Sweep, allocator: str) -> npt.NDArray[np.float64]:
     """Nanoseconds per operation, shape (rounds, values); NaN where a process is missing."""
-    rounds = 1 + max((record.round for record in run.records), default=-1)
+    rounds = rounds_of(run.records)
     times = np.full((rounds, len(sweep.values)), np.nan)
     for column, scenario in enumerate(sweep.scenarios):
         for record in run.records_of(allocator, scenario):

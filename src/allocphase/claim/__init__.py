@@ -7,7 +7,7 @@
     print_section, section_markdown, section_document
     write_section, read_section           claims.json in the run directory
 
-Place in the pipeline: after frames and stats, beside gate and report; starts no process.
+Place in the pipeline: after analysis and stats, beside judge and report; starts no process.
 """
 
 from __future__ import annotations

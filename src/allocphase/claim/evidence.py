@@ -18,7 +18,7 @@ from allocphase.analysis.warnings import cell_warnings
 from allocphase.claim.metric import Cell, Selector
 from allocphase.errors import unknown
 from allocphase.probe.probe import Probe
-from allocphase.store.record import ProcessRecord
+from allocphase.store.record import ProcessRecord, rounds_of
 
 __all__ = ["Evidence", "Missing"]
 
@@ -47,7 +47,7 @@ class Evidence:
     @cached_property
     def rounds(self) -> int:
         """How many rounds the run has, finished or not."""
-        return 1 + max((record.round for record in self.run.records), default=-1)
+        return rounds_of(self.run.records)
 
     @property
     def machine(self) -> str:

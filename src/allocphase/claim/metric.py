@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from allocphase.analysis.measures import Measure, measure
+from allocphase.analysis.measures import Measure
+from allocphase.analysis.metric_names import measure
 from allocphase.claim.fields import Fields
 from allocphase.errors import UsageError, shown
 from allocphase.operation import LATENCY_KINDS

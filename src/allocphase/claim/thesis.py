@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allocphase.analysis.measures import measure
+from allocphase.analysis.metric_names import measure
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.evidence import Evidence, Missing
 from allocphase.claim.fields import Fields

@@ -1,7 +1,7 @@
 """Comparison of cells that were already measured: within one run, or between two.
 
-Place in the pipeline: after the result store and stats, beside the gate. It reads run directories
-and starts nothing.
+Place in the pipeline: after analysis and judge, whose words it uses. It reads run directories and
+starts nothing.
 
     compare   the runs' rows, and what a reader must know of them
     pairs     which cells are held against which, and why not

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from allocphase.analysis.measures import MEASURES, Measure, compared, measure
+from allocphase.analysis.measures import MEASURES, Measure
+from allocphase.analysis.metric_names import compared, measure
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.compare.pairs import Cell, CellPair
 from allocphase.stats import Comparison, Interval, Row, Verdict, compare_rows, judge_interval
 from allocphase.stats.values import FloatArray, median
+from allocphase.store.record import rounds_of
 
 __all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "compare_cells"]
 
@@ -114,11 +116,7 @@ class _Values:
         """By round, shape (rounds,), NaN where missing."""
         processes = self._processes.setdefault(cell.run.path, ProcessMetrics(cell.run.files))
         records = cell.run.records_of(cell.allocator, cell.scenario)
-        values = np.full(1 + max((r.round for r in records), default=-1), np.nan)
-        for record in records:
-            if record.probe is one.probe and record.ok:
-                values[record.round] = one.read(processes.of(record))
-        return np.where(values > 0.0, values, np.nan) if one.timed else values
+        return processes.by_round(records, one, rounds=rounds_of(records))
 
 
 def _aligned(base: FloatArray, candidate: FloatArray, theta: float) -> Row:

@@ -1,7 +1,7 @@
 """Files: read without trust, written whole.
 
     documents     JSON and TOML within bounds
-    checks        what a document must look like
+    typed         documents as frozen dataclasses: what a key must be, read and written
     archive       numpy arrays in an .npz, within bounds and without pickle
     durable       whole or not at all; a line at a time, synced
     flock         the system's lock on an open file

@@ -1,11 +1,12 @@
 """Runs the sessions that a gate judges: three arms, interleaved, until every row is decided.
 
-Place in the pipeline: above both the runner, which starts processes, and `allocphase.judge`, which
-judges and never does.
+Place in the pipeline: above both run, which starts processes, and judge, which never does.
 
-    arms       the baseline, its twin and the candidate, each a fresh copy of its object
-    session    rounds of what the judge still wants, within a budget
-    gate       the first session, the confirming one, and their verdict
+    arms        the baseline, its twin and the candidate, each a fresh copy of its object
+    rounds      one session: rounds of what the judge still wants, within a budget
+    sessions    the first session, the confirming one, and their verdict
+    baseline    a baseline that was saved; baseline_text: how it is shown
+    saved       saving one, and a gate against it
 """
 
 from __future__ import annotations

@@ -19,12 +19,8 @@ from typing import Annotated
 import numpy as np
 
 from allocphase.analysis.comparable import refuse_changed_scenarios
-from allocphase.analysis.measures import (
-    CALL_PREFIX,
-    MEASURES,
-    Measure,
-    compared,
-)
+from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
+from allocphase.analysis.metric_names import compared
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.files.durable import named_errors, write_whole
 from allocphase.files.typed import length, load_json, plain

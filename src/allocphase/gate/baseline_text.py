@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from allocphase.analysis.measures import compared
+from allocphase.analysis.metric_names import compared
 from allocphase.gate.baseline import Baseline
 from allocphase.text.units import format_bytes, format_count, format_ns
 

@@ -139,7 +139,7 @@ def run_gate(
     """Runs both sessions; the verdict also lies in the first one's directory, as gate.json.
 
     Raises NothingMeasuredError when the limits leave no row, UsageError when the rounds can never
-    decide, AllocphaseError when gate.json cannot be written, and as runner.Session.
+    decide, AllocphaseError when gate.json cannot be written, and as run.session.Session.
     """
     engine = _Engine(request, executor, progress, clock)
     start = clock()

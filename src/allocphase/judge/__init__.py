@@ -1,14 +1,14 @@
 """The gate: is the candidate worse than the baseline? Judged from measured values alone.
 
-Place in the pipeline: after the result store and stats. Nothing here starts a process or knows
-the driver; `allocphase.gate` runs sessions and asks this package what to measure next.
+Place in the pipeline: after analysis and stats. Nothing here starts a process or knows the driver;
+gate runs sessions and asks this room what to measure next.
 
-    measures, limits     what is gated, and from which ratio on it counts as worse
+    limits, rows         what is gated, and from which ratio on it counts as worse
     evidence             the values of three arms, round by round, out of process records
     timed, counted       the two rules: one row's values to a judgement
     judge                all rows of a session: what is still wanted, and where each row stands
-    verdict              the result of a gate, its exit code and its JSON
-    explain, console, markdown, junit, github    the same verdict for different readers
+    verdict, document    the result of a gate, its exit code, and gate.json
+    render/              the same verdict for a terminal, Markdown, JUnit, GitHub, and in sentences
 """
 
 from __future__ import annotations

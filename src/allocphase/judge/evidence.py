@@ -16,7 +16,7 @@ from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Syscalls
 from allocphase.stats.values import FloatArray
-from allocphase.store.record import ProcessRecord
+from allocphase.store.record import ProcessRecord, rounds_of
 
 __all__ = ["BASELINE", "CANDIDATE", "TWIN", "Evidence", "Saved", "Values"]
 
@@ -63,7 +63,7 @@ class Evidence:
     @property
     def rounds(self) -> int:
         """How many rounds have begun."""
-        return 1 + max((record.round for record in self.records), default=-1)
+        return rounds_of(self.records)
 
     def values(self, measure: Measure, scenario: str) -> Values:
         """One row's values."""
@@ -97,11 +97,8 @@ class Evidence:
         return list(found.values())
 
     def _arm(self, measure: Measure, scenario: str, arm: str) -> FloatArray:
-        values = np.full(self.rounds, np.nan)
-        for record in self._good.get((arm, scenario, measure.probe), ()):
-            values[record.round] = measure.read(self.processes.of(record))
-        # A time of nothing has no logarithm; a clock that gave one gave no figure.
-        return np.where(values > 0.0, values, np.nan) if measure.timed else values
+        records = self._good.get((arm, scenario, measure.probe), ())
+        return self.processes.by_round(records, measure, rounds=self.rounds)
 
     def _saved(self, measure: Measure, scenario: str) -> FloatArray:
         """As many as rounds for a timed measure, all of them for a count."""

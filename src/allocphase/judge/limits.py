@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure, compared
+from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
+from allocphase.analysis.metric_names import compared
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.typed import Number, load_toml
 

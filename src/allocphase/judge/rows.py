@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure, compared
+from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
+from allocphase.analysis.metric_names import compared
 from allocphase.judge.evidence import Evidence
 from allocphase.judge.limits import Limits, Rule
 

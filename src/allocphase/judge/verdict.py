@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from allocphase.analysis.measures import MEASURES, is_compared, measure
+from allocphase.analysis.measures import MEASURES
+from allocphase.analysis.metric_names import is_compared, measure
 from allocphase.errors import unknown
 from allocphase.files.typed import Count, FieldError, Number
 from allocphase.judge.judge import SessionResult

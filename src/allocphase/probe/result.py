@@ -195,8 +195,8 @@ class Result:
 
     def part(self, kind: type[P]) -> P:
         """The same by its type; of a process of that probe that ended well."""
-        found = next(part for probe in Probe if isinstance(part := self.of(probe), kind))
-        assert isinstance(found, kind)
+        found = next((part for probe in Probe if isinstance(part := self.of(probe), kind)), None)
+        assert found is not None, f"there is no {kind.__name__} in this result"
         return found
 
     @property

@@ -1,7 +1,7 @@
 """One driver process: from a job to an outcome. The boundary that tests replace with a fake.
 
 A process that crashes, hangs or is killed costs its own outcome only, with its status, the
-signal by name, what it was doing and the end of its stderr. It runs contained (containment.py).
+signal by name, what it was doing and the end of its stderr. It runs contained (keeper.py).
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocphase.analysis.measures import measure, value_at
+from allocphase.analysis.measures import value_at
+from allocphase.analysis.metric_names import measure
 from allocphase.errors import UsageError
 
 __all__ = ["Cell"]

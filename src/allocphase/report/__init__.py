@@ -6,6 +6,6 @@
     figures/    the same with matplotlib, as PNG and SVG
     text/       the terminal's table, and report.md
 
-Place in the pipeline: after frames, stats, sweep and claims. It reads run directories only, and
+Place in the pipeline: after analysis, stats and claim. It reads run directories only, and
 starts no process.
 """

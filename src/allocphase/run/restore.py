@@ -1,4 +1,4 @@
-"""Reads from run.json what was planned: the way back from `manifest.describe_run`."""
+"""Reads from run.json what was planned: the way back from `describe.describe_run`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from allocphase.scenario.families import FAMILIES
 from allocphase.store.manifest import AllocatorEntry, Manifest, ScenarioEntry
 from allocphase.trace.records import Touch
 
-__all__ = ["Recalled", "recall"]
+__all__ = ["Restored", "restore"]
 
 _TOUCHES = {touch.name.lower(): touch for touch in Touch}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recalled:
+class Restored:
     """`scenarios` are the plan's workloads, in its order."""
 
     plan: Plan
@@ -30,7 +30,7 @@ class Recalled:
     time_budget_s: float
 
 
-def recall(run: Path, manifest: Manifest) -> Recalled:
+def restore(run: Path, manifest: Manifest) -> Restored:
     """Raises UsageError with the key where run.json names what this version does not have."""
     where = f"{run / 'run.json'}: scenarios"
     scenarios = tuple(
@@ -38,7 +38,7 @@ def recall(run: Path, manifest: Manifest) -> Recalled:
         for index, entry in enumerate(manifest.scenarios)
     )
     budget_s = manifest.plan.time_budget_s
-    return Recalled(
+    return Restored(
         plan=_plan(run, manifest),
         scenarios=scenarios,
         time_budget_s=math.inf if budget_s is None else budget_s,

@@ -21,7 +21,7 @@ from allocphase.machine.environment import environment, timed_cpus
 from allocphase.machine.fingerprint import differences, driver_sha256, machine_facts
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun
-from allocphase.run.restore import Recalled, recall
+from allocphase.run.restore import Restored, restore
 from allocphase.run.traces import make_trace, remove_traces
 from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
@@ -42,31 +42,31 @@ def resume(path: Path) -> Begun:
     files = RunFiles(path)
     if not files.manifest.plan.resumable:
         raise UsageError(f"{path}: cannot be continued: only what `allocphase run` made can")
-    recalled = recall(path, files.manifest)
+    restored = restore(path, files.manifest)
     lock = FolderLock(path)
     try:
-        return _reopened(files, recalled, lock)
+        return _reopened(files, restored, lock)
     except BaseException:
         lock.release()
         raise
 
 
-def _reopened(files: RunFiles, recalled: Recalled, lock: FolderLock) -> Begun:
+def _reopened(files: RunFiles, restored: Restored, lock: FolderLock) -> Begun:
     """The journal is read under the lock: whoever had it before may have added to it."""
     finished, left = tuple(files.processes()), files.unfinished()
     if left is not None:
-        changes = [*_changes(files.manifest, recalled.plan), *_strangers(recalled.plan, finished)]
+        changes = [*_changes(files.manifest, restored.plan), *_strangers(restored.plan, finished)]
         _refuse(files, changes)
         remove_traces(files.path)
         _sweep(files.path, finished)
-        _make_traces(files, recalled)
+        _make_traces(files, restored)
         done = f"continued after {len(finished)} of {left[1]} processes, in another hour"
         RunWriter(files.path).tell(Event.RESUMED, done)
     return Begun(
         path=files.path,
-        plan=recalled.plan,
+        plan=restored.plan,
         lock=lock,
-        time_budget_s=recalled.time_budget_s,
+        time_budget_s=restored.time_budget_s,
         finished=finished,
         ended=left is None,
     )
@@ -132,10 +132,10 @@ def _sweep(path: Path, finished: Sequence[ProcessRecord]) -> None:
                 samples.unlink()
 
 
-def _make_traces(files: RunFiles, recalled: Recalled) -> None:
+def _make_traces(files: RunFiles, restored: Restored) -> None:
     writer = RunWriter(files.path)
     try:
-        for index, chosen in enumerate(recalled.scenarios):
+        for index, chosen in enumerate(restored.scenarios):
             made = make_trace(writer, index, chosen)
             if made.digest != files.manifest.scenarios[index].digest:
                 _refuse(files, [f"scenario {chosen.name}: its operations are others now"])

@@ -49,7 +49,7 @@ def remove_traces(run: Path) -> None:
 def ops_arrays(trace_ops: Any, thread_counts: Any, *, raw_ops: int = RAW_OPS) -> Arrays:
     """What a report needs of a trace: kind, size and thread per operation, and its rank there.
 
-    The kind is an index into samples.KIND_NAMES: a free with a hand-over is a free_remote.
+    The kind is an index into operation.KIND_NAMES: a free with a hand-over is a free_remote.
     `trace_ops`: records of dtype OP, shape (ops,). `thread_counts`: operations of each thread.
 
     A trace of more than `raw_ops` operations has no latency of most of them, and the slowest calls

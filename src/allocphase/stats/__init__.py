@@ -1,8 +1,8 @@
 """Statistics: pure functions from arrays of numbers to intervals, tests and verdicts.
 
-Place in the pipeline: after the result store, before gate, claims and report; knows neither
-processes nor files. Values are in base units and positive, NaN is a missing one, a ratio is
-candidate over base and more is worse.
+Place in the pipeline: below analysis, judge, claim and report; knows neither processes nor files.
+Values are in base units and positive, NaN is a missing one, a ratio is candidate over base and more
+is worse.
 
 The process is the only sampling unit: one process gives one number. Order statistics and signs
 are used throughout, since run times are skewed and lumpy; every level and coverage is exact.

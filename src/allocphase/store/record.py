@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -14,7 +15,7 @@ from allocphase.probe.result import Clock, Part, Result, check_result
 from allocphase.probe.status import Status
 from allocphase.store.manifest import MAX_ROUNDS
 
-__all__ = ["Event", "EventRecord", "ProcessRecord"]
+__all__ = ["Event", "EventRecord", "ProcessRecord", "rounds_of"]
 
 P = TypeVar("P", bound=Part)
 
@@ -69,6 +70,11 @@ class ProcessRecord:
         except FieldError as error:
             raise ValueError(f"a process record with a wrong value: {error}") from None
         return record
+
+
+def rounds_of(records: Iterable[ProcessRecord]) -> int:
+    """How many rounds have begun, by the processes that have finished."""
+    return 1 + max((record.round for record in records), default=-1)
 
 
 class Event(StrEnum):

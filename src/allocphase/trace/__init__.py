@@ -12,7 +12,9 @@ Place in the pipeline: after scenario, before the driver process.
 
 from __future__ import annotations
 
-from allocphase.trace.file import (
+from allocphase.trace.completion import complete
+from allocphase.trace.file import read, validate, write
+from allocphase.trace.records import (
     HEADER,
     OP,
     TAG,
@@ -22,11 +24,7 @@ from allocphase.trace.file import (
     Touch,
     Trace,
     TraceError,
-    complete,
     operations,
-    read,
-    validate,
-    write,
 )
 
 __all__ = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from allocphase.files.durable import write_whole
-from allocphase.trace.completion import complete, live_peak, table_problem
+from allocphase.trace.completion import live_peak, table_problem
 from allocphase.trace.deadlock import stuck, thread_problem
 from allocphase.trace.encoding import digest, head_problem, parts
 from allocphase.trace.records import (
@@ -21,31 +21,13 @@ from allocphase.trace.records import (
     TAG,
     THREAD,
     WAIT,
-    Draft,
-    Kind,
     Touch,
     Trace,
     TraceError,
-    operations,
 )
 from allocphase.trace.slots import History, by_epoch, by_position
 
-__all__ = [
-    "HEADER",
-    "OP",
-    "TAG",
-    "THREAD",
-    "Draft",
-    "Kind",
-    "Touch",
-    "Trace",
-    "TraceError",
-    "complete",
-    "operations",
-    "read",
-    "validate",
-    "write",
-]
+__all__ = ["read", "validate", "write"]
 
 
 def write(trace: Trace, path: Path) -> str:

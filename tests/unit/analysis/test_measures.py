@@ -13,14 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from allocphase.analysis import frames
-from allocphase.analysis.measures import (
-    CATALOGUE,
-    COMPARED_NAMES,
-    MEASURES,
-    Measure,
-    compared,
-    measure,
-)
+from allocphase.analysis.measures import CATALOGUE, COMPARED_NAMES, MEASURES, Measure
+from allocphase.analysis.metric_names import compared, measure
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.claim import load
 from allocphase.claim.forms.absolute import Absolute

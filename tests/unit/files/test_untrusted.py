@@ -14,17 +14,6 @@ import pytest
 from allocphase import allocator, scenario
 from allocphase.errors import DataError, UsageError, shown
 from allocphase.files.archive import read_archive
-from allocphase.files.checks import (
-    COUNT,
-    NAME,
-    NUMBER,
-    POSITIVE,
-    TEXT,
-    entries,
-    listing,
-    nullable,
-    table,
-)
 from allocphase.files.documents import MAX_DEPTH, MAX_TOML_BYTES, parse_json, read_json, read_toml
 from allocphase.files.typed import FieldError, read
 from allocphase.probe.arrays import load_arrays, save_arrays
@@ -127,38 +116,7 @@ def test_an_error_quotes_no_more_than_a_line() -> None:
     assert len(shown({str(i): "y" * 5000 for i in range(100)})) <= 100
 
 
-# ---- Shapes ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("shape", "value", "fault"),
-    [
-        (TEXT, 5, ": must be a string, not 5"),
-        (NAME, "a\x1b[31m", ": must be a string that can be printed"),
-        (NAME, "", ": must be a string that can be printed"),
-        (COUNT, True, ": must be an integer of 0 or more, not True"),
-        (COUNT, -1, ": must be an integer of 0 or more"),
-        (COUNT, 1.0, ": must be an integer"),
-        (NUMBER, "1", ": must be a number"),
-        (POSITIVE, 0, ": must be a number above 0"),
-        (listing(COUNT), {}, ": must be a list"),
-        (listing(COUNT), [1, None], "[1]: must be an integer"),
-        (listing(COUNT, length=2), [1], ": must be a list of 2"),
-        (listing(COUNT, at_least=1), [], ": must have 1 or more"),
-        (entries(COUNT), {"a": -1}, ".a: must be an integer"),
-        (entries(COUNT), [], ": must be a table"),
-        (table({"a": COUNT}), {}, ".a: missing"),
-        (table({"a": COUNT}, {"b": TEXT}), {"a": 1, "b": 2}, ".b: must be a string"),
-        (nullable(TEXT), 5, ": must be a string"),
-    ],
-)
-def test_a_shape_says_where_the_first_fault_is(shape: Any, value: object, fault: str) -> None:
-    assert shape(value).startswith(fault)
-
-
-def test_a_shape_takes_what_it_does_not_know() -> None:
-    shape = table({"a": listing(nullable(COUNT))}, {"b": TEXT})
-    assert shape({"a": [1, None], "later": object()}) == ""
+# ---- Results -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.analysis.measures import MEASURES, measure
+from allocphase.analysis.measures import MEASURES
+from allocphase.analysis.metric_names import measure
 from allocphase.errors import UsageError
 from allocphase.judge import Limits, Rule, parse_share, planned_rows, read_limits
 from allocphase.judge.limits import parse_limit

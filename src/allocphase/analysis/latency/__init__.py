@@ -5,7 +5,7 @@
   pooled         a cell's: all its processes together, and their quantiles
   causes         why the slowest calls were slow, and how many times more a cause costs
 
-Place in the pipeline: after the result store, before metrics; reads arrays, no files.
+Place in the pipeline: after store, before metrics; reads arrays, no files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The timed calls of one latency process, by kind of operation and by what happened in them.
 
 Distributions are values in ns with their counts, since a clock that moves in steps gives few
-different ones. Of a trace beyond samples.RAW_OPS the driver keeps histograms of all calls and, one
+different ones. Of a trace beyond arrays.RAW_OPS the driver keeps histograms of all calls and, one
 by one, only the slowest: what is known of single calls is complete above the fastest of those.
 """
 

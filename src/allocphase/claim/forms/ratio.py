@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from allocphase.analysis.measures import QUANTILES, measure
+from allocphase.analysis.measures import QUANTILES
+from allocphase.analysis.metric_names import measure
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.evidence import Evidence, Missing
 from allocphase.claim.fields import Fields

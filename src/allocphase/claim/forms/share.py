@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.analysis.latency import EVENTS, share_above
-from allocphase.analysis.measures import QUANTILES, measure
+from allocphase.analysis.measures import QUANTILES
+from allocphase.analysis.metric_names import measure
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.evidence import Evidence, Missing
 from allocphase.claim.fields import Fields

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.stats import Interval, log_ratios, median_interval
+from allocphase.store.record import rounds_of
 
 __all__ = [
     "MOSTLY_REPLAY",
@@ -64,7 +65,7 @@ def default_baseline(allocators: Sequence[str]) -> str | None:
 
 def times_by_round(run: Run) -> dict[tuple[str, str], Times]:
     """ns per op of each (allocator, scenario), shape (rounds,); NaN where a round has none."""
-    rounds = 1 + max((record.round for record in run.records), default=-1)
+    rounds = rounds_of(run.records)
     frame = run.processes
     times: dict[tuple[str, str], Times] = {}
     if frame.empty:

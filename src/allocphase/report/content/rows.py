@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from allocphase.analysis.cell import Cell
-from allocphase.analysis.measures import Measure, measure
+from allocphase.analysis.measures import Measure
+from allocphase.analysis.metric_names import measure
 from allocphase.report.content.ratios import MOSTLY_REPLAY, Ratio
 from allocphase.report.content.values import (
     at_clock_floor,

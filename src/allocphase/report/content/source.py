@@ -192,7 +192,7 @@ class Source:
         return self._curves[key]
 
     def checkpoints(self, name: str, scenario: str) -> npt.NDArray[np.void] | None:
-        """Memory over op time (samples.CHECKPOINT); None where it was not measured."""
+        """Memory over op time (probe.arrays.CHECKPOINT); None where it was not measured."""
         arm = self.arms[name]
         first = arm.run.first(arm.allocator, scenario, Probe.FOOTPRINT)
         points = first[1].get("checkpoints") if first else None

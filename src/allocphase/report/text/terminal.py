@@ -12,7 +12,7 @@ from rich.text import Text
 
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
-from allocphase.analysis.measures import measure
+from allocphase.analysis.metric_names import measure
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import REPLAY_LEGEND, ratio_text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from allocphase.analysis.measures import Measure, measure
+from allocphase.analysis.measures import Measure
+from allocphase.analysis.metric_names import measure
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import format_percent, kept_share
 from allocphase.report.page.parts.arms import Values, named

@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # ---- Names and settings ------------------------------------------------------------------
 
 
-def test_a_name_is_its_folder_in_the_collected() -> None:
+def test_a_name_is_its_folder_in_the_collection() -> None:
     (found,) = resolve("phase21")
     assert (found.name, found.kind, found.correct) == ("phase21", "plugin", True)
     assert found.config == {"pool_bytes": "16777216"}

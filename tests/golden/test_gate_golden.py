@@ -49,21 +49,21 @@ TIME_RULE = Rule(0.02, exact=False, named=True)
 COUNT_RULE = Rule(0.05, exact=True, named=False)
 
 
-def timed(outcome: Outcome, ratio: float, *, pairs: int = 12) -> Judged:
+def timed(outcome: Outcome, ratio: float, *, rounds: int = 12) -> Judged:
     return Judged(
         outcome=outcome,
         decided=True,
         base=10.0,
         candidate=10.0 * ratio,
-        ratio=Interval(ratio, ratio * 0.99, ratio * 1.012, 0.98),
-        twin=Interval(1.001, 0.994, 1.006, 0.98),
-        twin_moved=False,
+        ratio=Interval(ratio, ratio * 0.99, ratio * 1.012, 0.95),
+        twin=Interval(1.001, 0.994, 1.006, 0.95),
         floor_spread=0.004,
-        pairs=pairs,
+        rounds=rounds,
         theta=0.02,
-        varies=True,
+        exact=False,
         min_detectable_ratio=1.031,
-        values=((), ()),
+        decided_theta=0.0611 if outcome is Outcome.INCONCLUSIVE else math.nan,
+        open_chance=0.11,
     )
 
 
@@ -74,14 +74,17 @@ def counted(outcome: Outcome, base: float, candidate: float, *, varies: bool = F
         decided=True,
         base=base,
         candidate=candidate,
-        ratio=Interval(ratio, ratio, ratio, math.nan),
+        ratio=Interval(ratio, 0.98 * ratio, 1.02 * ratio, 0.95)
+        if varies
+        else Interval(ratio, -math.inf, math.inf, math.nan),
         twin=None,
-        twin_moved=False,
         floor_spread=math.nan,
-        pairs=4,
+        rounds=8,
         theta=0.05 if varies else 0.0,
-        varies=varies,
-        min_detectable_ratio=math.nan,
+        exact=not varies,
+        min_detectable_ratio=1.062 if varies else math.nan,
+        decided_theta=math.nan,
+        open_chance=0.0,
         values=((base, base + varies), (candidate,)) if base >= 0 else ((), ()),
     )
 
@@ -95,8 +98,8 @@ def rows_of(scenario: str) -> list[tuple[Row, Judged]]:
         (row("build_time", TIME_RULE), timed(Outcome.REGRESSED, 1.03)),
         (row("p50", TIME_RULE), timed(Outcome.IMPROVED, 0.9)),
         (row("p90", TIME_RULE), timed(Outcome.NOT_WORSE, 0.98)),
-        (row("p99", TIME_RULE), timed(Outcome.UNDECIDED, 1.02, pairs=40)),
-        (row("p99_9", TIME_RULE), timed(Outcome.INCONCLUSIVE, 1.08, pairs=40)),
+        (row("p99", TIME_RULE), timed(Outcome.UNDECIDED, 1.02, rounds=40)),
+        (row("p99_9", TIME_RULE), timed(Outcome.INCONCLUSIVE, 1.08, rounds=40)),
         (row("syscalls", COUNT_RULE), counted(Outcome.REGRESSED, 0.0, 3.0)),
         (row("syscalls.mmap", COUNT_RULE), counted(Outcome.REGRESSED, 2.0, 3.0)),
         (row("page_faults", COUNT_RULE), counted(Outcome.UNCHANGED, 75.0, 76.0, varies=True)),
@@ -142,7 +145,9 @@ def verdict() -> GateVerdict:
             scenarios=("keep", HOSTILE),
         ),
         fail_inconclusive=True,
-        sessions=(SessionEntry(path="out/x-gate", rounds=40, seconds=20.5, valid=True),),
+        sessions=(
+            SessionEntry(path="out/x-gate", rounds=40, planned=40, repeated=2, seconds=20.5),
+        ),
         notes=("libc cannot be copied: its twin is libc itself",),
         machine_mismatch=(),
         failures=(crash,),

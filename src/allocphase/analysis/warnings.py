@@ -11,7 +11,7 @@ from allocphase.machine.disturbance import Disturbance
 from allocphase.probe.probe import Probe
 from allocphase.store.record import ProcessRecord
 
-__all__ = ["cell_warnings", "disturbances"]
+__all__ = ["cell_warnings", "disturbances", "is_disturbed"]
 
 # A process of some 150 ms that was put aside more often than a scheduler's tick explains.
 SWITCHES_PER_PROCESS = 100
@@ -122,6 +122,12 @@ def disturbances(records: Sequence[ProcessRecord]) -> list[CellWarning]:
     seen = [r.result.disturbance for r in records if r.result.disturbance]
     found = [warning for sign in _SIGNS if (warning := _signed(seen, sign))]
     return [*found, *_clock_rates(seen), *_traced(records)]
+
+
+def is_disturbed(record: ProcessRecord) -> bool:
+    """Whether a sign of the machine alone says so: neither its time nor what was measured."""
+    seen = record.result.disturbance
+    return seen is not None and any(_signed([seen], sign) for sign in _SIGNS)
 
 
 def _signed(seen: Sequence[Disturbance], sign: _Sign) -> CellWarning | None:

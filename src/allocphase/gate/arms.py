@@ -1,9 +1,9 @@
 """The arms of a gate: the baseline, its twin and the candidate.
 
-Every session measures fresh copies of the objects, side by side in one folder, under names of
-equal length: so the arms share a file system, their paths move the stack alike, and where a copy
-lies in the page cache is drawn anew for each session. libc cannot be copied: its twin is libc
-itself once more.
+Every round measures fresh copies of the objects, side by side in one folder, under names of equal
+length: so the arms share a file system, their paths move the stack alike, and where a copy lies in
+the page cache is drawn anew for each round, as part of its noise. libc cannot be copied: its twin
+is libc itself once more.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 
 from allocphase.allocator import Allocator, collected
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+from allocphase.files.durable import named_errors
 from allocphase.judge import BASELINE, CANDIDATE, TWIN, ArmEntry
 from allocphase.run.request import one_allocator
 from allocphase.spec import base_name
 
-__all__ = ["Arms", "baseline_arm", "candidate_arm", "describe_arm", "fresh_copies"]
+__all__ = ["Arms", "Copies", "baseline_arm", "candidate_arm", "describe_arm", "fresh_copies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +76,64 @@ def describe_arm(arm: Allocator) -> ArmEntry:
     )
 
 
+class Copies:
+    """The objects of the arms, copied anew for each round.
+
+    arms: by label, as a run takes them, with the copies of the first round.
+    """
+
+    def __init__(self, chosen: Mapping[str, Allocator], folder: Path) -> None:
+        self._chosen = chosen
+        self._folder = folder
+        self._round = 0
+        self._paths = self._copied()
+        self.arms = [self._arm(label) for label in chosen]
+
+    def renew(self) -> None:
+        """Other copies from now on; those before are gone. Raises AllocphaseError."""
+        before = self._paths
+        self._round += 1
+        self._paths = self._copied()
+        for path in before.values():
+            path.unlink()
+
+    def current(self, arm: Allocator) -> Allocator:
+        """The arm with its copy of this round; what is no arm, and libc, as it is."""
+        return replace(arm, path=self._paths.get(arm.name, arm.path))
+
+    def _copied(self) -> dict[str, Path]:
+        paths = {}
+        for position, (label, arm) in enumerate(self._chosen.items()):
+            if arm.path is not None:
+                path = self._folder / f"{self._round:04}-{position}.so"
+                with named_errors(path):
+                    paths[label] = shutil.copyfile(arm.path, path)
+        return paths
+
+    def _arm(self, label: str) -> Allocator:
+        arm = self._chosen[label]
+        named = replace(
+            arm,
+            name=label,
+            title=f"{label}: {arm.name}",
+            summary=f"The {label}: {arm.name}. {arm.summary}",
+        )
+        return self.current(named)
+
+
 @contextmanager
-def fresh_copies(arms: Arms, folder: Path) -> Iterator[list[Allocator]]:
+def fresh_copies(arms: Arms, folder: Path, *, twin: bool) -> Iterator[Copies]:
     """The arms of one session, under their labels, with copies that go away afterwards.
 
     `folder` is where run directories go: it lets objects be loaded, as /tmp does not everywhere.
     Raises AllocphaseError when it cannot be written.
     """
-    labels: Mapping[str, Allocator | None] = {
-        BASELINE: arms.baseline,
-        TWIN: arms.baseline,
-        CANDIDATE: arms.candidate,
-    }
-    chosen = [(label, arm) for label, arm in labels.items() if arm is not None]
+    labels = {BASELINE: arms.baseline, **({TWIN: arms.baseline} if twin else {})}
+    chosen = {label: arm for label, arm in labels.items() if arm is not None}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix=".objects-", dir=folder)
     except OSError as error:
         raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
     with scratch as name:
-        yield [
-            _copied(arm, label, Path(name).resolve() / str(position))
-            for position, (label, arm) in enumerate(chosen)
-        ]
-
-
-def _copied(arm: Allocator, label: str, stem: Path) -> Allocator:
-    path = arm.path
-    if path is not None:
-        path = shutil.copyfile(path, stem.with_suffix(".so"))
-    summary = f"The {label}: {arm.name}. {arm.summary}"
-    return replace(arm, name=label, title=f"{label}: {arm.name}", summary=summary, path=path)
+        yield Copies({**chosen, CANDIDATE: arms.candidate}, Path(name).resolve())

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
+from allocphase.analysis.metric_names import compared
 from allocphase.analysis.process_metrics import ProcessMetrics
+from allocphase.analysis.warnings import is_disturbed
+from allocphase.errors import UsageError
+from allocphase.gate.arms import Copies
 from allocphase.judge import Evidence, Judge, SessionResult
-from allocphase.judge.counted import COUNT_ROUNDS
+from allocphase.judge.counted import AGREEING
+from allocphase.judge.judge import COUNT_BUDGET, Need, TooFewRoundsError
 from allocphase.probe.probe import Probe
+from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome
 from allocphase.run.plan import Plan, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import begin
@@ -18,59 +27,127 @@ from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
 from allocphase.run.session import Session
 from allocphase.store.reader import RunFiles
+from allocphase.store.record import ProcessRecord
 
-__all__ = ["Clock", "Finished", "measure_alone", "probes_of", "run_session"]
+__all__ = [
+    "FIRST_SHARE",
+    "Clock",
+    "Finished",
+    "measure_alone",
+    "measures_of",
+    "probes_of",
+    "run_session",
+]
 
 Clock = Callable[[], float]  # seconds, from anywhere, never backwards
+
+# The first session may take this share of the time budget; the rest is for the confirmation.
+FIRST_SHARE = 2 / 3
+# What one process of a shared machine may say once by accident: it is asked again.
+_REPEATED = (Status.TIMEOUT, Status.OUT_OF_MEMORY)
+# Where more of the first round's processes are disturbed, that is how the machine is.
+_EXCEPTIONAL = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A session that has ended: where it lies, what it says, and how long it took."""
+    """A session that has ended: where it lies, what it says, and how long it took.
+
+    planned: the rounds that its times could have had. repeated: processes that ran once more.
+    """
 
     path: Path
     result: SessionResult
     evidence: Evidence
+    planned: int
+    repeated: int
     seconds: float
 
 
-class _Spread:
-    """An executor that leaves address randomisation on for latencies too.
+class _GateExecutor:
+    """Runs a job on this round's copy of its arm, and leaves address randomisation on.
 
     A run fixes addresses in order to join latencies with their causes; a gate compares them, and
     one layout for all rounds would be one accident repeated.
     """
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, copies: Copies) -> None:
         self._executor = executor
+        self._copies = copies
 
     def run(self, job: Job) -> Outcome:
         """See Executor."""
+        job = replace(job, allocator=self._copies.current(job.allocator))
         if job.probe is Probe.LATENCY:
             kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
             job = replace(job, options=kept)
         return self._executor.run(job)
 
 
-def _started(request: Request, executor: Executor, *, progress: Progress) -> Session:
-    begun = begin(replace(request, resumable=False))
-    return Session(begun, _Spread(executor), progress=progress)
+class _Rounds:
+    """The rounds of one session, each on fresh copies; what was disturbed runs once more."""
 
+    def __init__(self, session: Session, copies: Copies) -> None:
+        self._session = session
+        self._copies = copies
+        # What the plan does not know of has ids after its own.
+        self._ids = itertools.count(process_count(session.plan))
+        self._repeats_disturbed = True
+        self._failed: set[tuple[str, str]] = set()
+        self.repeated = 0
 
-def _wanted_jobs(plan: Plan, round_index: int, wanted: set[tuple[str, Probe]]) -> list[Job]:
-    """The jobs of one later round that are wanted; counts may be wanted again too."""
-    return [
-        job
-        for job in (*_recounts(plan, round_index), *round_jobs(plan, round_index))
-        if job.allocator.correct and (job.scenario, job.probe) in wanted
-    ]
+    def untimed(self) -> list[ProcessRecord]:
+        """What has no order, once."""
+        return self._settled(untimed_jobs(self._session.plan), self._session.run_untimed())
 
+    def first(self) -> list[ProcessRecord]:
+        """The first round of what is timed, the floor too."""
+        jobs = round_jobs(self._session.plan, 0)
+        records = self._session.run_jobs(jobs)
+        disturbed = sum(is_disturbed(record) for record in records)
+        self._repeats_disturbed = disturbed <= _EXCEPTIONAL * len(records)
+        return self._settled(jobs, records)
 
-def _recounts(plan: Plan, round_index: int) -> list[Job]:
-    """The plan counts once; another time needs ids of its own."""
-    jobs = untimed_jobs(plan)
-    first_id = process_count(plan) + (round_index - 1) * len(jobs)
-    return [replace(job, id=first_id + job.id, round=round_index) for job in jobs]
+    def later(self, round_index: int, wanted: set[Need]) -> list[ProcessRecord]:
+        """The processes of a later round that are wanted; those that count go side by side."""
+        self._copies.renew()
+        plan = self._session.plan
+        counts = [
+            replace(job, id=next(self._ids), round=round_index)
+            for job in _chosen(untimed_jobs(plan), wanted)
+            if job.probe is not Probe.VERIFY
+        ]
+        timed = list(_chosen(self._timed_jobs(plan, round_index), wanted))
+        records = self._session.run_beside(counts) + self._session.run_jobs(timed)
+        return self._settled([*counts, *timed], records)
+
+    def _timed_jobs(self, plan: Plan, round_index: int) -> Iterator[Job]:
+        """In the order that the plan has for this round, with ids of their own."""
+        return (replace(job, id=next(self._ids)) for job in round_jobs(plan, round_index))
+
+    def _settled(
+        self, jobs: Sequence[Job], records: Sequence[ProcessRecord]
+    ) -> list[ProcessRecord]:
+        """With a second process for each that the machine spoiled, as far as can be told without
+        looking at its time or its arm.
+        """
+        by_id = {job.id: job for job in jobs}
+        again = [
+            replace(by_id[record.id], id=next(self._ids))
+            for record in records
+            if record.id in by_id and self._is_spoiled(record)
+        ]
+        self.repeated += len(again)
+        return [*records, *self._session.run_jobs(again)]
+
+    def _is_spoiled(self, record: ProcessRecord) -> bool:
+        """Of processes that do not end the first one of a cell only: it may not end again."""
+        if record.status in _REPEATED:
+            cell = (record.allocator, record.scenario)
+            known = cell in self._failed
+            self._failed.add(cell)
+            return not known
+        return record.probe.timed and self._repeats_disturbed and is_disturbed(record)
 
 
 def run_session(
@@ -78,6 +155,7 @@ def run_session(
     judge: Judge,
     evidence: Evidence,
     executor: Executor,
+    copies: Copies,
     *,
     progress: Progress,
     budget_s: float,
@@ -85,40 +163,109 @@ def run_session(
 ) -> Finished:
     """Runs rounds until the judge wants nothing more or the budget is spent.
 
-    `evidence`: empty but for what was saved; it is filled. No round starts that would, at the pace
-    of the longest one so far, end beyond the budget. Raises as Session.
+    `evidence`: empty but for what was saved; it is filled. The first round says how long one
+    takes: for as many as fit, the boundary is made. No round starts that would, at the pace of the
+    longest one so far, end beyond the budget. Raises as Session, and UsageError where the rounds
+    that fit can never decide the times of a first session.
     """
     start = clock()
-    with _started(request, executor, progress=progress) as session:
+    with _started(request, executor, copies, progress=progress) as session:
         evidence.processes.files = RunFiles(session.path)
-        evidence.add(session.run_round(0))
-        longest = 0.0
-        for round_index in range(1, judge.max_rounds):
+        rounds = _Rounds(session, copies)
+        evidence.add(rounds.untimed())
+        began_s = clock() - session.waited_s
+        evidence.add(rounds.first())
+        now_s = clock() - session.waited_s
+        spent_s, pace_s = now_s - start, now_s - began_s
+        judge = _fitting(judge, spent_s=spent_s, pace_s=pace_s, budget_s=budget_s)
+        longest_s = pace_s
+        for round_index in range(1, max(judge.max_rounds, COUNT_BUDGET)):
             wanted = judge.wanted(evidence)
             round_start = clock()
-            if not wanted or round_start - session.waited_s - start + longest > budget_s:
+            if not wanted or round_start - session.waited_s - start + longest_s > budget_s:
                 break
-            evidence.add(session.run_jobs(_wanted_jobs(session.plan, round_index, wanted)))
-            longest = max(longest, clock() - round_start)
-    return Finished(session.path, judge.result(evidence), evidence, clock() - start)
+            evidence.add(rounds.later(round_index, wanted))
+            longest_s = max(longest_s, clock() - round_start)
+    return Finished(
+        path=session.path,
+        result=judge.result(evidence),
+        evidence=evidence,
+        planned=judge.max_rounds,
+        repeated=rounds.repeated,
+        seconds=clock() - start,
+    )
 
 
-def measure_alone(request: Request, executor: Executor, *, progress: Progress) -> Evidence:
-    """Every round of one allocator, COUNT_ROUNDS at least: so many count. Raises as Session."""
-    rounds = max(request.rounds, COUNT_ROUNDS)
-    request = replace(request, rounds=rounds)
-    cells = {(one.name, probe) for one in request.scenarios for probe in request.probes}
-    timed = {(name, probe) for name, probe in cells if probe.timed}
-    with _started(request, executor, progress=progress) as session:
+def _fitting(judge: Judge, *, spent_s: float, pace_s: float, budget_s: float) -> Judge:
+    """For as many rounds as there is time for. Raises UsageError if they decide nothing."""
+    left_s = max(0.0, budget_s - spent_s)
+    rounds = 1 + int(left_s / pace_s) if pace_s > 0.0 else judge.max_rounds
+    try:
+        return judge.within(rounds)
+    except TooFewRoundsError as error:
+        if judge.confirms:
+            return judge  # what was flagged then stays open: nothing is lost
+        needed_s = spent_s + (error.needed - 1) * pace_s
+        # With a tenth to spare; the first session has its share of the whole.
+        ask_s = math.ceil(1.1 * needed_s / FIRST_SHARE)
+        raise UsageError(
+            f"{error}; they take {needed_s:.0f} s here, and the first session has {budget_s:.0f}: "
+            f"--time-budget {ask_s}, or fewer scenarios"
+        ) from None
+
+
+def measure_alone(
+    request: Request, executor: Executor, copies: Copies, *, progress: Progress
+) -> Evidence:
+    """Every round of one allocator; of counts as many processes as a gate may want of them, which
+    is COUNT_BUDGET where they differ. Raises as Session.
+    """
+    request = replace(request, rounds=max(request.rounds, 2 * AGREEING))
+    timed = {(x.name, probe) for x in request.scenarios for probe in request.probes if probe.timed}
+    with _started(request, executor, copies, progress=progress) as session:
         evidence = Evidence(processes=ProcessMetrics(RunFiles(session.path)))
-        evidence.add(session.run_round(0))
-        for round_index in range(1, rounds):
-            wanted = cells if round_index < COUNT_ROUNDS else timed
-            evidence.add(session.run_jobs(_wanted_jobs(session.plan, round_index, wanted)))
+        rounds = _Rounds(session, copies)
+        evidence.add(rounds.untimed())
+        evidence.add(rounds.first())
+        for round_index in range(1, request.rounds):
+            wanted = timed | _varying(evidence, request)
+            evidence.add(rounds.later(round_index, wanted))
     return evidence
+
+
+def _varying(evidence: Evidence, request: Request) -> set[Need]:
+    """The counts that are no single number yet."""
+    wanted = set()
+    for scenario in request.scenarios:
+        for one in measures_of(evidence, scenario.name):
+            values = evidence.values(one, scenario.name).candidate
+            agree = values.size >= 2 * AGREEING and bool((values == values[0]).all())
+            if not one.timed and not agree and values.size < COUNT_BUDGET:
+                wanted.add((scenario.name, one.probe))
+    return wanted
+
+
+def measures_of(evidence: Evidence, scenario: str) -> list[Measure]:
+    """Everything that can be gated, the system calls that were seen by name too."""
+    calls = (compared(CALL_PREFIX + call) for call in evidence.calls(scenario))
+    return [*MEASURES.values(), *calls]
 
 
 def probes_of(judge: Judge, *extra: Probe) -> Sequence[Probe]:
     """The probes that the judge's rows need, in the order of the enumeration."""
     needed = {row.measure.probe for row in judge.rows} | set(extra)
     return [probe for probe in Probe if probe in needed]
+
+
+def _started(
+    request: Request, executor: Executor, copies: Copies, *, progress: Progress
+) -> Session:
+    begun = begin(replace(request, resumable=False))
+    return Session(begun, _GateExecutor(executor, copies), progress=progress)
+
+
+def _chosen(jobs: Iterable[Job], wanted: set[Need]) -> Iterator[Job]:
+    """Those of the arms that are wanted: the floor is none."""
+    for job in jobs:
+        if job.allocator.correct and (job.scenario, job.probe) in wanted:
+            yield job

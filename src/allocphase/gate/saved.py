@@ -73,9 +73,9 @@ def measure_baseline(
 
     `request` says what and how often; its allocators and probes are set here.
     """
-    with fresh_copies(Arms(None, arm), request.out) as arms:
-        inner = replace(request, allocators=arms, probes=_probes())
-        evidence = measure_alone(inner, executor, progress=progress)
+    with fresh_copies(Arms(None, arm), request.out, twin=False) as copies:
+        inner = replace(request, allocators=copies.arms, probes=_probes())
+        evidence = measure_alone(inner, executor, copies, progress=progress)
     for failure in evidence.failures():
         problem = f"{failure.scenario}, {failure.probe}: {failure.status}: {failure.message}"
         raise NothingMeasuredError(f"{arm.name} on {problem}")

@@ -11,10 +11,10 @@ from pathlib import Path
 from allocphase.allocator import Allocator
 from allocphase.analysis.measures import MEASURES
 from allocphase.analysis.warnings import disturbances
-from allocphase.errors import NothingMeasuredError
+from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.files.durable import write_whole
 from allocphase.gate.arms import Arms, describe_arm, fresh_copies
-from allocphase.gate.rounds import Clock, Finished, probes_of, run_session
+from allocphase.gate.rounds import FIRST_SHARE, Clock, Finished, probes_of, run_session
 from allocphase.judge import (
     TWIN,
     ArmEntry,
@@ -31,6 +31,7 @@ from allocphase.judge import (
 )
 from allocphase.judge.document import FILE, document
 from allocphase.judge.evidence import Saved
+from allocphase.judge.judge import TooFewRoundsError
 from allocphase.machine.environment import environment
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
@@ -43,8 +44,6 @@ __all__ = ["GateRequest", "SavedArm", "run_gate"]
 
 # driver/subject.c: what functions should be aligned to.
 CACHE_LINE_BYTES = 64
-# The first session may take this share of the time budget; the rest is for the confirmation.
-FIRST_SHARE = 2 / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,15 +117,17 @@ class _Engine:
     progress: Progress
     clock: Clock
 
-    def session(self, judge: Judge, *, budget_s: float, confirms: bool) -> Finished:
-        """One session with fresh copies; the confirming one has another seed and label."""
+    def session(self, judge: Judge, *, budget_s: float) -> Finished:
+        """One session; the confirming one has another seed and label, and no twin."""
         saved = self.request.saved
-        with fresh_copies(self.request.arms, self.request.out) as arms:
+        arms, out = self.request.arms, self.request.out
+        with fresh_copies(arms, out, twin=judge.has_twin) as copies:
             return run_session(
-                _inner(self.request, judge, arms, confirms=confirms),
+                _inner(self.request, judge, copies.arms),
                 judge,
                 Evidence(saved=saved.values if saved else None),
                 self.executor,
+                copies,
                 progress=self.progress,
                 budget_s=budget_s,
                 clock=self.clock,
@@ -143,17 +144,43 @@ def run_gate(
     """
     engine = _Engine(request, executor, progress, clock)
     start = clock()
-    judge = Judge(_rows(request), request.limits, request.rounds, request.min_rounds)
-    first = engine.session(judge, budget_s=request.time_budget_s * FIRST_SHARE, confirms=False)
+    judge = _judge(request)
+    first = engine.session(judge, budget_s=request.time_budget_s * FIRST_SHARE)
     left_s = request.time_budget_s - (clock() - start)
     doubtful = _doubtful(first) if left_s > 0.0 else []
     again = None
     if doubtful:
-        judge = Judge(doubtful, request.limits, request.rounds, by_name=False)
-        again = engine.session(judge, budget_s=left_s, confirms=True)
+        again = engine.session(_confirming(request, doubtful), budget_s=left_s)
     verdict = _verdict(request, first, again)
     _write(verdict, first.path)
     return verdict
+
+
+def _judge(request: GateRequest) -> Judge:
+    """Of the first session. Raises UsageError where its rounds can never decide anything."""
+    judge = Judge(
+        _rows(request),
+        request.limits,
+        request.rounds,
+        request.min_rounds,
+        has_twin=request.saved is None,
+    )
+    try:
+        return judge.within(request.rounds)
+    except TooFewRoundsError as error:
+        if request.saved and request.rounds < request.max_rounds:
+            way_out = f"save the baseline with -r {error.needed} or more"
+        else:
+            way_out = f"--max-rounds {error.needed} or more"
+        raise UsageError(f"{error}: {way_out}, or fewer scenarios") from None
+
+
+def _confirming(request: GateRequest, rows: Sequence[Row]) -> Judge:
+    """Of the second session: signs against the baseline alone, which need no assumption on the
+    spread of the candidate (stats.sequential).
+    """
+    rounds = request.rounds
+    return Judge(rows, request.limits, rounds, confirms=True, has_twin=False, by_name=False)
 
 
 def _rows(request: GateRequest) -> list[Row]:
@@ -172,20 +199,18 @@ def _has_build(request: GateRequest, row: Row) -> bool:
     return generate(chosen).build_ops > 0
 
 
-def _inner(
-    request: GateRequest, judge: Judge, arms: Sequence[Allocator], *, confirms: bool
-) -> Request:
+def _inner(request: GateRequest, judge: Judge, arms: Sequence[Allocator]) -> Request:
     scenarios = {row.scenario for row in judge.rows}
-    extra = (Probe.VERIFY,) if request.verify and not confirms else ()
+    extra = (Probe.VERIFY,) if request.verify and not judge.confirms else ()
     return Request(
         allocators=arms,
         scenarios=[one for one in request.scenarios if one.name in scenarios],
         probes=probes_of(judge, *extra),
         rounds=judge.max_rounds,
-        seed=(request.seed + confirms) % 2**32,  # another order, as reproducible as the first
+        seed=(request.seed + judge.confirms) % 2**32,  # another order, as reproducible as the first
         timeout_s=request.timeout_s,
         out=request.out,
-        label=f"{request.label}-confirm" if confirms else request.label,
+        label=f"{request.label}-confirm" if judge.confirms else request.label,
         command=request.command,
     )
 
@@ -194,8 +219,7 @@ def _doubtful(first: Finished) -> list[Row]:
     """The flagged rows that a second session can confirm; none where the candidate is broken."""
     if any(failure.broken_candidate for failure in _failures(first)):
         return []
-    rows = [row.row for row in final_rows(first.result, None) if row.flagged]
-    return rows if first.result.valid else [row for row in rows if not row.measure.timed]
+    return [row.row for row in final_rows(first.result, None) if row.flagged]
 
 
 def _verdict(request: GateRequest, first: Finished, again: Finished | None) -> GateVerdict:
@@ -245,10 +269,6 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
     if baseline is not None and baseline.kind == "libc":
         notes.append("libc cannot be copied: its twin is libc itself")
     for session in sessions:
-        moved = [row.id for row, judged in session.result.rows if judged.twin_moved]
-        if moved:
-            copies = "two copies of the baseline come out apart"
-            notes.append(f"{session.path.name}: {copies} in {', '.join(moved)}")
         notes += RunFiles(session.path).notes()
         seen = disturbances(session.evidence.records)
         notes += [f"{session.path.name}: {warning.text}" for warning in seen]
@@ -281,8 +301,9 @@ def _describe(session: Finished) -> SessionEntry:
     return SessionEntry(
         path=str(session.path),
         rounds=session.result.rounds,
+        planned=session.planned,
+        repeated=session.repeated,
         seconds=round(session.seconds, 1),
-        valid=session.result.valid,
     )
 
 

@@ -1,58 +1,61 @@
-"""The rule for counts and memory: worse where every process of the candidate lies above every
-process of the baseline and its twin, by more than the limit.
+"""The rule for counts and memory: exact where they agree, and else sampled as times are.
 
-Most allocators make the same counts in every process: then one round settles an equal row, and
-a count that is higher is measured again until COUNT_ROUNDS rounds agree. Where copies of the
-baseline differ among themselves the count is not deterministic here, and the memory theta takes
-the place of "exact".
+Most allocators make the same count in every process. Where every process of the baseline and its
+twin says one thing and every one of the candidate one thing, that is the row: equal after AGREEING
+processes an arm, different after twice as many. By chance alone, of arms that do not differ, all k
+of one lie apart from all m others in at most 1 of C(k + m, k) sessions (a permutation test; Fisher,
+The Design of Experiments, 1935, section 21): 1 in 735,471 for 8 of 24.
 
-Error: if the arms do not differ, the chance that the k values of one lie above the other m is at
-most 1 / C(k + m, k), since every choice of k among the k + m is as likely (a permutation test;
-Fisher, The Design of Experiments, 1935, section 21). For k = 4 and m = 8 that is 1 in 495, for
-a first session alone; the confirmation is drawn anew.
+Where processes of one arm differ, one process is one sample, and the row goes to the sequential
+rule of times. One more is worse as long as the baseline's own processes agree; where they do not,
+the count is not deterministic here, and the memory theta takes the place of "exact".
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from allocphase.judge.evidence import Values
 from allocphase.judge.limits import Rule
 from allocphase.judge.outcome import Judged, Outcome
-from allocphase.stats import Interval
-from allocphase.stats.values import FloatArray, median
+from allocphase.judge.sampled import judge_sampled
+from allocphase.stats import Interval, SequentialRank
+from allocphase.stats.values import FloatArray
 
-__all__ = ["COUNT_ROUNDS", "judge_counted"]
+__all__ = ["AGREEING", "judge_counted"]
 
-# 4 rounds of three arms: 1 in 495 by chance, and a second session must say the same.
-COUNT_ROUNDS = 4
+# Processes of each arm, before anything is said of a count.
+AGREEING = 4
 
 
-def judge_counted(values: Values, rule: Rule, *, final: bool) -> Judged:
-    """Where the row stands; `final`: no round will follow."""
-    others = _present(values.base, values.twin)
-    candidate = _present(values.candidate)
-    varies = bool(others.size and (others != others[0]).any())
-    theta = 0.0 if rule.exact and not varies else rule.theta
-    outcome = _outcome(others, candidate, theta)
-    settled = outcome is not Outcome.REGRESSED and outcome is not Outcome.UNDECIDED
-    return Judged(
-        outcome=outcome,
-        decided=settled or final or candidate.size >= COUNT_ROUNDS,
-        base=median(others),
-        candidate=median(candidate),
-        ratio=_ratio(others, candidate),
-        twin=None,
-        twin_moved=False,
-        floor_spread=math.nan,
-        pairs=int(candidate.size),
-        theta=theta,
-        varies=varies,
-        min_detectable_ratio=math.nan,
-        values=(tuple(others.tolist()), tuple(candidate.tolist())),
-    )
+def judge_counted(
+    values: Values, rule: Rule, sampled: Callable[[float], SequentialRank], *, final: bool
+) -> Judged:
+    """Where the row stands; `final`: no process will follow. sampled: the rule for a theta."""
+    base, candidate = _present(values.base, values.twin), _present(values.candidate)
+    told = (tuple(base.tolist()), tuple(candidate.tolist()))
+    if not base.size or not candidate.size:
+        return _exact(Outcome.NOT_MEASURED, base, candidate, theta=rule.theta, decided=True)
+    theta = 0.0 if rule.exact and _agree(base) else rule.theta
+    if not (_agree(base) and _agree(candidate)):
+        found = judge_sampled(values, sampled(theta), final=final)
+        few = found.rounds < AGREEING and found.decided
+        return replace(
+            found,
+            outcome=Outcome.INCONCLUSIVE if few else found.outcome,
+            open_chance=_open_chance(base, found.open_chance),
+            values=told,
+        )
+    outcome = _agreed(float(base[0]), float(candidate[0]), theta)
+    fewest = min(_present(arm).size for arm in values.measured)
+    enough = fewest >= (AGREEING if outcome is Outcome.UNCHANGED else 2 * AGREEING)
+    if not enough:
+        outcome = Outcome.INCONCLUSIVE
+    return _exact(outcome, base, candidate, theta=theta, decided=enough or final)
 
 
 def _present(*arms: FloatArray) -> FloatArray:
@@ -60,27 +63,46 @@ def _present(*arms: FloatArray) -> FloatArray:
     return pooled[np.isfinite(pooled)]
 
 
-def _outcome(others: FloatArray, candidate: FloatArray, theta: float) -> Outcome:
-    if not others.size or not candidate.size:
-        return Outcome.NOT_MEASURED
-    worst = (1.0 + theta) * float(others.max())
-    if candidate.min() > worst:
+def _agree(values: FloatArray) -> bool:
+    return bool((values == values[0]).all())
+
+
+def _open_chance(base: FloatArray, forecast: float) -> float:
+    """Noise explains nothing of a baseline that always says the same, and anything of one that
+    says nothing now and then: such ratios have no spread.
+    """
+    if _agree(base):
+        return 0.0
+    return forecast if (base > 0.0).all() else 1.0
+
+
+def _agreed(base: float, candidate: float, theta: float) -> Outcome:
+    if candidate > (1.0 + theta) * base:
         return Outcome.REGRESSED
-    if candidate.max() > worst:
-        return Outcome.UNDECIDED
-    if candidate.max() < float(others.min()) / (1.0 + theta):
-        return Outcome.IMPROVED
-    return Outcome.UNCHANGED
+    return Outcome.IMPROVED if candidate < base / (1.0 + theta) else Outcome.UNCHANGED
 
 
-def _ratio(others: FloatArray, candidate: FloatArray) -> Interval:
-    """Medians over each other; the sides are the extremes, which no level of confidence bounds."""
-    if not others.size or not candidate.size:
-        return Interval(math.nan, -math.inf, math.inf, math.nan)
-    middle = _quotient(median(candidate), median(others))
-    low = _quotient(float(candidate.min()), float(others.max()))
-    high = _quotient(float(candidate.max()), float(others.min()))
-    return Interval(middle, low, high, math.nan)
+def _exact(
+    outcome: Outcome, base: FloatArray, candidate: FloatArray, *, theta: float, decided: bool
+) -> Judged:
+    """What every process of an arm says, or nobody."""
+    before, after = (float(arm[0]) if arm.size else math.nan for arm in (base, candidate))
+    return Judged(
+        outcome=outcome,
+        decided=decided,
+        base=before,
+        candidate=after,
+        ratio=Interval(_quotient(after, before), -math.inf, math.inf, math.nan),
+        twin=None,
+        floor_spread=math.nan,
+        rounds=int(candidate.size),
+        theta=theta,
+        exact=True,
+        min_detectable_ratio=math.nan,
+        decided_theta=math.nan,
+        open_chance=0.0,
+        values=(tuple(base.tolist()), tuple(candidate.tolist())),
+    )
 
 
 def _quotient(above: float, below: float) -> float:

@@ -15,7 +15,7 @@ from allocphase.judge.verdict import GateVerdict
 __all__ = ["FILE", "document", "read_verdict"]
 
 FILE = "gate.json"
-SCHEMA = 1
+SCHEMA = 2
 
 
 def document(verdict: GateVerdict) -> dict[str, Any]:

@@ -6,6 +6,7 @@ that was measured another day: its values take the place of the rounds'.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,11 +28,16 @@ BASELINE, TWIN, CANDIDATE = "baseline", "twin", "candidate"
 Saved = Mapping[tuple[str, str], Sequence[float]]
 
 Cell = tuple[str, str, str]  # allocator, scenario, probe
+Place = tuple[int, int]  # round, and which of its processes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Values:
-    """One row's values: each of shape (rounds,), in the measure's unit, NaN where missing."""
+    """One row's values: each of shape (processes,), in the measure's unit, NaN where missing.
+
+    What stands at one place was measured together: in one round, or as the same one of several
+    processes that count.
+    """
 
     base: FloatArray
     twin: FloatArray
@@ -42,23 +48,38 @@ class Values:
         """Whether a copy of the baseline was measured beside it."""
         return bool(np.isfinite(self.twin).any())
 
+    @property
+    def measured(self) -> tuple[FloatArray, ...]:
+        """The arms that there are."""
+        twin = (self.twin,) if self.has_twin else ()
+        return (self.base, *twin, self.candidate)
+
+    def first(self, size: int) -> Values:
+        """At most so many processes of each arm."""
+        return Values(self.base[:size], self.twin[:size], self.candidate[:size])
+
 
 @dataclass(slots=True)
 class Evidence:
-    """What a session has measured so far. `processes` reads its files, for latencies only."""
+    """What a session has measured so far. `processes` reads its files, for latencies only.
+
+    A process that was repeated stands for the one before it.
+    """
 
     saved: Saved | None = None
     processes: ProcessMetrics = field(default_factory=ProcessMetrics)
-    records: list[ProcessRecord] = field(default_factory=list)
-    _good: dict[Cell, list[ProcessRecord]] = field(default_factory=dict)
+    _cells: dict[Cell, dict[Place, ProcessRecord]] = field(default_factory=dict)
+
+    @property
+    def records(self) -> list[ProcessRecord]:
+        """Those that count, cell by cell."""
+        return [record for places in self._cells.values() for record in places.values()]
 
     def add(self, records: Iterable[ProcessRecord]) -> None:
         """Takes the records of a round, whose samples are on disk."""
         for record in records:
-            self.records.append(record)
-            if record.ok:
-                cell = (record.allocator, record.scenario, record.probe)
-                self._good.setdefault(cell, []).append(record)
+            cell = (record.allocator, record.scenario, record.probe)
+            self._cells.setdefault(cell, {})[record.round, record.repeat] = record
 
     @property
     def rounds(self) -> int:
@@ -67,17 +88,22 @@ class Evidence:
 
     def values(self, measure: Measure, scenario: str) -> Values:
         """One row's values."""
-        base = self._arm(measure, scenario, BASELINE)
+        arms = [self._arm(measure, scenario, arm) for arm in (BASELINE, TWIN, CANDIDATE)]
+        places = sorted(set().union(*arms))
+        base, twin, candidate = (
+            np.array([arm.get(place, math.nan) for place in places]) for arm in arms
+        )
         if self.saved is not None:
             base = self._saved(measure, scenario)
-        twin, candidate = (self._arm(measure, scenario, arm) for arm in (TWIN, CANDIDATE))
+            size = max(base.size, candidate.size)
+            base, twin, candidate = (_filled(arm, size) for arm in (base, twin, candidate))
         return Values(base, twin, candidate)
 
     def calls(self, scenario: str) -> list[str]:
         """The system calls that any arm made in operation, by name, sorted."""
         names: set[str] = set()
         for arm in (BASELINE, TWIN, CANDIDATE):
-            for record in self._good.get((arm, scenario, Probe.SYSCALLS), ()):
+            for record in self._good(arm, scenario, Probe.SYSCALLS):
                 names.update(record.part(Syscalls).operation or {})
         for metric, where in self.saved or {}:
             if where == scenario and metric.startswith(CALL_PREFIX):
@@ -96,17 +122,32 @@ class Evidence:
                 found.setdefault((record.allocator, record.scenario), record)
         return list(found.values())
 
-    def _arm(self, measure: Measure, scenario: str, arm: str) -> FloatArray:
-        records = self._good.get((arm, scenario, measure.probe), ())
-        return self.processes.by_round(records, measure, rounds=self.rounds)
+    def clock_step_ns(self, scenario: str) -> float:
+        """The coarsest clock of the scenario's latency processes; NaN without any."""
+        arms = (self._good(arm, scenario, Probe.LATENCY) for arm in (BASELINE, CANDIDATE))
+        return max((r.clock.step_ns for records in arms for r in records), default=math.nan)
+
+    def _good(self, arm: str, scenario: str, probe: Probe) -> list[ProcessRecord]:
+        places = self._cells.get((arm, scenario, probe), {})
+        return [record for record in places.values() if record.ok]
+
+    def _arm(self, measure: Measure, scenario: str, arm: str) -> dict[Place, float]:
+        """A time of nothing has no logarithm; a clock that gave one gave no figure."""
+        found = {}
+        for record in self._good(arm, scenario, measure.probe):
+            value = measure.read(self.processes.of(record))
+            given = value > 0.0 if measure.timed else True
+            found[record.round, record.repeat] = value if given else math.nan
+        return found
 
     def _saved(self, measure: Measure, scenario: str) -> FloatArray:
-        """As many as rounds for a timed measure, all of them for a count."""
         assert self.saved is not None
         kept = list(self.saved.get((measure.name, scenario), ()))
         if not kept and measure.name.startswith(CALL_PREFIX):
             kept = [0.0] * len(self.saved.get(("syscalls", scenario), ()))
-        size = self.rounds if measure.timed else len(kept)
-        values = np.full(size, np.nan)
-        values[: len(kept)] = kept[:size]
-        return values
+        return np.array(kept, dtype=np.float64)
+
+
+def _filled(values: FloatArray, size: int) -> FloatArray:
+    """NaN where an arm has fewer."""
+    return np.concatenate([values, np.full(size - values.size, math.nan)])

@@ -7,7 +7,7 @@ processes is another module's business.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from allocphase.errors import UsageError
 from allocphase.judge.counted import judge_counted
@@ -15,17 +15,29 @@ from allocphase.judge.evidence import Evidence
 from allocphase.judge.limits import Limits
 from allocphase.judge.outcome import Judged
 from allocphase.judge.rows import Row, call_rows
-from allocphase.judge.timed import judge_timed
+from allocphase.judge.sampled import judge_sampled
 from allocphase.probe.probe import Probe
-from allocphase.stats import SequentialSign
+from allocphase.stats import SequentialRank
+from allocphase.stats.values import median
 
-__all__ = ["ALPHA", "Judge", "SessionResult"]
+__all__ = ["ALPHA", "CONFIRM_ALPHA", "COUNT_BUDGET", "Judge", "SessionResult", "TooFewRoundsError"]
 
-# The chance that a session without any regression flags a timed row. A flagged row must be
-# flagged again in a session of its own, so that a false alarm takes two such accidents.
+# The chance that a session without any regression flags a time, and the same for counts. A flagged
+# row must be flagged again in a session of its own, at CONFIRM_ALPHA: 1 gate in 2,000 by chance.
 ALPHA = 0.01
+CONFIRM_ALPHA = 0.05
+# Processes of an arm that a count which varies may take; they are cheap, and run side by side.
+COUNT_BUDGET = 40
 
 Need = tuple[str, Probe]  # scenario, probe
+
+
+class TooFewRoundsError(UsageError):
+    """The rounds can never decide a row; `needed` rounds can."""
+
+    def __init__(self, message: str, needed: int) -> None:
+        super().__init__(message)
+        self.needed = needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,42 +47,53 @@ class SessionResult:
     rows: tuple[tuple[Row, Judged], ...]
     rounds: int
 
-    @property
-    def valid(self) -> bool:
-        """Whether no copy of the baseline passed for a change."""
-        return not any(judged.twin_moved for _, judged in self.rows)
-
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges the rows of one session. Raises UsageError if its rounds cannot decide anything.
+    """Judges the rows of one session.
 
-    min_rounds: timed rows go on to this many rounds even when decided, for experiments.
-    by_name: adds a row for each system call by name, once it is known which were made.
+    max_rounds: of times; the boundary is made for so many. min_rounds: timed rows go on to this
+    many even when decided, for experiments. confirms: it is the second session. has_twin: a copy
+    of the baseline is measured beside it. by_name: adds a row for each system call by name, once
+    it is known which were made.
     """
 
     rows: Sequence[Row]
     limits: Limits
     max_rounds: int = 40
     min_rounds: int = 1
-    alpha: float = ALPHA
+    confirms: bool = False
+    has_twin: bool = True
     by_name: bool = True
-    _rules: dict[float, SequentialSign] = field(default_factory=dict, compare=False)
+    _rules: dict[tuple[float, int, int], SequentialRank] = field(
+        default_factory=dict, compare=False
+    )
 
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if row.measure.timed and not self._rule(row.rule.theta).can_regress:
-                raise UsageError(
-                    f"{self.max_rounds} rounds can never decide {self._timed_count} timed rows: "
-                    "raise --max-rounds or choose fewer scenarios"
-                )
+    def within(self, max_rounds: int) -> Judge:
+        """The same for at most so many rounds. Raises TooFewRoundsError if they decide nothing."""
+        judge = replace(self, max_rounds=min(max_rounds, self.max_rounds), _rules={})
+        needed = self.least_rounds
+        if self._timed_count and judge.max_rounds < needed:
+            rows = f"{self._timed_count} time{'s' * (self._timed_count > 1)}"
+            raise TooFewRoundsError(
+                f"{judge.max_rounds} round{'s' * (judge.max_rounds > 1)} can never decide {rows}: "
+                f"{needed} can",
+                needed,
+            )
+        return judge
+
+    @property
+    def least_rounds(self) -> int:
+        """The least budget of rounds by which a time can be called regressed."""
+        budget = 1
+        while self._rule(0.0, self._timed_count, budget).least_rounds is None:
+            budget += 1
+        return budget
 
     def wanted(self, evidence: Evidence) -> set[Need]:
         """What the next round must measure; empty when every row is decided."""
         if evidence.rounds == 0:
             return {(row.scenario, row.measure.probe) for row in self.rows}
-        if evidence.rounds >= self.max_rounds:
-            return set()
         broken = {record.scenario for record in evidence.failures()}
         return {
             (row.scenario, row.measure.probe)
@@ -83,10 +106,14 @@ class Judge:
         return SessionResult(tuple(self._judged(evidence, final=True)), evidence.rounds)
 
     def _goes_on(self, row: Row, judged: Judged, rounds: int) -> bool:
-        return not judged.decided or (row.measure.timed and rounds < self.min_rounds)
+        if not row.measure.timed:
+            return not judged.decided and judged.rounds < COUNT_BUDGET
+        return rounds < self.max_rounds and (not judged.decided or rounds < self.min_rounds)
 
     def _judged(self, evidence: Evidence, *, final: bool) -> list[tuple[Row, Judged]]:
-        return [(row, self._judge(row, evidence, final=final)) for row in self._all_rows(evidence)]
+        rows = self._all_rows(evidence)
+        counts = max(1, sum(not row.measure.timed for row in rows))
+        return [(row, self._judge(row, evidence, counts, final=final)) for row in rows]
 
     def _all_rows(self, evidence: Evidence) -> list[Row]:
         """The planned rows, and those of system calls by name after their scenario's."""
@@ -99,22 +126,36 @@ class Judge:
                 rows.setdefault(row.id, row)
         return list(rows.values())
 
-    def _judge(self, row: Row, evidence: Evidence, *, final: bool) -> Judged:
+    def _judge(self, row: Row, evidence: Evidence, counts: int, *, final: bool) -> Judged:
         values = evidence.values(row.measure, row.scenario)
-        if row.measure.timed:
-            return judge_timed(values, self._rule(row.rule.theta), final=final)
-        return judge_counted(values, row.rule, final=final)
+        if not row.measure.timed:
+            values = values.first(COUNT_BUDGET)
+
+            def sampled(theta: float) -> SequentialRank:
+                return self._rule(theta, counts, COUNT_BUDGET)
+
+            return judge_counted(values, row.rule, sampled, final=final)
+        theta, step = row.rule.theta, 0.0
+        if row.measure.probe is Probe.LATENCY:
+            # No limit is finer than what the clock tells.
+            step = evidence.clock_step_ns(row.scenario)
+            theta = max(theta, step / median(values.base) if step > 0.0 else 0.0)
+        rule = self._rule(theta, self._timed_count, self.max_rounds)
+        return judge_sampled(values, rule, final=final, step=step)
 
     @property
     def _timed_count(self) -> int:
-        return max(1, sum(row.measure.timed for row in self.rows))
+        return sum(row.measure.timed for row in self.rows)
 
-    def _rule(self, theta: float) -> SequentialSign:
-        if theta not in self._rules:
-            self._rules[theta] = SequentialSign(
+    def _rule(self, theta: float, rows: int, max_rounds: int) -> SequentialRank:
+        key = (theta, rows, max_rounds)
+        if key not in self._rules:
+            self._rules[key] = SequentialRank(
                 theta=theta,
-                alpha=self.alpha,
-                max_rounds=self.max_rounds,
-                rows=self._timed_count,
+                alpha=CONFIRM_ALPHA if self.confirms else ALPHA,
+                better_error=ALPHA * CONFIRM_ALPHA,
+                max_rounds=max_rounds,
+                rows=max(1, rows),
+                others=2 if self.has_twin else 1,
             )
-        return self._rules[theta]
+        return self._rules[key]

@@ -32,12 +32,13 @@ class Rule:
     """What counts as worse: a ratio above 1 + theta; `exact`: any count above the baseline's.
 
     `theta` of an exact rule is what holds where the count is not deterministic. `named`: the user
-    asked for this row, so that a session that cannot decide it fails.
+    gave it. `required`: for this very row, so that a session that cannot decide it fails.
     """
 
     theta: Number
     exact: bool
     named: bool
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ class Limit:
         """Whether the line speaks of that row."""
         name = one.path if self.by_path else one.name
         return fnmatchcase(name, self.metric) and fnmatchcase(scenario, self.scenario)
+
+    @property
+    def names_one_row(self) -> bool:
+        """Whether it speaks of one metric of one scenario, by their names."""
+        return not _is_glob(self.metric) and not _is_glob(self.scenario)
 
     def __str__(self) -> str:
         return f"{self.metric}={self.rule}" + ("" if self.scenario == "*" else f":{self.scenario}")
@@ -81,9 +87,10 @@ class Limits:
         chosen = matching[-1]
         if chosen.rule == "off":
             return None
+        given = {"named": True, "required": chosen.names_one_row}
         if chosen.share is None:
-            return None if one.timed else Rule(self.memory_theta, exact=True, named=True)
-        return Rule(chosen.share, exact=False, named=True)
+            return None if one.timed else Rule(self.memory_theta, exact=True, **given)
+        return Rule(chosen.share, exact=False, **given)
 
     def named_calls(self) -> list[str]:
         """The single system calls that the lines name in full, as measures are named."""
@@ -103,7 +110,7 @@ class Limits:
         if one.rule == "off":
             return None
         if one.timed:
-            return Rule(self.theta, exact=False, named=True)
+            return Rule(self.theta, exact=False, named=False)
         return Rule(self.memory_theta, exact=one.rule == "exact", named=False)
 
 
@@ -134,8 +141,9 @@ def parse_limit(text: str) -> Limit:
     return Limit(name, scenario, rule, share, by_path)
 
 
-def _is_glob(metric: str) -> bool:
-    return bool(set("*?[") & set(metric))
+def _is_glob(name: str) -> bool:
+    """A scenario's parameters come after a ? too, and have a = in them."""
+    return bool(set("*[") & set(name)) or ("?" in name and "=" not in name)
 
 
 def _meant(metric: str) -> tuple[str, list[Measure], bool]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from allocphase.files.typed import Count, Figure, figures
+from allocphase.files.typed import Count, Figure, Number, figures
 from allocphase.stats import Interval
 
 __all__ = ["Judged", "Outcome"]
@@ -15,12 +15,12 @@ Ratio = Annotated[Interval, figures(Interval)]
 
 
 class Outcome(StrEnum):
-    """What the gate says of a row; the first five come out of one session."""
+    """What the gate says of a row; all but the last come out of one session."""
 
     REGRESSED = "regressed"
     """Worse than the limit allows; after the gate: in two sessions."""
     IMPROVED = "improved"
-    """Better by more than the limit."""
+    """Better by more than the limit, at the level that two sessions of "regressed" have."""
     UNCHANGED = "unchanged"
     """The whole interval lies within the limit both ways, or the counts are equal."""
     NOT_WORSE = "not worse"
@@ -32,21 +32,20 @@ class Outcome(StrEnum):
     NOT_MEASURED = "not measured"
     """Planned, and without values."""
     UNCONFIRMED = "not confirmed"
-    """Regressed in the first session, not in the second."""
-    INVALID = "invalid"
-    """Regressed in a session that tells copies of the baseline apart."""
+    """Regressed in the first session, and the second one decided that it has not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """One row after some rounds of one session. Values are in the measure's unit.
 
-    decided: no further round is needed. base, candidate: medians. ratio: candidate over base;
-    for a count without a sampling interval its sides are infinite or those of the extremes.
-    twin: the same of the baseline's copy, None where there is none. twin_moved: it passes for a
-    change by the candidate's own test. floor_spread: spread of the twin's log ratio. theta: what
-    was applied, 0 for exact. varies: the count differs between copies of the baseline.
-    values: of each arm as measured, for counts, in order of the rounds.
+    decided: no further round is needed. base, candidate: medians. ratio: candidate over base, with
+    its own 95% interval, unbounded for a count on which all agree (`exact`). twin: the same of the
+    baseline's copy, None where there is none. floor_spread: spread of the twin's log ratio. theta:
+    what was applied, 0 for one more is worse. rounds: complete ones read; of a count, processes.
+    min_detectable_ratio: what the gate finds 4 times in 5. decided_theta: of an inconclusive row,
+    the limit that could be decided here. open_chance: how often noise like this leaves such a row
+    inconclusive where nothing has changed. values: of each arm as measured, for counts.
     """
 
     outcome: Outcome
@@ -56,9 +55,10 @@ class Judged:
     floor_spread: Figure
     theta: Figure
     min_detectable_ratio: Figure
+    decided_theta: Figure
+    open_chance: Number
     ratio: Ratio
     twin: Ratio | None
-    twin_moved: bool
-    pairs: Count
-    varies: bool
-    values: tuple[tuple[float, ...], tuple[float, ...]]
+    rounds: Count
+    exact: bool
+    values: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())

@@ -15,6 +15,7 @@ from allocphase.errors import unknown
 from allocphase.files.typed import Count, FieldError, Number
 from allocphase.judge.judge import SessionResult
 from allocphase.judge.limits import Rule
+from allocphase.judge.openness import Openness, Told, openness
 from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.rows import Row
 
@@ -67,12 +68,15 @@ class ArmEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEntry:
-    """One session. `path`: its run directory; valid: it told no copies of the baseline apart."""
+    """One session. `path`: its run directory; planned: the rounds that its times could have had;
+    repeated: processes that the machine disturbed or that did not end, and ran once more.
+    """
 
     path: str
     rounds: Count
+    planned: Count
+    repeated: Count
     seconds: Number
-    valid: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +112,10 @@ class Failure:
 class GateRow:
     """One row of the verdict. `again`: the judgement of the confirming session, where it ran.
 
-    fails: it keeps the gate from passing (an inconclusive row may be waived as a whole).
-    advisory: it is printed and never fails (times of a baseline from another machine).
+    fails: it keeps the gate from passing by itself (an inconclusive row may be waived). Of
+    inconclusive rows only those do that were flagged, or whose limit names that very row; the
+    others are judged together (openness.py). advisory: it is printed and never fails (times of a
+    baseline from another machine).
     """
 
     id: str = field(init=False)
@@ -124,7 +130,10 @@ class GateRow:
     again: Judged | None
 
     def __post_init__(self) -> None:
-        fails = not self.advisory and self.outcome not in _PASSED
+        weighs = self.outcome not in _PASSED
+        if self.outcome is Outcome.INCONCLUSIVE:
+            weighs = self.rule.required or self.first.outcome is Outcome.REGRESSED
+        fails = weighs and not self.advisory
         derived = {"id": self.row.id, "unit": self.row.measure.unit, "fails": fails}
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -181,21 +190,35 @@ class GateVerdict:
     rows: tuple[GateRow, ...]
 
     @property
-    def valid(self) -> bool:
-        """Whether no session told copies of the baseline apart."""
-        return all(session.valid for session in self.sessions)
+    def openness(self) -> Openness:
+        """Of the rows that the first session left open without more ado."""
+        return openness(
+            [
+                Told(
+                    (row.scenario, row.row.measure.probe),
+                    row.outcome is Outcome.INCONCLUSIVE,
+                    row.first.open_chance,
+                )
+                for row in self.rows
+                if not row.advisory and not row.fails
+            ]
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a row keeps it from a verdict, or too many do together."""
+        fails = any(row.fails and row.outcome is Outcome.INCONCLUSIVE for row in self.rows)
+        return fails or self.openness.too_many
 
     @property
     def exit_code(self) -> int:
-        """3 regressed, 5 not measured, 4 invalid or inconclusive, else 0; the first that holds."""
+        """3 regressed, 5 not measured, 4 inconclusive, else 0; the first that holds."""
         outcomes = {row.outcome for row in self.rows if row.fails}
         if Outcome.REGRESSED in outcomes or any(f.broken_candidate for f in self.failures):
             return 3
         if Outcome.NOT_MEASURED in outcomes or self.failures or not self.rows or self._refused:
             return 5
-        if not self.valid or Outcome.INVALID in outcomes:
-            return 4
-        return 4 if Outcome.INCONCLUSIVE in outcomes and self.fail_inconclusive else 0
+        return 4 if self.is_open and self.fail_inconclusive else 0
 
     @property
     def word(self) -> str:
@@ -205,9 +228,7 @@ class GateVerdict:
             return "regressed" if Outcome.REGRESSED in outcomes else "candidate is broken"
         if self.exit_code == 5:
             return "another machine" if self._refused else "not measured"
-        if self.exit_code == 4:
-            return "inconclusive" if self.valid else "invalid session"
-        return "passed"
+        return "inconclusive" if self.exit_code == 4 else "passed"
 
     @property
     def _refused(self) -> bool:
@@ -216,22 +237,23 @@ class GateVerdict:
 
 
 def final_rows(first: SessionResult, again: SessionResult | None) -> tuple[GateRow, ...]:
-    """Joins the sessions: a row has regressed if both say so; a time, if both are valid too."""
+    """Joins the sessions: a row has regressed if both say so."""
     second = {row.id: judged for row, judged in again.rows} if again else {}
-    sound = first.valid and (again is None or again.valid)
-    return tuple(_join(row, judged, second.get(row.id), sound) for row, judged in first.rows)
+    return tuple(_join(row, judged, second.get(row.id)) for row, judged in first.rows)
 
 
-def _join(row: Row, first: Judged, again: Judged | None, sound: bool) -> GateRow:
-    outcome = first.outcome
-    if outcome is Outcome.REGRESSED:
-        outcome = Outcome.INVALID if row.measure.timed and not sound else _confirmed(again)
-    return GateRow.of(row, outcome, first=first, again=again)
+def _join(row: Row, first: Judged, again: Judged | None) -> GateRow:
+    flagged = first.outcome is Outcome.REGRESSED
+    return GateRow.of(
+        row, _confirmed(again) if flagged else first.outcome, first=first, again=again
+    )
 
 
 def _confirmed(again: Judged | None) -> Outcome:
-    """A flagged row without a second judgement has not been confirmed, nor cleared."""
-    if again is None:
+    """A flagged row has not been cleared before a second session decides that it has not
+    regressed.
+    """
+    if again is None or again.outcome is Outcome.UNDECIDED:
         return Outcome.INCONCLUSIVE
     if again.outcome in (Outcome.REGRESSED, Outcome.INCONCLUSIVE, Outcome.NOT_MEASURED):
         return again.outcome

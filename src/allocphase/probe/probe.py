@@ -30,6 +30,11 @@ class Probe(StrEnum):
         return self in (Probe.THROUGHPUT, Probe.LATENCY)
 
     @property
+    def counts(self) -> bool:
+        """Whether its figures are counts and bytes: several processes say whether they agree."""
+        return self in (Probe.SYSCALLS, Probe.MEMORY, Probe.FAULTS)
+
+    @property
     def joined(self) -> bool:
         """Joined operation by operation, or counted: in each such process objects lie at the same
         addresses (address randomisation is off).

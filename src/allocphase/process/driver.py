@@ -46,7 +46,9 @@ DRIVERS_OWN_WORDS = "allocphase-driver: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One process to run. `padding_bytes`: length of an environment variable that says nothing."""
+    """One process to run. repeat: which one of its cell within the round. padding_bytes: length of
+    an environment variable that says nothing.
+    """
 
     id: int
     round: int
@@ -57,6 +59,7 @@ class Job:
     cpus: tuple[int, ...]
     timeout_s: float
     padding_bytes: int = 0
+    repeat: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -1,10 +1,12 @@
 """The plan of a run: which processes, in which order. Pure: nothing is started here.
 
 Timed probes (throughput, latency) run once in every round, one process at a time, in an order
-that is drawn anew for each round, so that drift and neighbours fall on all cells alike. So does
-the memory probe of a trace with threads: what is resident depends on how far they are apart, and
-that on the CPUs that they have. The other probes run once, first, each on a CPU of its own:
-allocators give memory back by the clock, so a process that counts may not wait for another.
+that is drawn anew for each round, so that drift and neighbours fall on all cells alike; the
+allocators of one scenario and probe are neighbours in time, since they are compared. So runs the
+memory probe of a trace with threads: what is resident depends on how far they are apart, and that
+on the CPUs that they have. The other probes run first, each process on a CPU of its own: allocators
+give memory back by the clock, so a process that counts may not wait for another. What counts runs
+COUNT_PROCESSES times: a count has a distribution like anything else.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job, padding
 
 __all__ = [
+    "COUNT_PROCESSES",
     "FLOOR",
     "Plan",
     "Workload",
@@ -29,6 +32,8 @@ __all__ = [
 
 # The null allocator: what the replay and the clock cost by themselves.
 FLOOR = "null"
+# Of each cell that counts: by chance, 4 of one arm lie apart from 4 of another 1 time in 70.
+COUNT_PROCESSES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +67,7 @@ class Plan:
 def untimed_jobs(plan: Plan) -> list[Job]:
     """The processes that are not timed. Their order does not matter, nor what runs beside them."""
     rng = _rng(plan, "untimed")
-    return _jobs(plan, _cells(plan, timed=False), rng, first_id=0, round_index=0)
+    return _jobs(plan, _untimed(plan), rng, first_id=0, round_index=0)
 
 
 def round_jobs(plan: Plan, round_index: int) -> list[Job]:
@@ -72,18 +77,25 @@ def round_jobs(plan: Plan, round_index: int) -> list[Job]:
     others: by a gate that does not know how many there will be, or by a run that is resumed.
     """
     rng = _rng(plan, str(round_index))
-    cells = _cells(plan, timed=True)
-    rng.shuffle(cells)
-    first_id = len(_cells(plan, timed=False)) + round_index * len(cells)
-    return _jobs(plan, cells, rng, first_id=first_id, round_index=round_index)
+    blocks: dict[tuple[str, Probe], list[_Process]] = {}
+    for allocator, workload, probe in _cells(plan, timed=True):
+        blocks.setdefault((workload.name, probe), []).append((allocator, workload, probe, 0))
+    shuffled = list(blocks.values())
+    rng.shuffle(shuffled)
+    for block in shuffled:
+        rng.shuffle(block)
+    processes = [process for block in shuffled for process in block]
+    first_id = len(_untimed(plan)) + round_index * len(processes)
+    return _jobs(plan, processes, rng, first_id=first_id, round_index=round_index)
 
 
 def process_count(plan: Plan) -> int:
     """How many processes the plan has in all."""
-    return len(_cells(plan, timed=False)) + plan.rounds * len(_cells(plan, timed=True))
+    return len(_untimed(plan)) + plan.rounds * len(_cells(plan, timed=True))
 
 
 _Cell = tuple[Allocator, Workload, Probe]
+_Process = tuple[Allocator, Workload, Probe, int]  # the last: which one of its cell in the round
 
 
 def _rng(plan: Plan, purpose: str) -> random.Random:
@@ -101,6 +113,14 @@ def _cells(plan: Plan, *, timed: bool) -> list[_Cell]:
     ]
 
 
+def _untimed(plan: Plan) -> list[_Process]:
+    return [
+        (*cell, repeat)
+        for cell in _cells(plan, timed=False)
+        for repeat in range(COUNT_PROCESSES if cell[2].counts else 1)
+    ]
+
+
 def _takes_part(plan: Plan, cell: _Cell) -> bool:
     """The floor is only timed: its blocks overlap, and it needs no memory of its own."""
     allocator, workload, probe = cell
@@ -110,7 +130,12 @@ def _takes_part(plan: Plan, cell: _Cell) -> bool:
 
 
 def _jobs(
-    plan: Plan, cells: Sequence[_Cell], rng: random.Random, *, first_id: int, round_index: int
+    plan: Plan,
+    processes: Sequence[_Process],
+    rng: random.Random,
+    *,
+    first_id: int,
+    round_index: int,
 ) -> list[Job]:
     return [
         Job(
@@ -123,9 +148,10 @@ def _jobs(
             cpus=tuple(plan.cpus[: workload.threads]),  # more it cannot use
             timeout_s=plan.timeout_s,
             padding_bytes=padding(rng),
+            repeat=repeat,
             options=_options(plan, probe),
         )
-        for position, (allocator, workload, probe) in enumerate(cells)
+        for position, (allocator, workload, probe, repeat) in enumerate(processes)
     ]
 
 

@@ -93,7 +93,7 @@ class Session:
         the time that they do need. What an earlier part of the run has finished is not run again,
         and decides the same.
         """
-        records = self._run_untimed() if round_index == 0 else []
+        records = self.run_untimed() if round_index == 0 else []
         for job in round_jobs(self.plan, round_index):
             cell = (job.allocator.name, job.scenario)
             record = self._finished.get(job.id)
@@ -107,19 +107,22 @@ class Session:
                 self._slow.add(cell)
         return records
 
+    def run_untimed(self) -> list[ProcessRecord]:
+        """What the plan has that is not timed, and that no earlier part of the run has finished."""
+        jobs = [job for job in untimed_jobs(self.plan) if job.id not in self._finished]
+        return self.run_beside(jobs)
+
     def run_jobs(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
         """Runs these, one at a time, whatever the plan says of them; their ids must be new."""
         self._total = max(self._total, self._done + len(jobs))  # the plan may not know of them
         return [self._measure(job) for job in jobs]
 
-    def close(self) -> None:
-        """Removes the traces, and lets others have the machine. May be called again."""
-        remove_traces(self.path)
-        self._machine.release()
-        self._lock.release()
+    def run_beside(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
+        """The same of what is not timed, as many at once as there are CPUs.
 
-    def _run_untimed(self) -> list[ProcessRecord]:
-        """Each worker has a CPU of its own; the journal is written by this thread alone."""
+        Each worker has a CPU of its own; the journal is written by this thread alone.
+        """
+        self._total = max(self._total, self._done + len(jobs))
         idle = queue.SimpleQueue[int]()
         for cpu in self.plan.cpus:
             idle.put(cpu)
@@ -132,7 +135,6 @@ class Session:
             finally:
                 idle.put(first)
 
-        jobs = [job for job in untimed_jobs(self.plan) if job.id not in self._finished]
         with ThreadPoolExecutor(max_workers=len(self.plan.cpus)) as pool:
             waiting = [pool.submit(run_on_idle_cpu, job) for job in jobs]
             try:
@@ -140,6 +142,12 @@ class Session:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+    def close(self) -> None:
+        """Removes the traces, and lets others have the machine. May be called again."""
+        remove_traces(self.path)
+        self._machine.release()
+        self._lock.release()
 
     def _measure(self, job: Job) -> ProcessRecord:
         if job.probe.needs_the_machine(len(job.cpus)):
@@ -249,5 +257,6 @@ def _record(job: Job, outcome: Outcome) -> ProcessRecord:
         status=outcome.status,
         message=outcome.message,
         wall_s=round(outcome.wall_s, 6),
+        repeat=job.repeat,
         result=outcome.result,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from allocphase.judge.outcome import Outcome
 from allocphase.judge.render.words import percent
 from allocphase.selftest.trials import Trial
 from allocphase.stats import Interval, proportion_interval
@@ -35,7 +36,6 @@ def document(trials: Sequence[Trial], *, theta: float) -> dict[str, Any]:
                 "regressed": sum(trial.alarm for trial in group),
                 "share": share.estimate,
                 "interval": [share.lower, share.upper],
-                "invalid": sum(not trial.valid for trial in group),
                 "outcomes": [trial.outcome.value for trial in group],
                 "measured_ratios": [trial.ratio for trial in group],
                 "seconds": [round(trial.seconds, 2) for trial in group],
@@ -88,9 +88,9 @@ def _meaning(groups: Mapping[float, list[Trial]], theta: float) -> Iterator[str]
         f"slowdown above it"
     )
     yield f"({share.lower:.0%} to {share.upper:.0%} with 95% confidence)."
-    invalid = sum(not trial.valid for group in groups.values() for trial in group)
-    if invalid:
-        yield f"{invalid} sessions were invalid: two copies of the same object came out apart."
+    trials = [trial for group in groups.values() for trial in group]
+    if still_open := sum(trial.outcome is Outcome.INCONCLUSIVE for trial in trials):
+        yield f"{still_open} gates were inconclusive: their rounds could not tell."
     seen = [e for e, g in groups.items() if e > theta and all(trial.alarm for trial in g)]
     if seen:
         yield f"The least slowdown that was found every time: +{percent(min(seen))}."

@@ -46,7 +46,6 @@ class Trial:
     effect: float
     injected: float
     outcome: Outcome
-    valid: bool
     ratio: float
     rounds: int
     seconds: float
@@ -97,9 +96,8 @@ def _trial(verdict: GateVerdict, effect: float, injected: float, seconds: float)
         effect=effect,
         injected=injected,
         outcome=row.outcome,
-        valid=verdict.valid,
         ratio=row.first.ratio.estimate,
-        rounds=row.first.pairs,
+        rounds=row.first.rounds,
         seconds=seconds,
         path=Path(verdict.sessions[0].path),
     )

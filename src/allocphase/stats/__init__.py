@@ -9,33 +9,32 @@ are used throughout, since run times are skewed and lumpy; every level and cover
 
   quantile, interval, proportion    describe one sample
   signtest, paired                  compare arms after a fixed number of rounds
-  boundary, sequential, twin        compare arms while rounds come in
+  boundary, sequential, forecast    compare arms while rounds come in
   growth                            exponents of a sweep
 """
 
 from __future__ import annotations
 
-from allocphase.stats.boundary import Chances
+from allocphase.stats.forecast import Forecast
 from allocphase.stats.growth import Growth, growth
 from allocphase.stats.interval import Interval, median_interval, quantile_interval
 from allocphase.stats.paired import Comparison, Row, compare_rows, log_ratios
 from allocphase.stats.proportion import proportion_interval
 from allocphase.stats.quantile import quantiles
-from allocphase.stats.sequential import SequentialOutcome, SequentialSign
+from allocphase.stats.sequential import SequentialOutcome, SequentialRank
 from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, smallest_effect
-from allocphase.stats.twin import Floor, noise_floor, spread
+from allocphase.stats.values import spread
 from allocphase.stats.verdict import Decision, Verdict, judge_interval
 
 __all__ = [
-    "Chances",
     "Comparison",
     "Decision",
-    "Floor",
+    "Forecast",
     "Growth",
     "Interval",
     "Row",
     "SequentialOutcome",
-    "SequentialSign",
+    "SequentialRank",
     "Verdict",
     "compare_rows",
     "detectable_exceedance",
@@ -44,7 +43,6 @@ __all__ = [
     "judge_interval",
     "log_ratios",
     "median_interval",
-    "noise_floor",
     "proportion_interval",
     "quantile_interval",
     "quantiles",

@@ -11,7 +11,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TIE", "FloatArray", "check_probability", "median", "present"]
+__all__ = ["TIE", "FloatArray", "check_probability", "median", "present", "spread"]
+
+# The MAD of a normal distribution is 1 / 1.4826 of its standard deviation (Rousseeuw and Croux,
+# "Alternatives to the median absolute deviation", JASA 88, 1993).
+_MAD_TO_SD = 1.4826
 
 # Log ratios this near are equal: below any effect, above the rounding of a logarithm, so that a
 # ratio of exactly 1 + theta counts as a tie and not by its last bit.
@@ -44,3 +48,15 @@ def check_probability(name: str, value: float) -> None:
     """Raises ValueError unless 0 < value < 1."""
     if not 0.0 < value < 1.0:
         raise ValueError(f"{name} lies between 0 and 1, not at {value}")
+
+
+def spread(values: npt.ArrayLike) -> float:
+    """The standard deviation as the median absolute deviation suggests it, in their unit.
+
+    values: shape (n,), NaN is dropped. Of log ratios it reads as a share: 0.01 is 1%. One
+    disturbed round in many does not move it. NaN for fewer than two values.
+    """
+    samples = present(values)
+    if samples.size < 2:
+        return math.nan
+    return _MAD_TO_SD * float(np.median(np.abs(samples - np.median(samples))))

@@ -65,17 +65,19 @@ def test_a_baseline_keeps_a_figure_of_each_process_and_its_fingerprint(tmp_path:
     assert again == found
     (entry,) = again.scenarios.values()
     assert entry.values["time"] == (10.0,) * ROUNDS
-    assert entry.values["syscalls"] == (3.0,) * 4
-    assert entry.values["syscalls.mmap"] == (3.0,) * 4
+    assert entry.values["syscalls"] == (3.0,) * 8
+    assert entry.values["syscalls.mmap"] == (3.0,) * 8
     assert set(again.fingerprint) >= {"cpu", "kernel", "libc", "transparent_huge_pages", "driver"}
     assert again.allocator.sha256 is not None
 
 
-def test_a_baseline_of_one_round_still_counts_in_several(tmp_path: Path) -> None:
+def test_a_count_that_varies_is_saved_of_as_many_processes_as_there_are_rounds(
+    tmp_path: Path,
+) -> None:
     found = save(tmp_path, FigureExecutor(calls=lambda job: {"mmap": job.round}), rounds=1)
     (entry,) = found.scenarios.values()
-    assert entry.values["syscalls.mmap"] == (0.0, 1.0, 2.0, 3.0)
-    assert entry.values["p90"] == (30.0,) * 4
+    assert entry.values["syscalls.mmap"] == tuple(float(n) for n in range(8) for _ in range(4))
+    assert entry.values["p90"] == (30.0,) * 8
 
 
 def test_a_cell_that_fails_is_not_saved(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from allocphase.errors import UsageError
+from allocphase.analysis.measures import QUANTILES
+from allocphase.analysis.metric_names import measure
+from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.files.typed import read
 from allocphase.judge import Evidence, Judge, Limits, Outcome, planned_rows
+from allocphase.judge.judge import TooFewRoundsError
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
@@ -22,7 +25,13 @@ Results = Mapping[str, Mapping[str, Any]]
 
 
 def record(
-    arm: str, probe: str, result: Mapping[str, Any], *, index: int = 0, status: str = "ok"
+    arm: str,
+    probe: str,
+    result: Mapping[str, Any],
+    *,
+    index: int = 0,
+    repeat: int = 0,
+    status: str = "ok",
 ) -> ProcessRecord:
     return ProcessRecord(
         id=next(IDS),
@@ -33,6 +42,7 @@ def record(
         status=Status(status),
         message="",
         wall_s=0.1,
+        repeat=repeat,
         result=read(Result, result),
     )
 
@@ -50,14 +60,14 @@ def _passes(time_ns: float) -> dict[str, Any]:
 
 
 def counts(index: int, **candidate: int) -> list[ProcessRecord]:
-    """One mmap and the same memory in each arm, but for the candidate's system calls."""
+    """Four processes of each arm: one mmap, and the same memory, but for the candidate's calls."""
     found = []
-    for arm in ("baseline", "twin", "candidate"):
+    for arm, repeat in itertools.product(("baseline", "twin", "candidate"), range(4)):
         calls = candidate if arm == "candidate" else {"mmap": 1}
         syscalls = {"init": {}, "operation": calls, "teardown": {}, "backend": "dispatch"}
         result = {"operations": 100, "syscalls": syscalls}
-        found.append(record(arm, "syscalls", result, index=index))
-        found.append(record(arm, "memory", {"memory": MEMORY}, index=index))
+        found.append(record(arm, "syscalls", result, index=index, repeat=repeat))
+        found.append(record(arm, "memory", {"memory": MEMORY}, index=index, repeat=repeat))
     return found
 
 
@@ -128,7 +138,7 @@ def test_a_baseline_that_is_not_correct_is_no_failure_of_the_session() -> None:
 
 def test_each_system_call_has_a_row_by_name_once_it_is_known() -> None:
     evidence = Evidence()
-    for index in range(4):
+    for index in range(2):
         evidence.add(counts(index, mmap=1, brk=3))
     rows = judge(limits("*=off", "syscalls=exact")).result(evidence).rows
     found = {row.id: judged.outcome for row, judged in rows}
@@ -141,7 +151,7 @@ def test_each_system_call_has_a_row_by_name_once_it_is_known() -> None:
 
 def test_a_call_exchanged_for_another_shows_by_name_though_the_total_is_equal() -> None:
     evidence = Evidence()
-    for index in range(4):
+    for index in range(2):
         evidence.add(counts(index, brk=1))
     rows = judge(limits("*=off", "syscalls=exact")).result(evidence).rows
     found = {row.id: judged.outcome for row, judged in rows}
@@ -167,30 +177,80 @@ def test_the_error_is_divided_among_the_timed_rows() -> None:
             evidence.add(times(index, 10, 10, 13))
             index += 1
         (judged, *_) = [j for row, j in judge(found).result(evidence).rows if row.id == "time:s"]
-        return judged.pairs
+        return judged.rounds
 
     assert rounds_to_regress("time") < rounds_to_regress("time", "p50", "p90", "p99", "p99_9")
 
 
-def test_rounds_that_can_never_decide_are_refused() -> None:
-    with pytest.raises(UsageError, match="raise --max-rounds"):
-        judge(Limits(), max_rounds=5)
+def test_rounds_that_can_never_decide_are_refused_with_how_many_can() -> None:
+    with pytest.raises(TooFewRoundsError, match=r"^4 rounds can never decide 1 time: 5 can$"):
+        judge(Limits()).within(4)
+    assert judge(Limits()).within(5).max_rounds == 5
+    assert judge(Limits()).within(400).max_rounds == 40
 
 
-def test_a_session_whose_twin_moves_is_not_valid() -> None:
+def test_without_times_any_number_of_rounds_will_do() -> None:
+    assert judge(limits("*=off", "syscalls=exact")).within(1).max_rounds == 1
+
+
+def test_a_count_that_varies_is_wanted_until_it_is_told() -> None:
+    evidence, found, batches = Evidence(), judge(limits("*=off", "syscalls=exact")), 0
+    while batches == 0 or found.wanted(evidence):
+        batch = counts(batches, mmap=2)
+        odd = [r for r in counts(batches, mmap=1) if (r.allocator, r.repeat) == ("candidate", 3)]
+        evidence.add([*batch, *odd])
+        batches += 1
+    assert 2 < batches <= 10
+    outcomes = {row.id: judged.outcome for row, judged in found.result(evidence).rows}
+    assert outcomes["syscalls.mmap:s"] is Outcome.REGRESSED
+
+
+def test_a_process_that_was_repeated_stands_for_the_one_before() -> None:
     evidence = Evidence()
-    for index in range(20):
-        evidence.add(times(index, 10, 12, 10))
-    found = judge(limits("*=off", "time=2%"))
-    assert not found.result(evidence).valid
+    evidence.add([record("candidate", "throughput", {}, status="timeout")])
+    assert [found.status for found in evidence.failures()] == ["timeout"]
+    evidence.add(times(0, 10, 10, 10))
+    assert not evidence.failures()
+    assert len(evidence.records) == 3
+
+
+def test_no_limit_of_a_latency_is_finer_than_the_clock() -> None:
+    evidence = Evidence(processes=_Latencies(40.0))
+    clock = {"hz": 1e9, "overhead_ns": 20.0, "step_ns": 10.0}
+    for arm in ("baseline", "twin", "candidate"):
+        for index in range(12):
+            evidence.add([record(arm, "latency", {"clock": clock}, index=index)])
+    ((_, judged),) = judge(limits("*=off", "p99=10%")).result(evidence).rows
+    assert judged.theta == pytest.approx(0.25)
+    assert judged.min_detectable_ratio >= 1.25
+    assert judged.outcome is Outcome.UNCHANGED or judged.ratio.upper > 1.25
+
+
+class _Latencies(ProcessMetrics):
+    """Every process has the same quantiles; no files are read."""
+
+    def __init__(self, latency_ns: float) -> None:
+        super().__init__()
+        self._latency_ns = latency_ns
+
+    def of(self, _: ProcessRecord) -> dict[str, Any]:
+        quantiles = dict.fromkeys(QUANTILES, self._latency_ns)
+        found: dict[str, Any] = {}
+        for name in QUANTILES:
+            *levels, last = measure(name).path.split(".")
+            below = found
+            for level in levels:
+                below = below.setdefault(level, {})
+            below[last] = quantiles[name]
+        return found
 
 
 def test_saved_values_stand_in_for_the_baseline() -> None:
-    saved = {("syscalls", "s"): [1.0, 1.0], ("syscalls.mmap", "s"): [1.0, 1.0]}
+    saved = {("syscalls", "s"): [1.0] * 8, ("syscalls.mmap", "s"): [1.0] * 8}
     evidence = Evidence(saved=saved)
-    for index in range(4):
+    for index in range(2):
         evidence.add([r for r in counts(index, mmap=1, brk=2) if r.allocator == "candidate"])
-    rows = judge(limits("*=off", "syscalls=exact")).result(evidence).rows
+    rows = judge(limits("*=off", "syscalls=exact"), has_twin=False).result(evidence).rows
     found = {row.id: judged.outcome for row, judged in rows}
     assert found == {
         "syscalls:s": Outcome.REGRESSED,
@@ -203,6 +263,6 @@ def test_a_saved_time_has_a_partner_in_each_round() -> None:
     evidence = Evidence(saved={("time", "s"): [10.0] * 30})
     for index in range(12):
         evidence.add([r for r in times(index, 0, 0, 13) if r.allocator == "candidate"])
-    ((_, judged),) = judge(limits("*=off", "time=2%")).result(evidence).rows
+    ((_, judged),) = judge(limits("*=off", "time=2%"), has_twin=False).result(evidence).rows
     assert judged.outcome is Outcome.REGRESSED
     assert judged.twin is None

@@ -29,7 +29,7 @@ def test_what_is_no_share_is_refused(text: str) -> None:
 
 def test_by_default_time_has_theta_and_counts_are_exact() -> None:
     found = Limits(theta=0.03, memory_theta=0.07)
-    assert found.rule(MEASURES["time"], "any") == Rule(0.03, exact=False, named=True)
+    assert found.rule(MEASURES["time"], "any") == Rule(0.03, exact=False, named=False)
     assert found.rule(MEASURES["syscalls"], "any") == Rule(0.07, exact=True, named=False)
     assert found.rule(MEASURES["peak_rss"], "any") == Rule(0.07, exact=False, named=False)
     assert found.rule(MEASURES["p99"], "any") is None
@@ -39,6 +39,21 @@ def test_a_limit_turns_a_tail_on_where_its_scenario_matches() -> None:
     found = limits("p99=10%:larson*")
     assert found.rule(MEASURES["p99"], "larson-2") == Rule(0.10, exact=False, named=True)
     assert found.rule(MEASURES["p99"], "random-churn") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "required"),
+    [
+        ("time=5%:random-churn", True),
+        ("time=5%:random*", False),
+        ("*=5%:random-churn", False),
+        ("time=5%", False),
+    ],
+)
+def test_a_row_is_required_by_a_limit_that_names_it_alone(line: str, required: bool) -> None:
+    rule = limits(line).rule(MEASURES["time"], "random-churn")
+    assert rule is not None
+    assert (rule.named, rule.required) == (True, required)
 
 
 def test_of_several_limits_that_match_the_last_one_holds() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,23 @@ def test_each_timed_cell_runs_once_in_every_round(plan: Plan) -> None:
         assert Counter(map(cell, round_jobs(plan, round_index))) == expected
 
 
-def test_what_is_not_timed_runs_once_and_the_floor_not_at_all(plan: Plan) -> None:
-    counted = [Probe.SYSCALLS, Probe.MEMORY, Probe.FOOTPRINT, Probe.FAULTS, Probe.VERIFY]
-    expected = Counter((a, s, p) for a in "abc" for s in "xy" for p in counted)
-    assert Counter(map(cell, untimed_jobs(plan))) == expected
+def test_what_counts_runs_four_times_the_rest_once_and_the_floor_not_at_all(plan: Plan) -> None:
+    processes = {Probe.SYSCALLS: 4, Probe.MEMORY: 4, Probe.FAULTS: 4}
+    once = {Probe.FOOTPRINT: 1, Probe.VERIFY: 1}
+    expected = Counter(
+        {(a, s, p): n for a in "abc" for s in "xy" for p, n in (processes | once).items()}
+    )
+    jobs = untimed_jobs(plan)
+    assert Counter(map(cell, jobs)) == expected
+    repeats = [job.repeat for job in jobs if cell(job) == ("a", "x", Probe.MEMORY)]
+    assert repeats == [0, 1, 2, 3]
+
+
+def test_the_allocators_of_a_scenario_are_neighbours_in_time(plan: Plan) -> None:
+    for index in range(4):
+        blocks = [(job.scenario, job.probe) for job in round_jobs(plan, index)]
+        changes = sum(a != b for a, b in pairwise(blocks))
+        assert changes == len(set(blocks)) - 1
 
 
 def test_ids_count_on_over_the_whole_plan(plan: Plan) -> None:

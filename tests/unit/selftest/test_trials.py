@@ -30,12 +30,11 @@ def executor(*, spread: float = 0.004) -> FigureExecutor:
     return FigureExecutor(time_ns=lambda job: toll_time(job, rng, spread=spread))
 
 
-def trial(effect: float, outcome: Outcome, *, valid: bool = True) -> Trial:
+def trial(effect: float, outcome: Outcome) -> Trial:
     return Trial(
         effect=effect,
         injected=effect,
         outcome=outcome,
-        valid=valid,
         ratio=1 + effect,
         rounds=12,
         seconds=9.0,
@@ -118,10 +117,10 @@ def test_an_effect_within_the_limit_that_is_flagged_is_a_false_alarm_too() -> No
     assert "1 of 2 gates" in table(trials, theta=0.02)
 
 
-def test_nothing_found_and_invalid_sessions_are_said() -> None:
-    trials = [trial(0.0, Outcome.INVALID, valid=False), trial(0.05, Outcome.INCONCLUSIVE)]
+def test_nothing_found_and_open_gates_are_said() -> None:
+    trials = [trial(0.0, Outcome.UNCHANGED), trial(0.05, Outcome.INCONCLUSIVE)]
     text = table(trials, theta=0.02)
-    assert "1 sessions were invalid" in text
+    assert "1 gates were inconclusive" in text
     assert "No slowdown was found every time" in text
 
 

@@ -9,26 +9,18 @@ from rich.table import Table
 from rich.text import Text
 
 from allocphase.judge.outcome import Outcome
-from allocphase.judge.render.words import (
-    LEGEND,
-    change_text,
-    failure_text,
-    headline,
-    interval_text,
-    quiet,
-    seen_text,
-    value_text,
-)
+from allocphase.judge.render.table import COLUMNS, cells, outcome_text, remarks, shown_rows
+from allocphase.judge.render.words import LEGEND, headline
 from allocphase.judge.verdict import GateRow, GateVerdict
 from allocphase.text.console import add_figures, terminal, unruled
 
 __all__ = ["print_verdict"]
 
-_COLUMNS = ("baseline", "candidate", "change", "interval", "sees")
+# The limits are known to who gave them; 80 columns have no room for them.
+_COLUMNS = tuple(column for column in COLUMNS if column != "limit")
 _STYLES = {
     Outcome.REGRESSED: "bold red",
     Outcome.NOT_MEASURED: "bold red",
-    Outcome.INVALID: "yellow",
     Outcome.INCONCLUSIVE: "yellow",
     Outcome.IMPROVED: "green",
 }
@@ -39,13 +31,13 @@ def print_verdict(
 ) -> None:
     """Prints to `stream` (stdout); equal counts only when `everything` is asked for."""
     console = terminal(stream)
-    shown = [row for row in verdict.rows if everything or not quiet(row)]
+    shown = shown_rows(verdict, everything=everything)
     for scenario in dict.fromkeys(row.row.scenario for row in shown):
         console.print(Text(scenario, style="bold"))
         console.print(_table([row for row in shown if row.row.scenario == scenario]))
-    if any(row.row.measure.timed for row in shown):
+    if any(not row.first.exact for row in shown):
         console.print(Text(LEGEND, style="dim"))
-    for line in _remarks(verdict, hidden=len(verdict.rows) - len(shown)):
+    for line in remarks(verdict, shown):
         console.print(Text(line, overflow="fold"))
     style = "bold green" if verdict.exit_code == 0 else "bold red"
     console.print(Text(headline(verdict), style=style))
@@ -62,21 +54,6 @@ def _table(rows: Sequence[GateRow]) -> Table:
 
 
 def _cells(row: GateRow) -> list[Text]:
-    judged = row.again if row.again and row.outcome is not Outcome.REGRESSED else row.first
-    word = f"({row.outcome})" if row.advisory else str(row.outcome)
-    return [
-        Text(row.row.measure.name),
-        Text(word, style=_STYLES.get(row.outcome, "")),
-        Text(value_text(row, judged.base)),
-        Text(value_text(row, judged.candidate)),
-        Text(change_text(judged)),
-        Text(interval_text(judged.ratio) if row.row.measure.timed else "-"),
-        Text(seen_text(judged)),
-    ]
-
-
-def _remarks(verdict: GateVerdict, *, hidden: int) -> list[str]:
-    lines = [f"{hidden} further counts are equal."] if hidden else []
-    lines += [failure_text(failure) for failure in verdict.failures]
-    lines += [f"another machine: {line}" for line in verdict.machine_mismatch]
-    return lines + list(verdict.notes)
+    figures = [text for name, text in zip(COLUMNS, cells(row), strict=True) if name in _COLUMNS]
+    word = Text(outcome_text(row), style=_STYLES.get(row.outcome, ""))
+    return [Text(row.row.measure.name), word, *map(Text, figures)]

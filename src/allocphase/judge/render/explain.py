@@ -13,6 +13,7 @@ from allocphase.judge.render.words import (
     interval_text,
     percent,
     seen_text,
+    suggestion,
     value_text,
 )
 from allocphase.judge.verdict import GateRow, GateVerdict
@@ -21,17 +22,16 @@ __all__ = ["explain"]
 
 _MEANING = {
     Outcome.REGRESSED: "It regressed in two sessions: the gate fails.",
-    Outcome.IMPROVED: "It is better than the limit's mirror image: the gate passes.",
+    Outcome.IMPROVED: "It is better by more than the limit: the gate passes.",
     Outcome.UNCHANGED: "It is unchanged: the gate passes.",
     Outcome.NOT_WORSE: "It is not worse than the limit; whether it is better was left open.",
     Outcome.UNDECIDED: "It lies too near the limit to be decided, and does not fail the gate.",
     Outcome.INCONCLUSIVE: "The rounds do not tell: more of them, a quieter machine, or a wider "
-    "limit would.",
+    "limit would. The gate fails for it if the limit names this very row, if it was flagged, or if "
+    "more rows are open than noise explains.",
     Outcome.NOT_MEASURED: "It was planned and has no value of both sides: that is never a pass.",
-    Outcome.UNCONFIRMED: "It was flagged once and not again, with fresh copies of the objects: "
-    "the gate passes.",
-    Outcome.INVALID: "It was flagged in a session that tells two copies of the baseline apart: "
-    "nothing that session says can be believed.",
+    Outcome.UNCONFIRMED: "It was flagged once, and a second session found it not worse: the gate "
+    "passes.",
 }
 
 
@@ -55,6 +55,8 @@ def _sentences(row: GateRow, verdict: GateVerdict) -> Iterator[str]:
     yield from (f"  {line}" for line in _session(row, row.first, "first"))
     if row.again:
         yield from (f"  {line}" for line in _session(row, row.again, "second"))
+    if row.outcome is Outcome.INCONCLUSIVE:
+        yield f"  {suggestion(row).capitalize() if row.flagged else suggestion(row)}."
     yield f"  {_MEANING[row.outcome]}"
     if row.advisory:
         yield "  The baseline is of another machine: this row is advice and fails nothing."
@@ -69,12 +71,10 @@ def _limit(row: GateRow) -> str:
         return "It is counted exactly: anything above the baseline's is worse."
     if row.row.rule.exact:
         return (
-            "It would be counted exactly, but copies of the baseline differ among themselves, so "
-            f"more than {theta} above the highest of theirs is worse."
+            "It would be counted exactly, but the baseline's own processes differ, so more than "
+            f"{theta} above it is worse."
         )
-    if row.row.measure.timed:
-        return f"More than {theta} above the baseline is worse; exactly {theta} is not."
-    return f"More than {theta} above the highest value of the baseline and its copy is worse."
+    return f"More than {theta} above the baseline is worse; exactly {theta} is not."
 
 
 def _session(row: GateRow, judged: Judged, which: str) -> Iterator[str]:
@@ -82,29 +82,31 @@ def _session(row: GateRow, judged: Judged, which: str) -> Iterator[str]:
         yield f"In the {which} session there was no value of both sides."
         return
     base, candidate = (value_text(row, value) for value in (judged.base, judged.candidate))
-    how = "the median of the rounds' ratios" if row.row.measure.timed else "that of the medians"
+    if judged.exact:
+        told = f"{base} for the baseline and {candidate} for the candidate"
+        yield f"In the {which} session each of {judged.rounds} processes an arm gave {told}."
+        return
     yield (
         f"In the {which} session the medians were {base} for the baseline and {candidate} for the "
-        f"candidate; the change, {change_text(judged)}, is {how}."
+        f"candidate; the change, {change_text(judged)}, is the median of the rounds' ratios."
     )
-    yield from _timed(judged) if row.row.measure.timed else _counted(row, judged)
+    yield from _sampled(judged)
+    if not row.row.measure.timed:
+        yield from _counted(row, judged)
 
 
-def _timed(judged: Judged) -> Iterator[str]:
+def _sampled(judged: Judged) -> Iterator[str]:
     sides = interval_text(judged.ratio)
     sure = f" with {percent(judged.ratio.confidence)} confidence"
     within = f"lies within {sides}{sure}" if sides != "-" else "is not bounded"
-    yield f"By {judged.pairs} paired rounds the true change {within}: {judged.outcome}."
+    yield f"By {judged.rounds} rounds the true change {within}: {judged.outcome}."
     if judged.twin is not None:
         known = not math.isnan(judged.floor_spread)
         spread = f", spread {percent(judged.floor_spread)}" if known else ""
-        moved = "which passes for a change" if judged.twin_moved else "as a copy should"
-        yield (
-            f"A copy of the baseline, measured beside it, came out at "
-            f"{percent(judged.twin.estimate - 1.0, signed=True)}{spread}: {moved}."
-        )
+        change = percent(judged.twin.estimate - 1.0, signed=True)
+        yield f"A copy of the baseline, measured beside it, came out at {change}{spread}."
     if seen_text(judged) != "-":
-        yield f"Such rounds find a slowdown of {seen_text(judged)} or more with power 80%."
+        yield f"Such a gate finds a slowdown of {seen_text(judged)} or more with power 80%."
 
 
 def _counted(row: GateRow, judged: Judged) -> Iterator[str]:
@@ -112,7 +114,5 @@ def _counted(row: GateRow, judged: Judged) -> Iterator[str]:
         ", ".join(dict.fromkeys(value_text(row, value) for value in values))
         for values in judged.values
     )
-    yield (
-        f"Its {judged.pairs} processes gave {candidate}; those of the baseline and its copy gave "
-        f"{base}."
-    )
+    arms = "the baseline and its copy" if judged.twin is not None else "the baseline"
+    yield f"Its processes gave {candidate}; those of {arms} gave {base}."

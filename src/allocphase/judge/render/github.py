@@ -12,7 +12,7 @@ from pathlib import Path
 from allocphase.files.durable import named_errors
 from allocphase.judge.outcome import Outcome
 from allocphase.judge.render.markdown import markdown
-from allocphase.judge.render.words import failure_text, headline, reason
+from allocphase.judge.render.words import failure_text, headline, open_text, reason
 from allocphase.judge.verdict import GateVerdict
 
 __all__ = ["report_to_github", "workflow_commands"]
@@ -48,9 +48,10 @@ def _commands(verdict: GateVerdict) -> Iterator[str]:
         yield _command("error", failure.scenario, failure_text(failure))
     for row in verdict.rows:
         if row.fails:
-            soft = row.outcome in (Outcome.INCONCLUSIVE, Outcome.INVALID)
-            text = f"{row.outcome}: {reason(row)}"
-            yield _command("warning" if soft else "error", row.row.id, text)
+            level = "warning" if row.outcome is Outcome.INCONCLUSIVE else "error"
+            yield _command(level, row.row.id, f"{row.outcome}: {reason(row)}")
+    if verdict.openness.too_many:
+        yield _command("warning", "inconclusive", open_text(verdict.openness))
     for line in verdict.machine_mismatch:
         yield _command("warning", "another machine", line)
 

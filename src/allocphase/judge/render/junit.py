@@ -49,9 +49,12 @@ def _suite(root: ET.Element, verdict: GateVerdict, scenario: str) -> None:
 
 def _case(suite: ET.Element, row: GateRow, verdict: GateVerdict) -> None:
     case = _new_case(suite, row.row.scenario, row.row.measure.name)
-    waived = row.outcome is Outcome.INCONCLUSIVE and not verdict.fail_inconclusive
+    fails = row.fails
+    if row.outcome is Outcome.INCONCLUSIVE:
+        too_many = not row.advisory and verdict.openness.too_many
+        fails = verdict.fail_inconclusive and (row.fails or too_many)
     text = f"{row.outcome}: {reason(row)}"
-    if row.fails and not waived:
+    if fails:
         tag = "failure" if row.outcome is Outcome.REGRESSED else "error"
         ET.SubElement(case, tag, message=_clean(text), type=row.outcome.value)
     elif row.outcome in _OPEN or row.advisory:

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allocphase.judge.render.words import (
-    change_text,
-    failure_text,
-    headline,
-    interval_text,
-    limit_text,
-    quiet,
-    seen_text,
-    value_text,
-)
+from allocphase.judge.render.table import COLUMNS, cells, outcome_text, remarks, shown_rows
+from allocphase.judge.render.words import change_text, headline
 from allocphase.judge.verdict import GateRow, GateVerdict
 from allocphase.text.markdown import escaped
 
 __all__ = ["markdown"]
-
-_COLUMNS = ("", "row", "baseline", "candidate", "change", "interval", "limit", "sees")
 
 
 def markdown(verdict: GateVerdict) -> str:
@@ -32,38 +22,21 @@ def _lines(verdict: GateVerdict) -> Iterator[str]:
     yield ""
     baseline, candidate = escaped(verdict.baseline.name), escaped(verdict.candidate.name)
     yield f"Baseline {baseline}, candidate {candidate}."
-    shown = [row for row in verdict.rows if not quiet(row)]
+    shown = shown_rows(verdict)
     if shown:
         yield ""
-        yield f"| {' | '.join(_COLUMNS)} |"
-        yield "| --- | --- |" + " ---: |" * (len(_COLUMNS) - 2)
+        yield f"| {' | '.join(('', 'row', *COLUMNS))} |"
+        yield "| --- | --- |" + " ---: |" * len(COLUMNS)
         yield from (f"| {' | '.join(_cells(row))} |" for row in shown)
-    remarks = list(_remarks(verdict, hidden=len(verdict.rows) - len(shown)))
-    if remarks:
+    told = [escaped(line) for line in remarks(verdict, shown)]
+    if told:
         yield ""
-        yield from (f"- {line}" for line in remarks)
+        yield from (f"- {line}" for line in told)
 
 
 def _cells(row: GateRow) -> list[str]:
-    judged = row.first
-    again = f", again {change_text(row.again)}" if row.again else ""
-    word = f"({row.outcome})" if row.advisory else str(row.outcome)
-    texts = [
-        row.row.id,
-        value_text(row, judged.base),
-        value_text(row, judged.candidate),
-        f"{change_text(judged)}{again}",
-        interval_text(judged.ratio) if row.row.measure.timed else "-",
-        limit_text(judged),
-        seen_text(judged),
-    ]
-    return [f"**{word}**" if row.fails else word, *(escaped(text) for text in texts)]
-
-
-def _remarks(verdict: GateVerdict, *, hidden: int) -> Iterator[str]:
-    if hidden:
-        yield f"{hidden} further counts are equal."
-    yield from (escaped(failure_text(failure)) for failure in verdict.failures)
-    for line in verdict.machine_mismatch:
-        yield f"another machine: {escaped(line)}"
-    yield from (escaped(note) for note in verdict.notes)
+    word = outcome_text(row)
+    if row.again:
+        word = f"{word}, at first {change_text(row.first)}"
+    texts = (escaped(text) for text in (row.row.id, *cells(row)))
+    return [f"**{word}**" if row.fails else word, *texts]

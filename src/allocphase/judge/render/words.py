@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from allocphase.judge.openness import Openness
 from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.verdict import Failure, GateRow, GateVerdict
 from allocphase.stats import Interval
@@ -17,24 +18,25 @@ __all__ = [
     "headline",
     "interval_text",
     "limit_text",
+    "open_text",
     "percent",
-    "quiet",
     "reason",
     "seen_text",
+    "suggestion",
     "value_text",
 ]
 
 _FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
 
 LEGEND = (
-    "change: median of the rounds' ratios, and its interval; sees: the least slowdown that such "
-    "rounds would have shown 4 times in 5."
+    "change: median of the rounds' ratios, and its own 95% interval; sees: the least slowdown that "
+    "this gate finds 4 times in 5."
 )
 
 _VERBS = {
     3: "The candidate is worse.",
     5: "Something that was planned was not measured.",
-    4: "This session cannot be relied upon.",
+    4: "These rounds cannot tell.",
     0: "Nothing is worse.",
 }
 
@@ -98,17 +100,33 @@ def reason(row: GateRow) -> str:
     limit = f"limit {limit_text(first)}"
     if row.outcome is Outcome.NOT_MEASURED:
         return "planned, but there is no value of both sides"
-    if row.outcome is Outcome.INCONCLUSIVE and row.flagged:
-        return f"{figures} ({change_text(first)}), {limit}: flagged, but not measured a second time"
+    if row.outcome is Outcome.INCONCLUSIVE:
+        return f"{figures} ({change_text(first)}), {limit}: {suggestion(row)}"
     if row.outcome is Outcome.UNCONFIRMED and row.again:
         return f"{change_text(first)} at first, {change_text(row.again)} when measured again"
     again = f", again {change_text(row.again)}" if row.again else ""
     return f"{figures} ({change_text(first)}{again}), {limit}"
 
 
-def quiet(row: GateRow) -> bool:
-    """Whether a count is equal, so that a table may leave it out."""
-    return not row.row.measure.timed and row.outcome is Outcome.UNCHANGED
+def suggestion(row: GateRow) -> str:
+    """What would decide an inconclusive row here."""
+    if row.flagged:
+        return "flagged, and neither confirmed nor cleared: more rounds would tell"
+    theta = row.first.decided_theta
+    if not math.isfinite(theta):
+        return "more rounds would tell"
+    share = percent(math.ceil(100.0 * theta) / 100.0)
+    limit = f"{row.row.measure.name}={share}:{row.row.scenario}"
+    return f"--limit {limit} would be decided here"
+
+
+def open_text(found: Openness) -> str:
+    """How many rows stayed open, and how many noise explains."""
+    rows = f"{found.rows} row{'s' * (found.rows > 1)} stayed open"
+    if found.blind:
+        return f"{rows}: more than half of the times, so that this session has not looked"
+    explained = f"noise like today's explains {found.expected:.1f}"
+    return f"{rows}; {explained}" + (", which is too few" if found.too_many else "")
 
 
 def headline(verdict: GateVerdict) -> str:

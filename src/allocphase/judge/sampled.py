@@ -1,0 +1,124 @@
+"""The rule for what varies from process to process: times, latencies, and counts that do.
+
+Its errors are those of `stats.sequential`: over all looks, a row whose true ratio is at most
+1 + theta is called regressed with probability at most alpha / rows in one session, and a row
+that is gets confirmed in a second, independent session only by failing there again.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from allocphase.judge.evidence import Values
+from allocphase.judge.outcome import Judged, Outcome
+from allocphase.stats import (
+    Decision,
+    Forecast,
+    Interval,
+    SequentialOutcome,
+    SequentialRank,
+    spread,
+)
+from allocphase.stats.values import FloatArray, median
+from allocphase.stats.verdict import Verdict as Side
+from allocphase.stats.verdict import judge_interval, margin
+
+__all__ = ["judge_sampled"]
+
+
+def judge_sampled(
+    values: Values, rule: SequentialRank, *, final: bool, step: float = 0.0
+) -> Judged:
+    """Where the row stands. `final`: no round will follow, so what is open stays open.
+
+    step: the least difference that the instrument tells, in the values' unit; 0 for none.
+    """
+    arms = (values.base, values.twin)[: rule.others]
+    x = np.column_stack([_log_ratio(values.candidate, arm) for arm in arms])
+    found, forecast = rule.decide(x), Forecast(rule, x)
+    # The interval holds at every round: where a row passed early, later rounds only sharpen it.
+    interval = _widened(rule.interval(x), step, values)
+    outcome = _outcome(found, interval, rule, improved=rule.improved(x))
+    inconclusive = outcome is Outcome.INCONCLUSIVE
+    flagged = outcome is Outcome.REGRESSED
+    return Judged(
+        outcome=outcome,
+        decided=final or _is_settled(found, outcome, interval, rule, forecast),
+        base=median(values.base),
+        candidate=median(values.candidate),
+        ratio=found.ratio if flagged and not step else interval.exp(),
+        twin=_twin(values, rule),
+        floor_spread=_floor(values),
+        rounds=found.rounds if flagged else rule.complete(x).shape[0],
+        theta=rule.theta,
+        exact=False,
+        # What follows is slow to compute, and for readers of the result only.
+        min_detectable_ratio=forecast.least_ratio() if final else math.nan,
+        decided_theta=forecast.decided_theta() if final and inconclusive else math.nan,
+        open_chance=forecast.open_chance() if final else 0.0,
+    )
+
+
+def _log_ratio(candidate: FloatArray, other: FloatArray) -> FloatArray:
+    """By round. A count may be 0: nothing after nothing is no change, something has no bound."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.log(candidate) - np.log(other)
+    return np.where((candidate == 0.0) & (other == 0.0), 0.0, ratios)
+
+
+def _widened(log_ratio: Interval, step: float, values: Values) -> Interval:
+    """Both medians are known to half a step each way."""
+    base, candidate = median(values.base), median(values.candidate)
+    if not step or not min(base, candidate) > step / 2.0:
+        return log_ratio
+    half = [math.log1p(step / 2.0 / value) for value in (base, candidate)]
+    reach = sum(half)
+    lower, upper = log_ratio.lower - reach, log_ratio.upper + reach
+    return Interval(log_ratio.estimate, lower, upper, log_ratio.confidence)
+
+
+def _outcome(
+    found: SequentialOutcome, interval: Interval, rule: SequentialRank, *, improved: bool
+) -> Outcome:
+    if found.rounds == 0:
+        return Outcome.NOT_MEASURED
+    if found.decision is Decision.REGRESSED:
+        return Outcome.REGRESSED
+    if found.decision is Decision.NOT_REGRESSED:
+        if improved:
+            return Outcome.IMPROVED
+        same = judge_interval(interval, rule.theta) is Side.UNCHANGED
+        return Outcome.UNCHANGED if same else Outcome.NOT_WORSE
+    excluded = interval.upper <= margin(2.0 * rule.theta)
+    return Outcome.UNDECIDED if excluded else Outcome.INCONCLUSIVE
+
+
+def _is_settled(
+    found: SequentialOutcome,
+    outcome: Outcome,
+    interval: Interval,
+    rule: SequentialRank,
+    forecast: Forecast,
+) -> bool:
+    """Whether further rounds would change nothing that is worth them."""
+    if found.decision is not Decision.NOT_REGRESSED:
+        return found.decided or forecast.is_futile()
+    # It passes; it goes on until its interval is bounded, and while it has always been better.
+    goes_on = outcome is not Outcome.IMPROVED and rule.may_improve(forecast.x)
+    return interval.bounded and not goes_on
+
+
+def _twin(values: Values, rule: SequentialRank) -> Interval | None:
+    """The baseline's copy over the baseline: what no difference looks like."""
+    if not values.has_twin:
+        return None
+    signs = SequentialRank(max_rounds=rule.max_rounds, others=1)
+    return signs.interval(_log_ratio(values.twin, values.base)).exp()
+
+
+def _floor(values: Values) -> float:
+    """The spread of the log ratios of two copies; NaN without any."""
+    ratios = _log_ratio(values.twin, values.base)
+    return spread(ratios[np.isfinite(ratios)])

@@ -1,0 +1,128 @@
+"""Times: the sequential rule's decisions as the gate's outcomes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from allocphase.judge import Judged, Outcome, Values
+from allocphase.judge.sampled import judge_sampled
+from allocphase.stats import SequentialRank
+
+RULE = SequentialRank(theta=0.02, alpha=0.01, max_rounds=40)
+SIGNS = SequentialRank(theta=0.02, alpha=0.01, max_rounds=40, others=1)
+
+
+def judged(
+    candidate: float, *, twin: float = 1.0, spread: float = 0.005, rounds: int = 40, seed: int = 1
+) -> Judged:
+    """Arms of log-normal times; `candidate` and `twin` are their ratios to the baseline."""
+    generator = np.random.default_rng(seed)
+    noise = np.exp(generator.normal(0.0, spread, size=(3, rounds)))
+    values = Values(10.0 * noise[0], 10.0 * twin * noise[1], 10.0 * candidate * noise[2])
+    return judge_sampled(values, RULE, final=True)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "outcome"),
+    [
+        (1.10, Outcome.REGRESSED),
+        (1.05, Outcome.REGRESSED),
+        (1.00, Outcome.UNCHANGED),
+        (0.90, Outcome.IMPROVED),
+    ],
+)
+def test_a_clear_ratio_has_its_outcome(ratio: float, outcome: Outcome) -> None:
+    assert judged(ratio).outcome is outcome
+
+
+def test_a_row_that_is_better_by_about_the_limit_is_not_worse() -> None:
+    assert judged(1 / 1.02, spread=0.01).outcome is Outcome.NOT_WORSE
+
+
+def test_a_row_near_the_limit_is_undecided_where_twice_the_limit_is_excluded() -> None:
+    found = judged(1.02, spread=0.01)
+    assert found.outcome is Outcome.UNDECIDED
+    assert found.ratio.upper <= 1.04
+
+
+def test_a_row_that_noise_hides_is_inconclusive() -> None:
+    found = judged(1.02, spread=0.2)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert found.ratio.upper > 1.04
+
+
+def test_too_few_rounds_are_inconclusive_however_clear() -> None:
+    assert judged(2.0, rounds=3).outcome is Outcome.INCONCLUSIVE
+
+
+def test_an_open_row_goes_on_until_it_is_final() -> None:
+    values = Values(*(np.full(3, 10.0) for _ in range(3)))
+    assert not judge_sampled(values, RULE, final=False).decided
+    assert judge_sampled(values, RULE, final=True).decided
+
+
+def test_the_twin_is_told_beside_its_row() -> None:
+    found = judged(1.0, twin=1.1)
+    assert found.twin is not None
+    assert found.twin.estimate == pytest.approx(1.1, rel=0.01)
+    assert found.floor_spread == pytest.approx(0.005 * math.sqrt(2), rel=0.5)
+
+
+def test_a_row_without_a_twin_is_judged_by_its_pairs() -> None:
+    values = Values(np.full(9, 10.0), np.full(9, math.nan), np.full(9, 10.0))
+    found = judge_sampled(values, SIGNS, final=True)
+    assert found.outcome is Outcome.UNCHANGED
+    assert found.twin is None
+    assert math.isnan(found.floor_spread)
+
+
+def test_an_inconclusive_row_says_which_limit_would_be_decided() -> None:
+    found = judged(1.0, spread=0.1)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert 0.02 < found.decided_theta < 0.15
+    assert found.open_chance > 0.05
+    sure = judged(1.0)
+    assert math.isnan(sure.decided_theta)
+    assert sure.open_chance < 0.01
+
+
+def test_what_is_always_better_goes_on_until_that_can_be_said() -> None:
+    def after(rounds: int) -> Judged:
+        arms = (np.full(rounds, value) for value in (10.0, 10.0, 9.0))
+        return judge_sampled(Values(*arms), RULE, final=False)
+
+    passed = next(n for n in range(1, 40) if after(n).outcome is not Outcome.INCONCLUSIVE)
+    improved = next(n for n in range(1, 40) if after(n).outcome is Outcome.IMPROVED)
+    assert passed < improved
+    assert [after(n).decided for n in (passed, improved - 1, improved)] == [False, False, True]
+
+
+def test_a_row_that_no_round_will_decide_stops_early() -> None:
+    noise = np.exp(np.random.default_rng(3).normal(0.0, 1.0, (3, 40)))
+    values = [Values(*noise[:, :n]) for n in range(1, 41)]
+    settled = [judge_sampled(one, RULE, final=False).decided for one in values]
+    assert 12 <= 1 + settled.index(True) < 30
+
+
+def test_the_clocks_step_is_in_the_interval() -> None:
+    plain, stepped = (
+        judge_sampled(Values(*(np.full(12, 40.0) for _ in range(3))), RULE, final=True, step=step)
+        for step in (0.0, 10.0)
+    )
+    assert (plain.ratio.lower, plain.ratio.upper) == (1.0, 1.0)
+    assert stepped.ratio.lower == pytest.approx((40 / 45) ** 2)
+    assert stepped.ratio.upper == pytest.approx((45 / 40) ** 2)
+
+
+def test_a_row_without_a_pair_is_not_measured() -> None:
+    nothing = np.full(5, math.nan)
+    found = judge_sampled(Values(np.full(5, 10.0), nothing, nothing), RULE, final=True)
+    assert found.outcome is Outcome.NOT_MEASURED
+
+
+def test_the_least_effect_grows_with_the_noise() -> None:
+    quiet, loud = (judged(1.0, spread=s).min_detectable_ratio for s in (0.002, 0.05))
+    assert 1.02 < quiet < 1.03 < loud

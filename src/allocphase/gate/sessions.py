@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from allocphase.allocator import Allocator
-from allocphase.analysis.measures import MEASURES
+from allocphase.analysis.measures import MEASURES, QUANTILES
 from allocphase.analysis.warnings import disturbances
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.files.durable import write_whole
@@ -39,9 +41,13 @@ from allocphase.run.progress_bar import Progress
 from allocphase.run.request import TIMEOUT_S, Request, draw_seed
 from allocphase.scenario import Scenario, generate
 from allocphase.store.reader import RunFiles
+from allocphase.trace.records import Kind, kind_of
 
 __all__ = ["GateRequest", "SavedArm", "run_gate"]
 
+# A quantile with fewer calls of a process beyond it is not gated. Two processes alike differed by
+# two thirds where 20 lay beyond, by a third or less from 50 on (standard deviation, of p99.9).
+CALLS_BEYOND = 50
 # driver/subject.c: what functions should be aligned to.
 CACHE_LINE_BYTES = 64
 
@@ -144,22 +150,23 @@ def run_gate(
     """
     engine = _Engine(request, executor, progress, clock)
     start = clock()
-    judge = _judge(request)
+    planned = _planned(request)
+    judge = _judge(request, planned.rows)
     first = engine.session(judge, budget_s=request.time_budget_s * FIRST_SHARE)
     left_s = request.time_budget_s - (clock() - start)
     doubtful = _doubtful(first) if left_s > 0.0 else []
     again = None
     if doubtful:
         again = engine.session(_confirming(request, doubtful), budget_s=left_s)
-    verdict = _verdict(request, first, again)
+    verdict = _verdict(request, planned, first, again)
     _write(verdict, first.path)
     return verdict
 
 
-def _judge(request: GateRequest) -> Judge:
+def _judge(request: GateRequest, rows: Sequence[Row]) -> Judge:
     """Of the first session. Raises UsageError where its rounds can never decide anything."""
     judge = Judge(
-        _rows(request),
+        rows,
         request.limits,
         request.rounds,
         request.min_rounds,
@@ -183,14 +190,47 @@ def _confirming(request: GateRequest, rows: Sequence[Row]) -> Judge:
     return Judge(rows, request.limits, rounds, confirms=True, has_twin=False, by_name=False)
 
 
-def _rows(request: GateRequest) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """The rows of a gate; left_out: why some that the limits leave on are not among them."""
+
+    rows: Sequence[Row]
+    left_out: Sequence[str]
+
+
+def _planned(request: GateRequest) -> _Planned:
     rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
     if request.saved and request.saved.skips_times:
         rows = [row for row in rows if not row.measure.timed]
     rows = [row for row in rows if row.measure.name != "build_time" or _has_build(request, row)]
+    thin = _thin(request, rows)
+    rows = [row for row in rows if row.id not in thin]
     if not rows:
-        raise NothingMeasuredError("nothing is left to measure: every row is off")
-    return rows
+        reason = "; ".join(thin.values()) or "every row is off"
+        raise NothingMeasuredError(f"nothing is left to measure: {reason}")
+    return _Planned(rows, list(thin.values()))
+
+
+def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
+    """By row, why a quantile is not gated: what a few calls say is chance. Raises UsageError where
+    a limit names that very row.
+    """
+    found = {}
+    for scenario in request.scenarios:
+        tails = [r for r in rows if r.scenario == scenario.name and r.measure.name in QUANTILES]
+        if not tails:
+            continue
+        calls = np.count_nonzero(kind_of(generate(scenario).ops) == Kind.MALLOC)
+        for row in tails:
+            beyond = round(calls * (1.0 - QUANTILES[row.measure.name]))
+            if beyond >= CALLS_BEYOND:
+                continue
+            lie = "1 call lies" if beyond == 1 else f"{beyond} calls lie"
+            reason = f"{row.id} is not gated: {lie} beyond it in a process, {CALLS_BEYOND} must"
+            if row.rule.required:
+                raise UsageError(f"{reason}: take a lower quantile or a longer scenario")
+            found[row.id] = reason
+    return found
 
 
 def _has_build(request: GateRequest, row: Row) -> bool:
@@ -222,7 +262,9 @@ def _doubtful(first: Finished) -> list[Row]:
     return [row.row for row in final_rows(first.result, None) if row.flagged]
 
 
-def _verdict(request: GateRequest, first: Finished, again: Finished | None) -> GateVerdict:
+def _verdict(
+    request: GateRequest, planned: _Planned, first: Finished, again: Finished | None
+) -> GateVerdict:
     rows = final_rows(first.result, again.result if again else None)
     saved = request.saved
     if saved and saved.advisory:
@@ -236,7 +278,7 @@ def _verdict(request: GateRequest, first: Finished, again: Finished | None) -> G
         rows=rows,
         failures=tuple(failures),
         sessions=tuple(_describe(session) for session in sessions),
-        notes=tuple(_notes(request, sessions)),
+        notes=(*planned.left_out, *_notes(request, sessions)),
         machine_mismatch=saved.machine_mismatch if saved else (),
         fail_inconclusive=request.fail_inconclusive,
         settings=_settings(request),

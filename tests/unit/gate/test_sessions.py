@@ -33,6 +33,7 @@ from tests.support.gates import (
 
 TIME_ONLY = ("*=off", "time=2%")
 CALLS_ONLY = ("*=off", "syscalls=exact")
+LONG = small_scenario("phase-report?allocations=600")  # 60 calls beyond p90
 
 
 def times(candidate: float, *, spread: float = 0.003, twin: float = 1.0) -> Callable[[Job], float]:
@@ -370,8 +371,8 @@ def test_too_few_rounds_are_refused_before_anything_runs(tmp_path: Path) -> None
 
 
 def test_latencies_are_compared_with_addresses_drawn_anew(tmp_path: Path) -> None:
-    executor = FigureExecutor()
-    gate(tmp_path, "*=off", "p90=10%", executor=executor)
+    executor = FigureExecutor(ops=1200)
+    gate(tmp_path, "*=off", "p90=10%", executor=executor, scenarios=[LONG])
     jobs = [job for job in executor.jobs if job.probe is Probe.LATENCY]
     assert jobs
     assert all("fixed-addresses" not in job.options for job in jobs)
@@ -379,11 +380,29 @@ def test_latencies_are_compared_with_addresses_drawn_anew(tmp_path: Path) -> Non
 
 def test_a_longer_tail_is_found_where_a_limit_asks_for_it(tmp_path: Path) -> None:
     executor = FigureExecutor(
-        latency_ns=lambda job: 40 if job.allocator.name == "candidate" else 30
+        latency_ns=lambda job: 40 if job.allocator.name == "candidate" else 30, ops=1200
     )
-    found = gate(tmp_path, "*=off", "p90=10%:phase*", executor=executor)
+    found = gate(tmp_path, "*=off", "p90=10%:phase*", executor=executor, scenarios=[LONG])
     assert outcomes(found) == {"p90": Outcome.REGRESSED}
-    assert gate(tmp_path, "*=off", "p90=50%", executor=executor).exit_code == 0
+    assert gate(tmp_path, "*=off", "p90=50%", executor=executor, scenarios=[LONG]).exit_code == 0
+
+
+def test_a_quantile_with_few_calls_beyond_it_is_left_out_with_words(tmp_path: Path) -> None:
+    lines = ("*=off", "p90=10%", "p99=10%")
+    found = gate(tmp_path, *lines, executor=FigureExecutor(ops=1200), scenarios=[LONG])
+    assert set(outcomes(found)) == {"p90"}
+    reason = f"p99:{LONG.name} is not gated: 6 calls lie beyond it in a process, 50 must"
+    assert found.notes == (reason,)
+    with pytest.raises(UsageError, match="6 calls lie beyond it"):
+        gate(
+            tmp_path,
+            *lines,
+            f"p99=10%:{LONG.name}",
+            executor=FigureExecutor(ops=1200),
+            scenarios=[LONG],
+        )
+    with pytest.raises(NothingMeasuredError, match="6 calls lie beyond it"):
+        gate(tmp_path, "*=off", "p99=10%", executor=FigureExecutor(ops=1200), scenarios=[LONG])
 
 
 def test_ids_are_never_given_twice(tmp_path: Path) -> None:

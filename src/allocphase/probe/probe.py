@@ -30,6 +30,13 @@ class Probe(StrEnum):
         return self in (Probe.THROUGHPUT, Probe.LATENCY)
 
     @property
+    def counts(self) -> bool:
+        """Whether its figures are counts, which may differ from process to process: several of
+        each cell tell.
+        """
+        return self in (Probe.SYSCALLS, Probe.MEMORY, Probe.FAULTS)
+
+    @property
     def joined(self) -> bool:
         """Joined operation by operation, or counted: in each such process objects lie at the same
         addresses (address randomisation is off).
@@ -37,7 +44,7 @@ class Probe(StrEnum):
         return self not in (Probe.THROUGHPUT, Probe.VERIFY)
 
     def needs_the_machine(self, threads: int) -> bool:
-        """Whether such a process runs alone, once in every round; `threads`: of its trace.
+        """Whether such a process runs alone, in every round; `threads`: of its trace.
 
         What is resident depends on how far threads are apart, and that on the CPUs they have.
         """

@@ -46,7 +46,10 @@ DRIVERS_OWN_WORDS = "allocphase-driver: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One process to run. `padding_bytes`: length of an environment variable that says nothing."""
+    """One process to run. `padding_bytes`: length of an environment variable that says nothing.
+
+    repeat: which process of its cell within the round; 0 where there is one.
+    """
 
     id: int
     round: int
@@ -56,6 +59,7 @@ class Job:
     probe: Probe
     cpus: tuple[int, ...]
     timeout_s: float
+    repeat: int = 0
     padding_bytes: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
 

@@ -23,7 +23,7 @@ P = TypeVar("P", bound=Part)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
     """One finished process. `result` is what the driver says of it, and no more than nothing of
-    one that did not end well.
+    one that did not end well. repeat: which process of its cell within the round.
     """
 
     id: Annotated[int, at_most(0xFFFFFFFF)]
@@ -35,6 +35,7 @@ class ProcessRecord:
     message: str
     wall_s: Number
     result: Result
+    repeat: Annotated[int, at_most(MAX_ROUNDS)] = 0
 
     @property
     def ok(self) -> bool:
@@ -59,7 +60,8 @@ class ProcessRecord:
     def from_json(cls, line: str) -> ProcessRecord:
         """Raises ValueError, with the key, when the line is no record of this schema."""
         values = parse_json(line)
-        if not isinstance(values, dict) or set(values) != set(cls.__slots__):
+        names = set(cls.__slots__)
+        if not isinstance(values, dict) or not names - {"repeat"} <= set(values) <= names:
             raise ValueError("not a process record")
         try:
             record = read(cls, values)

@@ -277,8 +277,8 @@ def test_every_option_reaches_the_jobs(invoke: Invoke, executor: FakeExecutor) -
     assert json.loads(result.stdout)["plan"]["seed"] == 5
     assert {job.timeout_s for job in executor.jobs} == {9.0}
     assert [job.probe for job in executor.jobs].count(Probe.THROUGHPUT) == 4  # the floor too
-    (counted,) = [job for job in executor.jobs if job.probe is Probe.SYSCALLS]
-    assert counted.options["syscall-backend"] == "ptrace"
+    counted = [job for job in executor.jobs if job.probe is Probe.SYSCALLS]
+    assert [job.options["syscall-backend"] for job in counted] == ["ptrace"] * 4
 
 
 def test_without_probes_everything_is_measured(invoke: Invoke, executor: FakeExecutor) -> None:
@@ -350,7 +350,7 @@ def test_one_good_cell_is_enough_for_exit_code_0(
 def test_progress_is_plain_lines_where_there_is_no_terminal(invoke: Invoke) -> None:
     result = invoke("run", "-a", "libc", *SMALL, "-p", "verify", "-p", "syscalls", "--json", "-")
     lines = result.stderr.splitlines()
-    assert any(line.startswith("1/2, ") and "libc on phase-report" in line for line in lines)
+    assert any(line.startswith("1/5, ") and "libc on phase-report" in line for line in lines)
     assert "\x1b" not in result.stderr
     assert "\r" not in result.stderr
 
@@ -449,10 +449,10 @@ def test_a_broken_run_is_gone_on_with_and_then_finished(
 ) -> None:
     result = invoke("run", "--resume", broken, "--json", "-")
     assert result.exit_code == 0
-    assert [job.id for job in executor.jobs] == [3, 4]
-    assert json.loads(result.stdout)["plan"]["processes"] == 5
+    assert [job.id for job in executor.jobs] == [3, 4, 5, 6, 7]
+    assert json.loads(result.stdout)["plan"]["processes"] == 8
     again = invoke("run", "--resume", broken, "--json", "-")
-    assert (again.exit_code, len(executor.jobs)) == (0, 2)
+    assert (again.exit_code, len(executor.jobs)) == (0, 5)
     assert f"{broken} is finished: there is nothing left to measure" in again.stderr
     assert json.loads(again.stdout) == json.loads(result.stdout)
 
@@ -498,8 +498,8 @@ def test_a_partial_run_can_be_shown_and_says_that_it_is_partial(
     text = " ".join(invoke("report", broken).output.split())
     assert "report: " in text
     report = (broken / "report.md").read_text().replace("\\", "")
-    assert f"partial: 3 of 5 processes; continue with allocphase run --resume {broken}" in report
-    assert "partial: 3 of 5 processes" in (broken / "report.html").read_text()
+    assert f"partial: 3 of 8 processes; continue with allocphase run --resume {broken}" in report
+    assert "partial: 3 of 8 processes" in (broken / "report.html").read_text()
 
 
 def test_the_floor_alone_is_nothing_to_measure_and_that_is_said(
@@ -540,9 +540,9 @@ def test_a_signal_keeps_and_shows_what_is_finished(
     result = invoke("run", "-a", "libc", "-s", SMALL[1], "-r", "9", *probes)
     assert result.exit_code == code
     (folder,) = Path("out").iterdir()
-    line = f"partial: 3 of 19 processes; continue with allocphase run --resume {folder}"
+    line = f"partial: 3 of 22 processes; continue with allocphase run --resume {folder}"
     assert line in result.stderr.splitlines()
-    assert "partial: 3 of 19 processes" in result.stdout
+    assert "partial: 3 of 22 processes" in result.stdout
     assert "phase-report" in result.stdout
     assert (folder / "results.csv").is_file()
     assert not (folder / "traces").exists()

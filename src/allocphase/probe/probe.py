@@ -31,7 +31,9 @@ class Probe(StrEnum):
 
     @property
     def counts(self) -> bool:
-        """Whether its figures are counts and bytes: several processes say whether they agree."""
+        """Whether its figures are counts, which may differ from process to process: several of
+        each cell tell.
+        """
         return self in (Probe.SYSCALLS, Probe.MEMORY, Probe.FAULTS)
 
     @property
@@ -42,7 +44,7 @@ class Probe(StrEnum):
         return self not in (Probe.THROUGHPUT, Probe.VERIFY)
 
     def needs_the_machine(self, threads: int) -> bool:
-        """Whether such a process runs alone, once in every round; `threads`: of its trace.
+        """Whether such a process runs alone, in every round; `threads`: of its trace.
 
         What is resident depends on how far threads are apart, and that on the CPUs they have.
         """

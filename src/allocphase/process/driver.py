@@ -46,8 +46,9 @@ DRIVERS_OWN_WORDS = "allocphase-driver: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One process to run. repeat: which one of its cell within the round. padding_bytes: length of
-    an environment variable that says nothing.
+    """One process to run. `padding_bytes`: length of an environment variable that says nothing.
+
+    repeat: which process of its cell within the round; 0 where there is one.
     """
 
     id: int
@@ -58,8 +59,8 @@ class Job:
     probe: Probe
     cpus: tuple[int, ...]
     timeout_s: float
-    padding_bytes: int = 0
     repeat: int = 0
+    padding_bytes: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -1,12 +1,14 @@
 """The plan of a run: which processes, in which order. Pure: nothing is started here.
 
 Timed probes (throughput, latency) run once in every round, one process at a time, in an order
-that is drawn anew for each round, so that drift and neighbours fall on all cells alike; the
-allocators of one scenario and probe are neighbours in time, since they are compared. So runs the
-memory probe of a trace with threads: what is resident depends on how far they are apart, and that
-on the CPUs that they have. The other probes run first, each process on a CPU of its own: allocators
-give memory back by the clock, so a process that counts may not wait for another. What counts runs
-COUNT_PROCESSES times: a count has a distribution like anything else.
+that is drawn anew for each round: first of the blocks, one a scenario and probe, then of the
+allocators within each. So drift and neighbours fall on all cells alike, and what is compared is
+measured one after the other. So does the memory probe of a trace with threads: what is resident
+depends on how far they are apart, and that on the CPUs that they have.
+
+The other probes run first, each process on a CPU of its own: allocators give memory back by the
+clock, so a process that counts may not wait for another. A count may differ from process to
+process: those that count run in COUNT_PROCESSES, the others once.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ __all__ = [
 
 # The null allocator: what the replay and the clock cost by themselves.
 FLOOR = "null"
-# Of each cell that counts: by chance, 4 of one arm lie apart from 4 of another 1 time in 70.
+# Of each cell that counts, at least. If two allocators count alike, the chance that all 4 processes
+# of one lie above all 4 of the other is 1 in 70; of 3 it would be 1 in 20.
 COUNT_PROCESSES = 4
 
 
@@ -67,7 +70,7 @@ class Plan:
 def untimed_jobs(plan: Plan) -> list[Job]:
     """The processes that are not timed. Their order does not matter, nor what runs beside them."""
     rng = _rng(plan, "untimed")
-    return _jobs(plan, _untimed(plan), rng, first_id=0, round_index=0)
+    return _jobs(plan, _untimed_places(plan), rng, first_id=0, round_index=0)
 
 
 def round_jobs(plan: Plan, round_index: int) -> list[Job]:
@@ -77,48 +80,72 @@ def round_jobs(plan: Plan, round_index: int) -> list[Job]:
     others: by a gate that does not know how many there will be, or by a run that is resumed.
     """
     rng = _rng(plan, str(round_index))
-    blocks: dict[tuple[str, Probe], list[_Process]] = {}
-    for allocator, workload, probe in _cells(plan, timed=True):
-        blocks.setdefault((workload.name, probe), []).append((allocator, workload, probe, 0))
-    shuffled = list(blocks.values())
-    rng.shuffle(shuffled)
-    for block in shuffled:
+    blocks = _blocks(plan, round_index)
+    rng.shuffle(blocks)
+    for block in blocks:
         rng.shuffle(block)
-    processes = [process for block in shuffled for process in block]
-    first_id = len(_untimed(plan)) + round_index * len(processes)
-    return _jobs(plan, processes, rng, first_id=first_id, round_index=round_index)
+    places = [place for block in blocks for place in block]
+    first_id = len(_untimed_places(plan)) + sum(_round_size(plan, i) for i in range(round_index))
+    return _jobs(plan, places, rng, first_id=first_id, round_index=round_index)
 
 
 def process_count(plan: Plan) -> int:
     """How many processes the plan has in all."""
-    return len(_untimed(plan)) + plan.rounds * len(_cells(plan, timed=True))
+    timed = sum(_round_size(plan, round_index) for round_index in range(plan.rounds))
+    return len(_untimed_places(plan)) + timed
 
 
 _Cell = tuple[Allocator, Workload, Probe]
-_Process = tuple[Allocator, Workload, Probe, int]  # the last: which one of its cell in the round
+_Place = tuple[_Cell, int]  # which process of its cell within the round
 
 
 def _rng(plan: Plan, purpose: str) -> random.Random:
     return random.Random(f"{plan.seed}/{purpose}")  # noqa: S311 (an order, not a secret)
 
 
-def _cells(plan: Plan, *, timed: bool) -> list[_Cell]:
+def _untimed_places(plan: Plan) -> list[_Place]:
+    """Every cell once, then again those that count: a cell's processes are apart in time."""
+    cells = [cell for block in _cells(plan, timed=False) for cell in block]
     return [
-        (allocator, workload, probe)
-        for allocator in plan.allocators
-        for workload in plan.workloads
+        (cell, repeat)
+        for repeat in range(COUNT_PROCESSES)
+        for cell in cells
+        if repeat == 0 or cell[2].counts
+    ]
+
+
+def _blocks(plan: Plan, round_index: int) -> list[list[_Place]]:
+    """Of what is timed: the allocators of one scenario and probe are one block."""
+    return [
+        [(cell, repeat) for cell in block]
+        for block in _cells(plan, timed=True)
+        for repeat in range(_repeats(plan, block[0][2], round_index))
+    ]
+
+
+def _repeats(plan: Plan, probe: Probe, round_index: int) -> int:
+    """A plan of few rounds makes up in its first one for what a count would lack."""
+    missing = COUNT_PROCESSES - plan.rounds
+    return 1 + missing if probe.counts and round_index == 0 and missing > 0 else 1
+
+
+def _round_size(plan: Plan, round_index: int) -> int:
+    return sum(len(block) for block in _blocks(plan, round_index))
+
+
+def _cells(plan: Plan, *, timed: bool) -> list[list[_Cell]]:
+    """By scenario and probe, those without a cell left out."""
+    blocks = [
+        [
+            cell
+            for allocator in plan.allocators
+            if _takes_part(plan, cell := (allocator, load, probe))
+        ]
+        for load in plan.workloads
         for probe in plan.probes
-        if probe.needs_the_machine(workload.threads) == timed
-        and _takes_part(plan, (allocator, workload, probe))
+        if probe.needs_the_machine(load.threads) == timed
     ]
-
-
-def _untimed(plan: Plan) -> list[_Process]:
-    return [
-        (*cell, repeat)
-        for cell in _cells(plan, timed=False)
-        for repeat in range(COUNT_PROCESSES if cell[2].counts else 1)
-    ]
+    return [block for block in blocks if block]
 
 
 def _takes_part(plan: Plan, cell: _Cell) -> bool:
@@ -130,12 +157,7 @@ def _takes_part(plan: Plan, cell: _Cell) -> bool:
 
 
 def _jobs(
-    plan: Plan,
-    processes: Sequence[_Process],
-    rng: random.Random,
-    *,
-    first_id: int,
-    round_index: int,
+    plan: Plan, places: Sequence[_Place], rng: random.Random, *, first_id: int, round_index: int
 ) -> list[Job]:
     return [
         Job(
@@ -147,11 +169,11 @@ def _jobs(
             probe=probe,
             cpus=tuple(plan.cpus[: workload.threads]),  # more it cannot use
             timeout_s=plan.timeout_s,
-            padding_bytes=padding(rng),
             repeat=repeat,
+            padding_bytes=padding(rng),
             options=_options(plan, probe),
         )
-        for position, (allocator, workload, probe, repeat) in enumerate(processes)
+        for position, ((allocator, workload, probe), repeat) in enumerate(places)
     ]
 
 

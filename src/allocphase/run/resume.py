@@ -19,6 +19,8 @@ from allocphase.files.durable import PARTIAL, drop_torn_end, named_errors
 from allocphase.files.folder_lock import FolderLock
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.machine.fingerprint import differences, driver_sha256, machine_facts
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import Job
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun
 from allocphase.run.restore import Restored, restore
@@ -109,11 +111,15 @@ def _strangers(plan: Plan, finished: Sequence[ProcessRecord]) -> Iterator[str]:
     """Records that are none of the plan's: the journal of another run."""
     rounds = min(plan.rounds, 1 + max((record.round for record in finished), default=0))
     jobs = untimed_jobs(plan) + [job for i in range(rounds) for job in round_jobs(plan, i)]
-    cells = {job.id: (job.round, job.allocator.name, job.scenario, job.probe) for job in jobs}
+    places = {job.id: _place(job, job.allocator.name) for job in jobs}
     for record in finished:
-        if cells.get(record.id) != (record.round, record.allocator, record.scenario, record.probe):
+        if places.get(record.id) != _place(record, record.allocator):
             yield f"processes.jsonl: process {record.id} is not one of its plan"
             return
+
+
+def _place(one: Job | ProcessRecord, allocator: str) -> tuple[int, int, str, str, Probe]:
+    return (one.round, one.repeat, allocator, one.scenario, one.probe)
 
 
 # ---- What a kill leaves behind -------------------------------------------------------------

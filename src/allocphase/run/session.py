@@ -22,7 +22,7 @@ from allocphase.interruption import InterruptionError
 from allocphase.machine.lock import MachineLock
 from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome
-from allocphase.run.plan import process_count, round_jobs, untimed_jobs
+from allocphase.run.plan import COUNT_PROCESSES, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun, begin
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
@@ -90,14 +90,15 @@ class Session:
         The first round begins with what is not timed, as many processes at once as there are
         CPUs. Timed processes have the machine to themselves. A slow cell is left out of later
         rounds: what is a hundred times slower than the others needs no interval, and would take
-        the time that they do need. What an earlier part of the run has finished is not run again,
-        and decides the same.
+        the time that they do need. Its counts are not, as long as they are of too few processes.
+        What an earlier part of the run has finished is not run again, and decides the same.
         """
         records = self.run_untimed() if round_index == 0 else []
         for job in round_jobs(self.plan, round_index):
             cell = (job.allocator.name, job.scenario)
             record = self._finished.get(job.id)
-            if record is None and cell in self._slow and round_index > 0:
+            counts = job.probe.counts and round_index < COUNT_PROCESSES
+            if record is None and cell in self._slow and round_index > 0 and not counts:
                 self._total -= 1
                 continue
             if record is None:
@@ -251,12 +252,12 @@ def _record(job: Job, outcome: Outcome) -> ProcessRecord:
     return ProcessRecord(
         id=job.id,
         round=job.round,
+        repeat=job.repeat,
         allocator=job.allocator.name,
         scenario=job.scenario,
         probe=job.probe,
         status=outcome.status,
         message=outcome.message,
         wall_s=round(outcome.wall_s, 6),
-        repeat=job.repeat,
         result=outcome.result,
     )

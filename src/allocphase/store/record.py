@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 from allocphase.files.documents import parse_json
-from allocphase.files.typed import Count, FieldError, Name, Number, at_most, plain, read
+from allocphase.files.typed import FieldError, Name, Number, at_most, plain, read
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Clock, Part, Result, check_result
 from allocphase.probe.status import Status
@@ -22,8 +22,8 @@ P = TypeVar("P", bound=Part)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
-    """One finished process. repeat: which one of its cell within the round. result: what the driver
-    says of it, and no more than nothing of one that did not end well.
+    """One finished process. `result` is what the driver says of it, and no more than nothing of
+    one that did not end well. repeat: which process of its cell within the round.
     """
 
     id: Annotated[int, at_most(0xFFFFFFFF)]
@@ -34,8 +34,8 @@ class ProcessRecord:
     status: Status
     message: str
     wall_s: Number
-    repeat: Count = 0
     result: Result
+    repeat: Annotated[int, at_most(MAX_ROUNDS)] = 0
 
     @property
     def ok(self) -> bool:
@@ -60,8 +60,8 @@ class ProcessRecord:
     def from_json(cls, line: str) -> ProcessRecord:
         """Raises ValueError, with the key, when the line is no record of this schema."""
         values = parse_json(line)
-        known = set(cls.__slots__)
-        if not isinstance(values, dict) or not known - {"repeat"} <= set(values) <= known:
+        names = set(cls.__slots__)
+        if not isinstance(values, dict) or not names - {"repeat"} <= set(values) <= names:
             raise ValueError("not a process record")
         try:
             record = read(cls, values)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job
-from allocphase.run.plan import Plan, Workload, process_count, round_jobs, untimed_jobs
+from allocphase.run.plan import (
+    COUNT_PROCESSES,
+    Plan,
+    Workload,
+    process_count,
+    round_jobs,
+    untimed_jobs,
+)
 from tests.support.runs import fake_allocator
 
 TIMED = (Probe.THROUGHPUT, Probe.LATENCY)
@@ -40,28 +46,33 @@ def test_each_timed_cell_runs_once_in_every_round(plan: Plan) -> None:
         assert Counter(map(cell, round_jobs(plan, round_index))) == expected
 
 
-def test_what_counts_runs_four_times_the_rest_once_and_the_floor_not_at_all(plan: Plan) -> None:
-    processes = {Probe.SYSCALLS: 4, Probe.MEMORY: 4, Probe.FAULTS: 4}
-    once = {Probe.FOOTPRINT: 1, Probe.VERIFY: 1}
-    expected = Counter(
-        {(a, s, p): n for a in "abc" for s in "xy" for p, n in (processes | once).items()}
-    )
+def every_job(plan: Plan) -> list[Job]:
+    return untimed_jobs(plan) + [job for i in range(plan.rounds) for job in round_jobs(plan, i)]
+
+
+def test_what_counts_runs_in_several_processes_and_a_picture_in_one(plan: Plan) -> None:
+    processes = {
+        Probe.SYSCALLS: COUNT_PROCESSES,
+        Probe.MEMORY: COUNT_PROCESSES,
+        Probe.FOOTPRINT: 1,
+        Probe.FAULTS: COUNT_PROCESSES,
+        Probe.VERIFY: 1,
+    }
     jobs = untimed_jobs(plan)
-    assert Counter(map(cell, jobs)) == expected
-    repeats = [job.repeat for job in jobs if cell(job) == ("a", "x", Probe.MEMORY)]
-    assert repeats == [0, 1, 2, 3]
-
-
-def test_the_allocators_of_a_scenario_are_neighbours_in_time(plan: Plan) -> None:
-    for index in range(4):
-        blocks = [(job.scenario, job.probe) for job in round_jobs(plan, index)]
-        changes = sum(a != b for a, b in pairwise(blocks))
-        assert changes == len(set(blocks)) - 1
+    assert Counter(map(cell, jobs)) == {
+        (a, s, probe): count for a in "abc" for s in "xy" for probe, count in processes.items()
+    }
+    assert {(*cell(job), job.round, job.repeat) for job in jobs} == {
+        (a, s, probe, 0, repeat)
+        for a in "abc"
+        for s in "xy"
+        for probe, count in processes.items()
+        for repeat in range(count)
+    }
 
 
 def test_ids_count_on_over_the_whole_plan(plan: Plan) -> None:
-    every = untimed_jobs(plan) + [job for i in range(plan.rounds) for job in round_jobs(plan, i)]
-    assert [job.id for job in every] == list(range(process_count(plan)))
+    assert [job.id for job in every_job(plan)] == list(range(process_count(plan)))
 
 
 def test_the_same_seed_gives_the_same_jobs(plan: Plan) -> None:
@@ -81,6 +92,21 @@ def test_each_round_has_an_order_of_its_own(plan: Plan) -> None:
 
 def test_a_round_does_not_depend_on_how_many_there_are(plan: Plan) -> None:
     assert round_jobs(replace(plan, rounds=1), 3) == round_jobs(plan, 3)
+
+
+@pytest.mark.parametrize("round_index", range(4))
+def test_allocators_of_one_scenario_and_probe_are_neighbours(plan: Plan, round_index: int) -> None:
+    jobs = round_jobs(plan, round_index)
+    blocks = [[(job.scenario, job.probe) for job in jobs[i : i + 4]] for i in range(0, 16, 4)]
+    assert all(len(set(block)) == 1 for block in blocks)
+    assert {block[0] for block in blocks} == {(s, p) for s in "xy" for p in TIMED}
+
+
+def test_allocators_come_in_every_order_within_their_block(plan: Plan) -> None:
+    orders = {
+        tuple(job.allocator.name for job in round_jobs(plan, index)[:4]) for index in range(400)
+    }
+    assert len(orders) == 24
 
 
 def test_over_many_rounds_each_cell_comes_first_and_last(plan: Plan) -> None:
@@ -141,5 +167,15 @@ def test_the_memory_of_threads_is_measured_alone_and_in_every_round(plan: Plan) 
     for round_index in range(mixed.rounds):
         jobs = [job for job in round_jobs(mixed, round_index) if job.probe is Probe.MEMORY]
         assert Counter(map(cell, jobs)) == Counter((a, "wide", Probe.MEMORY) for a in "abc")
-    every = untimed_jobs(mixed) + [job for i in range(4) for job in round_jobs(mixed, i)]
-    assert [job.id for job in every] == list(range(process_count(mixed)))
+    assert [job.id for job in every_job(mixed)] == list(range(process_count(mixed)))
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 4, 7])
+def test_few_rounds_count_the_memory_of_threads_as_often_as_many(plan: Plan, rounds: int) -> None:
+    wide = Workload(name="wide", trace=Path("wide"), threads=2)
+    few = replace(plan, workloads=[wide], rounds=rounds)
+    found = Counter(cell(job) for job in every_job(few) if job.probe is Probe.MEMORY)
+    assert found == {(a, "wide", Probe.MEMORY): max(rounds, COUNT_PROCESSES) for a in "abc"}
+    places = [(*cell(job), job.round, job.repeat) for job in every_job(few)]
+    assert len(set(places)) == len(places)
+    assert [job.id for job in every_job(few)] == list(range(process_count(few)))

@@ -23,14 +23,15 @@ from allocphase.files.folder_lock import FolderLock
 from allocphase.interruption import InterruptionError, interruptible
 from allocphase.machine.lock import MachineLock
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.run import prepare as beginning
-from allocphase.run.plan import round_jobs
+from allocphase.run.plan import COUNT_PROCESSES, round_jobs
 from allocphase.run.prepare import begin
 from allocphase.run.request import draw_seed
 from allocphase.run.session import Session, run
-from allocphase.scenario import Scenario
+from allocphase.scenario import Scenario, resolve
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import Event
 from allocphase.store.writer import RunWriter
@@ -51,7 +52,7 @@ def go(out: Path, executor: FakeExecutor, **changes: Any) -> Path:
 # ---- Which processes ---------------------------------------------------------------------
 
 
-def test_timed_cells_run_in_every_round_and_the_others_once(tmp_path: Path) -> None:
+def test_timed_cells_run_in_every_round_and_a_check_once(tmp_path: Path) -> None:
     executor = FakeExecutor()
     go(tmp_path, executor)
     counts = Counter((job.allocator.name, job.probe) for job in executor.jobs)
@@ -63,6 +64,34 @@ def test_timed_cells_run_in_every_round_and_the_others_once(tmp_path: Path) -> N
         ("two", Probe.VERIFY): 1,
     }
     assert [job.round for job in executor.timed] == [0] * 3 + [1] * 3 + [2] * 3
+
+
+def test_a_slow_cell_is_timed_once_and_counted_as_often_as_any(tmp_path: Path) -> None:
+    def slow(job: Job) -> Outcome:
+        part = Throughput(cold_ns_per_op=1e9, warm_ns_per_op=(1e9,))
+        outcome = good(job)
+        if job.probe is Probe.THROUGHPUT:
+            outcome = replace(outcome, result=replace(outcome.result, throughput=part))
+        return outcome
+
+    (threads,) = resolve("larson?slots=4&replacements=40")
+    executor = FakeExecutor(slow)
+    probes = [Probe.THROUGHPUT, Probe.MEMORY]
+    go(tmp_path, executor, scenarios=[threads], probes=probes, rounds=6)
+    found = Counter((job.allocator.name, job.probe) for job in executor.jobs)
+    assert found == {
+        **{(name, Probe.THROUGHPUT): 1 for name in ("null", "one", "two")},
+        **{(name, Probe.MEMORY): COUNT_PROCESSES for name in ("one", "two")},
+    }
+
+
+def test_which_process_of_its_cell_it_was_is_in_the_journal(tmp_path: Path) -> None:
+    folder = go(tmp_path, FakeExecutor(), probes=[Probe.SYSCALLS])
+    records = RunFiles(folder).processes()
+    places = sorted((record.allocator, record.repeat) for record in records)
+    assert places == [(name, repeat) for name in ("one", "two") for repeat in range(4)]
+    lines = (folder / "processes.jsonl").read_text().splitlines()
+    assert ["repeat" in json.loads(line) for line in lines] == [r.repeat > 0 for r in records]
 
 
 def test_what_is_not_timed_is_over_before_the_first_timed_process(tmp_path: Path) -> None:

@@ -186,8 +186,8 @@ def _confirming(request: GateRequest, rows: Sequence[Row]) -> Judge:
     """Of the second session: signs against the baseline alone, which need no assumption on the
     spread of the candidate (stats.sequential).
     """
-    rounds = request.rounds
-    return Judge(rows, request.limits, rounds, confirms=True, has_twin=False, by_name=False)
+    rounds = (request.rounds, request.min_rounds)
+    return Judge(rows, request.limits, *rounds, confirms=True, has_twin=False, by_name=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,13 +34,14 @@ class Selftest:
     max_rounds: int
     out: Path
     effects: tuple[float, ...] = EFFECTS
+    min_rounds: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One gate. injected: the slowdown as calibrated; ratio: what the first session measured.
 
-    path: that session's run directory.
+    paths: the run directories of its sessions.
     """
 
     effect: float
@@ -49,7 +50,7 @@ class Trial:
     ratio: float
     rounds: int
     seconds: float
-    path: Path
+    paths: tuple[Path, ...]
 
     @property
     def alarm(self) -> bool:
@@ -83,6 +84,7 @@ def _request(selftest: Selftest, effect: float) -> tuple[GateRequest, float]:
         limits=Limits(lines=tuple(parse_limit(x) for x in ("*=off", f"time={selftest.theta}"))),
         out=selftest.out,
         max_rounds=selftest.max_rounds,
+        min_rounds=selftest.min_rounds,
         label="selftest",
         command=["allocphase", "selftest"],
         verify=False,
@@ -99,5 +101,5 @@ def _trial(verdict: GateVerdict, effect: float, injected: float, seconds: float)
         ratio=row.first.ratio.estimate,
         rounds=row.first.rounds,
         seconds=seconds,
-        path=Path(verdict.sessions[0].path),
+        paths=tuple(Path(session.path) for session in verdict.sessions),
     )

@@ -38,7 +38,7 @@ def trial(effect: float, outcome: Outcome) -> Trial:
         ratio=1 + effect,
         rounds=12,
         seconds=9.0,
-        path=Path("nowhere"),
+        paths=(Path("nowhere"),),
     )
 
 

@@ -163,10 +163,12 @@ def test_one_of_baseline_and_saved_is_wanted(cli: Cli) -> None:
 # ---- What a slow or greedy allocator costs -----------------------------------------------------
 
 
-def injected_gate(tmp_path: Path, subject: Allocator, *lines: str, map_every: int) -> Outcome:
+def injected_gate(
+    tmp_path: Path, subject: Allocator, *lines: str, map_every: int, spared: int = 0
+) -> Outcome:
     base = behind_toll(subject)
     request = GateRequest(
-        arms=Arms(with_toll(base), with_toll(base, map_every=map_every)),
+        arms=Arms(with_toll(base), with_toll(base, map_every=map_every, spared=spared)),
         scenarios=scenario.resolve("random-churn"),
         limits=limits(*lines),
         seed=1,
@@ -185,6 +187,14 @@ def test_one_mmap_more_in_10000_operations_fails_by_count(
     lines = ("*=off", "syscalls=exact", "syscalls.mmap=exact")
     assert injected_gate(tmp_path, phase3, *lines, map_every=10_000) is Outcome.REGRESSED
     assert injected_gate(tmp_path, phase3, *lines, map_every=0) is Outcome.UNCHANGED
+
+
+def test_an_extra_mmap_in_three_processes_of_four_fails(
+    tmp_path: Path, installed: Callable[[str], Allocator]
+) -> None:
+    lines = ("*=off", "syscalls=exact", "syscalls.mmap=exact")
+    outcome = injected_gate(tmp_path, installed("phase3"), *lines, map_every=10_000, spared=4)
+    assert outcome is Outcome.REGRESSED
 
 
 @pytest.mark.parametrize("name", ["phase3", "ariax", "libc", "mimalloc", "jemalloc"])

@@ -33,7 +33,12 @@ def behind_toll(subject: Allocator) -> Allocator:
     )
 
 
-def with_toll(subject: Allocator, *, iterations: int = 0, map_every: int = 0) -> Allocator:
-    """The same behind a dearer toll. `map_every`: calls to each extra mmap, 0 for none."""
-    settings = {"iterations": str(iterations), "map_every": str(map_every)}
-    return replace(subject, config={**subject.config, **settings})
+def with_toll(
+    subject: Allocator, *, iterations: int = 0, map_every: int = 0, spared: int = 0
+) -> Allocator:
+    """The same behind a dearer toll. map_every: calls to each extra mmap, 0 for none; spared: one
+    process in so many makes none, 0 for all.
+    """
+    settings = {"iterations": iterations, "map_every": map_every, "spared": spared}
+    config = {key: str(value) for key, value in settings.items()}
+    return replace(subject, config={**subject.config, **config})

@@ -10,6 +10,7 @@
  *   ALLOCPHASE_SLOW_PROVIDER  environment: else, the object that malloc must come from
  *   iterations                setting: further turns of the loop at each toll
  *   map_every                 setting: one extra mmap and munmap every so many calls; 0: none
+ *   spared                    setting: by the clock, one process in so many makes none; 0: all do
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,13 +19,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "allocphase.h"
 
 enum { PERIOD = 64, ALWAYS = 100, PAGE = 4096 };
 
 static struct allocphase_allocator behind;
-static unsigned long iterations, map_every;
+static unsigned long iterations, map_every, spared;
 
 /* ---- The toll ---------------------------------------------------------------------- */
 
@@ -128,6 +130,13 @@ static int take_plugin(const char *path) {
   return 1;
 }
 
+/* A number below `limit` that differs from process to process. */
+static unsigned long by_the_clock(unsigned long limit) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (unsigned long)now.tv_nsec / 64 % limit; /* the last digits may stand still */
+}
+
 /* Takes the settings of this file out; the rest belongs to the allocator behind. */
 static int slow_init(const struct allocphase_config *config) {
   static struct allocphase_setting rest[64];
@@ -138,11 +147,14 @@ static int slow_init(const struct allocphase_config *config) {
       iterations = strtoul(setting->value, NULL, 10);
     else if (strcmp(setting->key, "map_every") == 0)
       map_every = strtoul(setting->value, NULL, 10);
+    else if (strcmp(setting->key, "spared") == 0)
+      spared = strtoul(setting->value, NULL, 10);
     else if (passed.count < 64)
       rest[passed.count++] = *setting;
     else
       return EINVAL;
   }
+  if (spared && by_the_clock(spared) == 0) map_every = 0;
   if (behind.init) return behind.init(&passed);
   return passed.count ? EINVAL : 0;
 }

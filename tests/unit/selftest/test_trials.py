@@ -78,8 +78,9 @@ def test_no_effect_has_no_toll_and_any_effect_has_some() -> None:
 
 def test_a_toll_changes_settings_and_nothing_else(tmp_path: Path) -> None:
     subject = arm("subject", tmp_path / "slow.so")
-    slowed = with_toll(subject, iterations=9, map_every=100)
-    assert slowed.config == {"key": "value", "iterations": "9", "map_every": "100"}
+    slowed = with_toll(subject, iterations=9, map_every=100, spared=4)
+    settings = {"iterations": "9", "map_every": "100", "spared": "4"}
+    assert slowed.config == {"key": "value", **settings}
     assert replace(slowed, config=subject.config) == subject
 
 

@@ -9,6 +9,7 @@ import pytest
 from allocphase import allocator, scenario
 from allocphase.claim import load, requirements
 from allocphase.claim.forms import FORMS
+from allocphase.claim.forms.catalogue import COMMON_KEYS
 from allocphase.claim.metric import Cell
 from allocphase.errors import UsageError
 from tests.support.plugins import ROOT, Plugins
@@ -288,7 +289,7 @@ def test_the_document_teaches_every_form_and_every_key() -> None:
     missing = [
         name
         for form, (keys, _) in FORMS.items()
-        for name in (form, *keys)
+        for name in (form, *COMMON_KEYS, *keys)
         if f"`{name}`" not in text and f"`{name} = " not in text
     ]
     assert missing == []

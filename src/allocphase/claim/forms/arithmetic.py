@@ -32,6 +32,7 @@ class _Operation:
 _OPERATIONS = {
     "ratio": _Operation(2, "{0} / {1}", lambda a, b: a / b),
     "reduction": _Operation(2, "1 - {0} / {1}", lambda after, before: 1.0 - after / before),
+    "gain": _Operation(2, "{0} / {1} - 1", lambda a, b: a / b - 1.0),
     "product": _Operation(2, "{0} x {1}", lambda a, b: a * b),
     "rate": _Operation(1, "1 s / {0}", lambda each_ns: 1e9 / each_ns),
 }

@@ -59,6 +59,24 @@ def test_published_figures_are_held_against_each_other_within_the_tolerance(
         assert finding.verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("bound", "verdict", "expected"),
+    [
+        ("at_most = 5.1", "consistent", "at most 5.10x"),
+        ("at_most = 1.25", "inconsistent", "at most 1.25x"),
+        ('at_least = "least_ratio"', "consistent", "at least 4.00x"),
+        ("at_least = 5.1", "inconsistent", "at least 5.10x"),
+    ],
+)
+def test_published_figures_are_held_against_what_a_word_can_mean(
+    run: Writer, bound: str, verdict: str, expected: str
+) -> None:
+    table = '[[claim.check]]\nform = "arithmetic"\noperation = "ratio"\nof = ["a_ns", "b_ns"]\n'
+    published = "a_ns = 100.0, b_ns = 20.0, least_ratio = 4.0"
+    finding = only(judged(run, f"{table}{bound}\n", published=published)).checks[0]
+    assert (finding.verdict, finding.measured, finding.expected) == (verdict, "5.00x", expected)
+
+
 # ---- Timings ---------------------------------------------------------------------------------
 
 

@@ -170,7 +170,8 @@ def _legend(baseline: str | None) -> Text:
         "bytes, less 1; kept: of peak RSS, what is resident when all is freed. Where processes "
         "count differently, the figure is their median, and their range stands below. Floor: the "
         "same trace on the null allocator, never subtracted; clock: what reading it adds to a "
-        "latency. Slowest 1%: of all timed calls above p99, the share with each cause, and how many "
-        f"times the median call without a cause one with it costs ({FEW} such calls at least).",
+        "latency. Slowest 1%: of all timed calls above p99, the share with each cause, and how "
+        "many times the median call without a cause one with it costs "
+        f"({FEW} such calls at least).",
         style="dim",
     )

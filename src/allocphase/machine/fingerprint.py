@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from allocphase import resources
+from allocphase.files.elf import loaded_sha256
 
 __all__ = ["MACHINE_FACTS", "differences", "driver_sha256", "machine_facts"]
 
@@ -32,8 +32,8 @@ def machine_facts(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def driver_sha256() -> str:
-    """Digest of the installed driver: another replay loop has other times."""
-    return hashlib.sha256(resources.find("driver/allocphase-driver").read_bytes()).hexdigest()
+    """Digest of what is loaded of the installed driver: another replay loop has other times."""
+    return loaded_sha256(resources.find("driver/allocphase-driver"))
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -34,10 +34,19 @@ def _facts(run: Run) -> dict[str, str]:
     if isinstance(memory_bytes, int):
         del facts["memory_bytes"]
         facts["memory"] = format_bytes(memory_bytes)
-    shown = {n.replace("_", " "): "not known" if v is None else str(v) for n, v in facts.items()}
+    shown = {name.replace("_", " "): _shown(value) for name, value in facts.items()}
+    shown["driver sha256"] = run.manifest.driver_sha256
     if isinstance(tuning, Mapping):
         shown |= {str(name): str(value) for name, value in tuning.items()}
     return shown
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "not known"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {text}" for key, text in value.items()) or "none"
+    return str(value)
 
 
 def commands(runs: Sequence[Run]) -> list[Values]:

@@ -26,6 +26,7 @@ __all__ = [
     "TIME_FACTS",
     "differences",
     "driver_sha256",
+    "fact_text",
     "fingerprint",
     "machine_facts",
 ]
@@ -83,16 +84,21 @@ def driver_sha256() -> str:
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
     """By fact that differs, a line that says how: "cpus: 1 then, 2 now"."""
     return {
-        fact: f"{fact}: {_shown(before.get(fact))} then, {_shown(after.get(fact))} now"
+        fact: f"{fact}: {_brief(before.get(fact))} then, {_brief(after.get(fact))} now"
         for fact in dict.fromkeys([*before, *after])
         if before.get(fact) != after.get(fact)
     }
 
 
-def _shown(value: Any) -> str:
+def fact_text(value: object) -> str:
+    """A fact's value for a reader: "2048kB: inherit, 64kB: always"; "not known" for None."""
     if value is None:
         return "not known"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {text}" for key, text in value.items()) or "none"
-    text = str(value)
+        return ", ".join(f"{key}: {text}" for key, text in value.items()) or "none"
+    return str(value)
+
+
+def _brief(value: object) -> str:
+    text = fact_text(value)
     return text[:_SHOWN_LETTERS] if len(text) == _DIGEST_LETTERS else text

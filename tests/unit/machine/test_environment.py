@@ -222,7 +222,7 @@ def test_a_difference_is_told_in_a_line_and_what_one_side_lacks_is_one() -> None
     after = machine_facts({"cpus": 2, "tuning": {"MALLOC_X": "1"}}, driver="b" * 64)
     assert differences(before, after) == {
         "cpus": "cpus: 1 then, 2 now",
-        "tuning": "tuning: none then, MALLOC_X 1 now",
+        "tuning": "tuning: none then, MALLOC_X: 1 now",
         "driver": "driver: aaaaaaaaaaaa then, bbbbbbbbbbbb now",
         "boost": "boost: False then, not known now",
     }

@@ -46,7 +46,8 @@ def print_verdict(
 def _table(rows: Sequence[GateRow]) -> Table:
     table = unruled()
     table.add_column("", width=15, overflow="fold")
-    table.add_column("", width=12, overflow="fold")
+    word = max(12, *(len(outcome_text(row)) for row in rows))  # more where it is in brackets
+    table.add_column("", width=word, overflow="fold")
     add_figures(table, _COLUMNS)
     for row in rows:
         table.add_row(*_cells(row))

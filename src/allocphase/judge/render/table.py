@@ -56,7 +56,7 @@ def remarks(verdict: GateVerdict, shown: Sequence[GateRow]) -> Iterator[str]:
     yield from (failure_text(failure) for failure in verdict.failures)
     yield from (f"another machine: {line}" for line in verdict.machine_mismatch)
     for row in shown:
-        if row.outcome is Outcome.INCONCLUSIVE:
+        if row.outcome is Outcome.INCONCLUSIVE and not row.advisory:
             yield f"{row.row.id}: {suggestion(row)}"
     if verdict.openness.rows:
         yield open_text(verdict.openness)

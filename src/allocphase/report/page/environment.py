@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allocphase.analysis.frames import Run
+from allocphase.machine.fingerprint import fact_text
 from allocphase.store.manifest import AllocatorEntry
 from allocphase.text.units import format_bytes
 
@@ -34,19 +35,11 @@ def _facts(run: Run) -> dict[str, str]:
     if isinstance(memory_bytes, int):
         del facts["memory_bytes"]
         facts["memory"] = format_bytes(memory_bytes)
-    shown = {name.replace("_", " "): _shown(value) for name, value in facts.items()}
+    shown = {name.replace("_", " "): fact_text(value) for name, value in facts.items()}
     shown["driver sha256"] = run.manifest.driver_sha256
     if isinstance(tuning, Mapping):
         shown |= {str(name): str(value) for name, value in tuning.items()}
     return shown
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "not known"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {text}" for key, text in value.items()) or "none"
-    return str(value)
 
 
 def commands(runs: Sequence[Run]) -> list[Values]:

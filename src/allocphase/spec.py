@@ -20,7 +20,7 @@ from pathlib import Path
 
 from allocphase.errors import UsageError, shown
 
-__all__ = ["Setting", "Spec", "base_name", "items", "listed", "written"]
+__all__ = ["Setting", "Spec", "base_name", "found_name", "items", "listed", "written"]
 
 _SETTINGS = "[?KEY=VALUE,VALUE&KEY=VALUE]"
 _ALLOCATOR = f"NAME[=FILE]{_SETTINGS}"
@@ -124,6 +124,30 @@ def listed(values: Iterable[object]) -> str:
 def base_name(name: str) -> str:
     """Of a run's allocator or scenario, the name without settings."""
     return name.partition("?")[0]
+
+
+def found_name(name: str, names: Iterable[str]) -> str | None:
+    """The one of a run's scenarios that `name` means, None where there is none.
+
+    A run writes each number as its parameter has it: `share=1.0` for what was given as `share=1`.
+    """
+    wanted = _meaning(name)
+    return next((other for other in names if other == name or _meaning(other) == wanted), None)
+
+
+def _meaning(name: str) -> tuple[str, list[tuple[str, list[float | str]]]]:
+    spec = Spec.of_scenario(name)
+    return spec.name, [
+        (entry.key, [_number(item) for value in entry.values for item in items(value)])
+        for entry in spec.settings
+    ]
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _read(text: str, *, where: str, form: str) -> Spec:

@@ -31,7 +31,7 @@ from allocphase.judge.judge import ALPHA, CONFIRM_ALPHA
 from allocphase.judge.limits import parse_limit
 from allocphase.process.driver import DriverExecutor
 from allocphase.run.request import draw_seed
-from allocphase.selftest import Selftest, Trial, behind_toll, calibrate, run_trials
+from allocphase.selftest import Selftest, Trial, behind_toll, calibrate, run_trials, with_toll
 from allocphase.stats import Decision, SequentialRank, Verdict, proportion_interval
 from tests.benchmarks.conftest import Say
 from tests.support.gates import no_progress
@@ -220,6 +220,7 @@ def endless_loops() -> Iterator[None]:
             loop.wait()
 
 
+TOLL_PERIOD = 64  # selftest/slow.c
 # The limit, and what is injected: below it, and enough above it.
 CASES = ((0.02, (0.01, 0.05)), (0.01, (0.0, 0.03)))
 # Both rules are replayed on the same rounds: so many suffice for the slower one.
@@ -326,6 +327,44 @@ def taken(trial: Trial, name: str, theta: float, *, ranks: bool) -> Taken:
         if not regressed:
             return Taken(False, processes)
     return Taken(len(trial.paths) == 2, processes)
+
+
+def test_a_doubled_tail_is_found_where_it_is_gated(
+    benchmark: BenchmarkFixture,
+    full: bool,
+    say: Say,
+    tmp_path: Path,
+    installed: Callable[[str], Allocator],
+) -> None:
+    """p99.9 and no other row; the toll falls on one call in 64, and is twice p99.9."""
+    chosen = scenario.resolve("random-churn")[0]
+    subject, executor = behind_toll(installed("phase3")), DriverExecutor()
+    turn = calibrate(subject, chosen, executor, out=tmp_path, progress=no_progress)
+    lines = tuple(parse_limit(line) for line in ("*=off", "p99_9=25%"))
+
+    def gated(candidate: Allocator) -> GateVerdict:
+        request = gate_request(
+            Arms(with_toll(subject), candidate), [chosen.name], tmp_path, full=full
+        )
+        return run(replace(request, limits=Limits(lines=lines), min_rounds=1))
+
+    def measure() -> tuple[list[GateVerdict], list[GateVerdict]]:
+        same = [gated(with_toll(subject)) for _ in range(SESSIONS if full else 1)]
+        tail_ns = same[0].rows[0].first.base
+        turns = max(1, round(2.0 * tail_ns / (TOLL_PERIOD * turn.turn_ns)))
+        slower = with_toll(subject, iterations=turns)
+        return same, [gated(slower) for _ in range(SESSIONS if full else 1)]
+
+    same, doubled = benchmark.pedantic(measure, rounds=1, iterations=1)
+    for what, verdicts in (("identical", same), ("p99.9 doubled", doubled)):
+        ratios = [verdict.rows[0].first.ratio.estimate for verdict in verdicts]
+        found = sum(verdict.rows[0].outcome is Outcome.REGRESSED for verdict in verdicts)
+        benchmark.extra_info[what] = found
+        say(
+            f"{what}: median ratio {np.median(ratios):.2f}, regressed "
+            f"{share(found, len(verdicts))}; exit codes {codes(verdicts)}"
+        )
+    assert len(same) == len(doubled)
 
 
 def linked(folder: Path, label: str, *, padding_bytes: int) -> Path:

@@ -7,6 +7,7 @@ samples and histograms. Figures rest on formulas, not on a random generator.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,15 @@ from allocphase.probe.arrays import (
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
+from allocphase.run.plan import COUNT_PROCESSES
 from allocphase.store.manifest import Manifest, ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 from tests.support.manifests import allocator_entry, manifest_of, plan_entry, scenario_entry
 
 ROUNDS = 5
+# Further processes of a cell have ids beyond those of all first ones.
+REPEAT_IDS = 1_000_000
 PROBES = tuple(probe for probe in Probe if probe is not Probe.VERIFY)
 HZ = 1e9
 MARKUP = "<i>markup</i> & |pipe|"
@@ -215,12 +219,16 @@ def _processes(
                     continue
                 number = ((scenario * ROUNDS + round_index) * 16 + place) * len(PROBES) + order
                 time_ns = _time_ns(allocator, name, times_ns)
-                result, arrays = _probe(
-                    probe, allocator, round_index, count, time_ns, threads=_threads(name)
-                )
-                if name == MIXED:
-                    _leave_out(result, arrays, allocator, count)
-                yield _record(number, round_index, allocator, name, probe, result), arrays
+                for repeat in range(COUNT_PROCESSES if probe.counts else 1):
+                    result, arrays = _probe(
+                        probe, allocator, round_index, count, time_ns, threads=_threads(name)
+                    )
+                    if name == MIXED:
+                        _leave_out(result, arrays, allocator, count)
+                    if allocator == "fast" and name == "keep":
+                        _vary(result, repeat)
+                    record = _record(number, round_index, allocator, name, probe, result)
+                    yield replace(record, id=number + repeat * REPEAT_IDS, repeat=repeat), arrays
 
 
 def _time_ns(allocator: str, scenario: str, times_ns: Mapping[str, float]) -> float:
@@ -228,6 +236,18 @@ def _time_ns(allocator: str, scenario: str, times_ns: Mapping[str, float]) -> fl
     level = float(scenario.partition("=")[2]) / 100 if _LEVEL in scenario else 1.0
     dearer = 1.2 if scenario == DEARER and allocator != FLOOR else 1.0
     return times_ns.get(allocator, 3.0) * (level if allocator == "phase21" else dearer)
+
+
+def _vary(result: dict[str, Any], repeat: int) -> None:
+    """One process of four counts more."""
+    more = repeat == 2
+    if "memory" in result:
+        result["memory"]["page_faults"] += more
+        result["memory"]["peak_rss_bytes"] += 4096 * more
+    if "syscalls" in result:
+        result["syscalls"]["operation"]["madvise"] = 4 * more
+    if "faults" in result:
+        result["faults"]["call_faults"] += more
 
 
 def _leave_out(result: dict[str, Any], arrays: Arrays, allocator: str, count: int) -> None:

@@ -142,10 +142,10 @@ def found(resolve: Any, specs: Sequence[str]) -> list[Any]:
 
 def untimed(file: ClaimsFile) -> ClaimsFile:
     kept = [
-        replace(claim, checks=tuple(check for check in claim.checks if check.form not in TIMED))
+        replace(claim, parts=tuple(part for part in claim.parts if part.check.form not in TIMED))
         for claim in file.claims
     ]
-    return replace(file, claims=tuple(claim for claim in kept if claim.checks), thesis=None)
+    return replace(file, claims=tuple(claim for claim in kept if claim.parts), thesis=None)
 
 
 def test_the_phase_report_s_counts_are_decided_exactly(counted: Section) -> None:

@@ -185,11 +185,15 @@ class Run:
         return called_rows(*first, self.trace_operations(scenario)) if first else None
 
     def first(self, allocator: str, scenario: str, probe: Probe) -> Found | None:
-        """The first good process of a cell under one probe, with its arrays."""
-        for record in self.records_of(allocator, scenario):
-            if record.probe is probe and record.ok:
-                return record, self.files.samples(record.id)
-        return None
+        """The first good process of a cell under one probe, in the order of the plan, with its
+        arrays.
+        """
+        records = self.records_of(allocator, scenario)
+        good = [record for record in records if record.probe is probe and record.ok]
+        if not good:
+            return None
+        found = min(good, key=lambda record: record.id)
+        return found, self.files.samples(found.id)
 
     def _cell(self, allocator: str, scenario: str) -> Cell:
         records = self.records_of(allocator, scenario)
@@ -246,6 +250,7 @@ def _process_row(record: ProcessRecord) -> dict[str, Any]:
     return {
         "id": record.id,
         "round": record.round,
+        "repeat": record.repeat,
         "allocator": record.allocator,
         "scenario": record.scenario,
         "probe": record.probe.value,

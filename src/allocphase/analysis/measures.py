@@ -10,7 +10,7 @@ entry by what a user wrote. To add a metric: a line there, and in docs/schema.md
 computation, if `--json` does not have it yet.
 
 One process gives one number of each. A timed one is sampled over rounds; a counted one is the same
-in every process where the allocator is deterministic, and is compared as it stands.
+in every process where the allocator is deterministic, and a sample like a time where it is not.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ def _calls(metrics: Metrics, path: str) -> Any:
     counts = value_at(metrics, f"{root}.{phase}")
     if counts is None:
         return None
-    return counts.get(call[0], 0) if call else sum(counts.values())
+    if call:
+        return counts.get(call[0], 0)
+    total = value_at(metrics, f"{root}_total.{phase}")  # where processes differ
+    return sum(counts.values()) if total is None else total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,9 @@ class Measure:
     for it: each process of the cell gives one number by itself, a time only if the probe is timed.
     interval: `--json` has its interval beside it, under its path and `_interval`. of_trace: it is
     the trace's own, whatever machine replays it.
+
+    Where the processes of a cell count differently, `--json` has their range (see range_of) beside
+    the median.
     """
 
     name: str
@@ -124,6 +130,16 @@ class Measure:
         """The one number, in `unit`, of a process's metrics or of a cell's; NaN without one."""
         value = self.reader(metrics, self.path)
         return math.nan if value is None else float(value)
+
+    def range_of(self, metrics: Metrics) -> tuple[float, float, int] | None:
+        """The least and the greatest of a cell's processes, and how many they are; None where all
+        agree, or of a time. `--json` has it under the first level of the path and `_range`.
+        """
+        root, dot, rest = self.path.partition(".")
+        if self.reader is _calls and "." not in rest:
+            root = f"{root}_total"
+        found = value_at(metrics, f"{root}_range{dot}{rest}")
+        return None if found is None else (found[0], found[1], found[2])
 
 
 def _time(name: str, path: str, title: str, **more: Any) -> Measure:
@@ -228,7 +244,6 @@ CATALOGUE = (
         heading="peak mapped",
         rule="exact",
         usual=True,
-        interval=True,
     ),
     _same(
         "page_faults",
@@ -238,7 +253,6 @@ CATALOGUE = (
         heading="faults",
         rule="exact",
         usual=True,
-        interval=True,
     ),
     _bytes(
         "peak_rss",
@@ -246,13 +260,11 @@ CATALOGUE = (
         heading="peak RSS",
         rule="memory",
         usual=True,
-        interval=True,
     ),
     _bytes(
         "rss_after_free",
         "resident bytes after the last free",
         heading="RSS, all freed",
-        interval=True,
     ),
     _bytes("lazily_freed", "bytes freed but still resident", heading="of it lazily freed"),
     _bytes("mapped_after_free", "mapped bytes after the last free", heading="mapped, all freed"),

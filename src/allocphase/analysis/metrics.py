@@ -1,8 +1,9 @@
 """From a cell's processes to its metrics: the figures of `--json`, in base units.
 
-One process gives one number; a cell's figure is the median over its processes, with an
-order-statistic interval where there are enough of them. Latencies are pooled over processes:
-their percentiles describe operations, not the uncertainty of a mean.
+One process gives one number; a cell's time is the median over its processes, with an
+order-statistic interval where there are enough of them. A count is what all of its processes agree
+on, or else their median with the range. Latencies are pooled over processes: their percentiles
+describe operations, not the uncertainty of a mean.
 """
 
 from __future__ import annotations
@@ -152,22 +153,91 @@ def _latency(cell: _Cell) -> Metrics:
 # ---- Counts ------------------------------------------------------------------------------
 
 
-def _syscalls(cell: _Cell) -> Metrics:
-    records = cell.of(Probe.SYSCALLS)
-    if not records or (counts := records[0].part(Syscalls)).operation is None:
-        return {}
-    phases = {"init": counts.init, "operation": counts.operation, "teardown": counts.teardown}
-    metrics: Metrics = {
-        "syscalls": phases if counts.threads is None else phases | {"threads": counts.threads},
-        "syscalls_per_op": sum(counts.operation.values()) / records[0].result.operations,
-        "syscall_backend": counts.backend,
+def _counted(name: str, values: Sequence[float | None]) -> Metrics:
+    """Under the name what all processes agree on; where they do not, their median, and the range.
+
+    A range is [least, greatest, how many processes]: with so few of them an interval of the median
+    would be the same or open, and a count may well have two values and none between. A process
+    that has none is left out; None without any.
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return {name: None}
+    if min(known) == max(known):
+        return {name: known[0]}
+    return {name: _whole(median(known)), f"{name}_range": [min(known), max(known), len(known)]}
+
+
+def _whole(value: float) -> float:
+    """An even number of processes has a median between two counts."""
+    return int(value) if value.is_integer() else value
+
+
+def _nested(
+    name: str, tables: Sequence[Mapping[str, float | None]], *, absent: float | None = 0
+) -> Metrics:
+    """The same of tables, whose ranges are a table of their own; absent: what one lacks is."""
+    keys = dict.fromkeys(key for table in tables for key in table)
+    found = [_counted(key, [table.get(key, absent) for table in tables]) for key in keys]
+    values = {key: one[key] for key, one in zip(keys, found, strict=True)}
+    ranges = {
+        key: one[f"{key}_range"] for key, one in zip(keys, found, strict=True) if len(one) > 1
     }
-    by_thread = counts.thread_calls
-    return metrics | ({"thread_syscalls": list(by_thread)} if len(by_thread) > 1 else {})
+    return {name: values} | ({f"{name}_range": ranges} if ranges else {})
 
 
-# Of every process; of a plug-in's, which has a teardown; and what of a trace with threads differs
-# from process to process, and so has an interval.
+def _syscalls(cell: _Cell) -> Metrics:
+    records = [r for r in cell.of(Probe.SYSCALLS) if r.part(Syscalls).operation is not None]
+    if not records:
+        return {}
+    parts = [record.part(Syscalls) for record in records]
+    rates = [
+        sum((part.operation or {}).values()) / record.result.operations
+        for part, record in zip(parts, records, strict=True)
+    ]
+    return {
+        **_phases(parts),
+        **_counted("syscalls_per_op", rates),
+        "syscall_backend": parts[0].backend,
+        **_thread_syscalls([part.thread_calls for part in parts]),
+    }
+
+
+def _phases(parts: Sequence[Syscalls]) -> Metrics:
+    """By phase and name. Where processes differ, a phase has a total of its own: the median of
+    their sums is not the sum of the medians.
+    """
+    metrics: dict[str, Metrics] = {"syscalls": {}}
+    for phase in ("init", "operation", "teardown", "threads"):
+        tables = [table for part in parts if (table := getattr(part, phase)) is not None]
+        if not tables:
+            metrics["syscalls"] |= {} if phase == "threads" else {phase: None}
+            continue
+        found = _nested(phase, tables)
+        metrics["syscalls"][phase] = found[phase]
+        if f"{phase}_range" in found:
+            metrics.setdefault("syscalls_range", {})[phase] = found[f"{phase}_range"]
+            total = _nested("syscalls_total", [{phase: sum(table.values())} for table in tables])
+            for name, values in total.items():
+                metrics.setdefault(name, {}).update(values)
+    return dict(metrics)
+
+
+def _thread_syscalls(by_process: Sequence[Sequence[int]]) -> Metrics:
+    """A list by thread, where there are several; so are the ranges, where any has one."""
+    threads = [
+        _counted("calls", calls)
+        for calls in zip(*by_process, strict=True)  # of one trace, all have the same threads
+    ]
+    if len(threads) < 2:
+        return {}
+    metrics: Metrics = {"thread_syscalls": [one["calls"] for one in threads]}
+    if any(len(one) > 1 for one in threads):
+        metrics["thread_syscalls_range"] = [one.get("calls_range") for one in threads]
+    return metrics
+
+
+# Of every process, and of a plug-in's, which has a teardown.
 _TOTALS = (
     "peak_live_bytes",
     "peak_mapped_bytes",
@@ -178,43 +248,34 @@ _TOTALS = (
     "page_faults",
 )
 _LEFT = ("mapped_after_teardown_bytes", "rss_after_teardown_bytes")
-_VARYING = ("peak_rss_bytes", "peak_mapped_bytes", "rss_after_free_bytes", "page_faults")
 
 
 def _memory(cell: _Cell) -> Metrics:
     memory = [record.part(Memory) for record in cell.of(Probe.MEMORY)]
     if not memory:
         return {}
-    metrics: Metrics = {
-        name: int(np.median([getattr(part, name) for part in memory])) for name in _TOTALS
-    }
-    for name in _LEFT:
-        left = [held for part in memory if (held := getattr(part, name)) is not None]
-        metrics |= {name: int(np.median(left)) if left else None}
-    if len(memory) > 1:
-        for name in _VARYING:
-            values = [float(getattr(part, name)) for part in memory]
-            interval = median_interval(values, confidence=CONFIDENCE)
-            bounds = [int(interval.lower), int(interval.upper)] if interval.bounded else None
-            metrics[f"{name}_interval"] = bounds
-    metrics["fragmentation"] = _fragmentation(memory)
-    return metrics
+    metrics: Metrics = {}
+    for name in (*_TOTALS, *_LEFT):
+        metrics |= _counted(name, [getattr(part, name) for part in memory])
+    return metrics | _fragmentation(memory)
 
 
-def _fragmentation(memory: Sequence[Memory]) -> float | None:
+def _fragmentation(memory: Sequence[Memory]) -> Metrics:
     """Over the live peak that each process had itself: with threads it is not the trace's.
 
     None where less was resident than live: not all of it was touched.
     """
     if not all(part.run_peak_live_bytes for part in memory):
-        return None
-    found = float(np.median([p.peak_rss_bytes / p.run_peak_live_bytes - 1 for p in memory]))
-    return found if found >= 0 else None
+        return {"fragmentation": None}
+    found = _counted(
+        "fragmentation", [p.peak_rss_bytes / p.run_peak_live_bytes - 1 for p in memory]
+    )
+    return found if found["fragmentation"] >= 0 else {"fragmentation": None}
 
 
 def _faults(cell: _Cell) -> Metrics:
     calls = [record.part(Faults).call_faults for record in cell.of(Probe.FAULTS)]
-    return {"page_faults_in_calls": int(np.median(calls))} if calls else {}
+    return _counted("page_faults_in_calls", calls) if calls else {}
 
 
 # Whose cold pass can be held against the timed one: it makes no stop at an operation.
@@ -250,9 +311,9 @@ _COUNTING = (Probe.SYSCALLS, Probe.MEMORY, Probe.FAULTS, Probe.VERIFY)
 def _stats(cell: _Cell) -> Metrics:
     """What the allocator says of itself, after one pass: the counting probes' processes."""
     for probe in (*_COUNTING, Probe.LATENCY, Probe.THROUGHPUT):
-        for record in cell.of(probe):
-            if record.result.allocator_stats:
-                return {"allocator_stats": record.result.allocator_stats}
+        tables = [stats for r in cell.of(probe) if (stats := r.result.allocator_stats)]
+        if tables:
+            return _nested("allocator_stats", tables, absent=None)
     return {}
 
 

@@ -12,21 +12,24 @@ import numpy.typing as npt
 
 from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import Measure, value_at
+from allocphase.analysis.metric_names import measure
 from allocphase.analysis.metrics import cell_metrics
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.analysis.warnings import cell_warnings
+from allocphase.claim.clock import Clocked
 from allocphase.claim.metric import Cell, Selector
+from allocphase.claim.missing import Missing
 from allocphase.errors import unknown
 from allocphase.probe.probe import Probe
+from allocphase.spec import found_name
 from allocphase.store.record import ProcessRecord, rounds_of
 
-__all__ = ["Evidence", "Missing"]
+__all__ = ["Evidence"]
+
+# Of the process's own clock: a pair of readings, and the least that two of them can differ by.
+_COST, _STEP = measure("clock_floor_ns"), measure("clock_step_ns")
 
 Floats = npt.NDArray[np.float64]
-
-
-class Missing(Exception):  # noqa: N818 (no error: a verdict)
-    """A figure is not in the run; the message says why."""
 
 
 class Evidence:
@@ -49,6 +52,13 @@ class Evidence:
         """How many rounds the run has, finished or not."""
         return rounds_of(self.run.records)
 
+    def key(self, cell: Cell) -> tuple[str, str]:
+        """The names that the run has for a cell: of a scenario, with its numbers as it writes them
+        (share=1.0 for share=1).
+        """
+        allocator, scenario = cell.key
+        return allocator, found_name(scenario, self.run.scenarios) or scenario
+
     @property
     def machine(self) -> str:
         """The processor's name, as the run has it."""
@@ -56,7 +66,7 @@ class Evidence:
 
     def records(self, cell: Cell, probe: Probe) -> list[ProcessRecord]:
         """The good processes of one probe; a cell of which any process failed has none."""
-        allocator, scenario = cell.key
+        allocator, scenario = self.key(cell)
         found = self.run.records_of(allocator, scenario)
         bad = next((record for record in found if not record.ok), None)
         if bad is not None:
@@ -66,39 +76,55 @@ class Evidence:
             raise Missing(f"the run has no {probe} probe of {allocator} on {scenario}")
         return chosen
 
-    def count(self, selector: Selector) -> float:
-        """An exact figure: what the one process of its probe says."""
-        self.records(selector.cell, selector.probe)
-        metrics = self._metrics(selector.cell.key)
-        value = selector.measure.read(metrics)
-        if math.isnan(value):
-            raise Missing(_why_not(selector, metrics))
-        return value
+    def counts(self, selector: Selector) -> Floats:
+        """A counted figure, shape (processes,): what each process of its probe says, in the order
+        of finishing. A figure that one of them lacks is no figure.
+        """
+        found = []
+        for record in self.records(selector.cell, selector.probe):
+            metrics = self._processes.of(record)
+            value = selector.measure.read(metrics)
+            if math.isnan(value):
+                raise Missing(_why_not(selector, metrics))
+            found.append(value)
+        return np.array(found)
 
     def by_round(self, selector: Selector) -> Floats:
         """A timed figure, shape (rounds,): one process, one number; NaN where there is none."""
+        return self._by_round(selector, selector.measure)
+
+    def without_clock(self, selector: Selector) -> Clocked:
+        """The same without what reading the clock costs, if the figure has it in it."""
+        values = self.by_round(selector)
+        name = f"{selector.metric} of {self.key(selector.cell)[0]}"
+        if not selector.has_clock:
+            return Clocked(name, values, np.zeros_like(values), np.zeros_like(values))
+        cost_ns, step_ns = (self._by_round(selector, one) for one in (_COST, _STEP))
+        return Clocked(name, values, cost_ns, step_ns)
+
+    def _by_round(self, selector: Selector, one: Measure) -> Floats:
         values = np.full(self.rounds, np.nan)
         for record in self.records(selector.cell, selector.probe):
-            value = self.of_process(record, selector.measure)
+            value = self.of_process(record, one)
             if 0 < value < np.inf:
                 values[record.round] = value
         if np.isnan(values).all():
-            allocator, scenario = selector.cell.key
-            raise Missing(f"{allocator} on {scenario}: {selector.metric} has no value")
+            allocator, scenario = self.key(selector.cell)
+            raise Missing(f"{allocator} on {scenario}: {one.path} has no value")
         return values
 
-    def of_process(self, record: ProcessRecord, measure: Measure) -> float:
+    def of_process(self, record: ProcessRecord, one: Measure) -> float:
         """What one process says of a metric; NaN where it says nothing."""
-        return measure.read(self._processes.of(record))
+        return one.read(self._processes.of(record))
 
     def doubts(self, cells: Sequence[Cell]) -> tuple[str, ...]:
         """What a reader should know before believing the figures of these cells."""
         lines: dict[str, None] = {}
-        for cell in dict.fromkeys(cells):
-            records = self.run.records_of(*cell.key)
-            metrics = self._metrics(cell.key) if records else {}
+        for key in dict.fromkeys(self.key(cell) for cell in cells):
+            records = self.run.records_of(*key)
+            metrics = self._metrics(key) if records else {}
             found = cell_warnings(records, metrics)
-            lines |= {f"{cell.key[0]}: {warning.text}": None for warning in found}
+            lines |= {f"{key[0]}: {warning.text}": None for warning in found}
         return tuple(lines)
 
     def _metrics(self, key: tuple[str, str]) -> Mapping[str, Any]:

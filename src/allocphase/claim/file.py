@@ -18,7 +18,7 @@ from allocphase.claim.thesis import Thesis
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.typed import FieldError, length, load_toml, read
 
-__all__ = ["Claim", "ClaimsFile", "load"]
+__all__ = ["Claim", "ClaimsFile", "Part", "load"]
 
 
 def _text(value: object) -> str:
@@ -62,14 +62,27 @@ class _Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A check, and the words for the part of the claim that it decides; empty: all of it."""
+
+    words: str
+    check: Check
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """One claim; it holds when all of its checks do."""
+    """One claim; it holds when all of its parts do."""
 
     id: str
     text: str
     source: str
     published: Mapping[str, float]
-    checks: tuple[Check, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Those of the parts, in their order."""
+        return tuple(part.check for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +152,14 @@ def _claim(entry: object, *, where: str) -> Claim:
         text=found.text,
         source=found.source,
         published=found.published,
-        checks=tuple(
-            read_check(check, found.published, where=f"{where}, check{f' {n}' if numbered else ''}")
+        parts=tuple(
+            Part(
+                *read_check(check, found.published, where=_numbered(where, n if numbered else None))
+            )
             for n, check in enumerate(tables, start=1)
         ),
     )
+
+
+def _numbered(where: str, number: int | None) -> str:
+    return f"{where}, check" if number is None else f"{where}, check {number}"

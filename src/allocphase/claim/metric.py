@@ -64,8 +64,13 @@ class Selector:
 
     @property
     def timed(self) -> bool:
-        """Whether each round has a value of its own; otherwise the one value is exact."""
+        """Whether it is tested over rounds; otherwise each process gives a count."""
         return self.measure.timed
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether a pair of readings of the clock is in it: a time of single calls or writes."""
+        return self.metric.startswith(("latency_ns.", "first_touch_ns."))
 
     @classmethod
     def read(cls, fields: Fields) -> Selector:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from allocphase.claim.file import ClaimsFile
 from allocphase.claim.finding import Need
 from allocphase.probe.probe import Probe
-from allocphase.spec import Spec
+from allocphase.spec import Spec, found_name
 
 __all__ = ["Requirements", "requirements"]
 
@@ -17,14 +17,21 @@ __all__ = ["Requirements", "requirements"]
 class Requirements:
     """Specifications as `run` takes them, each once, in the order of the file.
 
-    cells: (allocator, scenario, probe) by the names that the run gives them: all that is
-    needed, where the product of the three lists has more.
+    cells: (allocator, scenario, probe) by name: all that is needed, where the product of the three
+    lists has more.
     """
 
     allocators: tuple[str, ...]
     scenarios: tuple[str, ...]
     probes: tuple[Probe, ...]
     cells: frozenset[tuple[str, str, Probe]]
+
+    def cells_of(self, scenarios: Collection[str]) -> frozenset[tuple[str, str, Probe]]:
+        """The cells by the names that the run's scenarios have (see spec.found_name)."""
+        return frozenset(
+            (allocator, found_name(scenario, scenarios) or scenario, probe)
+            for allocator, scenario, probe in self.cells
+        )
 
 
 def requirements(file: ClaimsFile) -> Requirements:

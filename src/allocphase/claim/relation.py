@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from allocphase.claim.fields import Fields
 from allocphase.claim.verdict import Verdict
 from allocphase.stats import Interval
+from allocphase.stats.values import FloatArray
 
 __all__ = ["RELATION_KEYS", "Relation"]
 
 _KINDS = ("equals", "at_most", "at_least", "about")
 _MARGINS = ("tolerance", "within")
-RELATION_KEYS = (*_KINDS, *_MARGINS)
+RELATION_KEYS = (*_KINDS, *_MARGINS, "tied_to")
 
 # Bounds are written in decimals and figures are quotients: equal to the ninth digit is equal.
 _ROUNDING = 1e-9
@@ -24,18 +25,24 @@ Format = Callable[[float], str]
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """All values in [low, high] satisfy the claim; `bound` is the figure that it names."""
+    """All values in [low, high] satisfy the claim; `bound` is the figure that it names.
+
+    tied_to: what the figure depends on that another machine, or another implementation, does not
+    share; then a value outside is no contradiction. Empty where the figure travels.
+    """
 
     kind: str
     bound: float
     low: float
     high: float
     margin: str
+    tied_to: str = ""
 
     @classmethod
     def read(cls, fields: Fields, published: Mapping[str, float]) -> Relation:
         """From `at_most = 3.0`, or `about = 54` with `tolerance` (a share of it, either way as a
-        factor) or `within` (absolute). The bound may be the name of a published figure.
+        factor) or `within` (absolute). The bound may be the name of a published figure. With
+        any of them, `tied_to`: see the class.
 
         Raises UsageError.
         """
@@ -50,7 +57,8 @@ class Relation:
         if margin < 0 or (margins == ["tolerance"] and bound <= 0):
             raise fields.fail(margins[0], "wants a positive bound, and is itself not negative")
         low, high = _range(kind, bound, margin, relative=margins == ["tolerance"])
-        return cls(kind, bound, low, high, margins[0] if margins else "")
+        tied_to = fields.text("tied_to") if "tied_to" in fields else ""
+        return cls(kind, bound, low, high, margins[0] if margins else "", tied_to)
 
     def text(self, scaled: Format) -> str:
         """ "at most 3.00x", "about 54.0x (43.2x to 67.5x)"."""
@@ -59,11 +67,15 @@ class Relation:
         named = f"{self.kind.replace('_', ' ')} {scaled(self.bound)}"
         return f"{named} ({scaled(self.low)} to {scaled(self.high)})" if self.margin else named
 
-    def judge_value(self, value: float) -> Verdict:
-        """A count: exact."""
+    def judge_values(self, values: FloatArray) -> Verdict:
+        """A count, shape (processes,): it holds where it does in each process, and is contradicted
+        where it does in none.
+        """
         slack = _ROUNDING * abs(self.bound)
-        holds = self.low - slack <= value <= self.high + slack
-        return Verdict.REPRODUCED if holds else Verdict.CONTRADICTED
+        holds = (self.low - slack <= values) & (values <= self.high + slack)
+        if holds.all():
+            return Verdict.REPRODUCED
+        return Verdict.INCONCLUSIVE if holds.any() else self._outside
 
     def judge_interval(self, interval: Interval) -> Verdict:
         """A timing: only the whole interval decides."""
@@ -71,8 +83,12 @@ class Relation:
         if interval.within(self.low - slack, self.high + slack):
             return Verdict.REPRODUCED
         if interval.lower > self.high + slack or interval.upper < self.low - slack:
-            return Verdict.CONTRADICTED
+            return self._outside
         return Verdict.INCONCLUSIVE
+
+    @property
+    def _outside(self) -> Verdict:
+        return Verdict.DIFFERS_HERE if self.tied_to else Verdict.CONTRADICTED
 
 
 def _range(kind: str, bound: float, margin: float, *, relative: bool) -> tuple[float, float]:

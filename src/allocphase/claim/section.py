@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from allocphase.analysis.frames import Run
-from allocphase.claim.evidence import Evidence, Missing
-from allocphase.claim.file import Claim, ClaimsFile
-from allocphase.claim.finding import Check, Finding
+from allocphase.claim.evidence import Evidence
+from allocphase.claim.file import Claim, ClaimsFile, Part
+from allocphase.claim.finding import Finding
+from allocphase.claim.missing import Missing
 from allocphase.claim.verdict import Verdict, combine
 from allocphase.files.typed import length
 
@@ -76,31 +77,40 @@ def judge(file: ClaimsFile, run: Run | None) -> Section:
     )
 
 
-def exit_code(section: Section, *, measured_now: bool) -> int:
-    """3 when a measurement contradicts a claim, whatever else is said of that claim; 5 when
-    nothing was measured, or when the run was made for these claims and yet left one unmeasured;
-    else 0. Figures that contradict each other are the source's fault and no failure.
+def exit_code(section: Section, *, measured_now: bool, fail_inconclusive: bool = True) -> int:
+    """What CI is told; the first that holds, as of a gate.
+
+    3 when a measurement contradicts a claim, whatever else is said of that claim; 5 when nothing
+    was measured, or when the run was made for these claims and yet left one unmeasured; 4 when a
+    measurement cannot tell, unless that is waived; else 0. Figures that contradict each other are
+    the source's fault and no failure. What need not travel fails nothing, told or not.
     """
-    found = {finding.verdict for claim in section.claims for finding in claim.checks}
+    findings = [finding for claim in section.claims for finding in claim.checks]
+    found = {finding.verdict for finding in findings}
     if Verdict.CONTRADICTED in found:
         return 3
-    nothing = not found - {Verdict.NOT_MEASURED, *_OWN_FIGURES}
-    return 5 if Verdict.NOT_MEASURED in found and (nothing or measured_now) else 0
+    nothing = not found - {Verdict.NOT_MEASURED, Verdict.NOTED, *_OWN_FIGURES}
+    if Verdict.NOT_MEASURED in found and (nothing or measured_now):
+        return 5
+    open_ = any(f.verdict is Verdict.INCONCLUSIVE and not f.tied_to for f in findings)
+    return 4 if open_ and fail_inconclusive else 0
 
 
 def _judged(claim: Claim, evidence: Evidence) -> Judged:
-    checks = tuple(_finding(check, evidence) for check in claim.checks)
+    checks = tuple(_finding(part, evidence) for part in claim.parts)
     return Judged(claim.id, claim.text, claim.source, checks)
 
 
-def _finding(check: Check, evidence: Evidence) -> Finding:
+def _finding(part: Part, evidence: Evidence) -> Finding:
+    check = part.check
     try:
-        return check.judge(evidence)
+        found = check.judge(evidence)
     except Missing as missing:
-        return Finding(
+        found = Finding(
             form=check.form,
             subject=check.subject,
             verdict=Verdict.NOT_MEASURED,
             expected=check.expected,
             measured=str(missing),
         )
+    return replace(found, part=part.words)

@@ -13,12 +13,12 @@ import numpy as np
 
 from allocphase.analysis.metric_names import measure
 from allocphase.analysis.metrics import CONFIDENCE
-from allocphase.claim.evidence import Evidence, Missing
+from allocphase.claim.evidence import Evidence
 from allocphase.claim.fields import Fields
 from allocphase.claim.finding import Need, percent, scaled, spelled
 from allocphase.claim.forms.growth import SWEEP_KEYS, Levels, read_levels
 from allocphase.claim.forms.ratio import paired_ratio
-from allocphase.claim.forms.share import EVENTS, shares
+from allocphase.claim.forms.share import EVENTS, rates
 from allocphase.claim.metric import (
     LATENCY_KINDS,
     Cell,
@@ -26,8 +26,10 @@ from allocphase.claim.metric import (
     read_allocator,
     read_scenario,
 )
+from allocphase.claim.missing import Missing
 from allocphase.probe.probe import Probe
 from allocphase.stats import Interval, growth
+from allocphase.stats.values import median
 from allocphase.text.units import format_count, format_ratio
 
 __all__ = ["Thesis"]
@@ -87,10 +89,10 @@ class Thesis:
     def _spikes(self, evidence: Evidence) -> str:
         try:
             cut = paired_ratio(
-                evidence, self._tail(self.without_calls), self._tail(self.with_calls)
+                evidence, over=self._tail(self.without_calls), under=self._tail(self.with_calls)
             )
             factors = [
-                paired_ratio(evidence, self._tail(cell), self._quantile(cell, "p50"))
+                paired_ratio(evidence, over=self._tail(cell), under=self._quantile(cell, "p50"))
                 for cell in (self.without_calls, self.with_calls)
             ]
             causes = self._causes(evidence)
@@ -111,21 +113,26 @@ class Thesis:
         )
 
     def _causes(self, evidence: Evidence) -> str:
-        found = {
-            event: shares(evidence, self.without_calls, kind=self.kind, above=_SLOW, event=event)
-            for event in EVENTS
-        }
-        shown = [f"{percent(float(np.median(x)))} had a {event}" for event, x in found.items()]
+        """Of each event its share among the slowest calls, beside that among all of them."""
+        cell = self.without_calls
+        shown = []
+        for event in EVENTS:
+            found = rates(evidence, cell, kind=self.kind, above=_SLOW, event=event)
+            share, base, lift = (median(x) for x in (found.share, found.base, found.lift))
+            text = f"{percent(share)} had a {event} ("
+            if found.says_nothing:
+                shown.append(text + ("as every call had)" if base else "as no call had)"))
+            else:
+                shown.append(f"{text}{percent(base)} of all: a lift of {scaled('ratio', lift)})")
         return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
     def _search(self, evidence: Evidence) -> str:
         metric = self.levels.selector.metric
         over, under = Selector(self.without_calls, metric), Selector(self.without_search, metric)
         try:
-            columns = [evidence.by_round(self.levels.at(value)) for value in self.levels.values]
-            times = np.column_stack(columns)
+            times = self.levels.by_round(evidence)
             exponent = growth(self.levels.values, times, confidence=CONFIDENCE).exponent
-            ratio = paired_ratio(evidence, over, under)
+            ratio = paired_ratio(evidence, over=over, under=under)
         except (Missing, ValueError) as missing:
             return f"What the linear search costs was not measured: {missing}."
         first, last = (scaled(metric, float(np.nanmedian(times[:, i]))) for i in (0, -1))

@@ -37,6 +37,13 @@ __all__ = ["claims"]
 @timeout_option
 @out_option
 @click.option("--label", default="claims", show_default=True, help="Part of its name.")
+@click.option(
+    "--inconclusive",
+    default="fail",
+    show_default=True,
+    type=click.Choice(["fail", "pass"]),
+    help="What claims do that the measurements cannot tell: exit code 4, or 0.",
+)
 @click.option("--json", "json_path", metavar="PATH|-", help="Write the verdicts; - is stdout.")
 @click.option("--export-markdown", "markdown_path", metavar="PATH", help="Write them as a table.")
 @click.pass_context
@@ -48,13 +55,17 @@ def claims(
     timeout_s: float,
     out: Path,
     label: str,
+    inconclusive: str,
     json_path: str | None,
     markdown_path: str | None,
 ) -> None:
     """Put claims to the test: measure what they need, and judge each by its figures.
 
-    FILE is a path, or the name of a file that comes with allocphase, such as phase-report. Exit
-    code 3 when a measurement contradicts a claim, 5 when nothing was measured.
+    FILE is a path, or the name of a file that comes with allocphase, such as phase-report.
+
+    \b
+    Exit codes: 0 no claim failed, 3 a measurement contradicts a claim, 4 cannot
+    be told, 5 something was not measured, 2 usage, 1 the tool failed.
 
     \b
     Example:
@@ -85,7 +96,13 @@ def claims(
         write_json(section_document(section), json_path)
     if markdown_path:
         write_text(section_markdown(section), markdown_path)
-    ctx.exit(exit_code(section, measured_now=directory is None))
+    ctx.exit(
+        exit_code(
+            section,
+            measured_now=directory is None,
+            fail_inconclusive=inconclusive == "fail",
+        )
+    )
 
 
 def _measure(
@@ -102,16 +119,17 @@ def _measure(
     needed = requirements(promised)
     if not needed.cells:
         return None
+    scenarios = chosen_scenarios(needed.scenarios)
     request = Request(
         allocators=chosen_allocators(needed.allocators, say=partial(click.echo, err=True)),
-        scenarios=chosen_scenarios(needed.scenarios),
+        scenarios=scenarios,
         probes=[Probe(name) for name in needed.probes],
         rounds=rounds,
         timeout_s=timeout_s,
         out=out,
         label=label,
         command=command_line(),
-        only=needed.cells,
+        only=needed.cells_of([scenario.name for scenario in scenarios]),
     )
     with measuring() as (executor, progress):
         begun = begin(request)

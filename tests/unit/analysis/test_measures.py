@@ -156,19 +156,32 @@ def test_no_name_means_two_metrics() -> None:
 
 
 def test_every_metric_of_json_is_in_the_catalogue_and_the_reverse(run: frames.Run) -> None:
-    found = {key for cell in run.cell_list for key in cell.metrics}
+    keys = {key for cell in run.cell_list for key in cell.metrics}
+    ranges = {key for key in keys if key.endswith("_range")}
+    found = {name.removesuffix("_range").removesuffix("_total") for name in keys}
     intervals = {f"{one.path}_interval" for one in CATALOGUE if one.interval}
     known = {one.path.partition(".")[0] for one in CATALOGUE} | intervals
     assert found <= known
-    # What the written run has no cause for: builds, verify, single threads of one trace, and memory
-    # measured in several rounds.
+    # What the processes of one cell count differently.
+    assert ranges == {
+        f"{name}_range"
+        for name in (
+            "fragmentation",
+            "page_faults",
+            "page_faults_in_calls",
+            "peak_rss_bytes",
+            "syscalls",
+            "syscalls_per_op",
+            "syscalls_total",
+        )
+    }
+    # What the written run has no cause for: builds, verify and single threads of one trace.
     assert known - found == {
         "allocator_stats",
         "build_time_per_op_ns",
         "thread_syscalls",
         "thread_time_per_op_ns",
         "verified",
-        *(intervals - {"time_per_op_ns_interval"}),
     }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from allocphase.analysis.metric_names import measure
 from allocphase.analysis.metrics import (
     KIND_NAMES,
     cell_metrics,
@@ -224,7 +226,7 @@ def test_a_kind_s_name_is_that_of_the_trace() -> None:
 # ---- Counts ------------------------------------------------------------------------------
 
 
-def test_system_calls_are_those_of_the_one_process_that_counted() -> None:
+def test_system_calls_of_a_single_process_are_its_own() -> None:
     part = {
         "init": {"mmap": 1},
         "operation": {"mmap": 2, "munmap": 1},
@@ -267,13 +269,107 @@ def test_fragmentation_of_threads_is_over_what_each_run_had_live_and_never_negat
     assert metrics_of((process("memory", untouched), {}))["fragmentation"] is None
 
 
-def test_memory_that_was_measured_in_every_round_has_an_interval() -> None:
+def several(probe: str, *parts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The metrics of a cell with one process for each part."""
+    return metrics_of(*((process(probe, p, id=i, more=more), {}) for i, p in enumerate(parts)))
+
+
+def ranges(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metrics.items() if name.endswith("_range")}
+
+
+def test_a_count_on_which_all_processes_agree_is_told_without_a_range() -> None:
+    found = several("memory", *[memory_part(page_faults=7)] * 4)
+    assert found["page_faults"] == 7
+    assert ranges(found) == {}
+
+
+def test_a_count_on_which_processes_differ_is_their_median_with_its_range() -> None:
     peaks = [3000, 1000, 5000, 2000, 4000]
-    parts = [memory_part(peak_rss_bytes=peak) for peak in peaks]
-    found = metrics_of(*((process("memory", part, id=i), {}) for i, part in enumerate(parts)))
+    found = several("memory", *(memory_part(peak_rss_bytes=peak) for peak in peaks))
     assert found["peak_rss_bytes"] == 3000
-    assert found["peak_rss_bytes_interval"] == [1000, 5000]
-    assert "peak_rss_bytes_interval" not in metrics_of((process("memory", parts[0]), {}))
+    assert ranges(found) == {
+        "peak_rss_bytes_range": [1000, 5000, 5],
+        "fragmentation_range": [0.0, 4.0, 5],
+    }
+
+
+def test_an_even_number_of_processes_has_a_median_between_two_counts() -> None:
+    parts = [memory_part(page_faults=n) for n in (1617, 1620, 1617, 1620)]
+    assert several("memory", *parts)["page_faults"] == 1618.5
+    calls = [{"call_faults": n, "touch_faults": 0, "pass_ns": 9} for n in (2, 4, 2, 4)]
+    found = several("faults", *calls)
+    assert found["page_faults_in_calls"] == 3
+    assert found["page_faults_in_calls_range"] == [2, 4, 4]
+
+
+def test_what_only_some_processes_hold_after_teardown_is_of_those_that_say_so() -> None:
+    left = [memory_part(), memory_part(rss_after_teardown_bytes=5)]
+    left += [memory_part(rss_after_teardown_bytes=9)]
+    found = several("memory", *left)
+    assert found["rss_after_teardown_bytes"] == 7
+    assert found["rss_after_teardown_bytes_range"] == [5, 9, 2]
+
+
+def calls_of(operation: dict[str, int], *by_thread: int) -> dict[str, Any]:
+    return {
+        "init": {"mmap": 1},
+        "operation": operation,
+        "teardown": None,
+        "backend": "dispatch",
+        "thread_calls": list(by_thread),
+    }
+
+
+def test_system_calls_that_differ_have_a_median_a_range_and_a_total_of_their_own() -> None:
+    """Each is usually 1, and their sum usually 2, which is not the sum of the medians."""
+    found = several(
+        "syscalls",
+        calls_of({"mmap": 1, "brk": 9}, 4, 6),
+        calls_of({"mmap": 9, "brk": 1}, 4, 6),
+        calls_of({"mmap": 2, "brk": 2}, 4, 0),
+        operations=10,
+    )
+    assert found["syscalls"] == {
+        "init": {"mmap": 1},
+        "operation": {"mmap": 2, "brk": 2},
+        "teardown": None,
+    }
+    assert found["syscalls_range"] == {"operation": {"mmap": [1, 9, 3], "brk": [1, 9, 3]}}
+    assert found["syscalls_total"] == {"operation": 10}
+    assert found["syscalls_total_range"] == {"operation": [4, 10, 3]}
+    assert (found["syscalls_per_op"], found["syscalls_per_op_range"]) == (1.0, [0.4, 1.0, 3])
+    assert found["thread_syscalls"] == [4, 6]
+    assert found["thread_syscalls_range"] == [None, [0, 6, 3]]
+
+
+def test_a_call_that_some_processes_did_not_make_counts_0_there() -> None:
+    parts = [calls_of({"mmap": 1})] * 3 + [calls_of({"mmap": 1, "madvise": 6})]
+    found = several("syscalls", *parts)
+    assert found["syscalls"]["operation"] == {"mmap": 1, "madvise": 0}
+    assert found["syscalls_range"] == {"operation": {"madvise": [0, 6, 4]}}
+
+
+def test_a_measure_reads_the_median_and_the_range_of_a_count() -> None:
+    parts = [calls_of({"mmap": n}) for n in (1, 1, 2, 4)]
+    found = several("syscalls", *parts)
+    for name, value in (("syscalls", 1.5), ("syscalls.mmap", 1.5), ("syscalls.init", 1)):
+        assert measure(name).read(found) == value
+    for name in ("syscalls", "syscalls.mmap"):
+        assert measure(name).range_of(found) == (1, 4, 4)
+    assert measure("syscalls.init").range_of(found) is None
+    assert measure("syscalls.brk").range_of(found) is None
+    assert measure("time").range_of(found) is None
+
+
+def test_what_the_allocator_says_of_itself_is_counted_like_the_rest() -> None:
+    records = [
+        process("verify", {}, id=n, more={"allocator_stats": {"hits": n, "pools": 2}})
+        for n in range(3)
+    ]
+    found = metrics_of(*((record, {}) for record in records))
+    assert found["allocator_stats"] == {"hits": 1, "pools": 2}
+    assert found["allocator_stats_range"] == {"hits": [0, 2, 3]}
 
 
 def test_every_probe_says_how_long_its_cold_pass_took() -> None:

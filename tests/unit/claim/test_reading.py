@@ -9,6 +9,7 @@ import pytest
 from allocphase import allocator, scenario
 from allocphase.claim import load, requirements
 from allocphase.claim.forms import FORMS
+from allocphase.claim.forms.catalogue import COMMON_KEYS
 from allocphase.claim.metric import Cell
 from allocphase.errors import UsageError
 from tests.support.plugins import ROOT, Plugins
@@ -26,6 +27,8 @@ CELL = 'allocator = "phase21"\nscenario = "phase-report"\n'
 COUNT = f'[claim.check]\nform = "count"\n{CELL}'
 RATIO = f'[claim.check]\nform = "ratio"\n{CELL}metric = "time_per_op_ns"\n'
 GROWTH = f'[claim.check]\nform = "growth"\n{CELL}metric = "time_per_op_ns"\nparameter = "live"\n'
+SHARE = f'[claim.check]\nform = "share"\n{CELL}above = "p99"\nevent = "sleep"\n'
+NOTE = f'[claim.check]\nform = "note"\n{CELL}'
 SUM = '[claim.check]\nform = "arithmetic"\noperation = "ratio"\n'
 
 
@@ -167,6 +170,33 @@ def test_the_phase_report_s_file_has_all_its_twelve_claims_and_is_found_by_name(
             "of: published figure 'x' does not exist",
         ),
         (
+            HEAD + SUM + 'of = ["first_ns", "second_ns"]\nat_most = 2\nequals = "apart_ratio"',
+            "equals / at_most: one of equals with tolerance, at_most, at_least",
+        ),
+        (
+            HEAD + COUNT + 'metric = "verified"\nequals = 1\ntied_to = " "',
+            "tied_to: must be a string that is not empty",
+        ),
+        (
+            HEAD + COUNT + 'metric = "verified"\nequals = 1\npart = 5',
+            "part: must be a string that is not empty",
+        ),
+        (
+            HEAD + SHARE + 'judge = "lft"\nat_least = 1',
+            "judge 'lft' does not exist: did you mean 'lift'?",
+        ),
+        (
+            HEAD + NOTE + 'metric = "peak_rss_bytes"\nat_most = 1',
+            "key 'at_most' does not exist",
+        ),
+        (HEAD + NOTE + 'metric = "time_per_op_ns"', "metric: time_per_op_ns is a timing"),
+        (
+            HEAD
+            + NOTE
+            + 'metric = "peak_rss_bytes"\nto = { allocator = "x" }\nminus = { allocator = "x" }',
+            "minus / to: a difference or a ratio, not both",
+        ),
+        (
             HEAD + SUM.replace('"ratio"', '"raito"'),
             "operation 'raito' does not exist: did you mean 'ratio'?",
         ),
@@ -288,7 +318,7 @@ def test_the_document_teaches_every_form_and_every_key() -> None:
     missing = [
         name
         for form, (keys, _) in FORMS.items()
-        for name in (form, *keys)
+        for name in (form, *COMMON_KEYS, *keys)
         if f"`{name}`" not in text and f"`{name} = " not in text
     ]
     assert missing == []

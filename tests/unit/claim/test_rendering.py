@@ -35,6 +35,27 @@ SUM = Finding(
     measured="20.0x",
     value=19.99,
 )
+TIED = Finding(
+    form="ratio",
+    part="the time",
+    subject="time_per_op_ns of slow / quick on flow",
+    verdict=Verdict.DIFFERS_HERE,
+    expected="about 54.0x (43.2x to 67.5x)",
+    measured="2.00x (1.90x to 2.10x)",
+    value=2.0,
+    lower=1.9,
+    upper=2.1,
+    tied_to="the kernel's mmap()",
+)
+NOTE = Finding(
+    form="note",
+    part="of the frees",
+    subject="syscalls.operation.munmap of slow on flow",
+    verdict=Verdict.NOTED,
+    expected="",
+    measured="1,000",
+    value=1000.0,
+)
 SECTION = Section(
     title="Claims",
     source="A report.",
@@ -43,6 +64,7 @@ SECTION = Section(
     claims=(
         Judged("C1", "Slow is slower than quick | by far", "page 1", (SUM, TIMED)),
         Judged("a-claim-of-a-long-name", "Quick | is quick", "page 2", (TIMED,)),
+        Judged("C3", "Slow is 54x slower than quick", "page 3", (TIED, NOTE)),
     ),
     thesis=("What is removed is gone.",),
 )
@@ -52,26 +74,36 @@ Claims
 A report.
 Run: by hand, 2026-01-01, Abacus
 
-C1           inconsistent   Slow is slower than quick | by far
-             inconsistent   20.0x; claimed: 54.0x
-                            its own figures: 6.46 µs / 323 ns
-             inconclusive   2.00x (too few rounds for an interval); claimed: at
-                            most 1.50x
-                            time_per_op_ns of slow / quick on flow
-                            ! slow: a timed process was interrupted 102 times:
-                            the machine was not idle
+C1           inconsistent       Slow is slower than quick | by far
+             inconsistent       20.0x; claimed: 54.0x
+                                its own figures: 6.46 µs / 323 ns
+             inconclusive       2.00x (too few rounds for an interval); claimed:
+                                at most 1.50x
+                                time_per_op_ns of slow / quick on flow
+                                ! slow: a timed process was interrupted 102
+                                times: the machine was not idle
 
-a-claim-of-a inconclusive   Quick | is quick
+a-claim-of-a inconclusive       Quick | is quick
 -long-name
-                            2.00x (too few rounds for an interval); claimed: at
-                            most 1.50x
-                            time_per_op_ns of slow / quick on flow
-                            ! slow: a timed process was interrupted 102 times:
-                            the machine was not idle
+                                2.00x (too few rounds for an interval); claimed:
+                                at most 1.50x
+                                time_per_op_ns of slow / quick on flow
+                                ! slow: a timed process was interrupted 102
+                                times: the machine was not idle
+
+C3           differs here       Slow is 54x slower than quick
+             differs here       the time
+                                2.00x (1.90x to 2.10x); claimed: about 54.0x
+                                (43.2x to 67.5x)
+                                time_per_op_ns of slow / quick on flow
+                                ! need not travel: tied to the kernel's mmap()
+             noted              of the frees
+                                1,000
+                                syscalls.operation.munmap of slow on flow
 
 What is removed is gone.
 
-2 claims: 1 inconsistent, 1 inconclusive
+3 claims: 1 inconsistent, 1 inconclusive, 1 differs here
 """
 
 MARKDOWN = """\
@@ -106,15 +138,19 @@ def test_markdown_has_a_row_for_each_check_and_its_bars_do_not_break_the_table()
     assert [row.replace("\\|", "").count("|") for row in rows] == [6, 6, 6]
     assert rows[0].startswith("| C1: Slow is slower than quick \\| by far | **inconsistent** |")
     assert rows[1].startswith("|  |  | time_per_op_ns")
+    assert "| the time: time_per_op_ns of slow / quick on flow | about 54.0x (43.2x to" in text
+    assert "to 2.10x) (need not travel: tied to the kernel's mmap()) |" in text
     assert text.endswith("\n\nWhat is removed is gone.\n")
 
 
 def test_json_has_base_units_and_null_for_an_open_side() -> None:
     document = json.loads(json.dumps(section_document(SECTION), allow_nan=False))
-    assert document["counts"] == {"inconsistent": 1, "inconclusive": 1}
+    assert document["counts"] == {"inconsistent": 1, "inconclusive": 1, "differs here": 1}
     claim = document["claims"][0]
     assert (claim["verdict"], claim["own_figures"]) == ("inconsistent", "inconsistent")
     assert document["claims"][1]["own_figures"] is None
     timed = claim["checks"][1]
     assert (timed["value"], timed["lower"], timed["upper"]) == (2.0, 0.0, None)
     assert timed["notes"] == list(TIMED.notes)
+    tied = document["claims"][2]["checks"][0]
+    assert (tied["part"], tied["tied_to"]) == (TIED.part, TIED.tied_to)

@@ -181,6 +181,19 @@ def test_a_slow_cell_stays_out_of_the_same_rounds(tmp_path: Path, after: int) ->
     assert len(cells(folder)) < JOBS
 
 
+def test_a_resumed_cell_has_as_many_replays_as_before(tmp_path: Path) -> None:
+    def paced(job: Job) -> Outcome:
+        replays = int(job.options.get("replays", 100 + job.id))
+        part = Throughput(cold_ns_per_op=9.0, warm_ns_per_op=(9.0,), replays_per_pass=replays)
+        return replace(good(job), result=replace(good(job).result, throughput=part))
+
+    folder = broken_run(tmp_path, 4, paced, probes=[Probe.THROUGHPUT])
+    go_on(folder, FakeExecutor(paced))
+    found = RunFiles(folder).processes()
+    pairs = {(one.allocator, one.part(Throughput).replays_per_pass) for one in found}
+    assert len(pairs) == 3
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
     begun = begin(request_of(tmp_path))
     fill(begun, FakeExecutor(), progress=no_progress)

@@ -1,13 +1,16 @@
 """Arithmetic on the published figures alone: does the source agree with itself?
 
-equals = "slower_ratio"       the published figure that is tested
-operation = "ratio"           how the others give it
-of = ["phase2_ns", "phase1_ns"]
-tolerance = 0.05              the share by which it may be off: rounding, "about"
+    operation = "ratio"           how figures give another one
+    of = ["phase2_ns", "phase1_ns"]
+    equals = "slower_ratio"       the published figure that is tested
+    tolerance = 0.05              the share by which it may be off: rounding, "about"
+
+Or against a bound, for what a source puts in words ("slightly slower"): `at_most`, `at_least`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,52 +22,65 @@ from allocphase.claim.verdict import Verdict
 
 __all__ = ["KEYS", "Arithmetic"]
 
-KEYS = ("operation", "of", "equals", "tolerance")
+_BOUNDS = ("at_most", "at_least")
+KEYS = ("operation", "of", "equals", "tolerance", *_BOUNDS)
 
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
+    """unit: what `scaled` prints its outcome by, where no published figure says."""
+
     operands: int
+    unit: str
     formula: str
     apply: Callable[..., float]
 
 
 _OPERATIONS = {
-    "ratio": _Operation(2, "{0} / {1}", lambda a, b: a / b),
-    "reduction": _Operation(2, "1 - {0} / {1}", lambda after, before: 1.0 - after / before),
-    "product": _Operation(2, "{0} x {1}", lambda a, b: a * b),
-    "rate": _Operation(1, "1 s / {0}", lambda each_ns: 1e9 / each_ns),
+    "ratio": _Operation(2, "ratio", "{0} / {1}", lambda a, b: a / b),
+    "reduction": _Operation(
+        2, "reduction", "1 - {0} / {1}", lambda after, before: 1.0 - after / before
+    ),
+    "gain": _Operation(2, "gain", "{0} / {1} - 1", lambda a, b: a / b - 1.0),
+    "product": _Operation(2, "count", "{0} x {1}", lambda a, b: a * b),
+    "rate": _Operation(1, "count", "1 s / {0}", lambda each_ns: 1e9 / each_ns),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """`figures` are the operands with their names."""
+    """`figures` are the operands with their names; all outcomes in [low, high] agree.
+
+    unit: of the outcome, as `scaled` knows it.
+    """
 
     form: ClassVar[str] = "arithmetic"
     operation: str
     figures: tuple[tuple[str, float], ...]
-    name: str
-    value: float
-    tolerance: float
+    unit: str
+    expected: str
+    low: float
+    high: float
 
     @classmethod
     def read(cls, fields: Fields, published: Mapping[str, float]) -> Arithmetic:
         """Raises UsageError."""
-        operation = fields.choice("operation", _OPERATIONS)
-        names = fields.texts("of")
-        if len(names) != _OPERATIONS[operation].operands:
-            wanted = _OPERATIONS[operation].operands
-            raise fields.fail("of", f"{operation} takes {wanted} published figures")
-        figures = tuple((name, fields.named("of", name, published)) for name in names)
+        name = fields.choice("operation", _OPERATIONS)
+        operation, names = _OPERATIONS[name], fields.texts("of")
+        if len(names) != operation.operands:
+            raise fields.fail("of", f"{name} takes {operation.operands} published figures")
+        figures = tuple((each, fields.named("of", each, published)) for each in names)
         if any(value <= 0 for _, value in figures):
             raise fields.fail("of", "takes positive figures")
-        name = fields.text("equals")
-        value = fields.named("equals", name, published)
+        if any(key in fields for key in _BOUNDS):
+            return cls(name, figures, operation.unit, *_bound(fields, published, operation.unit))
+        equals = fields.text("equals")
+        value = fields.named("equals", equals, published)
         tolerance = fields.number("tolerance")
         if tolerance < 0:
             raise fields.fail("tolerance", "must not be negative")
-        return cls(operation, figures, name, value, tolerance)
+        slack = tolerance * abs(value)
+        return cls(name, figures, equals, scaled(equals, value), value - slack, value + slack)
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -77,20 +93,26 @@ class Arithmetic:
         printed = [scaled(name, value) for name, value in self.figures]
         return f"its own figures: {_OPERATIONS[self.operation].formula.format(*printed)}"
 
-    @property
-    def expected(self) -> str:
-        """The figure that the source gives."""
-        return scaled(self.name, self.value)
-
     def judge(self, evidence: Evidence) -> Finding:  # noqa: ARG002 (figures of the source only)
         """Consistent or inconsistent."""
         computed = _OPERATIONS[self.operation].apply(*(value for _, value in self.figures))
-        agrees = abs(computed - self.value) <= self.tolerance * abs(self.value)
+        agrees = self.low <= computed <= self.high
         return Finding(
             form=self.form,
             subject=self.subject,
             verdict=Verdict.CONSISTENT if agrees else Verdict.INCONSISTENT,
             expected=self.expected,
-            measured=scaled(self.name, computed),
+            measured=scaled(self.unit, computed),
             value=computed,
         )
+
+
+def _bound(fields: Fields, published: Mapping[str, float], unit: str) -> tuple[str, float, float]:
+    """What is expected in words, and the least and the most that satisfy it. Raises UsageError."""
+    given = [key for key in ("equals", "tolerance", *_BOUNDS) if key in fields]
+    if len(given) > 1:
+        raise fields.fail(" / ".join(given), "one of equals with tolerance, at_most, at_least")
+    (key,) = given
+    value = fields.figure(key, published)
+    low, high = (-math.inf, value) if key == "at_most" else (value, math.inf)
+    return f"{key.replace('_', ' ')} {scaled(unit, value)}", low, high

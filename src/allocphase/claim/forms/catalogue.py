@@ -7,15 +7,18 @@ from typing import Any
 
 from allocphase.claim.fields import Fields
 from allocphase.claim.finding import Check
-from allocphase.claim.forms import absolute, arithmetic, count, growth, ratio, share
+from allocphase.claim.forms import absolute, arithmetic, count, growth, note, ratio, share
 from allocphase.errors import UsageError, shown, unknown
 
-__all__ = ["FORMS", "read_check"]
+__all__ = ["COMMON_KEYS", "FORMS", "read_check"]
+
+# Of every form: its name, and which part of the claim it decides.
+COMMON_KEYS = ("form", "part")
 
 Published = Mapping[str, float]
 _Reader = Callable[[Fields, Published], Check]
 
-# form: the keys it knows besides `form`, and its reader
+# form: the keys it knows besides COMMON_KEYS, and its reader
 FORMS: dict[str, tuple[tuple[str, ...], _Reader]] = {
     "arithmetic": (arithmetic.KEYS, arithmetic.Arithmetic.read),
     "ratio": (ratio.KEYS, ratio.Ratio.read),
@@ -24,11 +27,15 @@ FORMS: dict[str, tuple[tuple[str, ...], _Reader]] = {
     "share": (share.KEYS, share.Share.read),
     "growth": (growth.KEYS, growth.GrowthCheck.read),
     "absolute": (absolute.KEYS, absolute.Absolute.read),
+    "note": (note.KEYS, note.Note.read),
 }
 
 
-def read_check(table: Any, published: Published, *, where: str) -> Check:
-    """One check of a claim. Raises UsageError with `where`, the key and what is accepted."""
+def read_check(table: Any, published: Published, *, where: str) -> tuple[str, Check]:
+    """The file's words for a part of a claim, and the check that decides it.
+
+    Raises UsageError with `where`, the key and what is accepted.
+    """
     if not isinstance(table, Mapping):
         raise UsageError(f"{where}: must be a table, not {shown(table)}")
     if "form" not in table:
@@ -37,4 +44,6 @@ def read_check(table: Any, published: Published, *, where: str) -> Check:
     if not isinstance(form, str) or form not in FORMS:
         raise UsageError(f"{where}: {unknown('form', str(form), FORMS)}")
     keys, reader = FORMS[form]
-    return reader(Fields.of(table, where=where, known=("form", *keys)), published)
+    fields = Fields.of(table, where=where, known=(*COMMON_KEYS, *keys))
+    part = fields.text("part") if "part" in fields else ""
+    return part, reader(fields, published)

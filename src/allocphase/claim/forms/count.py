@@ -1,4 +1,4 @@
-"""An exact figure: system calls, bytes, faults, what an allocator says of itself.
+"""A counted figure: system calls, bytes, faults, what an allocator says of itself.
 
     allocator = "phase21"
     scenario = "phase-report"
@@ -6,7 +6,9 @@
     equals = 0                          or at_most, at_least, about
     minus = { allocator = "phase1" }    optional: the difference to another cell or metric
 
-A system call that was never made counts 0 wherever the probe ran.
+A system call that was never made counts 0 wherever the probe ran. Each process gives a count. The
+claim holds where it does in all of them, and is contradicted where it does in none; a difference is
+that of each process of the one cell from each of the other.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from allocphase.claim.evidence import Evidence
 from allocphase.claim.fields import Fields
-from allocphase.claim.finding import Finding, Need, scaled
+from allocphase.claim.finding import Finding, Need, bounds, scaled, spelled_values
 from allocphase.claim.metric import CELL_KEYS, Selector
 from allocphase.claim.relation import RELATION_KEYS, Relation
+from allocphase.stats.values import FloatArray
 
 __all__ = ["KEYS", "Count"]
 
@@ -65,20 +70,28 @@ class Count:
 
     def judge(self, evidence: Evidence) -> Finding:
         """Raises Missing."""
-        value = evidence.count(self.selector)
-        printed = self._scaled(value)
+        values = evidence.counts(self.selector)
+        measured = self._spelled(values)
         if self.minus is not None:
-            other = evidence.count(self.minus)
-            value -= other
-            printed = f"{printed} - {self._scaled(other)} = {self._scaled(value)}"
+            others = evidence.counts(self.minus)
+            values = np.subtract.outer(values, others).ravel()
+            difference = self._spelled(values, processes=False)
+            measured = f"{measured} - {self._spelled(others)} = {difference}"
+        value, lower, upper = bounds(values)
         return Finding(
             form=self.form,
             subject=self.subject,
-            verdict=self.relation.judge_value(value),
+            verdict=self.relation.judge_values(values),
             expected=self.expected,
-            measured=printed,
+            measured=measured,
             value=value,
+            lower=lower,
+            upper=upper,
+            tied_to=self.relation.tied_to,
         )
+
+    def _spelled(self, values: FloatArray, *, processes: bool = True) -> str:
+        return spelled_values(values, self.selector.metric, processes=processes)
 
     def _scaled(self, value: float) -> str:
         return scaled(self.selector.metric, value)

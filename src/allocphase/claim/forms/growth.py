@@ -20,13 +20,15 @@ from typing import ClassVar
 import numpy as np
 
 from allocphase.analysis.metrics import CONFIDENCE
-from allocphase.claim.evidence import Evidence, Missing
+from allocphase.claim.evidence import Evidence
 from allocphase.claim.fields import Fields
 from allocphase.claim.finding import Finding, Need, scaled, spelled
 from allocphase.claim.metric import CELL_KEYS, Cell, Selector
+from allocphase.claim.missing import Missing
 from allocphase.claim.relation import RELATION_KEYS, Relation
 from allocphase.spec import Spec
 from allocphase.stats import growth
+from allocphase.stats.values import FloatArray
 from allocphase.text.units import format_count
 
 __all__ = ["KEYS", "SWEEP_KEYS", "GrowthCheck", "Levels", "read_levels"]
@@ -48,6 +50,16 @@ class Levels:
         cell = self.selector.cell
         scenario = Spec.of_scenario(cell.scenario).with_setting(self.parameter, _plain(value))
         return Selector(Cell(cell.allocator, str(scenario)), self.selector.metric)
+
+    def by_round(self, evidence: Evidence) -> FloatArray:
+        """The times of all levels, shape (rounds, levels); of latencies the calls' part.
+
+        Raises Missing, also where a level's time is the clock's own: it would not grow.
+        """
+        columns = [evidence.without_clock(self.at(value)) for value in self.values]
+        for column in columns:
+            column.check()
+        return np.column_stack([column.net_ns for column in columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +98,25 @@ class GrowthCheck:
 
     def judge(self, evidence: Evidence) -> Finding:
         """Raises Missing."""
-        columns = [evidence.by_round(self.levels.at(value)) for value in self.levels.values]
+        columns = self.levels.by_round(evidence)
         try:
-            fitted = growth(self.levels.values, np.column_stack(columns), confidence=CONFIDENCE)
+            fitted = growth(self.levels.values, columns, confidence=CONFIDENCE)
         except ValueError as error:
             raise Missing(str(error)) from None
         interval = fitted.exponent
         metric = self.levels.selector.metric
-        ends = [scaled(metric, float(np.nanmedian(column))) for column in columns]
+        ends = [scaled(metric, float(np.nanmedian(columns[:, i]))) for i in (0, -1)]
         local = ", ".join(f"{b:.2f}" for b in fitted.local_exponents)
         return Finding(
             form=self.form,
             subject=self.subject,
             verdict=self.relation.judge_interval(interval),
             expected=self.expected,
-            measured=f"{spelled(interval, 'exponent')}; {ends[0]} to {ends[-1]}",
+            measured=f"{spelled(interval, 'exponent')}; {ends[0]} to {ends[1]}",
             value=interval.estimate,
             lower=interval.lower,
             upper=interval.upper,
+            tied_to=self.relation.tied_to,
             notes=(f"between neighbouring values: {local}",),
         )
 

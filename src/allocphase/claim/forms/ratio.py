@@ -6,8 +6,9 @@
     to = { allocator = "phase1" }      what is divided by, where it differs
     at_most = 54.0                     or at_least, or about with tolerance or within
 
-Timings are paired within the round, and the interval of the median ratio decides. Counts divide
-exactly.
+Timings are paired within the round, and the interval of the median ratio decides; what the clock
+takes of a latency is no part of it (claim/clock.py). Counts divide exactly: of two that one process
+gives, within the process; of others, each of the one by each of the other.
 
 `quantile_ratio` is the ratio of two latency quantiles of one cell: `kind`, `upper`, `lower`.
 """
@@ -18,15 +19,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from allocphase.analysis.measures import QUANTILES
 from allocphase.analysis.metric_names import measure
-from allocphase.analysis.metrics import CONFIDENCE
-from allocphase.claim.evidence import Evidence, Missing
+from allocphase.claim.clock import ratio_of
+from allocphase.claim.evidence import Evidence
 from allocphase.claim.fields import Fields
-from allocphase.claim.finding import Finding, Need, scaled, spelled
+from allocphase.claim.finding import Finding, Need, bounds, scaled, spelled, spelled_values
 from allocphase.claim.metric import CELL_KEYS, LATENCY_KINDS, Selector, read_cell
+from allocphase.claim.missing import Missing
 from allocphase.claim.relation import RELATION_KEYS, Relation
-from allocphase.stats import Interval, log_ratios, median_interval
+from allocphase.stats import Interval
 
 __all__ = ["KEYS", "QUANTILE_KEYS", "Ratio", "paired_ratio", "read_quantile_ratio"]
 
@@ -71,21 +75,31 @@ class Ratio:
         """Raises Missing."""
         if self.over.timed:
             return self._judge_timed(evidence)
-        base = evidence.count(self.under)
-        if base == 0:
+        over, under = evidence.counts(self.over), evidence.counts(self.under)
+        if (under == 0).any():
             raise Missing(f"{self.under.metric} is 0: there is no ratio to it")
-        value = evidence.count(self.over) / base
+        together = self._one_process
+        values = over / under if together else np.divide.outer(over, under).ravel()
+        value, lower, upper = bounds(values)
         return Finding(
             form=self.form,
             subject=self.subject,
-            verdict=self.relation.judge_value(value),
+            verdict=self.relation.judge_values(values),
             expected=self.expected,
-            measured=scaled("ratio", value),
+            measured=spelled_values(values, "ratio", processes=together),
             value=value,
+            lower=lower,
+            upper=upper,
+            tied_to=self.relation.tied_to,
         )
 
+    @property
+    def _one_process(self) -> bool:
+        """Whether each process gives both figures."""
+        return (self.over.cell, self.over.probe) == (self.under.cell, self.under.probe)
+
     def _judge_timed(self, evidence: Evidence) -> Finding:
-        interval = paired_ratio(evidence, self.over, self.under)
+        interval = paired_ratio(evidence, over=self.over, under=self.under)
         return Finding(
             form=self.form,
             subject=self.subject,
@@ -95,6 +109,7 @@ class Ratio:
             value=interval.estimate,
             lower=interval.lower,
             upper=interval.upper,
+            tied_to=self.relation.tied_to,
             notes=evidence.doubts((self.over.cell, self.under.cell)),
         )
 
@@ -112,13 +127,9 @@ def read_quantile_ratio(fields: Fields, published: Mapping[str, float]) -> Ratio
 _TAILS = (*QUANTILES, "max")
 
 
-def paired_ratio(evidence: Evidence, over: Selector, under: Selector) -> Interval:
+def paired_ratio(evidence: Evidence, *, over: Selector, under: Selector) -> Interval:
     """The median over rounds of the ratio within the round, with its interval. Raises Missing."""
-    logs = log_ratios(evidence.by_round(under), evidence.by_round(over))
-    interval = median_interval(logs, confidence=CONFIDENCE)
-    if interval.estimate != interval.estimate:
-        raise Missing("no round has both figures")
-    return interval.exp()
+    return ratio_of(evidence.without_clock(over), evidence.without_clock(under))
 
 
 def _ratio(

@@ -20,9 +20,12 @@ _STYLES = {
     Verdict.CONTRADICTED: "red",
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.NOT_MEASURED: "yellow",
+    Verdict.DIFFERS_HERE: "cyan",
+    Verdict.IN_PART: "green",
     Verdict.REPRODUCED: "green",
     Verdict.NOT_COMPARABLE: "cyan",
     Verdict.CONSISTENT: "green",
+    Verdict.NOTED: "dim",
 }
 _VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
 # A longer identifier is folded; the figures keep what is left of the 80 columns.
@@ -59,9 +62,11 @@ def _rows(claim: Judged) -> Iterator[tuple[Text, Text, Text]]:
     yield Text(claim.id, style="bold"), _verdict(claim.verdict), Text(claim.text, style="bold")
     alone = len(claim.checks) == 1
     for finding in claim.checks:
-        figures = Text(f"{finding.measured}; claimed: {finding.expected}")
-        yield Text(), Text() if alone else _verdict(finding.verdict), figures
-        for line in (finding.subject, *_notes(finding)):
+        first, *others = filter(None, (finding.part, _figures(finding)))
+        yield Text(), Text() if alone else _verdict(finding.verdict), Text(first)
+        for line in others:
+            yield Text(), Text(), Text(line)
+        for line in (finding.subject, *_remarks(finding)):
             yield Text(), Text(), Text(line, style="dim")
 
 
@@ -69,8 +74,14 @@ def _verdict(verdict: Verdict) -> Text:
     return Text(verdict.value, style=_STYLES[verdict])
 
 
-def _notes(finding: Finding) -> list[str]:
-    return [f"! {note}" for note in finding.notes]
+def _figures(finding: Finding) -> str:
+    """A note claims nothing."""
+    claimed = f"; claimed: {finding.expected}" if finding.expected else ""
+    return f"{finding.measured}{claimed}"
+
+
+def _remarks(finding: Finding) -> list[str]:
+    return [f"! {remark}" for remark in finding.remarks]
 
 
 def _summary(section: Section) -> str:

@@ -33,6 +33,8 @@ def _rows(claim: Judged) -> list[str]:
 
 
 def _row(title: str, verdict: str, finding: Finding) -> str:
-    found = f"{finding.verdict.value}: {finding.measured}"
-    cells = (title, verdict, finding.subject, finding.expected, found)
+    checked = f"{finding.part}: {finding.subject}" if finding.part else finding.subject
+    tie = f" (need not travel: tied to {finding.tied_to})" if finding.tied_to else ""
+    found = f"{finding.verdict.value}: {finding.measured}{tie}"
+    cells = (title, verdict, checked, finding.expected, found)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

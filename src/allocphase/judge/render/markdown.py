@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allocphase.judge.render.table import COLUMNS, cells, outcome_text, remarks, shown_rows
-from allocphase.judge.render.words import change_text, headline
-from allocphase.judge.verdict import GateRow, GateVerdict
+from allocphase.judge.render.table import remarks, shown_rows, table
+from allocphase.judge.render.words import headline
+from allocphase.judge.verdict import GateVerdict
 from allocphase.text.markdown import escaped
+from allocphase.text.table import markdown_lines
 
 __all__ = ["markdown"]
 
@@ -25,18 +26,8 @@ def _lines(verdict: GateVerdict) -> Iterator[str]:
     shown = shown_rows(verdict)
     if shown:
         yield ""
-        yield f"| {' | '.join(('', 'row', *COLUMNS))} |"
-        yield "| --- | --- |" + " ---: |" * len(COLUMNS)
-        yield from (f"| {' | '.join(_cells(row))} |" for row in shown)
+        yield from markdown_lines(table(shown, names_scenario=True))
     told = [escaped(line) for line in remarks(verdict, shown)]
     if told:
         yield ""
         yield from (f"- {line}" for line in told)
-
-
-def _cells(row: GateRow) -> list[str]:
-    word = outcome_text(row)
-    if row.again:
-        word = f"{word}, at first {change_text(row.first)}"
-    texts = (escaped(text) for text in (row.row.id, *cells(row)))
-    return [f"**{word}**" if row.fails else word, *texts]

@@ -19,10 +19,18 @@ from allocphase.judge.render.words import (
     value_text,
 )
 from allocphase.judge.verdict import GateRow, GateVerdict
+from allocphase.text.table import Cell, Column, Table
 
-__all__ = ["COLUMNS", "cells", "outcome_text", "remarks", "shown_rows"]
+__all__ = ["LIMIT", "remarks", "shown_rows", "table"]
 
-COLUMNS = ("baseline", "candidate", "change", "95% interval", "limit", "sees")
+LIMIT = "limit"
+_FIGURES = ("baseline", "candidate", "change", "95% interval", LIMIT, "sees")
+_STYLES = {
+    Outcome.REGRESSED: "bold red",
+    Outcome.NOT_MEASURED: "bold red",
+    Outcome.INCONCLUSIVE: "yellow",
+    Outcome.IMPROVED: "green",
+}
 
 
 def shown_rows(verdict: GateVerdict, *, everything: bool = False) -> list[GateRow]:
@@ -30,15 +38,20 @@ def shown_rows(verdict: GateVerdict, *, everything: bool = False) -> list[GateRo
     return [row for row in verdict.rows if everything or not _quiet(row)]
 
 
-def outcome_text(row: GateRow) -> str:
-    """The row's outcome, in brackets where it is advice."""
-    return f"({row.outcome})" if row.advisory else str(row.outcome)
+def table(rows: Sequence[GateRow], *, names_scenario: bool) -> Table:
+    """A line a row, named with its scenario or, under a heading that has it, without."""
+    word = 14 if any(row.advisory for row in rows) else 12  # advice is in brackets
+    columns = [Column("", figure=False, width=15), Column("", figure=False, width=word)]
+    columns += [Column(name) for name in _FIGURES]
+    named = [row.row.id if names_scenario else row.row.measure.name for row in rows]
+    return Table(columns, [_cells(row, name) for row, name in zip(rows, named, strict=True)])
 
 
-def cells(row: GateRow) -> tuple[str, ...]:
-    """One text for each of COLUMNS, of the session that says more of the row."""
+def _cells(row: GateRow, name: str) -> list[Cell]:
+    """Of the session that says more of the row."""
     judged = _telling(row)
-    return (
+    word = f"({row.outcome})" if row.advisory else str(row.outcome)
+    texts = (
         value_text(row, judged.base),
         value_text(row, judged.candidate),
         change_text(judged),
@@ -46,6 +59,8 @@ def cells(row: GateRow) -> tuple[str, ...]:
         limit_text(judged),
         seen_text(judged),
     )
+    outcome = Cell(word, _STYLES.get(row.outcome, ""), strong=row.fails)
+    return [Cell(name), outcome, *map(Cell, texts)]
 
 
 def remarks(verdict: GateVerdict, shown: Sequence[GateRow]) -> Iterator[str]:
@@ -56,6 +71,9 @@ def remarks(verdict: GateVerdict, shown: Sequence[GateRow]) -> Iterator[str]:
     yield from (failure_text(failure) for failure in verdict.failures)
     yield from (f"another machine: {line}" for line in verdict.machine_mismatch)
     for row in shown:
+        if row.again and not row.first.exact:
+            first, again = change_text(row.first), change_text(row.again)
+            yield f"{row.row.id}: {first} at first, {again} when measured again"
         if row.outcome is Outcome.INCONCLUSIVE and not row.advisory:
             yield f"{row.row.id}: {suggestion(row)}"
     if verdict.openness.rows:

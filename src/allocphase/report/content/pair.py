@@ -17,9 +17,8 @@ from allocphase.report.content.matrix import look_of
 from allocphase.report.content.ratios import Ratio, both_mostly_replay
 from allocphase.report.content.rows import interval_text, ratio_text
 from allocphase.report.content.source import Arm, Source
-from allocphase.report.content.values import format_rate
+from allocphase.report.content.values import ranged_text
 from allocphase.stats import Interval
-from allocphase.text.units import format_bytes, format_ns
 
 __all__ = ["SIDES", "changes", "paired"]
 
@@ -87,9 +86,10 @@ def changes(source: Source) -> list[dict[str, Any]]:
 def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[str, Any]:
     found = _ratio(a, b)
 
-    def pair(metric: str, text: Any) -> list[dict[str, Any]]:
-        values = [cell.metrics.get(metric) for cell in (a, b)]
-        return [{"text": text(v), "sort": "" if v is None else v, "look": ""} for v in values]
+    def pair(metric: str) -> list[dict[str, Any]]:
+        one = measure(metric)
+        values = [(ranged_text(one, c.metrics), c.metrics.get(one.path)) for c in (a, b)]
+        return [{"text": text, "sort": "" if v is None else v, "look": ""} for text, v in values]
 
     estimate = "" if found is None else found.interval.estimate
     return {
@@ -97,11 +97,11 @@ def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[
         "scenario": scenario,
         "colour": source.looks[f"{name}, A"].colour,
         "cells": [
-            *pair("time_per_op_ns", format_ns),
+            *pair("time"),
             {"text": ratio_text(found), "sort": estimate, "look": look_of(found)},
             {"text": interval_text(found), "sort": estimate, "look": ""},
-            *pair("syscalls_per_op", format_rate),
-            *pair("peak_rss_bytes", format_bytes),
+            *pair("syscalls_per_op"),
+            *pair("peak_rss"),
         ],
     }
 

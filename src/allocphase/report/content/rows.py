@@ -14,7 +14,7 @@ from allocphase.report.content.ratios import MOSTLY_REPLAY, Ratio
 from allocphase.report.content.values import (
     at_clock_floor,
     by_time,
-    figure_text,
+    ranged_text,
 )
 from allocphase.text.units import MISSING, format_ratio
 
@@ -113,7 +113,7 @@ def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
 
 
 def _value(one: Measure, metrics: Mapping[str, Any]) -> Value:
-    return Value(figure_text(one, metrics), _sort(one.read(metrics)))
+    return Value(ranged_text(one, metrics), _sort(one.read(metrics)))
 
 
 def _sort(value: float | None) -> str:

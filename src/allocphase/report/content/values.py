@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from allocphase.analysis.cell import Cell
@@ -20,6 +20,8 @@ __all__ = [
     "format_share",
     "kept_share",
     "operations_text",
+    "ranged_text",
+    "with_range",
 ]
 
 # Operations that are no call, or not of every allocator; the time per operation is over them too.
@@ -96,5 +98,20 @@ _BY_UNIT: Mapping[str, Callable[[float | None], str]] = {
 
 
 def figure_text(one: Measure, metrics: Mapping[str, Any]) -> str:
-    """A cell's figure as its unit is written."""
+    """A cell's figure as its unit is written, without its range."""
     return _BY_UNIT[one.unit](one.read(metrics))
+
+
+def ranged_text(one: Measure, metrics: Mapping[str, Any]) -> str:
+    """The same with it, where the cell's processes differ: "1,617 (1,615 to 1,620 of 4)"."""
+    return with_range(figure_text(one, metrics), one.range_of(metrics), _BY_UNIT[one.unit])
+
+
+def with_range(
+    text: str, found: Sequence[float] | None, written: Callable[[float | None], str]
+) -> str:
+    """found: least, greatest and number of processes, None where they agree."""
+    if found is None:
+        return text
+    low, high, processes = found
+    return f"{text} ({written(low)} to {written(high)} of {processes:.0f})"

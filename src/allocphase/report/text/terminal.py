@@ -23,6 +23,7 @@ from allocphase.report.content.values import (
     format_percent,
     kept_share,
     operations_text,
+    ranged_text,
 )
 from allocphase.text.console import WIDTH, add_figures, terminal, unruled
 from allocphase.text.units import format_ns
@@ -58,6 +59,7 @@ def _block(source: Source, scenario: str) -> RenderableType:
     if measured:
         parts.append(figures_table(measured, source.ratios(scenario)))
         parts += _causes(measured)
+        parts += [_note(line, "dim") for cell in measured if (line := _ranges(cell))]
     parts += [_failure(cell) for cell in cells if not _ok(cell)]
     parts += [
         _note(f"! {', '.join(doubt.allocators)}: {doubt.text}", "dim")
@@ -109,6 +111,16 @@ def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
     return [table]
 
 
+def _ranges(cell: Cell) -> str:
+    """Of the counts that have a column, those in which the cell's processes differ."""
+    texts = [
+        f"{one.heading} {ranged_text(one, cell.metrics)}"
+        for one in _OTHERS
+        if one.range_of(cell.metrics) is not None
+    ]
+    return f"{cell.allocator}: {', '.join(texts)}" if texts else ""
+
+
 def _grid(first: str, columns: Sequence[str]) -> Table:
     table = unruled()
     table.add_column(
@@ -155,9 +167,11 @@ def _legend(baseline: str | None) -> Text:
         f"{baseline}, paired by round, ~ where its interval holds 1 or is unbounded; "
         f"{REPLAY_LEGEND}; p99, p99.9: "
         "of malloc's latency; sys/op: system calls an operation; frag: peak RSS over peak live "
-        "bytes, less 1; kept: of peak RSS, what is resident when all is freed. Floor: the same "
-        "trace on the null allocator, never subtracted; clock: what reading it adds to a latency. "
-        "Slowest 1%: of all timed calls above p99, the share with each cause, and how many times "
-        f"the median call without a cause one with it costs ({FEW} such calls at least).",
+        "bytes, less 1; kept: of peak RSS, what is resident when all is freed. Where processes "
+        "count differently, the figure is their median, and their range stands below. Floor: the "
+        "same trace on the null allocator, never subtracted; clock: what reading it adds to a "
+        "latency. Slowest 1%: of all timed calls above p99, the share with each cause, and how "
+        "many times the median call without a cause one with it costs "
+        f"({FEW} such calls at least).",
         style="dim",
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from allocphase.analysis.measures import Measure
 from allocphase.analysis.metric_names import measure
 from allocphase.report.content.source import Source
-from allocphase.report.content.values import format_percent, kept_share
+from allocphase.report.content.values import format_percent, kept_share, ranged_text
 from allocphase.report.page.parts.arms import Values, named
-from allocphase.text.units import format_bytes
 
 __all__ = ["memory_part"]
 
@@ -39,13 +38,18 @@ def memory_part(source: Source, scenario: str) -> Values | None:
     shown = [one for one in COLUMNS if any(_has(c.metrics.get(one.path), one) for c in cells)]
     rows = []
     for cell in cells:
-        values = [cell.metrics.get(one.path) for one in shown]
-        texts = [{"text": format_bytes(v), "sort": "" if v is None else v} for v in values]
+        texts = [
+            {
+                "text": ranged_text(one, cell.metrics),
+                "sort": "" if (value := cell.metrics.get(one.path)) is None else value,
+            }
+            for one in shown
+        ]
         share = kept_share(cell.metrics)
         texts.append({"text": format_percent(share), "sort": "" if share is None else share})
         rows.append({**named(source, cell.allocator), "cells": texts})
     return {"names": [*(one.heading for one in shown), "kept of peak RSS"], "rows": rows}
 
 
-def _has(value: int | None, one: Measure) -> bool:
+def _has(value: float | None, one: Measure) -> bool:
     return bool(value) if one.name == "lazily_freed" else value is not None

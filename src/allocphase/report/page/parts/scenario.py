@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from allocphase.analysis.cell import Cell
-from allocphase.report.content.calls import PHASES, call_count, call_names
+from allocphase.report.content.calls import PHASES, call_count, call_names, call_range
 from allocphase.report.content.rows import COLUMNS, Row, rows
 from allocphase.report.content.source import Source
-from allocphase.report.content.values import operations_text
+from allocphase.report.content.values import operations_text, with_range
 from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.report.page.parts.causes import why_part
@@ -118,15 +118,17 @@ def _calls(source: Source, cells: Sequence[Cell]) -> Values | None:
     lines = [
         {
             **named(source, cell.allocator),
-            "cells": [_count(call_count(cell, *column)) for column in columns],
+            "cells": [_count(cell, *column) for column in columns],
         }
         for cell in cells
     ]
     return {"phases": phases, "rows": lines}
 
 
-def _count(count: int | None) -> Values:
+def _count(cell: Cell, phase: str, name: str) -> Values:
     """Shaded by the power of ten: calls-1 for 1 to 9, calls-2 for 10 to 99 ..."""
-    if not count:
+    count, found = call_count(cell, phase, name), call_range(cell, phase, name)
+    if not count and found is None:
         return {"text": "?" if count is None else "·", "look": "none"}
-    return {"text": format_count(count), "look": f"calls-{min(len(str(count)), 6)}"}
+    text = with_range(format_count(count), found, format_count)
+    return {"text": text, "look": f"calls-{min(len(str(int(count or 1))), 6)}"}

@@ -7,6 +7,7 @@ from typing import Any
 
 from allocphase.report.content.source import Source
 from allocphase.report.content.threads import ThreadCalls
+from allocphase.report.content.values import with_range
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.text.units import MISSING, format_count, format_ns
 
@@ -63,13 +64,15 @@ def _cells(
 ) -> list[Values]:
     time_ns = _at(metrics.get("thread_time_per_op_ns"), thread.thread)
     calls = _at(metrics.get("thread_syscalls"), thread.thread)
+    ranges = metrics.get("thread_syscalls_range")
+    seen = ranges[thread.thread] if ranges and thread.thread < len(ranges) else None
     values = [thread.of.get(kind, {}).get(figure) for _, kind, figure in columns]
     formats = [format_count if figure == "samples" else format_ns for _, _, figure in columns]
     return [
         _value(thread.operations, format_count(thread.operations)),
         _value(time_ns, format_ns(time_ns)),
         *(_value(v, form(v)) for v, form in zip(values, formats, strict=True)),
-        _value(calls, format_count(calls)),
+        _value(calls, with_range(format_count(calls), seen, format_count)),
     ]
 
 

@@ -98,8 +98,9 @@ def compile_plugin(source: Path) -> Path:
     """
     header = resources.find("driver/allocphase.h")
     compiler = os.environ.get("CC", "cc")
-    command = [compiler, *_COMPILE, *_LAYOUT, f"-I{header.parent}"]
+    command = [compiler, *_COMPILE, *_LAYOUT]
     key = hashlib.sha256(" ".join(command).encode() + header.read_bytes() + source.read_bytes())
+    command += [f"-I{header.parent}", *_without_places(header.parent, source)]
     name = f"{source.stem}-{key.hexdigest()[:16]}.so"
     for cache in _caches():
         if (cache / name).is_file():
@@ -117,6 +118,12 @@ def compile_plugin(source: Path) -> Path:
     raise UsageError(
         f"{source}: no folder to compile into can be written: set XDG_CACHE_HOME to one"
     )
+
+
+def _without_places(headers: Path, source: Path) -> list[str]:
+    """What keeps the object the same, wherever its source lies and whoever compiles it."""
+    folders = {Path.cwd(): ".", headers: "driver", source.parent: "."}
+    return [f"-ffile-prefix-map={folder}={name}" for folder, name in folders.items()]
 
 
 def _caches() -> Iterator[Path]:

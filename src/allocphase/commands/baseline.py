@@ -22,7 +22,7 @@ __all__ = ["baseline"]
 
 @click.group()
 def baseline() -> None:
-    """Save baselines for `gate --saved`: counts for any machine, times for this one.
+    """Save baselines for `gate --saved`: what holds where the machine's facts are the same.
 
     \b
     Example:

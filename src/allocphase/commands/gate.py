@@ -126,7 +126,7 @@ class Outputs:
 @click.option(
     "--allow-machine-mismatch",
     is_flag=True,
-    help="Show times against a baseline of another machine, as advice.",
+    help="Show what does not hold on this machine against a saved baseline, as advice.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the order of processes.")
 @timeout_option

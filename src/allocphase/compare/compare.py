@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.analysis import frames
+from allocphase.analysis.comparable import not_holding
+from allocphase.analysis.metric_names import compared
 from allocphase.compare.pairs import between_runs, within_run
 from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
+from allocphase.errors import NothingMeasuredError
 
 __all__ = ["CompareSettings", "ComparedRuns", "compare_runs"]
 
@@ -37,7 +40,8 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
     """Compares the cells of one run with its baseline's, or the cells of two runs.
 
     Raises UsageError for a baseline that did not run, ScenarioChangedError for two runs whose
-    scenarios differ under one name, NothingMeasuredError when no cell has a partner.
+    scenarios differ under one name, NothingMeasuredError when no cell has a partner, or none of the
+    metrics may be compared.
     """
     runs = [frames.load(path) for path in paths]
     if len(runs) == 1:
@@ -47,11 +51,16 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
     rows = compare_cells(
         found.pairs,
         metrics=settings.metrics,
-        counts_only=found.counts_only,
+        holds=found.holds,
         theta=settings.theta,
         memory_theta=settings.memory_theta,
     )
-    return ComparedRuns(found.against, tuple(rows), (*found.notes, *_doubts(rows)))
+    mismatch = not_holding(map(compared, settings.metrics), found.differing)
+    if not rows:
+        reason = "; ".join(mismatch) or "a quick run's times are not compared"
+        raise NothingMeasuredError(f"there is nothing to compare: {reason}")
+    notes = [*found.notes, *(f"different machines: {line}" for line in mismatch)]
+    return ComparedRuns(found.against, tuple(rows), (*notes, *_doubts(rows)))
 
 
 def _doubts(rows: Sequence[CompareRow]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,16 +64,16 @@ def compare_cells(
     pairs: Sequence[CellPair],
     *,
     metrics: Sequence[str],
-    counts_only: bool,
+    holds: Callable[[Measure], bool],
     theta: float,
     memory_theta: float,
 ) -> list[CompareRow]:
-    """A row for each pair and metric, in that order. Times are one family (Holm).
+    """A row for each pair and metric that holds, in that order. Times are one family (Holm).
 
     Raises UsageError for a metric that does not exist.
     """
     measures = [compared(name) for name in metrics]
-    wanted = [(pair, one) for pair in pairs for one in measures if not (one.timed and counts_only)]
+    wanted = [(pair, one) for pair in pairs for one in measures if holds(one)]
     read = _Values()
     values = [(read.of(p.base, m), read.of(p.candidate, m)) for p, m in wanted]
     timed = [i for i, (_, one) in enumerate(wanted) if one.timed]

@@ -3,6 +3,7 @@
     documents     JSON and TOML within bounds
     typed         documents as frozen dataclasses: what a key must be, read and written
     archive       numpy arrays in an .npz, within bounds and without pickle
+    elf           digests of programs and shared objects, over what is loaded of them
     durable       whole or not at all; a line at a time, synced
     flock         the system's lock on an open file
     folder_lock   a folder that one process fills

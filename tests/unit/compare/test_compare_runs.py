@@ -180,17 +180,31 @@ def test_runs_without_a_common_cell_are_refused(tmp_path: Path) -> None:
         compare(before, after)
 
 
-def test_runs_of_two_machines_are_compared_on_counts_only(tmp_path: Path) -> None:
+COUNTS = {"syscalls", "page_faults", "peak_mapped", "peak_rss"}
+
+
+@pytest.mark.parametrize(
+    ("fact", "kept"),
+    [("cpu", COUNTS), ("huge_page_defrag", {"syscalls"}), ("microcode", COUNTS)],
+)
+def test_runs_of_two_machines_are_compared_as_far_as_the_facts_hold(
+    tmp_path: Path, fact: str, kept: set[str]
+) -> None:
     before, after = measure(tmp_path, "before"), measure(tmp_path, "after")
-    rewrite(after, environment={**environment(after), "cpu": "another"})
+    rewrite(after, environment={**environment(after), fact: "another"})
     found = compare(before, after)
-    assert {row.metric for row in found.rows} == {
-        "syscalls",
-        "page_faults",
-        "peak_mapped",
-        "peak_rss",
-    }
-    assert any("different machines" in note and "another" in note for note in found.notes)
+    assert {row.metric for row in found.rows} == kept
+    (note,) = [note for note in found.notes if note.startswith("different machines: ")]
+    assert f"{fact}: " in note
+    assert "another now: time" in note
+
+
+def test_runs_of_which_nothing_holds_are_refused_and_the_fact_is_named(tmp_path: Path) -> None:
+    before, after = measure(tmp_path, "before"), measure(tmp_path, "after")
+    rewrite(after, driver_sha256="0" * 64)
+    with pytest.raises(NothingMeasuredError, match=r"driver: .* then, 000000000000 now: time, "):
+        compare(before, after)
+    assert compare(before, after, metrics=["peak_live"]).rows
 
 
 def test_a_quick_run_is_compared_on_counts_only(tmp_path: Path) -> None:

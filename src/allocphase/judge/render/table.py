@@ -40,7 +40,8 @@ def shown_rows(verdict: GateVerdict, *, everything: bool = False) -> list[GateRo
 
 def table(rows: Sequence[GateRow], *, names_scenario: bool) -> Table:
     """A line a row, named with its scenario or, under a heading that has it, without."""
-    columns = [Column("", figure=False, width=15), Column("", figure=False, width=12)]
+    word = 14 if any(row.advisory for row in rows) else 12  # advice is in brackets
+    columns = [Column("", figure=False, width=15), Column("", figure=False, width=word)]
     columns += [Column(name) for name in _FIGURES]
     named = [row.row.id if names_scenario else row.row.measure.name for row in rows]
     return Table(columns, [_cells(row, name) for row, name in zip(rows, named, strict=True)])
@@ -73,7 +74,7 @@ def remarks(verdict: GateVerdict, shown: Sequence[GateRow]) -> Iterator[str]:
         if row.again and not row.first.exact:
             first, again = change_text(row.first), change_text(row.again)
             yield f"{row.row.id}: {first} at first, {again} when measured again"
-        if row.outcome is Outcome.INCONCLUSIVE:
+        if row.outcome is Outcome.INCONCLUSIVE and not row.advisory:
             yield f"{row.row.id}: {suggestion(row)}"
     if verdict.openness.rows:
         yield open_text(verdict.openness)

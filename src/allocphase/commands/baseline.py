@@ -12,6 +12,7 @@ from allocphase.commands.shared import (
     command_line,
     measuring,
     out_option,
+    quiet_option,
     rounds_option,
     scenario_option,
     timeout_option,
@@ -38,6 +39,7 @@ def baseline() -> None:
 @rounds_option(default=40, most=400)
 @timeout_option
 @out_option
+@quiet_option
 @baseline_dir_option
 def save(
     name: str,

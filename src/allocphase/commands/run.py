@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ from allocphase.commands.shared import (
     command_line,
     interruptible_executor,
     out_option,
+    progress,
+    quiet_option,
     rounds_option,
     scenario_option,
     timeout_option,
@@ -87,6 +88,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     help="How system calls are seen.",
 )
 @out_option
+@quiet_option
 @click.option("--label", default="run", show_default=True, help="Part of the directory's name.")
 @click.option(
     "--resume",
@@ -159,12 +161,11 @@ def _resumed(ctx: click.Context, folder: Path) -> Begun:
 def _fill(begun: Begun, executor: Executor) -> InterruptionError | None:
     """Measures; returns the signal that ended it, if one did."""
     from allocphase.interruption import InterruptionError
-    from allocphase.run.progress_bar import progress_line
     from allocphase.run.session import fill
 
     try:
-        with progress_line(sys.stderr) as progress:
-            fill(begun, executor, progress=progress)
+        with progress() as shown:
+            fill(begun, executor, progress=shown)
     except InterruptionError as error:
         return error
     return None

@@ -24,6 +24,8 @@ __all__ = [
     "interruptible_executor",
     "measuring",
     "out_option",
+    "progress",
+    "quiet_option",
     "rounds_option",
     "scenario_option",
     "scratch_folder",
@@ -105,6 +107,41 @@ def baseline_dir_option(command: _Command) -> _Command:
     )(command)
 
 
+_QUIET = "allocphase.quiet"
+
+
+def _hush(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[_QUIET] = value
+
+
+def quiet_option(command: _Command) -> _Command:
+    """--quiet, as `run` has it."""
+    return click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=_hush,
+        help="No progress on stderr.",
+    )(command)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """On stderr, unless --quiet was given."""
+    from allocphase.run.progress_bar import progress_line
+
+    if click.get_current_context().meta.get(_QUIET):
+        yield _say_nothing
+        return
+    with progress_line(sys.stderr) as found:
+        yield found
+
+
+def _say_nothing(*_: object) -> None:
+    pass
+
+
 @contextmanager
 def interruptible_executor() -> Iterator[Executor]:
     """What runs processes; a signal kills those that run, and ends the measuring.
@@ -122,11 +159,9 @@ def interruptible_executor() -> Iterator[Executor]:
 
 @contextmanager
 def measuring() -> Iterator[tuple[Executor, Progress]]:
-    """The same, with progress on stderr."""
-    from allocphase.run.progress_bar import progress_line
-
-    with interruptible_executor() as executor, progress_line(sys.stderr) as progress:
-        yield executor, progress
+    """The same, with progress."""
+    with interruptible_executor() as executor, progress() as shown:
+        yield executor, shown
 
 
 @contextmanager

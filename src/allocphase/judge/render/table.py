@@ -34,7 +34,7 @@ _STYLES = {
 
 
 def shown_rows(verdict: GateVerdict, *, everything: bool = False) -> list[GateRow]:
-    """All but counts that are equal, which a table may leave out."""
+    """All but counts that are unchanged, which a table may leave out."""
     return [row for row in verdict.rows if everything or not _quiet(row)]
 
 
@@ -65,9 +65,12 @@ def _cells(row: GateRow, name: str) -> list[Cell]:
 
 def remarks(verdict: GateVerdict, shown: Sequence[GateRow]) -> Iterator[str]:
     """What a reader must know beside the table, a line each."""
-    hidden = len(verdict.rows) - len(shown)
-    if hidden:
-        yield f"{hidden} further count{'s are' if hidden > 1 else ' is'} equal."
+    hidden = [row for row in verdict.rows if row not in shown]
+    equal = sum(row.first.exact and row.first.base == row.first.candidate for row in hidden)
+    if equal:
+        yield f"{equal} further count{'s are' if equal > 1 else ' is'} equal."
+    if within := len(hidden) - equal:
+        yield f"{within} further count{'s are' if within > 1 else ' is'} within the limit."
     yield from (failure_text(failure) for failure in verdict.failures)
     yield from (f"another machine: {line}" for line in verdict.machine_mismatch)
     for row in shown:

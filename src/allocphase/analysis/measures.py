@@ -152,8 +152,8 @@ def _latency(name: str, path: str, title: str, **more: Any) -> Measure:
 
 def _quantile(name: str) -> Measure:
     told = name.replace("_", ".")
-    title = f"{told} of malloc's latency in a process"
-    return _latency(name, f"latency_ns.malloc.{name}", title, heading=told, rule="off")
+    title = f"{told} of malloc's latency in a process, without calls that were put aside"
+    return _latency(name, f"process_latency_ns.malloc.{name}", title, heading=told, rule="off")
 
 
 def _counted(name: str, path: str, title: str, **more: Any) -> Measure:

@@ -252,6 +252,29 @@ def test_a_saved_baseline_is_listed_shown_and_gated_against(cli: Cli) -> None:
     assert "did you mean 'main'" in gone.stderr
 
 
+def test_a_baseline_saved_on_one_cpu_says_nothing_of_its_object_on_two(
+    cli: Cli, needs: Callable[..., None]
+) -> None:
+    """xmalloc hands objects over between threads: on one CPU they never meet."""
+    usable = os.sched_getaffinity(0)
+    needs(len(usable) > 1, "two CPUs", install="run on a machine that has them")
+    where = ["-s", "xmalloc?batches=4"]
+    try:
+        os.sched_setaffinity(0, {min(usable)})
+        saved = cli("baseline", "save", "one", "-a", "libc", *where, "-r", "1")
+    finally:
+        os.sched_setaffinity(0, usable)
+    assert saved.returncode == 0, saved.stderr
+    gate = ("gate", "--saved", "one", "--candidate", "libc", *where, *COUNTS)
+    found = cli(*gate)
+    assert found.returncode == 5, found.stdout
+    words = " ".join(found.stdout.split())
+    differ = f"cpus: 1 then, {len(usable)} now: syscalls, peak_mapped, page_faults, peak_rss"
+    assert f"another machine: {differ} do not hold here" in words
+    advice = cli(*gate, "--allow-machine-mismatch")
+    assert advice.returncode == 0, advice.stdout
+
+
 def test_a_scenario_that_changed_since_its_baseline_is_4(cli: Cli) -> None:
     text = (ROOT / "scenarios" / "phase-report.toml").read_text("utf-8")
     path = cli.folder / "mine.toml"

@@ -28,7 +28,9 @@
  * the rest. If the keeper itself is killed, the command dies with it; what it has
  * forked does not: only for that nothing stands in.
  *
- * The keeper is started without LD_PRELOAD: the library is the command's alone.
+ * Its child may tell what it failed at, as long as that is known to be its own word
+ * (base/channel.h). And it reads the clock before and after: a process cannot give another
+ * rate to that.
  */
 #include "keeper.h"
 
@@ -43,12 +45,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/channel.h"
 #include "base/clock.h"
 #include "base/system.h"
 #include "trace.h"
@@ -66,9 +70,12 @@ struct keeper {
   uint64_t memory_bytes;
   uint64_t file_bytes;
   uint64_t processes;
-  const char *preload;
   char **command;
   pid_t child;
+  int channel;  /* our end of it, and what the child gets: base/channel.h */
+  int childs_channel, childs_token;
+  char token[CHANNEL_TOKEN_BYTES + 1];
+  struct clock clock;
   int stat; /* of the child; -1 when there is none */
   sigset_t signals, callers_signals;
   int callers_nice;
@@ -88,8 +95,7 @@ static void parse(struct keeper *keeper, int argc, char **argv) {
   int i = 0;
   for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
     const char *name = argv[i], *value = argv[i + 1];
-    if (!strcmp(name, "--preload")) keeper->preload = value;
-    else if (!strcmp(name, "--parent")) keeper->parent = (pid_t)number(name, value);
+    if (!strcmp(name, "--parent")) keeper->parent = (pid_t)number(name, value);
     else if (!strcmp(name, "--timeout-ns")) keeper->timeout_ns = number(name, value);
     else if (!strcmp(name, "--memory-bytes")) keeper->memory_bytes = number(name, value);
     else if (!strcmp(name, "--file-bytes")) keeper->file_bytes = number(name, value);
@@ -98,6 +104,48 @@ static void parse(struct keeper *keeper, int argc, char **argv) {
   }
   keeper->command = argv + i + 1;
   if (i + 1 >= argc) die(EXIT_USAGE, "--keep", "wants -- and a command");
+}
+
+/* ---- The channel ---------------------------------------------------------------------- */
+
+#define FD_ABOVE_CHANNEL 10
+
+static int moved_up(int fd) {
+  int moved = fcntl(fd, F_DUPFD_CLOEXEC, FD_ABOVE_CHANNEL);
+  if (fd < 0 || moved < 0) die(EXIT_TOOL, "cannot make a channel", strerror(errno));
+  close(fd);
+  return moved;
+}
+
+static void make_token(char *token) {
+  unsigned char random[CHANNEL_TOKEN_BYTES / 2];
+  int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+  if (read(fd, random, sizeof random) != sizeof random)
+    die(EXIT_TOOL, "/dev/urandom", strerror(errno));
+  close(fd);
+  for (size_t i = 0; i < sizeof random; i++) snprintf(token + 2 * i, 3, "%02x", random[i]);
+}
+
+/* A socket, not a pipe: who finds its number in /proc can open no end of it. */
+static void make_channel(struct keeper *keeper) {
+  int sockets[2] = {-1, -1}, pipe[2] = {-1, -1};
+  socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets);
+  keeper->channel = moved_up(sockets[0]);
+  keeper->childs_channel = moved_up(sockets[1]);
+  make_token(keeper->token);
+  if (pipe2(pipe, O_CLOEXEC) != 0) die(EXIT_TOOL, "cannot make a pipe", strerror(errno));
+  keeper->childs_token = moved_up(pipe[0]);
+  if (write(pipe[1], keeper->token, CHANNEL_TOKEN_BYTES) != CHANNEL_TOKEN_BYTES)
+    die(EXIT_TOOL, "cannot write to a pipe", strerror(errno));
+  close(pipe[1]);
+}
+
+/* What the child failed at before anybody else's code ran; "" when it did not. */
+static const char *failure(const struct keeper *keeper) {
+  static char text[1024];
+  ssize_t length = recv(keeper->channel, text, sizeof text - 1, MSG_DONTWAIT);
+  text[length > 0 ? length : 0] = '\0';
+  return text;
 }
 
 /* ---- The child, up to its command ------------------------------------------------------ */
@@ -125,6 +173,7 @@ static void write_text(const char *path, const char *text) {
 
 _Noreturn static void become_command(const struct keeper *keeper, pid_t keepers_pid) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* unlike us: see start() */
   if (getppid() != keepers_pid) _exit(EXIT_TOOL); /* it died before that was said */
   setsid();
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -138,7 +187,9 @@ _Noreturn static void become_command(const struct keeper *keeper, pid_t keepers_
   int nowhere = open("/dev/null", O_WRONLY);
   if (nowhere < 0 || dup2(nowhere, STDOUT_FILENO) < 0) die(EXIT_TOOL, "/dev/null", strerror(errno));
   if (nowhere != STDOUT_FILENO) close(nowhere);
-  if (keeper->preload) setenv("LD_PRELOAD", keeper->preload, 1);
+  dup2(keeper->childs_channel, CHANNEL_FD);
+  dup2(keeper->childs_token, CHANNEL_TOKEN_FD);
+  channel_open(false);
   sigprocmask(SIG_SETMASK, &keeper->callers_signals, NULL);
   execv(keeper->command[0], keeper->command);
   die(EXIT_TOOL, keeper->command[0], strerror(errno));
@@ -361,6 +412,9 @@ static void start(struct keeper *keeper) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != keeper->parent) _exit(EXIT_TOOL);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* our descriptors and memory are nobody's, but root's */
+  make_channel(keeper);
+  clock_mark(&keeper->clock);
   come_first(keeper);
   keeper->child = fork();
   if (keeper->child < 0) die(EXIT_TOOL, "cannot start a process", strerror(errno));
@@ -368,6 +422,8 @@ static void start(struct keeper *keeper) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/stat", (int)keeper->child);
   keeper->stat = open(path, O_RDONLY | O_CLOEXEC);
+  close(keeper->childs_channel);
+  close(keeper->childs_token);
 }
 
 int keeper_main(int argc, char **argv) {
@@ -382,8 +438,10 @@ int keeper_main(int argc, char **argv) {
   table = take_lazy_pages(MAX_PROCESSES * sizeof *table);
   start(&keeper);
   const char *reason = watch(&keeper);
+  double hz = clock_hz_since(&keeper.clock);
   int left = 0;
   int status = end_all(&keeper, &left);
-  dprintf(STDOUT_FILENO, "%s %d %d\n", reason, status, left);
+  dprintf(STDOUT_FILENO, "%s %d %d %s %.0f\n%s", reason, status, left, keeper.token, hz,
+          failure(&keeper));
   return EXIT_MEASURED;
 }

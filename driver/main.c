@@ -8,12 +8,15 @@
  * What the allocator does wrong is a result with a status; only what the driver
  * or its caller does wrong is an exit code.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/channel.h"
 #include "base/system.h"
+#include "binding.h"
 #include "conditions.h"
 #include "keeper.h"
 #include "probes/probes.h"
@@ -63,6 +66,11 @@ static void report_trace(struct session *session) {
 
 /* ---- Preparations ---------------------------------------------------------------- */
 
+_Noreturn static void start_again(char **argv) {
+  execv("/proc/self/exe", argv);
+  die(EXIT_TOOL, "/proc/self/exe", "cannot be started again");
+}
+
 /* Two processes place their objects alike only without ASLR, which is decided
  * when a program is loaded: so the driver starts itself again, once. */
 static void fix_addresses(char **argv) {
@@ -72,8 +80,26 @@ static void fix_addresses(char **argv) {
     conditions_lack("fixed addresses", "personality() is not permitted here");
     return;
   }
-  execv("/proc/self/exe", argv);
-  die(EXIT_TOOL, "/proc/self/exe", "cannot be started again");
+  start_again(argv);
+}
+
+static void check_trace(struct session *session) {
+  const char *wrong = trace_open(&session->trace, session->options.trace_path);
+  if (wrong) die(EXIT_USAGE, session->options.trace_path, wrong);
+}
+
+/* A preload's code runs before main. So under a keeper the driver starts without it, says
+ * what is wrong with its own work while the channel is nobody else's, and then becomes
+ * the process that measures: "--kept 2". */
+static void go_under_the_preload(struct session *session, char **argv) {
+  const struct options *options = &session->options;
+  if (options->life != 1 || options->subject != SUBJECT_PRELOAD) return;
+  check_trace(session);
+  channel_close_on_exec();
+  setenv("LD_PRELOAD", options->subject_path, 1);
+  for (char **argument = argv + 1; *argument; argument += 2)
+    if (strcmp(argument[0], "--kept") == 0) argument[1] = (char *)"2";
+  start_again(argv);
 }
 
 static void pin(struct session *session) {
@@ -84,20 +110,32 @@ static void pin(struct session *session) {
 }
 
 static void open_trace(struct session *session) {
-  const char *wrong = trace_open(&session->trace, session->options.trace_path);
-  if (wrong) die(EXIT_USAGE, session->options.trace_path, wrong);
+  check_trace(session);
   const struct trace_header *header = session->trace.header;
   session->cells = take_pages(header->slot_count * sizeof *session->cells);
   if (header->thread_count > 1)
     session->epochs = take_pages(header->slot_count * sizeof *session->epochs);
 }
 
+/* Else every line behind this one could be somebody else's. */
+static void prove_binding(struct session *session) {
+  static char names[200], line[400];
+  const struct options *options = &session->options;
+  struct text foreign = text_in(names, sizeof names), text = text_in(line, sizeof line);
+  bool preload = options->subject == SUBJECT_PRELOAD;
+  if (binding_prove(preload ? options->subject_path : NULL, &foreign)) return;
+  text_add(&text, "it takes the place of what the driver itself needs of libc: ");
+  text_add(&text, names);
+  session_end_early(session, "unsupported", line);
+}
+
 static void load_subject(struct session *session) {
   struct refusal refusal;
   uint32_t threads = session->trace.header->thread_count;
   progress_open(session_path(session, "progress.bin"), threads);
+  prove_binding(session);
   tampering_watch();
-  system_expect_the_worst();
+  system_expect_the_worst(); /* under a preload it has been said already */
   if (!subject_load(&session->subject, &session->options, threads, &refusal))
     session_end_early(session, refusal.status, refusal.message);
 }
@@ -116,6 +154,7 @@ int main(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "--keep") == 0) return keeper_main(argc - 2, argv + 2);
   options_parse(&session.options, argc, argv);
   if (session.options.fixed_addresses) fix_addresses(argv);
+  go_under_the_preload(&session, argv);
   pin(&session);
   open_trace(&session);
   load_subject(&session);
@@ -133,6 +172,7 @@ int main(int argc, char **argv) {
   report_trace(&session);
   conditions_report(&session.json);
   tampering_report(&session.json);
+  binding_report(&session.json);
   json_string(&session.json, "status", "ok");
   json_string(&session.json, "message", "");
   json_finish(&session.json, session_path(&session, "result.json"));

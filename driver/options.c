@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/channel.h"
 #include "base/system.h"
 #include "probes/probes.h"
 
@@ -55,8 +56,17 @@ static void set_subject(struct options *options, enum subject_kind kind, const c
   options->subject_path = path;
 }
 
+/* First of all options, so that what is wrong with the others can be told; last of all,
+ * where a preload's code has run before: then it is too late for that. */
+static void expect_a_keeper(struct options *options, uint32_t life) {
+  options->life = life;
+  channel_open(life > 1);
+  if (life > 1) system_expect_the_worst();
+}
+
 static void apply(struct options *options, const char *name, const char *value) {
-  if (!strcmp(name, "--trace")) options->trace_path = value;
+  if (!strcmp(name, "--kept")) expect_a_keeper(options, parse_small(name, value));
+  else if (!strcmp(name, "--trace")) options->trace_path = value;
   else if (!strcmp(name, "--out")) options->out_folder = value;
   else if (!strcmp(name, "--probe"))
     options->probe = parse_choice(name, value, probe_names, PROBE_COUNT);

@@ -15,7 +15,7 @@ void progress_open(const char *path, uint32_t thread_count) {
   void *zeros = take_pages(bytes);
   write_file(path, zeros, bytes); /* a hole would be a SIGBUS later, on a full disk */
   give_pages(zeros, bytes);
-  int fd = open(path, O_RDWR | O_CLOEXEC);
+  int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   int flags = MAP_SHARED | MAP_POPULATE;
   if (fd >= 0) progress = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
   if (fd < 0 || progress == MAP_FAILED) die(EXIT_TOOL, path, strerror(errno));

@@ -51,6 +51,15 @@ static void measure_rate(struct clock *clock, uint64_t base_ns) {
   clock->hz = (double)ticks * 1e9 / (double)elapsed_ns;
 }
 
+void clock_mark(struct clock *clock) { read_both(&clock->start_ns, &clock->start_ticks); }
+
+double clock_hz_since(const struct clock *clock) {
+  uint64_t ns, ticks;
+  read_both(&ns, &ticks);
+  if (ns - clock->start_ns < BASE_NS) return 0;
+  return (double)(ticks - clock->start_ticks) * 1e9 / (double)(ns - clock->start_ns);
+}
+
 void clock_start(struct clock *clock) {
   for (int i = 0; i < PAIRS; i++) {
     uint64_t begin = ticks_begin();
@@ -61,7 +70,7 @@ void clock_start(struct clock *clock) {
   clock->tail_ticks = differences[PAIRS * 99 / 100];
   clock->minimum_ticks = differences[0];
   clock->step_ticks = smallest_step(differences, PAIRS);
-  read_both(&clock->start_ns, &clock->start_ticks);
+  clock_mark(clock);
   measure_rate(clock, FIRST_BASE_NS);
 }
 

@@ -60,6 +60,11 @@ struct clock {
   uint32_t step_ticks;     /* smallest difference seen between two readings */
 };
 
+/* The rate alone: `clock_mark` at the beginning, then ticks a second since; 0 when that is
+ * too short ago to say. */
+void clock_mark(struct clock *clock);
+double clock_hz_since(const struct clock *clock);
+
 void clock_start(struct clock *clock);
 void clock_stop(struct clock *clock);
 

@@ -28,7 +28,8 @@ void json_integer(struct json *json, const char *key, uint64_t value);
 void json_double(struct json *json, const char *key, double value);
 void json_bool(struct json *json, const char *key, bool value);
 void json_null(struct json *json, const char *key);
-/* Ends the document and writes it to `path`. */
+/* Ends the document, with the files that were written before and the keeper's token
+ * (channel.h), and writes it to `path`. */
 void json_finish(struct json *json, const char *path);
 
 #endif

@@ -12,11 +12,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/channel.h"
 #include "base/text.h"
 
 static pid_t owner;
 
-void system_expect_the_worst(void) { owner = getpid(); }
+void system_expect_the_worst(void) {
+  owner = getpid();
+  channel_close();
+}
 
 static bool is_a_copy(void) { return owner && getpid() != owner; }
 
@@ -31,15 +35,18 @@ void say(const char *what, const char *detail) {
 }
 
 void die(enum exit_code code, const char *what, const char *detail) {
+  static char line[512];
   if (is_a_copy()) _exit(code);
-  say(what, detail);
-  _exit(code == EXIT_TOOL && owner ? EXIT_HINDERED : code);
+  channel_say(what, detail);
+  struct text text = text_in(line, sizeof line);
+  text_add(&text, detail);
+  if (*channel_token()) text_add(&text, " ");
+  text_add(&text, channel_token());
+  say(what, line);
+  _exit(owner ? EXIT_HINDERED : code);
 }
 
-/* A disk is never the allocator's doing: who runs the harness has to know. */
-static void die_of_file(const char *path, int error) {
-  bool disk = error == ENOSPC || error == EDQUOT || error == EROFS || error == EIO;
-  if (disk) owner = 0;
+_Noreturn static void die_of_file(const char *path, int error) {
   die(EXIT_TOOL, path, strerror(error));
 }
 
@@ -108,13 +115,42 @@ static void write_all(int fd, const char *path, const char *data, size_t bytes) 
   }
 }
 
-void write_parts(const char *path, const struct part *parts, size_t count) {
-  if (is_a_copy()) _exit(EXIT_MEASURED);
-  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+static struct written files[MOST_FILES];
+static size_t file_count;
+
+const struct written *system_files(size_t *count) {
+  *count = file_count;
+  return files;
+}
+
+static void remember(const char *path, size_t bytes) {
+  static char paths[MOST_FILES][512];
+  if (file_count == MOST_FILES) die(EXIT_TOOL, path, "one file too many");
+  struct text text = text_in(paths[file_count], sizeof paths[file_count]);
+  text_add(&text, path);
+  files[file_count] = (struct written){paths[file_count], bytes};
+  file_count++;
+}
+
+/* A link, a pipe or a file of that name is somebody else's, and goes. */
+static int open_new(const char *path) {
+  unlink(path);
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd < 0) die_of_file(path, errno);
   fchmod(fd, 0644); /* whatever umask the allocator has set */
-  for (size_t i = 0; i < count; i++) write_all(fd, path, parts[i].data, parts[i].bytes);
+  return fd;
+}
+
+void write_parts(const char *path, const struct part *parts, size_t count) {
+  if (is_a_copy()) _exit(EXIT_MEASURED);
+  size_t bytes = 0;
+  int fd = open_new(path);
+  for (size_t i = 0; i < count; i++) {
+    write_all(fd, path, parts[i].data, parts[i].bytes);
+    bytes += parts[i].bytes;
+  }
   if (close(fd) != 0) die_of_file(path, errno);
+  remember(path, bytes);
 }
 
 void write_file(const char *path, const void *data, size_t bytes) {

@@ -19,13 +19,14 @@ enum exit_code {
   EXIT_HINDERED = 3  /* nor this, and the allocator may have taken what was needed */
 };
 
-/* Called once, before any code of the allocator's own runs: from now on what fails
- * may be its doing, and EXIT_TOOL becomes EXIT_HINDERED, but for a disk that is
- * full or broken. A copy of the process that the allocator forks ends where it would
- * write or die: there is one result. */
+/* Called once, before any code of the allocator's own runs, or at the start of main where
+ * a preload's has run: closes the channel to the keeper. From now on what fails may be the
+ * allocator's doing, and every code becomes EXIT_HINDERED. A copy of the process that the
+ * allocator forks ends where it would write or die: there is one result. */
 void system_expect_the_worst(void);
 
-/* One line on stderr, "allocphase-driver: <what>: <detail>", then exit. */
+/* One line on stderr, "allocphase-driver: <what>: <detail>", then exit. While the channel
+ * is open, the same there; later the line ends with the token. */
 _Noreturn void die(enum exit_code code, const char *what, const char *detail);
 void say(const char *what, const char *detail);
 
@@ -41,7 +42,8 @@ void *take_lazy_pages(size_t bytes);
 void *take_untouched_pages(size_t bytes);
 void give_pages(void *pages, size_t bytes);
 
-/* Writes all of `bytes` to a new file; dies with the file's name. */
+/* Writes all of `bytes` to a new file, whatever is there under its name; dies with the
+ * file's name. system_files() are those so far. */
 void write_file(const char *path, const void *data, size_t bytes);
 /* The same for several parts, one after the other. */
 struct part {
@@ -49,6 +51,13 @@ struct part {
   size_t bytes;
 };
 void write_parts(const char *path, const struct part *parts, size_t count);
+
+struct written {
+  const char *path;
+  size_t bytes;
+};
+#define MOST_FILES 16
+const struct written *system_files(size_t *count);
 
 /* The beginning of a file, such as the kernel's in /proc, as a text. It is opened anew
  * each time: an allocator may have closed what it did not open. False when there is

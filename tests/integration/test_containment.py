@@ -33,7 +33,6 @@ def run(containment: Containment, tmp_path: Path) -> Run:
         command = Command(
             arguments=["/bin/sh", "-c", script],
             environment=dict(os.environ),
-            preload=None,
             folder=tmp_path,
             timeout_s=timeout_s,
             file_bytes=file_bytes,
@@ -68,14 +67,14 @@ def test_a_command_that_does_not_exist_is_an_error_in_words(
         Command(
             arguments=["/nowhere/driver"],
             environment={},
-            preload=None,
             folder=tmp_path,
             timeout_s=20.0,
             file_bytes=1 << 20,
         )
     )
-    words = "allocphase-driver: /nowhere/driver: No such file or directory"
-    assert ending == Ending(reason="ended", code=1, words=words)
+    failure = "/nowhere/driver: No such file or directory"
+    words = f"allocphase-driver: {failure}"
+    assert ending == Ending(reason="ended", code=1, words=words, failure=failure)
 
 
 def test_time_is_up_for_everything_that_was_started(
@@ -150,7 +149,6 @@ def test_a_crowd_is_ended_when_it_is_too_large_and_goes_on_when_it_is_not(
             Command(
                 arguments=[sys.executable, "-c", CROWD, str(sleep_s)],
                 environment=dict(os.environ),
-                preload=None,
                 folder=tmp_path,
                 timeout_s=30.0,
                 file_bytes=1 << 20,
@@ -206,7 +204,7 @@ from pathlib import Path
 from allocphase import resources
 from allocphase.process.keeper import Command, Containment, Limits
 command = Command(arguments=["/bin/sh", "-c", sys.argv[1]], environment=dict(os.environ),
-                  preload=None, folder=Path(sys.argv[2]), timeout_s=60, file_bytes=4096)
+                  folder=Path(sys.argv[2]), timeout_s=60, file_bytes=4096)
 Containment(resources.find("driver/allocphase-driver"), Limits()).run(command)
 """
 

@@ -347,6 +347,11 @@ def test_a_result_s_type_names_all_that_the_driver_says(
     assert done.returncode == 0, done.stderr
     said = json.loads((driver.folder / "result.json").read_text(encoding="utf-8"))
     assert (said.pop("status"), said.pop("message")) == ("ok", "")
+    files, token = said.pop("files"), said.pop("token")
+    assert files == {
+        path.name: path.stat().st_size for path in driver.folder.iterdir() if path.suffix == ".bin"
+    }
+    assert token == "", "nobody keeps it"
     result = read(Result, said, strict=True)
     assert result.of(probe) is not None
     assert read(Result, plain(result)) == result

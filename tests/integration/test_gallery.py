@@ -39,6 +39,8 @@ from tests.support.runs import no_progress, request_of
 from tests.support.traces import Op, free, malloc, tags, write_trace
 
 FAULTS = faults()
+# Without a table of their own, and with it without settings.
+PRELOADS = {"preload", "interposer"}
 # What the driver needs for itself fits twice; what leaks passes it soon.
 LIMITS = Limits(memory_bytes=128 << 20, processes=16)
 # Whatever hangs is killed at its limit; on a busy machine a short one may end before the fault.
@@ -113,11 +115,13 @@ def test_a_faulty_allocator_gets_its_status_and_message(
     assert fnmatchcase(outcome.message, message), outcome.message
     if status == "ok" and not fault.may_tamper:
         assert outcome.result.tampered == tuple(fault.tampered)
+    if status == "ok":
+        assert sorted(outcome.result.interposes) == sorted(fault.interposes)
     if (status, probe) == ("ok", Probe.VERIFY):
         assert outcome.result.part(Verify).conformance == tuple(fault.conformance)
 
 
-@pytest.mark.parametrize("file", sorted({fault.values["file"] for fault in FAULTS} - {"preload"}))
+@pytest.mark.parametrize("file", sorted({fault.values["file"] for fault in FAULTS} - PRELOADS))
 def test_it_is_the_fault_that_is_told(plugins: Plugins, job: Job, file: str) -> None:
     """Without its fault each of them is correct, but for the leak, which has no setting."""
     none = Fault(file, {"file": file, "fault": "none"})

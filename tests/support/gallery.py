@@ -67,6 +67,11 @@ class Fault:
         return list(self.values.get("tampered", []))
 
     @property
+    def interposes(self) -> list[str]:
+        """What the result of a preload says it has taken from libc beside memory."""
+        return list(self.values.get("interposes", []))
+
+    @property
     def may_tamper(self) -> bool:
         """Whether that is a matter of chance."""
         return self.tampered == ["*"]

@@ -25,6 +25,14 @@ class Kind(Enum):
     )
     SLOW = "slow: a replay takes more than two seconds, so one process had to do: no interval"
     TAMPERED = "the allocator changed its process ({words}): figures may depend on that"
+    INTERPOSES = (
+        "it takes the place of libc's {words}: the driver uses its own, but programs that preload"
+        " it get these"
+    )
+    BELOW_FLOOR = (
+        "time: {0:.3g} ns an operation, less than the {1:.3g} ns of an allocator that does nothing:"
+        " a few per cent are noise and where code lies, more cannot be"
+    )
     LACKING = "not to be had here: {words}"
     INTERRUPTED = "a timed process was interrupted {0} times: the machine was not idle"
     LOAD = (

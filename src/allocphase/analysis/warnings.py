@@ -59,6 +59,8 @@ def cell_warnings(
         *_skipped(good),
         *_slow(good),
         *_tampered(good),
+        *_interposing(good),
+        *_below_floor(metrics),
         *_lacking(good),
         *_interrupted(good),
         *disturbances(good),
@@ -198,6 +200,19 @@ def _let_through(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:
 def _tampered(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:
     if changes := sorted({change for r in records for change in r.result.tampered}):
         yield CellWarning(Kind.TAMPERED, words=", ".join(changes))
+
+
+def _interposing(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:
+    """Functions of libc's that have nothing to do with memory."""
+    if names := sorted({name for r in records for name in r.result.interposes}):
+        yield CellWarning(Kind.INTERPOSES, words=", ".join(names))
+
+
+def _below_floor(metrics: Mapping[str, Any]) -> Iterator[CellWarning]:
+    """Less time than the same replay takes with nobody behind it."""
+    time, floor = metrics.get("time_per_op_ns"), metrics.get("floor_ns")
+    if time and floor and time < floor:
+        yield CellWarning(Kind.BELOW_FLOOR, (time, floor))
 
 
 def _lost(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:

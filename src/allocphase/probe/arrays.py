@@ -5,6 +5,7 @@ A finished process leaves arrays; the run keeps them in one .npz a process, with
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from allocphase.errors import AllocphaseError
 from allocphase.files.archive import Arrays, read_archive
+from allocphase.files.regular import read_regular
 from allocphase.operation import KIND_NAMES
 
 __all__ = [
@@ -71,23 +73,29 @@ def bucket_midpoints() -> npt.NDArray[np.float64]:
     return midpoints
 
 
-def read_driver_files(folder: Path) -> Arrays:
-    """Whatever the driver left in `folder`, by name. Raises AllocphaseError for a torn file.
+def read_driver_files(folder: Path, files: Mapping[str, int]) -> Arrays:
+    """What the driver left in `folder`: the files that it named, of the lengths that it gave.
+
+    Raises AllocphaseError for a file of another length, OSError for one that cannot be read.
 
     `call_ticks`, `touch_ticks`: shape (ops,). `call_histogram`, `touch_histogram`: shape (kinds,
     size classes, buckets); `thread_histogram`: shape (threads, buckets), of calls of any kind.
     `outliers`, `slow`, `syscalls`, `checkpoints`, `faults`: records.
     """
     arrays: Arrays = {}
-    if (latency := _read(folder / "latency.bin", np.dtype("<u4"))) is not None:
+
+    def read(name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any] | None:
+        return _read(folder / name, dtype, files[name]) if name in files else None
+
+    if (latency := read("latency.bin", np.dtype("<u4"))) is not None:
         arrays["call_ticks"], arrays["touch_ticks"] = np.split(latency, 2)
-    if (counts := _read(folder / "histogram.bin", np.dtype("<u8"))) is not None:
+    if (counts := read("histogram.bin", np.dtype("<u8"))) is not None:
         shape = (2, KINDS, SIZE_CLASSES, BUCKETS)
         arrays["call_histogram"], arrays["touch_histogram"] = counts.reshape(shape)
-    if (counts := _read(folder / "thread_histogram.bin", np.dtype("<u8"))) is not None:
+    if (counts := read("thread_histogram.bin", np.dtype("<u8"))) is not None:
         arrays["thread_histogram"] = counts.reshape(-1, BUCKETS)
     for name, dtype in _RECORDS.items():
-        if (records := _read(folder / f"{name}.bin", dtype)) is not None:
+        if (records := read(f"{name}.bin", dtype)) is not None:
             arrays[name] = records
     return arrays
 
@@ -101,10 +109,10 @@ _RECORDS = {
 }
 
 
-def _read(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any] | None:
-    if not path.exists():
-        return None
-    content = path.read_bytes()
+def _read(path: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any]:
+    content = read_regular(path, length)
+    if len(content) != length:
+        raise AllocphaseError(f"{path.name}: {len(content)} bytes, not {length}")
     if len(content) % dtype.itemsize:
         raise AllocphaseError(f"{path.name}: torn: {len(content)} bytes of {dtype.itemsize} each")
     return np.frombuffer(content, dtype)

@@ -170,6 +170,7 @@ class Result:
     emulated: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     tampered: tuple[str, ...] = ()
+    interposes: tuple[str, ...] = ()
     tracer_pid: Count = 0
     operations: Annotated[int, at_most(MAX_OPERATIONS)] = 0
     operation_counts: Mapping[str, Count] = field(default_factory=dict)

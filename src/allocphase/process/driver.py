@@ -6,10 +6,10 @@ signal by name, what it was doing and the end of its stderr. It runs contained (
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,12 +19,13 @@ from typing import Protocol
 from allocphase import resources
 from allocphase.allocator import Allocator
 from allocphase.errors import AllocphaseError
+from allocphase.files.removal import passing_folder, remove_tree
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
 from allocphase.process.keeper import Command, Containment, Ending, Limits
-from allocphase.process.output import DamagedError, Delivery, read_delivery
+from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
 from allocphase.process.progress import whereabouts
 from allocphase.text.units import format_bytes
 
@@ -39,9 +40,18 @@ STATIC_TLS = "glibc.rtld.optional_static_tls=65536"
 # Longer than every file of the driver's that does not grow with the trace. latency.bin does: by
 # half of what the trace has. What is left is for the allocator's own words on stderr.
 FILE_BYTES = 64 << 20
-# driver/base/system.h: enum exit_code
-MEASURED, TOOL_FAILED, BAD_USAGE, HINDERED = range(4)
+# driver/base/system.h: enum exit_code; others are of a process that nobody measures.
+MEASURED, HINDERED = 0, 3
 DRIVERS_OWN_WORDS = "allocphase-driver: "
+# A disk that is full or broken is nobody's fault but for those who fill it: then no file of the
+# harness's own has room either.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+ROOM_BYTES = 1 << 20
+# First of all, since what is wrong with the other options is told to the keeper.
+UNDER_A_KEEPER = ("--kept", "1")
+# Two readings of one clock, in two processes that start and end within a millisecond of each
+# other, differ by less.
+CLOCK_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,26 +121,23 @@ class DriverExecutor:
         if self._stopped is not None:
             raise self._stopped
         beside = job.trace.parent.absolute()
-        with tempfile.TemporaryDirectory(
-            prefix="allocphase-", dir=beside, ignore_cleanup_errors=True
-        ) as scratch:
-            folder = Path(scratch)
+        with passing_folder(beside=beside) as folder:
             start = time.monotonic()
             ending = self._run_in(folder, job)
             wall_s = time.monotonic() - start
             if self._stopped is not None:
                 raise self._stopped
+            if _is_of_a_disk(ending):
+                _check_disk(folder)
             return _outcome(job, folder, ending, limits=self._containment.limits, wall_s=wall_s)
 
     def _run_in(self, folder: Path, job: Job) -> Ending:
         working_folder = folder / "cwd"  # what an allocator dumps into it goes with it
         working_folder.mkdir()
-        preload = job.allocator.path if job.allocator.kind == "preload" else None
         return self._containment.run(
             Command(
-                arguments=[str(self._driver), *_arguments(job, folder)],
+                arguments=[str(self._driver), *UNDER_A_KEEPER, *_arguments(job, folder)],
                 environment=_environment(job),
-                preload=preload and preload.absolute(),
                 folder=working_folder,
                 timeout_s=job.timeout_s,
                 file_bytes=FILE_BYTES + job.trace.stat().st_size,
@@ -175,27 +182,67 @@ def _environment(job: Job) -> dict[str, str]:
 
 
 def _outcome(job: Job, folder: Path, ending: Ending, *, limits: Limits, wall_s: float) -> Outcome:
-    last_line = ending.words.rpartition("\n")[2]
-    own_words = last_line.startswith(DRIVERS_OWN_WORDS)
-    if ending.reason in ("ended", "lost") and ending.code in (TOOL_FAILED, BAD_USAGE) and own_words:
-        raise AllocphaseError(f"{job.allocator.name} on {job.scenario} ({job.probe}): {last_line}")
+    if ending.failure:
+        whose = f"{job.allocator.name} on {job.scenario} ({job.probe})"
+        words = ending.failure.removeprefix(DRIVERS_OWN_WORDS)
+        raise AllocphaseError(f"{whose}: {DRIVERS_OWN_WORDS}{words}")
     words = ending.words.replace(f"{folder}/", "")  # a folder that is gone by then
     where = whereabouts(folder / "progress.bin")
     bad = _bad_end(job, ending, where, limits)
-    if (ending.reason, ending.code) == ("ended", HINDERED) and own_words:
-        words = words.rpartition(DRIVERS_OWN_WORDS)[2]
+    if (hindrance := _hindrance(ending)) is not None:
+        words = hindrance.replace(f"{folder}/", "")
         bad = Status.UNSUPPORTED, f"the driver was hindered {where}:"
     if bad is None:
         try:
-            delivery = read_delivery(folder, trace=job.trace, probe=job.probe)
+            delivery = read_delivery(folder, trace=job.trace, probe=job.probe, token=ending.token)
+            _check_clock(delivery, ending)
+            return _measured(delivery, ending, wall_s=wall_s)
+        except ForeignError as stranger:
+            bad = Status.CRASHED, f"ended with exit code {ending.code} {where}{stranger}."
         except DamagedError as damage:
             bad = Status.CORRUPT, f"the driver's own memory was damaged: {damage}."
-        else:
-            if delivery is not None:
-                return _measured(delivery, ending, wall_s=wall_s)
-            bad = Status.CRASHED, f"ended with exit code {ending.code} {where}."
     status, message = bad
     return Outcome(status=status, message=f"{message} {words}".strip(), wall_s=wall_s)
+
+
+def _hindrance(ending: Ending) -> str | None:
+    """What the driver was kept from, in its own last words, which end with the token."""
+    last_line = ending.words.rpartition("\n")[2]
+    signature = f" {ending.token}"
+    if (ending.reason, ending.code) != ("ended", HINDERED) or not ending.token:
+        return None
+    if not last_line.startswith(DRIVERS_OWN_WORDS) or not last_line.endswith(signature):
+        return None
+    return last_line.removeprefix(DRIVERS_OWN_WORDS).removesuffix(signature)
+
+
+def _is_of_a_disk(ending: Ending) -> bool:
+    words = _hindrance(ending) or ""
+    return any(words.endswith(os.strerror(error)) for error in DISK_ERRORS)
+
+
+def _check_disk(folder: Path) -> None:
+    """Raises AllocphaseError where the harness itself has no room beside the driver's files.
+
+    What the allocator has written into its working folder is no reason: that is gone by then.
+    """
+    remove_tree(folder / "cwd")
+    place = folder / "room"
+    try:
+        with place.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
+    except OSError as error:
+        raise AllocphaseError(f"{place}: {error.strerror}") from None
+
+
+def _check_clock(delivery: Delivery, ending: Ending) -> None:
+    """Raises DamagedError where the process had a clock of its own."""
+    clock = delivery.result.clock
+    if clock is None or not ending.clock_hz:
+        return
+    ratio = ending.clock_hz / clock.hz
+    if abs(ratio - 1.0) > CLOCK_TOLERANCE:
+        raise DamagedError(f"its time ran {ratio:.3g} times as fast as the keeper's")
 
 
 def _measured(delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:

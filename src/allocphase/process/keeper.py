@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +24,12 @@ Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "stopped"
 # A keeper that does not end after its command's time waits for something the kernel does not end.
 GRACE_S = 30.0
 STDERR_BYTES = 4000
+# driver/keeper.h: its line, and up to a kilobyte behind it.
+MOST_SAID_BYTES = 4096
+_LINE = re.compile(
+    r"(?P<reason>[a-z]+) (?P<status>\d{1,6}) (?P<left>\d{1,9}) (?P<token>[0-9a-f]{32})"
+    r" (?P<hz>\d{1,15})"
+)
 # What a library that forks for its own purposes may need.
 PROCESSES = 64
 _CGROUP_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
@@ -48,14 +56,20 @@ class Limits:
 class Ending:
     """`code`: the command's exit code, negative for a signal. `left`: processes it left running.
 
-    `words`: the end of what it wrote to stderr. `reason` is "lost" when the keeper was killed;
-    `code` is the keeper's then.
+    `words`: the end of what it wrote to stderr, which may be anybody's. `failure`: what the command
+    or the keeper itself could not do, told before any allocator's code ran. `token`: what the
+    command's own files and last words are known by. `clock_hz`: ticks a second as the keeper saw
+    them meanwhile; 0, too short to say. `reason` is "lost" when the keeper was killed; `code` is
+    the keeper's then.
     """
 
     reason: Reason
     code: int
     left: int = 0
     words: str = ""
+    failure: str = ""
+    token: str = field(default="", compare=False)
+    clock_hz: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +78,6 @@ class Command:
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
-    preload: Path | None
     folder: Path
     timeout_s: float
     file_bytes: int
@@ -84,18 +97,22 @@ class Containment:
         stderr = os.memfd_create("stderr")  # words about a full disk need a place, too
         try:
             ending = self._run(command, stderr)
-            return replace(ending, words=_last_words(stderr))
+            ending = replace(ending, words=_last_words(stderr))
+            if ending.reason == "lost" and ending.code > 0:  # no allocator can make it exit so
+                return replace(ending, failure=ending.words.rpartition("\n")[2])
+            return ending
         finally:
             os.close(stderr)
 
     def _run(self, command: Command, stderr: int) -> Ending:
-        with self._start(command, stderr) as process:
+        ours, theirs = socket.socketpair()  # a pipe could be opened anew by its name in /proc
+        with ours, theirs, self._start(command, stderr, theirs.fileno()) as process:
             self._running.add(process)
             try:
                 if self._stopped:  # before it was known to `stop`
                     process.terminate()
-                said, _ = process.communicate(timeout=command.timeout_s + GRACE_S)
-                return _ending(said, process.returncode)
+                process.wait(timeout=command.timeout_s + GRACE_S)
+                return _ending(_said(ours), process.returncode)
             except subprocess.TimeoutExpired:
                 return Ending(reason="timeout", code=-signal.SIGKILL)
             finally:
@@ -108,13 +125,13 @@ class Containment:
         for process in tuple(self._running):
             process.terminate()
 
-    def _start(self, command: Command, stderr: int) -> subprocess.Popen[bytes]:
+    def _start(self, command: Command, stderr: int, stdout: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [str(self._keeper), "--keep", *self._options(command), "--", *command.arguments],
             env=dict(command.environment),
             cwd=command.folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             start_new_session=True,  # Ctrl-C is for the harness
         )
@@ -127,8 +144,7 @@ class Containment:
             "file-bytes": command.file_bytes,
             "processes": self.limits.processes,
         }
-        options = [text for key, value in values.items() for text in (f"--{key}", str(value))]
-        return options if command.preload is None else [*options, "--preload", str(command.preload)]
+        return [text for key, value in values.items() for text in (f"--{key}", str(value))]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -147,11 +163,23 @@ def _last_words(stderr: int) -> str:
     return os.pread(stderr, STDERR_BYTES, start).decode("utf-8", errors="replace").strip()
 
 
+def _said(ours: socket.socket) -> bytes:
+    """All of it, which the socket has held until the keeper ended."""
+    with contextlib.suppress(BlockingIOError):
+        return ours.recv(MOST_SAID_BYTES, socket.MSG_DONTWAIT)
+    return b""
+
+
 def _ending(said: bytes, code: int) -> Ending:
-    words = said.decode("ascii", errors="replace").split()
-    if code == 0 and len(words) == 3 and words[0] in get_args(Reason):
-        reason, status, left = words
-        exit_code = os.waitstatus_to_exitcode(int(status))
-        return Ending(reason=cast(Reason, reason), code=exit_code, left=int(left))
+    line, _, failure = said.decode("utf-8", errors="replace").partition("\n")
+    if code == 0 and (told := _LINE.fullmatch(line)) and told["reason"] in get_args(Reason):
+        return Ending(
+            reason=cast(Reason, told["reason"]),
+            code=os.waitstatus_to_exitcode(int(told["status"])),
+            left=int(told["left"]),
+            failure=failure,
+            token=told["token"],
+            clock_hz=float(told["hz"]),
+        )
     # Told to stop before it could listen, and before it had started anything.
     return Ending(reason="stopped" if code == -signal.SIGTERM else "lost", code=code)

@@ -6,6 +6,8 @@ and must neither be taken for a measurement nor get into a journal that nobody c
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 
 from allocphase.errors import AllocphaseError
 from allocphase.files.documents import parse_json
+from allocphase.files.regular import read_regular
 from allocphase.files.typed import FieldError, read
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.arrays import Arrays, read_driver_files
@@ -23,7 +26,11 @@ from allocphase.probe.result import Result, check_result
 from allocphase.probe.status import Status
 from allocphase.trace.records import HEADER, THREAD
 
-__all__ = ["DamagedError", "Delivery", "read_delivery"]
+__all__ = ["DamagedError", "Delivery", "ForeignError", "read_delivery"]
+
+# driver/base/json.c: JSON_CAPACITY
+MAX_RESULT_BYTES = 4 << 20
+_NAME = re.compile("[a-z_]{1,40}[.]bin")
 
 # What the driver itself can say: that it was killed, or never ran, is said by others.
 STATUSES = frozenset(Status) - {Status.TIMEOUT, Status.NOT_MEASURED}
@@ -31,6 +38,10 @@ STATUSES = frozenset(Status) - {Status.TIMEOUT, Status.NOT_MEASURED}
 
 class DamagedError(Exception):
     """The message says what does not fit."""
+
+
+class ForeignError(Exception):
+    """There is no result of the driver's; the message says what is in its place, if anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,25 +54,50 @@ class Delivery:
     arrays: Arrays
 
 
-def read_delivery(folder: Path, *, trace: Path, probe: Probe) -> Delivery | None:
-    """What lies in `folder`; None when there is no result. Raises DamagedError.
+def read_delivery(folder: Path, *, trace: Path, probe: Probe, token: str) -> Delivery:
+    """What the driver has left in `folder`: whatever else lies there is not looked at.
 
-    Arrays are read only of a process that ended well.
+    Arrays are read only of a process that ended well. Raises ForeignError when there is no result
+    with the driver's `token`, and DamagedError for one that makes no sense.
     """
+    text = _result_text(folder / "result.json", token)
     try:
-        said = parse_json((folder / "result.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+        said = parse_json(text)
     except ValueError as error:
         raise DamagedError(f"result.json: {error}") from None
     status, message = _words(said)
+    files = _files(said)
     try:
         result = read(Result, said)
         check_result(probe, status, result)
     except FieldError as error:
         raise DamagedError(str(error.under("result"))) from None
-    arrays = _arrays(folder, result, trace) if status is Status.OK else {}
+    arrays = _arrays(folder, files, result, trace) if status is Status.OK else {}
     return Delivery(status=status, message=message, result=result, arrays=arrays)
+
+
+def _result_text(path: Path, token: str) -> str:
+    try:
+        content = read_regular(path, MAX_RESULT_BYTES)
+    except FileNotFoundError:
+        raise ForeignError("") from None
+    except OSError as error:
+        raise ForeignError(f"; its result.json is not the driver's: {error.strerror}") from None
+    if not content.endswith(b',"token":"%s"}\n' % token.encode()):
+        raise ForeignError("; its result.json is not the driver's")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DamagedError(f"result.json: {error}") from None
+
+
+def _files(said: Any) -> dict[str, int]:
+    """The names of the driver's files in the folder, and their lengths in bytes."""
+    files, _ = said.pop("files", {}), said.pop("token", None)
+    names = files.items() if isinstance(files, dict) else [("", None)]
+    if not all(isinstance(n, int) and _NAME.fullmatch(name) for name, n in names):
+        raise DamagedError("result.files: are no names with lengths")
+    return dict(files)
 
 
 def _words(said: Any) -> tuple[Status, str]:
@@ -73,14 +109,16 @@ def _words(said: Any) -> tuple[Status, str]:
     return Status(status), message
 
 
-def _arrays(folder: Path, result: Result, trace: Path) -> Arrays:
+def _arrays(folder: Path, files: Mapping[str, int], result: Result, trace: Path) -> Arrays:
     counts = _thread_counts(trace)
     if result.operations != int(counts.sum()):
         raise DamagedError(f"result.operations: {result.operations}, not {counts.sum()}")
     try:
-        arrays = read_driver_files(folder)
+        arrays = read_driver_files(folder, files)
     except (AllocphaseError, ValueError) as error:
         raise DamagedError(str(error)) from None
+    except OSError as error:
+        raise DamagedError(f"{Path(error.filename).name}: {error.strerror}") from None
     if fault := samples_problem(arrays, counts, kinds=len(KIND_NAMES)):
         raise DamagedError(fault)
     return arrays

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from allocphase.files.regular import read_regular
 from allocphase.trace.records import Kind
 
 __all__ = ["whereabouts"]
@@ -29,6 +30,8 @@ TRACE, CONFORMANCE = 2, 3
 # driver/probes/conformance_findings.h: enum conformance_function
 ASKED = ("malloc", "calloc", "realloc", "aligned_alloc", "free", "free_tagged", "usable_size")
 SHOWN_THREADS = 3
+# driver/trace.h: TRACE_MAX_THREADS
+MAX_BYTES = HEADER.size + 4096 * THREAD.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def whereabouts(path: Path) -> str:
     The allocator may have written over the file: what makes no sense in it is left out.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_BYTES)
         phase, _, replay, place, size, asked = HEADER.unpack_from(content)
     except (OSError, struct.error):
         return "before main"

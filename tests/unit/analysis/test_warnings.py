@@ -88,6 +88,33 @@ def test_what_an_allocator_did_to_its_process_is_named_once() -> None:
     assert "(affinity, priority)" in warning
 
 
+def test_what_a_preload_takes_from_libc_beside_memory_is_named_once() -> None:
+    records = [
+        process("verify", {}, more={"interposes": ["write", "clock_gettime"]}),
+        process("memory", {}, more={"interposes": ["write"]}),
+    ]
+    (warning,) = cell_warnings(records, {})
+    assert warning.startswith("it takes the place of libc's clock_gettime, write: the driver uses")
+
+
+@pytest.mark.parametrize(
+    ("time", "floor", "words"),
+    [
+        (1.13, 3.43, "time: 1.13 ns an operation, less than the 3.43 ns of an allocator that does"),
+        (3.43, 3.43, None),
+        (3.5, 3.43, None),
+        (1.0, None, None),
+        (None, 3.43, None),
+    ],
+)
+def test_a_time_below_the_floor_is_never_without_words(
+    time: float | None, floor: float | None, words: str | None
+) -> None:
+    found = cell_warnings([], {"time_per_op_ns": time, "floor_ns": floor})
+    assert len(found) == (words is not None)
+    assert all(warning.startswith(str(words)) for warning in found)
+
+
 def test_slow_calls_beyond_the_log_are_counted_as_lost() -> None:
     (warning,) = cell_warnings([process("latency", {"slow_calls_dropped": 3})], {})
     assert warning.startswith("3 events beyond")

@@ -15,13 +15,24 @@ from allocphase.probe import arrays as samples
 from tests.support.plugins import ROOT
 
 
+def read_all(folder: Path) -> samples.Arrays:
+    """As if the driver had named all that is there."""
+    files = {path.name: path.stat().st_size for path in folder.iterdir()}
+    return samples.read_driver_files(folder, files)
+
+
+def test_a_file_that_the_driver_does_not_name_is_none_of_its_own(tmp_path: Path) -> None:
+    np.arange(6, dtype="<u4").tofile(tmp_path / "latency.bin")
+    assert samples.read_driver_files(tmp_path, {}) == {}
+
+
 def test_absent_files_leave_no_arrays(tmp_path: Path) -> None:
-    assert samples.read_driver_files(tmp_path) == {}
+    assert read_all(tmp_path) == {}
 
 
 def test_latencies_are_the_calls_and_then_the_touches(tmp_path: Path) -> None:
     np.arange(6, dtype="<u4").tofile(tmp_path / "latency.bin")
-    arrays = samples.read_driver_files(tmp_path)
+    arrays = read_all(tmp_path)
     assert arrays["call_ticks"].tolist() == [0, 1, 2]
     assert arrays["touch_ticks"].tolist() == [3, 4, 5]
 
@@ -32,7 +43,7 @@ def test_histograms_are_the_calls_and_then_the_touches(tmp_path: Path) -> None:
     counts[0, 4, 2, 7] = 11
     counts[1, 0, 1, 3] = 5
     counts.tofile(tmp_path / "histogram.bin")
-    arrays = samples.read_driver_files(tmp_path)
+    arrays = read_all(tmp_path)
     assert arrays["call_histogram"][4, 2, 7] == arrays["call_histogram"].sum() == 11
     assert arrays["touch_histogram"][0, 1, 3] == arrays["touch_histogram"].sum() == 5
 
@@ -52,10 +63,10 @@ def test_records_keep_their_fields_and_a_torn_file_is_refused(
 ) -> None:
     content = bytes(range(2 * dtype.itemsize))
     (tmp_path / f"{name}.bin").write_bytes(content)
-    assert samples.read_driver_files(tmp_path)[name].tobytes() == content
+    assert read_all(tmp_path)[name].tobytes() == content
     (tmp_path / f"{name}.bin").write_bytes(content[:-1])
     with pytest.raises(AllocphaseError, match=rf"{name}.bin: torn: \d+ bytes of \d+ each"):
-        samples.read_driver_files(tmp_path)
+        read_all(tmp_path)
 
 
 @pytest.mark.parametrize(

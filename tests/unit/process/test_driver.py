@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -12,15 +13,25 @@ from typing import Literal
 
 import pytest
 
+from allocphase import resources
 from allocphase.errors import AllocphaseError
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result, Verify
 from allocphase.process.driver import DriverExecutor, Job
+from allocphase.process.keeper import Command, Containment, Limits
 from tests.support.processes import alive
 from tests.support.runs import fake_allocator
 from tests.support.traces import batch, write_trace
 
 RESULT = '{"status":"ok","message":"","operations":2,"verify":{}}'
+# As driver/base/channel.h and json.c have it; `result` puts the token behind the last member.
+CHANNEL = """
+token=$(cat <&4)
+result() { printf '%s,"token":"%s"}\\n' "${1%\\}}" "$token" > $out/result.json; }
+fail() { printf '%s' "$1" >&3; }
+exec 4<&-
+"""
+FILES = '{"status":"ok","message":"","operations":2,"verify":{},"files":{"%s":%d}}'
 
 
 @pytest.fixture
@@ -40,14 +51,18 @@ def job(tmp_path: Path) -> Job:
 
 
 class StandIn:
-    """Puts a shell script in the place of the driver; $out is its output folder."""
+    """Puts a shell script in the place of the driver; $out is its output folder.
+
+    `result TEXT` leaves a result as the driver does; `fail TEXT` is what the driver tells the
+    keeper alone; $token is what its words end with later.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "allocphase-driver"
 
     def __call__(self, script: str) -> DriverExecutor:
         find_out = 'while [ "$1" != --out ]; do shift; done; out=$2'
-        self.path.write_text(f'#!/bin/sh\nall="$*"\n{find_out}\n{script}\n')
+        self.path.write_text(f'#!/bin/sh\nall="$*"\n{find_out}\n{CHANNEL}\n{script}\n')
         self.path.chmod(0o755)
         return DriverExecutor(driver=self.path)
 
@@ -58,7 +73,8 @@ def stand_in(tmp_path: Path) -> StandIn:
 
 
 def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: Job) -> None:
-    script = f"echo '{RESULT}' > $out/result.json; printf 1234567812345678 > $out/latency.bin"
+    files = FILES % ("latency.bin", 16)
+    script = f"result '{files}'; printf 1234567812345678 > $out/latency.bin; echo > $out/slow.bin"
     outcome = stand_in(script).run(job)
     assert (outcome.status, outcome.message, outcome.result) == (
         "ok",
@@ -70,7 +86,7 @@ def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: Job) -> N
 
 
 def test_the_job_s_options_reach_the_driver(stand_in: StandIn, job: Job, tmp_path: Path) -> None:
-    executor = stand_in(f"echo '{RESULT}' > $out/result.json; echo \"$all\" > {tmp_path}/seen")
+    executor = stand_in(f"result '{RESULT}'; echo \"$all\" > {tmp_path}/seen")
     plain = job.allocator
     plugin = replace(plain, kind="plugin", path=Path("/p.so"), config={"a": "1", "b": "x=y"})
     executor.run(replace(job, allocator=plugin))
@@ -92,7 +108,7 @@ def test_the_environment_is_the_user_s_with_the_allocator_s_on_top(
     monkeypatch.setenv("ALLOCATOR_TUNING", "the user's")
     monkeypatch.setenv("LD_PRELOAD", "")
     monkeypatch.setenv("ALLOCPHASE_PADDING", "of an outer run")
-    executor = stand_in(f"echo '{RESULT}' > $out/result.json; env > {tmp_path}/env")
+    executor = stand_in(f"result '{RESULT}'; env > {tmp_path}/env")
     executor.run(
         replace(job, allocator=replace(job.allocator, environment={"ALLOCATOR_TUNING": "9"}))
     )
@@ -102,13 +118,16 @@ def test_the_environment_is_the_user_s_with_the_allocator_s_on_top(
     assert "LD_PRELOAD" not in seen
 
 
-def test_a_preload_is_in_the_environment_of_the_driver_alone(
+def test_a_preload_is_named_to_the_driver_and_in_nobody_s_environment(
     stand_in: StandIn, job: Job, tmp_path: Path
 ) -> None:
-    executor = stand_in(f"echo '{RESULT}' > $out/result.json; echo $LD_PRELOAD > {tmp_path}/env")
-    library = tmp_path / "none.so"  # ld.so says that it is not there, and goes on
+    """The driver starts without it, and then itself again with it."""
+    executor = stand_in(f"result '{RESULT}'; echo \"$LD_PRELOAD $all\" > {tmp_path}/seen")
+    library = tmp_path / "none.so"
     executor.run(replace(job, allocator=replace(job.allocator, kind="preload", path=library)))
-    assert (tmp_path / "env").read_text() == f"{library}\n"
+    seen = (tmp_path / "seen").read_text()
+    assert seen.startswith(" --kept 1 --trace ")
+    assert f" --preloaded {library} " in seen
     assert "LD_PRELOAD" not in os.environ
 
 
@@ -131,7 +150,7 @@ def test_neither_the_linker_nor_thread_local_storage_treats_a_kind_of_allocator_
 ) -> None:
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
     monkeypatch.delenv("LD_BIND_NOW", raising=False)
-    executor = stand_in(f"echo '{RESULT}' > $out/result.json; env > {tmp_path}/env")
+    executor = stand_in(f"result '{RESULT}'; env > {tmp_path}/env")
     library = tmp_path / "none.so"
     executor.run(replace(job, allocator=replace(job.allocator, kind=kind, path=library)))
     seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
@@ -176,7 +195,7 @@ def test_a_process_that_does_not_end_is_killed_after_its_time(stand_in: StandIn,
 def test_what_a_process_leaves_running_is_ended_with_it(
     stand_in: StandIn, job: Job, tmp_path: Path
 ) -> None:
-    script = f"sleep 60 & echo $! > {tmp_path}/pid; echo '{RESULT}' > $out/result.json"
+    script = f"sleep 60 & echo $! > {tmp_path}/pid; result '{RESULT}'"
     outcome = stand_in(script).run(job)
     assert (outcome.status, outcome.result.tampered) == ("ok", ("processes left running",))
     assert not alive(int((tmp_path / "pid").read_text()))
@@ -187,7 +206,8 @@ def test_what_a_process_leaves_running_is_ended_with_it(
     [
         ("exit 0", "ended with exit code 0 before main."),
         ("echo oops >&2; exit 7", "ended with exit code 7 before main. oops"),
-        ("echo '{\"status\":' > $out/result.json; exit 3", "ended with exit code 3 before main."),
+        ("result '{}'; exit 3", "ended with exit code 3 before main."),
+        ("result '{}'; exit 1", "ended with exit code 1 before main."),
         ("echo 'my allocator says no' >&2; exit 1", "ended with exit code 1"),
     ],
 )
@@ -202,12 +222,13 @@ def test_an_end_without_a_result_is_a_crash(
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("", "result.json: Expecting value"),
         ('{"status":', "result.json: Expecting value"),
-        ("\\377", "result.json: 'utf-8' codec can't decode"),
+        ('{"status":"\\377"}', "result.json: 'utf-8' codec can't decode"),
         ("[" * 100_000, "result.json: "),
-        ("[1]", "result: is no table"),
-        ("{}", "result: has no status or no message"),
+        ('{"status":"ok","message":"","files":{"../x.bin":1}}', "result.files: are no names"),
+        ('{"status":"ok","message":"","files":{"x.bin":"1"}}', "result.files: are no names"),
+        ('{"status":"ok","message":"","files":[]}', "result.files: are no names"),
+        ('{"driver":1}', "result: has no status or no message"),
         ('{"status":"fine","message":""}', "result: has no status or no message"),
         ('{"status":"ok","message":["x"]}', "result: has no status or no message"),
         ('{"status":"ok","message":"","operations":-1}', "result.operations: must be"),
@@ -218,26 +239,27 @@ def test_an_end_without_a_result_is_a_crash(
 def test_a_result_that_makes_no_sense_is_damage_and_no_measurement(
     stand_in: StandIn, job: Job, content: str, fault: str
 ) -> None:
-    outcome = stand_in(f"printf '{content}' > $out/result.json").run(job)
+    outcome = stand_in(f"result \"$(printf '{content}')\"").run(job)
     assert outcome.status == "corrupt"
     assert outcome.message.startswith(f"the driver's own memory was damaged: {fault}")
     assert outcome.result == Result()
 
 
 @pytest.mark.parametrize(
-    ("file", "fault"),
+    ("name", "content", "fault"),
     [
-        ("printf 1234 > $out/latency.bin", "array split does not result in an equal division"),
-        ("printf 12345678 > $out/latency.bin", "call_ticks: has shape (1,), not one value"),
-        ("printf 123456789 > $out/syscalls.bin", "syscalls.bin: torn: 9 bytes of 8 each"),
-        ("printf '\\7\\0\\0\\0\\0\\0\\0\\0' > $out/syscalls.bin", "syscalls: an operation that"),
-        ("printf 12345678 > $out/histogram.bin", "cannot reshape array"),
+        ("latency.bin", "1234", "array split does not result in an equal division"),
+        ("latency.bin", "12345678", "call_ticks: has shape (1,), not one value"),
+        ("syscalls.bin", "123456789", "syscalls.bin: torn: 9 bytes of 8 each"),
+        ("syscalls.bin", r"\7\0\0\0\0\0\0\0", "syscalls: an operation that"),
+        ("histogram.bin", "12345678", "cannot reshape array"),
     ],
 )
 def test_arrays_that_do_not_fit_the_trace_are_damage(
-    stand_in: StandIn, job: Job, file: str, fault: str
+    stand_in: StandIn, job: Job, name: str, content: str, fault: str
 ) -> None:
-    outcome = stand_in(f"echo '{RESULT}' > $out/result.json; {file}").run(job)
+    said = FILES % (name, len(content.encode().decode("unicode_escape")))
+    outcome = stand_in(f"result '{said}'; printf '{content}' > $out/{name}").run(job)
     assert outcome.status == "corrupt"
     assert outcome.message.startswith(f"the driver's own memory was damaged: {fault}")
     assert outcome.arrays == {}
@@ -246,7 +268,7 @@ def test_arrays_that_do_not_fit_the_trace_are_damage(
 def test_what_the_allocator_took_from_the_driver_is_no_fault_of_the_tool(
     stand_in: StandIn, job: Job
 ) -> None:
-    complaint = 'echo "allocphase-driver: $out/slow.bin: Too many open files" >&2'
+    complaint = 'echo "allocphase-driver: $out/slow.bin: Too many open files $token" >&2'
     outcome = stand_in(f"echo noise >&2; {complaint}; exit 3").run(job)
     assert outcome.status == "unsupported"
     expected = "the driver was hindered before main: slow.bin: Too many open files"
@@ -263,24 +285,120 @@ def test_a_stopped_executor_raises_the_reason_then_and_later(stand_in: StandIn, 
     timer.join()
 
 
-@pytest.mark.parametrize("code", [1, 2])
-def test_what_the_driver_itself_complains_of_is_no_fault_of_the_allocator(
-    stand_in: StandIn, job: Job, code: int
-) -> None:
-    words = "allocphase-driver: x.trace: not a trace file"
+def test_what_the_driver_tells_its_keeper_ends_the_run(stand_in: StandIn, job: Job) -> None:
     with pytest.raises(AllocphaseError) as caught:
-        stand_in(f"echo noise >&2; echo '{words}' >&2; exit {code}").run(job)
+        stand_in("echo noise >&2; fail 'x.trace: not a trace file'; exit 2").run(job)
+    words = "allocphase-driver: x.trace: not a trace file"
     assert str(caught.value) == f"libc on some (verify): {words}"
 
 
+@pytest.mark.parametrize("code", [0, 1, 2, 3])
+def test_words_on_stderr_are_anybody_s_and_end_no_run(
+    stand_in: StandIn, job: Job, code: int
+) -> None:
+    words = "allocphase-driver: x.trace: not a trace file"
+    outcome = stand_in(f"echo '{words}' >&2; exit {code}").run(job)
+    assert outcome.status == "crashed"
+    assert outcome.message == f"ended with exit code {code} before main. {words}"
+
+
+FOREIGN = "ended with exit code 0 before main; its result.json is not the driver's"
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (f"echo '{RESULT}' > $out/result.json", f"{FOREIGN}."),
+        ("echo > $out/result.json", f"{FOREIGN}."),
+        ("mkfifo $out/result.json", f"{FOREIGN}: no regular file."),
+        ("mkdir $out/result.json", f"{FOREIGN}: no regular file."),
+        ("ln -s /dev/zero $out/result.json", f"{FOREIGN}: Too many levels of symbolic links."),
+        ("head -c 5000000 /dev/zero > $out/result.json", f"{FOREIGN}: longer than 4194304 bytes."),
+        ("mkfifo $out/progress.bin", "ended with exit code 0 before main."),
+        ("ln -s /dev/zero $out/progress.bin", "ended with exit code 0 before main."),
+        ("rm -r $out", "ended with exit code 0 before main."),
+    ],
+)
+def test_a_result_that_is_not_the_driver_s_is_none(
+    stand_in: StandIn, job: Job, script: str, message: str
+) -> None:
+    outcome = stand_in(script).run(job)
+    assert (outcome.status, outcome.message) == ("crashed", message)
+
+
+@pytest.mark.parametrize(
+    ("script", "fault"),
+    [
+        ("mkfifo $out/latency.bin", "latency.bin: no regular file"),
+        ("ln -s /dev/zero $out/latency.bin", "latency.bin: Too many levels"),
+        ("printf 123456781234567 > $out/latency.bin", "latency.bin: 15 bytes, not 16"),
+        ("printf 12345678123456789 > $out/latency.bin", "latency.bin: longer than 16 bytes"),
+        ("true", "latency.bin: No such file"),
+    ],
+)
+def test_a_file_that_is_not_as_the_driver_left_it_is_damage(
+    stand_in: StandIn, job: Job, script: str, fault: str
+) -> None:
+    outcome = stand_in(f"result '{FILES % ('latency.bin', 16)}'; {script}").run(job)
+    assert outcome.status == "corrupt"
+    assert outcome.message.startswith(f"the driver's own memory was damaged: {fault}")
+
+
+def test_a_disk_that_is_full_for_the_harness_too_ends_the_run(
+    stand_in: StandIn, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that only the allocator says is full does not."""
+    script = 'echo "allocphase-driver: $out/slow.bin: No space left on device $token" >&2; exit 3'
+    outcome = stand_in(script).run(job)
+    assert outcome.status == "unsupported"
+    assert outcome.message.endswith("slow.bin: No space left on device")
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(AllocphaseError, match=r"/room: No space left on device$"):
+        stand_in(script).run(job)
+
+
+@pytest.mark.parametrize(
+    ("factor", "status"), [(1.0, "ok"), (1.002, "ok"), (0.5, "corrupt"), (3.0, "corrupt")]
+)
+def test_a_clock_of_another_rate_than_the_keeper_s_is_none(
+    stand_in: StandIn, job: Job, driver_hz: float, factor: float, status: str
+) -> None:
+    clock = f'"clock":{{"hz":{driver_hz * factor:.0f},"overhead_ns":1,"step_ns":1}}'
+    said = RESULT.replace('"verify"', f'{clock},"verify"')
+    outcome = stand_in(f"sleep 0.1; result '{said}'").run(job)
+    assert outcome.status == status, outcome.message
+    if status == "corrupt":
+        words = f"the driver's own memory was damaged: its time ran {1 / factor:.3g} times as fast"
+        assert outcome.message.startswith(words)
+
+
+@pytest.fixture(scope="module")
+def driver_hz(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The rate of this machine's clock, as the keeper sees it."""
+    ending = Containment(resources.find("driver/allocphase-driver"), Limits()).run(
+        Command(
+            arguments=["/bin/sleep", "0.2"],
+            environment={},
+            folder=tmp_path_factory.mktemp("clock"),
+            timeout_s=20.0,
+            file_bytes=4096,
+        )
+    )
+    return ending.clock_hz
+
+
 def test_a_status_other_than_ok_is_handed_on(stand_in: StandIn, job: Job) -> None:
-    script = 'echo \'{"status":"corrupt","message":"overlap"}\' > $out/result.json'
+    script = 'result \'{"status":"corrupt","message":"overlap"}\''
     outcome = stand_in(script).run(job)
     assert (outcome.status, outcome.message) == ("corrupt", "overlap")
 
 
 def test_the_scratch_folder_is_gone_afterwards(stand_in: StandIn, job: Job, tmp_path: Path) -> None:
-    script = f"pwd > {tmp_path}/pwd; echo dump > heap.dump; echo '{RESULT}' > $out/result.json"
+    script = f"pwd > {tmp_path}/pwd; echo dump > heap.dump; result '{RESULT}'"
     stand_in(script).run(job)
     folder = Path((tmp_path / "pwd").read_text().strip())
     assert folder.is_relative_to(job.trace.parent)

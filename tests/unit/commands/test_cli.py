@@ -490,7 +490,7 @@ def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> 
     refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
     refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
     assert {field.name for field in fields(RunOptions)} == refused
-    assert names - refused == {"resume", "json_path", "with_report"}
+    assert names - refused == {"resume", "json_path", "with_report", "quiet"}
 
 
 def test_a_partial_run_can_be_shown_and_says_that_it_is_partial(

@@ -9,6 +9,7 @@ are used throughout, since run times are skewed and lumpy; every level and cover
 
   quantile, interval, proportion    describe one sample
   signtest, paired                  compare arms after a fixed number of rounds
+  unpaired                          compares arms that were not measured together
   boundary, sequential, forecast    compare arms while rounds come in
   growth                            exponents of a sweep
 """
@@ -23,6 +24,7 @@ from allocphase.stats.proportion import proportion_interval
 from allocphase.stats.quantile import quantiles
 from allocphase.stats.sequential import SequentialOutcome, SequentialRank
 from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, smallest_effect
+from allocphase.stats.unpaired import Samples, compare_samples, least_processes
 from allocphase.stats.values import spread
 from allocphase.stats.verdict import Decision, Verdict, judge_interval
 
@@ -33,14 +35,17 @@ __all__ = [
     "Growth",
     "Interval",
     "Row",
+    "Samples",
     "SequentialOutcome",
     "SequentialRank",
     "Verdict",
     "compare_rows",
+    "compare_samples",
     "detectable_exceedance",
     "growth",
     "holm",
     "judge_interval",
+    "least_processes",
     "log_ratios",
     "median_interval",
     "proportion_interval",

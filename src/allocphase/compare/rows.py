@@ -131,8 +131,17 @@ class _Wanted:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is a count of which each side says one thing."""
-        return not self.one.timed and all(_agree(side) for side in (self.base, self.candidate))
+        """Whether it is a count of which each side says one thing, and would another day.
+
+        How far threads are apart is the session's: all processes of a run may agree on one count,
+        and all of the next run on another (jemalloc's mapped bytes on xmalloc did).
+        """
+        if self.one.timed or not (_agree(self.base) and _agree(self.candidate)):
+            return False
+        base = self.pair.base
+        return (
+            self.within_run or self.one.of_trace or len(base.run.thread_counts(base.scenario)) == 1
+        )
 
     @property
     def theta(self) -> float:

@@ -205,6 +205,32 @@ def test_a_count_that_varies_is_judged_like_a_time_and_that_is_said(tmp_path: Pa
     assert any("2 counts differ from process to process" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("spec", "verdict"),
+    [
+        ("phase-report?allocations=50", Verdict.REGRESSED),
+        ("larson?slots=4&replacements=40", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_between_two_runs_a_count_of_threads_is_never_exact(
+    tmp_path: Path, spec: str, verdict: Verdict
+) -> None:
+    """How far threads are apart is the session's: a run's processes may all agree on it."""
+
+    def run_of(label: str, faults: int) -> Path:
+        executor = FigureExecutor(memory=lambda _: {**MEMORY, "page_faults": faults})
+        return measure(
+            tmp_path, label, names=("old", "new"), scenarios=(spec,), executor=executor, rounds=5
+        )
+
+    before, after = run_of("before", 10), run_of("after", 12)
+    found = compare(before, after, metrics=["page_faults", "peak_live", "syscalls"])
+    by_row = verdicts(found)
+    assert by_row["old", "page_faults"] is verdict
+    assert by_row["old", "peak_live"] is Verdict.UNCHANGED
+    assert all(row.exact for row in found.rows if row.metric == "peak_live")
+
+
 def test_a_single_process_gives_no_verdict_on_a_count(tmp_path: Path) -> None:
     path = measure(tmp_path, "one", names=("old", "new"))
     lines = (path / "processes.jsonl").read_text().splitlines(keepends=True)

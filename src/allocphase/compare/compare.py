@@ -81,7 +81,7 @@ def _doubts(rows: Sequence[CompareRow]) -> list[str]:
         found.append(
             f"{len(counts)} counts differ from process to process, and are judged like times; "
             f"{blind[1]} of them have too few processes for a verdict: `allocphase gate` takes as "
-            "many as it needs"
+            "many as it needs, and both sides in one session"
         )
     return found
 

@@ -131,17 +131,20 @@ class _Wanted:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is a count of which each side says one thing, and would another day.
+        """Whether it is a count of which each side says one thing, and would another day."""
+        agree = _agree(self.base) and _agree(self.candidate)
+        return agree and not self.one.timed and not self.is_of_session
 
-        How far threads are apart is the session's: all processes of a run may agree on one count,
-        and all of the next run on another (jemalloc's mapped bytes on xmalloc did).
+    @property
+    def is_of_session(self) -> bool:
+        """Whether two runs of the same may differ in it as a whole: how far threads are apart is a
+        session's, so that all processes of a run may agree on one count, and all of the next run on
+        another. Then a run is one sample.
         """
-        if self.one.timed or not (_agree(self.base) and _agree(self.candidate)):
+        if self.one.timed or self.within_run or self.one.of_trace:
             return False
         base = self.pair.base
-        return (
-            self.within_run or self.one.of_trace or len(base.run.thread_counts(base.scenario)) == 1
-        )
+        return len(base.run.thread_counts(base.scenario)) > 1
 
     @property
     def theta(self) -> float:
@@ -165,6 +168,13 @@ def _agree(values: FloatArray) -> bool:
     return bool((values == values[:1]).all())
 
 
+def _verdict(wanted: _Wanted, found: Comparison) -> Verdict | None:
+    if not found.pairs:
+        return None
+    changed = found.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
+    return Verdict.INCONCLUSIVE if changed and wanted.is_of_session else found.verdict
+
+
 def _row(wanted: _Wanted, found: Comparison) -> CompareRow:
     return CompareRow(
         allocator=wanted.pair.candidate.allocator,
@@ -179,7 +189,7 @@ def _row(wanted: _Wanted, found: Comparison) -> CompareRow:
         paired=wanted.one.timed and wanted.within_run,
         exact=wanted.is_exact,
         min_detectable_ratio=found.min_detectable_ratio,
-        verdict=found.verdict if found.pairs else None,
+        verdict=_verdict(wanted, found),
     )
 
 

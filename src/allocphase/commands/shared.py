@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from allocphase.errors import AllocphaseError
+from allocphase.errors import AllocphaseError, shown
+from allocphase.text.share import parse_share
 
 if TYPE_CHECKING:
     from allocphase.process.driver import Executor
@@ -40,12 +41,10 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def share(ctx: click.Context, param: click.Parameter, value: str) -> float:
     """An option's callback: "2%" or "0.02" -> 0.02."""
-    from allocphase.judge.limits import parse_share
-
     try:
         return parse_share(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no share such as 2%", ctx, param) from None
+    except ValueError as error:
+        raise click.BadParameter(f"{shown(value)} {error}", ctx, param) from None
 
 
 def scenario_option(command: _Command) -> _Command:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from allocphase.errors import AllocphaseError, shown
+from allocphase.files import durable
 from allocphase.text.share import parse_share
 
 if TYPE_CHECKING:
@@ -185,10 +186,7 @@ def write_text(text: str, target: str) -> None:
     if target == "-":
         click.echo(text, nl=False)
         return
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise AllocphaseError(f"{target}: {error.strerror}") from error
+    durable.write_text(Path(target), text, synced=False)
 
 
 def write_json(document: Mapping[str, Any], target: str) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from allocphase import resources
 from allocphase.errors import UsageError
+from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
 
 __all__ = ["SharedObject", "compile_plugin", "inspect_object", "search_library"]
 
@@ -53,7 +54,7 @@ class SharedObject:
 
 def inspect_object(path: Path) -> SharedObject:
     """Raises UsageError when `path` is no shared object, or one of another machine."""
-    content = path.read_bytes()
+    content = _content(path)
     if len(content) < _ELF_HEADER.size or not content.startswith(b"\x7fELF"):
         raise UsageError(f"{path}: not a shared object (no ELF header): build it with cc -shared")
     _, _, order, _, kind, machine = _ELF_HEADER.unpack_from(content)
@@ -63,6 +64,14 @@ def inspect_object(path: Path) -> SharedObject:
     if kind != _ET_DYN:
         raise UsageError(f"{path}: an ELF file, but no shared object: build it with cc -shared")
     return SharedObject(path, is_plugin=_PLUGIN_SYMBOL in content)
+
+
+def _content(path: Path) -> bytes:
+    """Of an object or a source that somebody named. Raises UsageError."""
+    try:
+        return read_regular(path, MAX_OBJECT_BYTES, follow=True)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
 
 
 def search_library(names: Iterable[str]) -> Path | None:
@@ -99,7 +108,7 @@ def compile_plugin(source: Path) -> Path:
     header = resources.find("driver/allocphase.h")
     compiler = os.environ.get("CC", "cc")
     command = [compiler, *_COMPILE, *_LAYOUT]
-    key = hashlib.sha256(" ".join(command).encode() + header.read_bytes() + source.read_bytes())
+    key = hashlib.sha256(" ".join(command).encode() + _content(header) + _content(source))
     command += [f"-I{header.parent}", *_without_places(header.parent, source)]
     name = f"{source.stem}-{key.hexdigest()[:16]}.so"
     for cache in _caches():

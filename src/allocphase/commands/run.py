@@ -21,8 +21,9 @@ from allocphase.commands.shared import (
     scenario_option,
     timeout_option,
     write_json,
+    write_text,
 )
-from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.probe.probe import Probe
 
 if TYPE_CHECKING:
@@ -178,10 +179,7 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> bool:
     from allocphase.report.text.terminal import print_summary
 
     finished = frames.load(folder)
-    try:
-        finished.cells.to_csv(folder / "results.csv", index=False)
-    except OSError as error:
-        raise AllocphaseError(f"{folder / 'results.csv'}: {error.strerror}") from error
+    write_text(finished.cells.to_csv(index=False), str(folder / "results.csv"))
     if json_path:
         write_json(cells_document(finished), json_path)
     if json_path != "-":

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from allocphase.errors import AllocphaseError
+from allocphase.errors import AllocphaseError, shown
+from allocphase.files import durable
+from allocphase.text.share import parse_share
 
 if TYPE_CHECKING:
     from allocphase.process.driver import Executor
@@ -40,12 +42,10 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def share(ctx: click.Context, param: click.Parameter, value: str) -> float:
     """An option's callback: "2%" or "0.02" -> 0.02."""
-    from allocphase.judge.limits import parse_share
-
     try:
         return parse_share(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no share such as 2%", ctx, param) from None
+    except ValueError as error:
+        raise click.BadParameter(f"{shown(value)} {error}", ctx, param) from None
 
 
 def scenario_option(command: _Command) -> _Command:
@@ -186,10 +186,7 @@ def write_text(text: str, target: str) -> None:
     if target == "-":
         click.echo(text, nl=False)
         return
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise AllocphaseError(f"{target}: {error.strerror}") from error
+    durable.write_text(Path(target), text, synced=False)
 
 
 def write_json(document: Mapping[str, Any], target: str) -> None:

@@ -18,6 +18,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
+
 __all__ = ["loaded_sha256"]
 
 _IDENTITY = b"\x7fELF\x02\x01"  # 64 bits, least byte first: every machine that allocphase runs on
@@ -38,7 +40,7 @@ def loaded_sha256(path: Path) -> str:
 
     Raises OSError.
     """
-    content = path.read_bytes()
+    content = read_regular(path, MAX_OBJECT_BYTES, follow=True)
     try:
         parts = list(_loaded(content))
     except (struct.error, _NotLoadableError):

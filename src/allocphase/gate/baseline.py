@@ -20,7 +20,7 @@ from allocphase.analysis.comparable import refuse_changed_scenarios
 from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
 from allocphase.analysis.metric_names import compared
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
-from allocphase.files.durable import named_errors, write_whole
+from allocphase.files.durable import named_errors, write_text
 from allocphase.files.typed import length, load_json, plain
 from allocphase.judge import ArmEntry, Evidence
 from allocphase.judge.verdict import MetricName
@@ -104,7 +104,7 @@ def save_baseline(baseline: Baseline, folder: Path) -> Path:
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     with named_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda partial: partial.write_text(text, "utf-8"))
+    write_text(path, text)
     return path
 
 

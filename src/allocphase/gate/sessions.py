@@ -15,7 +15,7 @@ from allocphase.analysis.comparable import holds, not_holding
 from allocphase.analysis.measures import MEASURES, QUANTILES
 from allocphase.analysis.warnings import disturbances
 from allocphase.errors import NothingMeasuredError, UsageError
-from allocphase.files.durable import write_whole
+from allocphase.files.durable import write_text
 from allocphase.gate.arms import Arms, describe_arm, fresh_copies
 from allocphase.gate.rounds import FIRST_SHARE, Clock, Finished, probes_of, run_session
 from allocphase.judge import (
@@ -380,4 +380,4 @@ def _settings(request: GateRequest) -> Settings:
 
 def _write(verdict: GateVerdict, folder: Path) -> None:
     text = json.dumps(document(verdict), indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(folder / FILE, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    write_text(folder / FILE, text + "\n")

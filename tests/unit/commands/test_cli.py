@@ -547,3 +547,32 @@ def test_a_signal_keeps_and_shows_what_is_finished(
     assert "phase-report" in result.stdout
     assert (folder / "results.csv").is_file()
     assert not (folder / "traces").exists()
+
+
+# ---- Shares ------------------------------------------------------------------------------
+
+GATED = ("gate", "--baseline", "phase21", "--candidate", "phase3", "-s", "phase-report")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*GATED, "--theta", "3"),
+        (*GATED, "--memory-theta", "3"),
+        (*GATED, "--limit", "time=3"),
+        ("selftest", "--theta", "3"),
+        ("compare", "somewhere", "--theta", "3"),
+        ("compare", "somewhere", "--memory-theta", "3"),
+    ],
+)
+def test_a_share_without_its_sign_is_refused_with_what_was_meant(
+    invoke: Invoke, words: tuple[str, ...]
+) -> None:
+    result = invoke(*words)
+    assert result.exit_code == 2
+    assert "with a % or below 1: 3% or 0.03?" in result.stderr
+
+
+def test_so_is_one_in_a_file_of_limits(invoke: Invoke) -> None:
+    Path("gate.toml").write_text('limits = ["time=3"]', encoding="utf-8")
+    assert "3% or 0.03?" in complaint(invoke(*GATED, "--limits", "gate.toml"), 2)

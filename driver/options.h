@@ -28,6 +28,7 @@ struct options {
   int cpus[MAX_CPUS]; /* lane i runs on cpus[i % cpu_count] */
   size_t cpu_count;
   uint64_t pass_ns;       /* throughput: a pass lasts at least this long */
+  uint64_t replays;       /* throughput: of a pass; 0: as many as last pass_ns */
   uint32_t passes;        /* throughput: warm passes */
   uint64_t raw_ops;       /* latency: up to this many operations every sample is kept */
   uint32_t checkpoints;   /* footprint: readings over op time */

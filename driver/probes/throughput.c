@@ -1,10 +1,10 @@
 /* throughput.c: nanoseconds per operation, without a clock inside the loop.
  *
  * The first replay is cold: the allocator's first sight of this trace. Then a
- * pass is as many replays as last pass_ns, and a process reports each of its
- * warm passes: several, or one when a single replay is long already. When the
- * trace has a build part, further passes time that part alone (two clock readings
- * per replay).
+ * pass is as many replays as last pass_ns, which is found out by replays that are
+ * warm, or as many as --replays asks for; and a process reports each of its warm
+ * passes: several, or one when a single replay is long already. When the trace has
+ * a build part, further passes time that part alone (two clock readings per replay).
  *
  * What a trace of one thread stood ready while others had its CPU is taken off
  * (run_delay_ns in all), in the build part too. What the allocator's own threads and
@@ -82,6 +82,19 @@ static double median(double *values, uint32_t count) {
   return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
+/* How many replays a pass has. Runs of twice as many each time, until one lasts a quarter of
+ * a pass: by then all is warm that a pass will be. A number that is given is warmed up for
+ * alike. */
+static uint64_t calibrated(struct session *session, struct throughput *run) {
+  uint64_t pass_ns = session->options.pass_ns, given = session->options.replays;
+  for (run->replays = 1;; run->replays *= 2) {
+    uint64_t ns = time_replays(session, run).busy_ns;
+    if (given > 0 && run->replays >= (given + 3) / 4) return given;
+    if (given == 0 && ns >= (pass_ns + 3) / 4)
+      return run->replays * pass_ns / (ns ? ns : 1) + 1;
+  }
+}
+
 /* By pass, and of each thread by pass. */
 struct passes {
   double *ns, *helper_ns, *thread_ns;
@@ -140,9 +153,8 @@ void probe_throughput(struct session *session) {
   json_open(json, "throughput");
   uint64_t replay_ns = time_replays(session, &run).busy_ns;
   json_double(json, "cold_ns_per_op", per_op(session, &run, replay_ns));
-  if (replay_ns < LONG_REPLAY_NS) replay_ns = time_replays(session, &run).busy_ns;
+  if (replay_ns < LONG_REPLAY_NS) run.replays = calibrated(session, &run);
   else run.passes = 1;
-  run.replays = session->options.pass_ns / (replay_ns ? replay_ns : 1) + 1;
   json_integer(json, "replays_per_pass", run.replays);
   report_passes(session, &run);
   report_build_passes(session, &run);

@@ -62,6 +62,12 @@ def _disturbances(facts: dict[str, object]) -> Iterator[Finding]:
     if governor not in (None, "performance"):
         text = f"{governor}: clock rates vary; `cpupower frequency-set -g performance` fixes them"
         yield Finding("note", "frequency governor", text)
+    if facts["boost"]:
+        text = "on: the clock rises while others idle, and falls as the CPU warms"
+        yield Finding("note", "boost", text)
+    if isinstance(facts["cpu_quota"], float):
+        text = f"{facts['cpu_quota']} CPUs: whoever has used them up is stopped while it is timed"
+        yield Finding("note", "CPU quota", text)
     load = float(str(facts["load_average"]))
     if load > BUSY_LOAD * len(timed_cpus()):
         yield Finding("note", "load", f"{load:.2f}: other processes run; expect wider intervals")

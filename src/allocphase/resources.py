@@ -12,8 +12,11 @@ from pathlib import Path
 
 import allocphase
 from allocphase.errors import AllocphaseError
+from allocphase.files.regular import read_regular_text
 
-__all__ = ["collection_folders", "find", "folders"]
+__all__ = ["collection_folders", "find", "folders", "read_resource"]
+
+MAX_BYTES = 1 << 20
 
 
 def folders(name: str) -> list[Path]:
@@ -43,3 +46,8 @@ def find(relative: str) -> Path:
     raise AllocphaseError(
         f"{relative} is not in the installed package: install it again with `pip install .`"
     )
+
+
+def read_resource(relative: str) -> str:
+    """The text of an installed file. Raises AllocphaseError as `find` does, OSError."""
+    return read_regular_text(find(relative), MAX_BYTES, follow=True)

@@ -14,6 +14,7 @@
 
 static long mmaps, getpids, fini_getuids;
 static unsigned long cpus; /* that called malloc, a bit each */
+static unsigned long mallocs;
 
 static void repeat(long times, long number) {
   for (long i = 0; i < times; i++) syscall(number);
@@ -34,6 +35,7 @@ static void calls_fini(void) {
 
 static void *calls_malloc(size_t size) {
   cpus |= 1ul << sched_getcpu();
+  mallocs++;
   for (long i = 0; i < mmaps; i++)
     if (os_map(1) == NULL) return NULL;
   return arena_malloc(size);
@@ -50,6 +52,7 @@ static void calls_stats(allocphase_stat_sink *sink, void *context) {
   sink(context, "share", -0.125);
   sink(context, "endless", INFINITY);
   sink(context, "cpus", (double)cpus);
+  sink(context, "mallocs", (double)mallocs);
   sink(context, "a \"quoted\"\tname", 0);
 }
 

@@ -252,6 +252,29 @@ def test_a_saved_baseline_is_listed_shown_and_gated_against(cli: Cli) -> None:
     assert "did you mean 'main'" in gone.stderr
 
 
+def test_a_baseline_saved_on_one_cpu_says_nothing_of_its_object_on_two(
+    cli: Cli, needs: Callable[..., None]
+) -> None:
+    """xmalloc hands objects over between threads: on one CPU they never meet."""
+    usable = os.sched_getaffinity(0)
+    needs(len(usable) > 1, "two CPUs", install="run on a machine that has them")
+    where = ["-s", "xmalloc?batches=4"]
+    try:
+        os.sched_setaffinity(0, {min(usable)})
+        saved = cli("baseline", "save", "one", "-a", "libc", *where, "-r", "1")
+    finally:
+        os.sched_setaffinity(0, usable)
+    assert saved.returncode == 0, saved.stderr
+    gate = ("gate", "--saved", "one", "--candidate", "libc", *where, *COUNTS)
+    found = cli(*gate)
+    assert found.returncode == 5, found.stdout
+    words = " ".join(found.stdout.split())
+    differ = f"cpus: 1 then, {len(usable)} now: syscalls, peak_mapped, page_faults, peak_rss"
+    assert f"another machine: {differ} do not hold here" in words
+    advice = cli(*gate, "--allow-machine-mismatch")
+    assert advice.returncode == 0, advice.stdout
+
+
 def test_a_scenario_that_changed_since_its_baseline_is_4(cli: Cli) -> None:
     text = (ROOT / "scenarios" / "phase-report.toml").read_text("utf-8")
     path = cli.folder / "mine.toml"
@@ -309,12 +332,13 @@ def steps(workflow: str) -> dict[str, str]:
     return {name: re.sub(r"^ *", "", body, flags=re.MULTILINE) for _, name, body in found}
 
 
-def git(folder: Path, *arguments: str) -> None:
+def git(folder: Path, *arguments: str) -> str:
     who = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "gc.auto=0"]
-    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+    command = ["git", *who, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
-def commit(folder: Path, *, every: int) -> None:
+def commit(folder: Path, *, every: int | str) -> None:
     (folder / "mine.c").write_text(f"#define EVERY {every}\n{MINE}", encoding="utf-8")
     (folder / "gate.toml").write_text('limits = ["time=off"]\n', encoding="utf-8")
     git(folder, "add", ".")
@@ -364,3 +388,51 @@ def test_the_limits_of_the_documentation_are_limits(tmp_path: Path) -> None:
     lines = read_limits(path)
     assert lines
     assert [str(parse_limit(line)) for line in lines] == list(lines)
+
+
+def test_a_bisection_finds_the_commit_that_made_more_system_calls(tmp_path: Path) -> None:
+    """Of six commits the fourth maps every 900th call; the fifth does not compile."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    git(folder, "init", "--initial-branch", "main")
+    for every in ("0", "0", "0", "900", "%", "900"):
+        commit(folder, every=every)
+    compile_ = f"cc -O1 -shared -fPIC -I{ROOT / 'driver'}"
+    good = tmp_path / "good.so"
+    source = git(folder, "show", "HEAD~5:mine.c")
+    (tmp_path / "good.c").write_text(source)
+    subprocess.run([*compile_.split(), "-o", str(good), str(tmp_path / "good.c")], check=True)
+    git(folder, "bisect", "start", "HEAD", "HEAD~5")
+    gate = "allocphase gate --quiet --bisect-exit --limit time=off -s phase-report"
+    script = (
+        f"{compile_} -o {tmp_path}/head.so mine.c || exit 125; {gate} --out {tmp_path}/out "
+        f"--baseline mine={good} --candidate mine={tmp_path}/head.so"
+    )
+    found = subprocess.run(
+        ["git", "bisect", "run", "sh", "-c", script],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "is the first bad commit" in found.stdout
+    assert git(folder, "log", "-1", "--format=%s", "refs/bisect/bad").strip() == "every 900"
+    assert " left: " not in found.stderr, "it is quiet"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--baseline", "phase21", "--candidate", "phase21"], 0),
+        (["--baseline", "phase21", "--candidate", "phase2"], 1),
+        (["--baseline", "phaze21", "--candidate", "phase2"], 125),
+        (["--baseline", "phase21", "--candidate", "phaze2"], 128),
+    ],
+)
+def test_each_end_of_a_gate_is_what_a_bisection_takes_it_for(
+    cli: Cli, arguments: list[str], code: int
+) -> None:
+    result = cli("gate", "--bisect-exit", *arguments, "-s", "phase-report", *COUNTS)
+    assert result.returncode == code, result.stdout + result.stderr

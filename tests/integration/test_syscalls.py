@@ -318,6 +318,7 @@ def test_the_statistics_of_an_allocator_arrive_as_it_gave_them(
         "share": -0.125,
         "endless": None,
         "cpus": 1 << min(os.sched_getaffinity(0)),
+        "mallocs": 4,
         'a "quoted"\tname': 0,
     }
     assert "getgid" not in str(outcome.result.part(Syscalls))

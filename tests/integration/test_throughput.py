@@ -55,7 +55,7 @@ def test_a_pass_repeats_the_trace_until_it_is_long_enough(
 def test_a_pass_of_a_short_trace_still_lasts(
     driver: Driver, plugins: Plugins, tmp_path: Path
 ) -> None:
-    """The number follows from one replay, which may be interrupted: not each time."""
+    """The number follows from a quarter of a pass, which may be interrupted: not each time."""
     path = write_trace(tmp_path / "t", batch(1))
     subject = plugin(plugins("spin", "CPU_TIME"))
     replays = [
@@ -65,6 +65,17 @@ def test_a_pass_of_a_short_trace_still_lasts(
         for _ in range(5)
     ]
     assert max(replays) > 100
+
+
+def test_a_pass_has_as_many_replays_as_it_is_given(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """The allocator's own counter: cold, warm-up of 1, 2 and 4, and three passes of 11."""
+    path = write_trace(tmp_path / "t", batch(10))
+    subject = plugin(plugins("calls"))
+    outcome = driver.measure(Probe.THROUGHPUT, path, subject, replays=11, passes=3)
+    assert outcome.result.part(Throughput).replays_per_pass == 11
+    assert outcome.result.allocator_stats["mallocs"] == 10 * (1 + (1 + 2 + 4) + 3 * 11)
 
 
 def test_the_build_part_is_timed_by_itself(

@@ -77,14 +77,21 @@ class Writer:
         self.writer.add(record, arrays or {})
         self.processes += 1
 
-    def times(self, allocator: str, times_ns: Sequence[float], *, scenario: str = "flow") -> None:
-        """A throughput process in each round."""
+    def times(
+        self,
+        allocator: str,
+        times_ns: Sequence[float],
+        *,
+        scenario: str = "flow",
+        switches: int = 0,
+    ) -> None:
+        """A throughput process in each round; `switches`: how often each was put aside."""
         for index, time_ns in enumerate(times_ns):
             passes = {"warm_ns_per_op": [time_ns], "cold_ns_per_op": time_ns}
             self.add(
                 allocator,
                 "throughput",
-                {"throughput": passes},
+                {"throughput": passes, "usage": {"involuntary_switches": switches}},
                 round_index=index,
                 scenario=scenario,
             )

@@ -16,7 +16,8 @@ from tests.support.plugins import ROOT
 # src/allocphase, or a module there; what goes on inside a folder is its own affair.
 LAYERS = (
     "errors operation text",
-    "interruption files resources spec stats",
+    "files",
+    "interruption resources spec stats",
     "trace machine",
     "allocator scenario probe",
     "process store",

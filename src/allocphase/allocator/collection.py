@@ -8,7 +8,6 @@ is compiled with cc.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from typing import Annotated, Literal
 from allocphase import resources
 from allocphase.allocator.shared_object import compile_plugin, inspect_object, search_library
 from allocphase.errors import UsageError, shown, unknown
+from allocphase.files.elf import loaded_sha256
 from allocphase.files.typed import Check, FieldError, Name, length, load_toml
 from allocphase.spec import Spec, written
 
@@ -105,10 +105,8 @@ class Allocator:
         return replace(self, name=name, config={**self.config, **changes})
 
     def sha256(self) -> str | None:
-        """Digest of the object's bytes, None where there is no file to read."""
-        if self.path is None:
-            return None
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        """Digest of what is loaded of the object, None where there is no file to read."""
+        return None if self.path is None else loaded_sha256(self.path)
 
 
 def collected() -> dict[str, Allocator]:

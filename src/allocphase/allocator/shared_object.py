@@ -21,6 +21,7 @@ from pathlib import Path
 
 from allocphase import resources
 from allocphase.errors import UsageError
+from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
 
 __all__ = ["SharedObject", "compile_plugin", "inspect_object", "search_library"]
 
@@ -65,7 +66,7 @@ def inspect_object(path: Path) -> SharedObject:
 
     And where it has something like a plug-in's symbol, but neither that nor a malloc.
     """
-    content = path.read_bytes()
+    content = _content(path)
     if len(content) < _ELF_HEADER.size or not content.startswith(b"\x7fELF"):
         raise UsageError(f"{path}: not a shared object (no ELF header): build it with cc -shared")
     _, _, order, _, kind, machine = _ELF_HEADER.unpack_from(content)
@@ -113,6 +114,14 @@ def _exported_names(content: bytes) -> set[str] | None:
     return found if tables else None
 
 
+def _content(path: Path) -> bytes:
+    """Of an object or a source that somebody named. Raises UsageError."""
+    try:
+        return read_regular(path, MAX_OBJECT_BYTES, follow=True)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
 def search_library(names: Iterable[str]) -> Path | None:
     """The first of `names` that exists: absolute glob patterns, or names in library folders.
 
@@ -146,8 +155,9 @@ def compile_plugin(source: Path) -> Path:
     """
     header = resources.find("driver/allocphase.h")
     compiler = os.environ.get("CC", "cc")
-    command = [compiler, *_COMPILE, *_LAYOUT, f"-I{header.parent}"]
-    key = hashlib.sha256(" ".join(command).encode() + header.read_bytes() + source.read_bytes())
+    command = [compiler, *_COMPILE, *_LAYOUT]
+    key = hashlib.sha256(" ".join(command).encode() + _content(header) + _content(source))
+    command += [f"-I{header.parent}", *_without_places(header.parent, source)]
     name = f"{source.stem}-{key.hexdigest()[:16]}.so"
     for cache in _caches():
         if (cache / name).is_file():
@@ -165,6 +175,12 @@ def compile_plugin(source: Path) -> Path:
     raise UsageError(
         f"{source}: no folder to compile into can be written: set XDG_CACHE_HOME to one"
     )
+
+
+def _without_places(headers: Path, source: Path) -> list[str]:
+    """What keeps the object the same, wherever its source lies and whoever compiles it."""
+    folders = {Path.cwd(): ".", headers: "driver", source.parent: "."}
+    return [f"-ffile-prefix-map={folder}={name}" for folder, name in folders.items()]
 
 
 def _caches() -> Iterator[Path]:

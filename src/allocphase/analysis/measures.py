@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
 from allocphase.probe.probe import Probe
 
 __all__ = [
@@ -39,6 +40,15 @@ CALL_PREFIX = "syscalls."
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
 STATISTICS = (*QUANTILES, "max", "mean")
 PHASES = ("init", "operation", "teardown", "threads")
+
+# What the figures of a probe depend on of the machine, the timed ones' aside: on every fact.
+_FACTS = {
+    Probe.SYSCALLS: CALL_FACTS,
+    Probe.MEMORY: MEMORY_FACTS,
+    Probe.FOOTPRINT: MEMORY_FACTS,
+    Probe.FAULTS: MEMORY_FACTS,
+    Probe.VERIFY: CALL_FACTS,
+}
 
 Metrics = Mapping[str, Any]  # as `--json` has them, of a cell or of one process
 Reader = Callable[[Metrics, str], Any]
@@ -77,7 +87,8 @@ class Measure:
     rule: the default limit, as `--limit` writes it ("memory": that of resident memory); None: it
     cannot be compared. usual: `compare` shows it unless told otherwise. claimed: claims may ask
     for it: each process of the cell gives one number by itself, a time only if the probe is timed.
-    interval: `--json` has its interval beside it, under its path and `_interval`.
+    interval: `--json` has its interval beside it, under its path and `_interval`. of_trace: it is
+    the trace's own, whatever machine replays it.
 
     Where the processes of a cell count differently, `--json` has their range (see range_of) beside
     the median.
@@ -93,12 +104,22 @@ class Measure:
     usual: bool = False
     claimed: bool = True
     interval: bool = False
+    of_trace: bool = False
     reader: Reader = value_at
 
     @property
     def timed(self) -> bool:
         """Whether it varies from process to process and is tested over rounds."""
         return self.probe.timed
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The facts of the machine that it depends on (machine.fingerprint): where one of them
+        differs, its figures of then say nothing about now.
+        """
+        if self.of_trace:
+            return ()
+        return TIME_FACTS if self.timed else _FACTS[self.probe]
 
     @property
     def is_family(self) -> bool:
@@ -131,8 +152,8 @@ def _latency(name: str, path: str, title: str, **more: Any) -> Measure:
 
 def _quantile(name: str) -> Measure:
     told = name.replace("_", ".")
-    title = f"{told} of malloc's latency in a process"
-    return _latency(name, f"latency_ns.malloc.{name}", title, heading=told, rule="off")
+    title = f"{told} of malloc's latency in a process, without calls that were put aside"
+    return _latency(name, f"process_latency_ns.malloc.{name}", title, heading=told, rule="off")
 
 
 def _counted(name: str, path: str, title: str, **more: Any) -> Measure:
@@ -216,7 +237,7 @@ CATALOGUE = (
     _same("syscalls_per_op", "system calls an operation", "rate", Probe.SYSCALLS, heading="sys/op"),
     _same("thread_syscalls", "system calls of each thread", "count", Probe.SYSCALLS, claimed=False),
     _same("syscall_backend", "how system calls are seen", "", Probe.SYSCALLS, claimed=False),
-    _bytes("peak_live", "peak live bytes", heading="peak live", rule="exact"),
+    _bytes("peak_live", "peak live bytes", heading="peak live", rule="exact", of_trace=True),
     _bytes(
         "peak_mapped",
         "peak mapped bytes",

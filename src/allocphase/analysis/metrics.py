@@ -22,6 +22,7 @@ from allocphase.analysis.latency import (
     SampleReader,
     cause_metrics,
     describe,
+    known_quantiles,
     pool,
 )
 from allocphase.operation import KIND_NAMES
@@ -145,9 +146,21 @@ def _latency(cell: _Cell) -> Metrics:
         "clock_floor_ns": floor_ns,
         "clock_step_ns": clock.step_ns,
     }
+    if mallocs := _process_quantiles(found):
+        metrics["process_latency_ns"] = {"malloc": mallocs}
     if found.touches[0].size:
         metrics["first_touch_ns"] = describe(found.touches)
     return metrics | cause_metrics(found)
+
+
+def _process_quantiles(found: Latencies) -> dict[str, float | None]:
+    """Of malloc: each process's own quantiles, and their medians; None where one has none."""
+    own = [known_quantiles(pair) for pair in found.mallocs if pair[0].size]
+    columns = {name: [one[name] for one in own] for name in QUANTILES} if own else {}
+    return {
+        name: None if None in values else float(np.median([v for v in values if v is not None]))
+        for name, values in columns.items()
+    }
 
 
 # ---- Counts ------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from allocphase.claim.section import Section
-from allocphase.files.durable import write_whole
+from allocphase.files.durable import write_text
 from allocphase.files.typed import load_json, plain
 
 __all__ = ["FILE", "SCHEMA", "read_section", "section_document", "write_section"]
@@ -28,7 +28,7 @@ def write_section(section: Section, folder: Path) -> Path:
     """
     text = json.dumps(section_document(section), indent=2, ensure_ascii=False, allow_nan=False)
     path = folder / FILE
-    write_whole(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
+    write_text(path, text + "\n")
     return path
 
 

@@ -119,12 +119,15 @@ class Evidence:
 
     def doubts(self, cells: Sequence[Cell]) -> tuple[str, ...]:
         """What a reader should know before believing the figures of these cells."""
+        keys = dict.fromkeys(self.key(cell) for cell in cells)
+        names = [allocator for allocator, _ in keys]
         lines: dict[str, None] = {}
-        for key in dict.fromkeys(self.key(cell) for cell in cells):
-            records = self.run.records_of(*key)
-            metrics = self._metrics(key) if records else {}
+        for allocator, scenario in keys:
+            name = allocator if names.count(allocator) == 1 else f"{allocator} on {scenario}"
+            records = self.run.records_of(allocator, scenario)
+            metrics = self._metrics((allocator, scenario)) if records else {}
             found = cell_warnings(records, metrics)
-            lines |= {f"{key[0]}: {warning.text}": None for warning in found}
+            lines |= {f"{name}: {warning.text}": None for warning in found}
         return tuple(lines)
 
     def _metrics(self, key: tuple[str, str]) -> Mapping[str, Any]:

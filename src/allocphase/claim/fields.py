@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allocphase.errors import UsageError, shown, unknown
+from allocphase.text.share import parse_share
 
 __all__ = ["Fields"]
 
@@ -66,6 +67,14 @@ class Fields:
         """A finite integer or float."""
         return self._number(key, self.value(key))
 
+    def share(self, key: str) -> float:
+        """A number below 1, or a string such as "5%"."""
+        value = self.value(key)
+        try:
+            return parse_share(value if isinstance(value, str) else self._number(key, value))
+        except ValueError as error:
+            raise self.fail(key, f"{error} (not {shown(value)})") from None
+
     def numbers(self, key: str) -> tuple[float, ...]:
         """A list of numbers."""
         return tuple(self._number(key, item) for item in self._list(key))
@@ -77,9 +86,11 @@ class Fields:
             raise self.fail(key, f"must be a list of strings, not {shown(found)}")
         return tuple(found)
 
-    def figure(self, key: str, published: Mapping[str, float]) -> float:
-        """A number, or the name of a published one."""
+    def figure(self, key: str, published: Mapping[str, float], *, share: bool = False) -> float:
+        """A number, or one that is a `share`; or the name of a published one."""
         value = self.value(key)
+        if share and (not isinstance(value, str) or value.endswith("%")):
+            return self.share(key)
         if not isinstance(value, str):
             return self._number(key, value)
         return self.named(key, value, published)

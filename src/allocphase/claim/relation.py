@@ -39,10 +39,12 @@ class Relation:
     tied_to: str = ""
 
     @classmethod
-    def read(cls, fields: Fields, published: Mapping[str, float]) -> Relation:
+    def read(
+        cls, fields: Fields, published: Mapping[str, float], *, share: bool = False
+    ) -> Relation:
         """From `at_most = 3.0`, or `about = 54` with `tolerance` (a share of it, either way as a
         factor) or `within` (absolute). The bound may be the name of a published figure. With
-        any of them, `tied_to`: see the class.
+        any of them, `tied_to`: see the class. share: the figure is one, and so are its bounds.
 
         Raises UsageError.
         """
@@ -52,10 +54,13 @@ class Relation:
             raise fields.fail(" / ".join(_KINDS), "one of them is needed, and only one")
         if len(margins) != (kinds[0] == "about"):
             raise fields.fail(" / ".join(_MARGINS), "goes with about: one of them, and only there")
-        kind, bound = kinds[0], fields.figure(kinds[0], published)
-        margin = fields.number(margins[0]) if margins else 0.0
-        if margin < 0 or (margins == ["tolerance"] and bound <= 0):
-            raise fields.fail(margins[0], "wants a positive bound, and is itself not negative")
+        kind, bound = kinds[0], fields.figure(kinds[0], published, share=share)
+        margin = 0.0
+        if margins:
+            relative = margins == ["tolerance"]
+            margin = (fields.share if relative or share else fields.number)(margins[0])
+            if margin < 0 or (relative and bound <= 0):
+                raise fields.fail(margins[0], "wants a positive bound, and is itself not negative")
         low, high = _range(kind, bound, margin, relative=margins == ["tolerance"])
         tied_to = fields.text("tied_to") if "tied_to" in fields else ""
         return cls(kind, bound, low, high, margins[0] if margins else "", tied_to)

@@ -12,6 +12,7 @@ from allocphase.commands.shared import (
     command_line,
     measuring,
     out_option,
+    quiet_option,
     rounds_option,
     scenario_option,
     timeout_option,
@@ -22,7 +23,7 @@ __all__ = ["baseline"]
 
 @click.group()
 def baseline() -> None:
-    """Save baselines for `gate --saved`: counts for any machine, times for this one.
+    """Save baselines for `gate --saved`: what holds where the machine's facts are the same.
 
     \b
     Example:
@@ -38,6 +39,7 @@ def baseline() -> None:
 @rounds_option(default=40, most=400)
 @timeout_option
 @out_option
+@quiet_option
 @baseline_dir_option
 def save(
     name: str,

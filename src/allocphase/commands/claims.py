@@ -12,6 +12,7 @@ from allocphase.commands.shared import (
     command_line,
     measuring,
     out_option,
+    quiet_option,
     rounds_option,
     timeout_option,
     write_json,
@@ -36,6 +37,7 @@ __all__ = ["claims"]
 @rounds_option(default=5, most=1000)
 @timeout_option
 @out_option
+@quiet_option
 @click.option("--label", default="claims", show_default=True, help="Part of its name.")
 @click.option(
     "--inconclusive",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,14 @@ from allocphase.commands.shared import (
     command_line,
     measuring,
     out_option,
+    quiet_option,
     scenario_option,
     share,
     timeout_option,
     write_json,
     write_text,
 )
-from allocphase.errors import UsageError
+from allocphase.errors import AllocphaseError, UsageError
 
 if TYPE_CHECKING:
     from allocphase.gate import GateRequest
@@ -126,14 +128,20 @@ class Outputs:
 @click.option(
     "--allow-machine-mismatch",
     is_flag=True,
-    help="Show times against a baseline of another machine, as advice.",
+    help="Show what does not hold on this machine against a saved baseline, as advice.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the order of processes.")
 @timeout_option
 @out_option
+@quiet_option
 @baseline_dir_option
 @click.option("--label", default="gate", show_default=True, help="Part of the directory's name.")
 @click.option("--again", metavar="DIR", type=click.Path(path_type=Path), help="Show an old gate.")
+@click.option(
+    "--bisect-exit",
+    is_flag=True,
+    help="Exit codes for `git bisect run`: 0 good, 1 bad, 125 cannot be told, 128 broken.",
+)
 @click.option("--explain", "rows", multiple=True, metavar="ROW", help="Say why, in sentences.")
 @click.option("--all-rows", is_flag=True, help="Print counts that are equal, too.")
 @click.option("--json", "json_path", metavar="PATH|-", help="Write the verdict as JSON.")
@@ -144,6 +152,7 @@ def gate(
     ctx: click.Context,
     /,
     again: Path | None,
+    bisect_exit: bool,
     rows: Sequence[str],
     all_rows: bool,
     json_path: str | None,
@@ -175,9 +184,25 @@ def gate(
         junit_path=junit_path,
         markdown_path=markdown_path,
     )
-    verdict = _judge(GateOptions(**options)) if again is None else _read(again)
-    _render(verdict, outputs)
-    ctx.exit(verdict.exit_code)
+    with _as_bisect_wants(ctx) if bisect_exit else nullcontext():
+        verdict = _judge(GateOptions(**options)) if again is None else _read(again)
+        _render(verdict, outputs)
+    ctx.exit(_BISECT[verdict.exit_code] if bisect_exit else verdict.exit_code)
+
+
+# `git bisect run` takes 1 to 124 for bad, skips a commit at 125, and stops at 128 and above.
+GOOD, BAD, SKIPPED, BROKEN = 0, 1, 125, 128
+_BISECT = {0: GOOD, 3: BAD, 4: SKIPPED, 5: SKIPPED}
+
+
+@contextmanager
+def _as_bisect_wants(ctx: click.Context) -> Iterator[None]:
+    """What cannot be measured is skipped; whatever else goes wrong goes wrong at every commit."""
+    try:
+        yield
+    except AllocphaseError as error:
+        click.echo(f"allocphase: {error}", err=True)
+        ctx.exit(_BISECT.get(error.exit_code, BROKEN))
 
 
 def _read(folder: Path) -> GateVerdict:

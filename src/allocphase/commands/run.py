@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,15 @@ from allocphase.commands.shared import (
     command_line,
     interruptible_executor,
     out_option,
+    progress,
+    quiet_option,
     rounds_option,
     scenario_option,
     timeout_option,
     write_json,
+    write_text,
 )
-from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.probe.probe import Probe
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     help="How system calls are seen.",
 )
 @out_option
+@quiet_option
 @click.option("--label", default="run", show_default=True, help="Part of the directory's name.")
 @click.option(
     "--resume",
@@ -159,12 +162,11 @@ def _resumed(ctx: click.Context, folder: Path) -> Begun:
 def _fill(begun: Begun, executor: Executor) -> InterruptionError | None:
     """Measures; returns the signal that ended it, if one did."""
     from allocphase.interruption import InterruptionError
-    from allocphase.run.progress_bar import progress_line
     from allocphase.run.session import fill
 
     try:
-        with progress_line(sys.stderr) as progress:
-            fill(begun, executor, progress=progress)
+        with progress() as shown:
+            fill(begun, executor, progress=shown)
     except InterruptionError as error:
         return error
     return None
@@ -177,10 +179,7 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> bool:
     from allocphase.report.text.terminal import print_summary
 
     finished = frames.load(folder)
-    try:
-        finished.cells.to_csv(folder / "results.csv", index=False)
-    except OSError as error:
-        raise AllocphaseError(f"{folder / 'results.csv'}: {error.strerror}") from error
+    write_text(finished.cells.to_csv(index=False), str(folder / "results.csv"))
     if json_path:
         write_json(cells_document(finished), json_path)
     if json_path != "-":

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from allocphase.commands.shared import measuring, out_option, scratch_folder, share, write_json
+from allocphase.commands.shared import (
+    measuring,
+    out_option,
+    quiet_option,
+    scratch_folder,
+    share,
+    write_json,
+)
 
 __all__ = ["selftest"]
 
@@ -49,6 +56,7 @@ QUICK_EFFECTS = (0.0, 0.05, 0.10)
     help=f"{QUICK_SESSIONS} gates of nothing, 5% and 10% only: a sign of life, a few minutes.",
 )
 @out_option
+@quiet_option
 @click.option("--json", "json_path", metavar="PATH|-", help="Write the trials as JSON.")
 def selftest(
     allocator: str,

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from allocphase.errors import AllocphaseError
+from allocphase.errors import AllocphaseError, shown
+from allocphase.files import durable
+from allocphase.text.share import parse_share
 
 if TYPE_CHECKING:
     from allocphase.process.driver import Executor
@@ -24,6 +26,8 @@ __all__ = [
     "interruptible_executor",
     "measuring",
     "out_option",
+    "progress",
+    "quiet_option",
     "rounds_option",
     "scenario_option",
     "scratch_folder",
@@ -38,12 +42,10 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def share(ctx: click.Context, param: click.Parameter, value: str) -> float:
     """An option's callback: "2%" or "0.02" -> 0.02."""
-    from allocphase.judge.limits import parse_share
-
     try:
         return parse_share(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no share such as 2%", ctx, param) from None
+    except ValueError as error:
+        raise click.BadParameter(f"{shown(value)} {error}", ctx, param) from None
 
 
 def scenario_option(command: _Command) -> _Command:
@@ -105,6 +107,41 @@ def baseline_dir_option(command: _Command) -> _Command:
     )(command)
 
 
+_QUIET = "allocphase.quiet"
+
+
+def _hush(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[_QUIET] = value
+
+
+def quiet_option(command: _Command) -> _Command:
+    """--quiet, as `run` has it."""
+    return click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=_hush,
+        help="No progress on stderr.",
+    )(command)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """On stderr, unless --quiet was given."""
+    from allocphase.run.progress_bar import progress_line
+
+    if click.get_current_context().meta.get(_QUIET):
+        yield _say_nothing
+        return
+    with progress_line(sys.stderr) as found:
+        yield found
+
+
+def _say_nothing(*_: object) -> None:
+    pass
+
+
 @contextmanager
 def interruptible_executor() -> Iterator[Executor]:
     """What runs processes; a signal kills those that run, and ends the measuring.
@@ -122,11 +159,9 @@ def interruptible_executor() -> Iterator[Executor]:
 
 @contextmanager
 def measuring() -> Iterator[tuple[Executor, Progress]]:
-    """The same, with progress on stderr."""
-    from allocphase.run.progress_bar import progress_line
-
-    with interruptible_executor() as executor, progress_line(sys.stderr) as progress:
-        yield executor, progress
+    """The same, with progress."""
+    with interruptible_executor() as executor, progress() as shown:
+        yield executor, shown
 
 
 @contextmanager
@@ -151,10 +186,7 @@ def write_text(text: str, target: str) -> None:
     if target == "-":
         click.echo(text, nl=False)
         return
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise AllocphaseError(f"{target}: {error.strerror}") from error
+    durable.write_text(Path(target), text, synced=False)
 
 
 def write_json(document: Mapping[str, Any], target: str) -> None:

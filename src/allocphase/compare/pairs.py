@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from allocphase.analysis.comparable import refuse_changed_scenarios
+from allocphase.analysis.comparable import holds, refuse_changed_scenarios
 from allocphase.analysis.frames import Run
+from allocphase.analysis.measures import Measure
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.machine.fingerprint import differences, machine_facts
 
@@ -35,12 +37,22 @@ class CellPair:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """The pairs, what they are compared with, and the notes that go with them."""
+    """The pairs, what they are compared with, and the notes that go with them.
+
+    differing: the facts of the machine in which the runs differ, a line a fact.
+    """
 
     against: str
     pairs: tuple[CellPair, ...]
     notes: tuple[str, ...]
     counts_only: bool
+    differing: Mapping[str, str] = field(default_factory=dict)
+
+    def holds(self, one: Measure) -> bool:
+        """Whether a difference in it may be the cells': no quick run's time, and nothing that
+        depends on what differs between the machines.
+        """
+        return holds(one, self.differing) and not (one.timed and self.counts_only)
 
 
 def within_run(run: Run, baseline: str | None) -> Pairs:
@@ -74,15 +86,15 @@ def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
     ]
     if not pairs:
         raise NothingMeasuredError(f"{before.path} and {after.path} have no cell in common")
-    notes = [*_quick([before, after]), *_machines(before, after)]
-    counts_only = bool(notes)
-    if not counts_only:
+    notes = _quick([before, after])
+    counts_only, differing = bool(notes), differences(_facts(before), _facts(after))
+    if not counts_only and not differing:
         notes.append(
             "two sessions: what changed on the machine between them is in these ratios; "
             "`allocphase gate` measures both sides together"
         )
     notes += _lonely(before, after)
-    return Pairs(str(before.path), tuple(pairs), tuple(notes), counts_only)
+    return Pairs(str(before.path), tuple(pairs), tuple(notes), counts_only, differing)
 
 
 def _default(allocators: Sequence[str]) -> str | None:
@@ -102,12 +114,8 @@ def _quick(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _machines(before: Run, after: Run) -> list[str]:
-    facts = [machine_facts(run.manifest.environment) for run in (before, after)]
-    found = differences(*facts)
-    if not found:
-        return []
-    return [f"different machines, so only counts are compared: {'; '.join(found)}"]
+def _facts(run: Run) -> dict[str, Any]:
+    return machine_facts(run.manifest.environment, driver=run.manifest.driver_sha256)
 
 
 def _lonely(before: Run, after: Run) -> list[str]:

@@ -1,9 +1,12 @@
 """Files: read without trust, written whole.
 
+    regular       the one way of opening: regular files, without links, waiting or end
+    durable       the one way of writing: whole or not at all; a line at a time, synced
     documents     JSON and TOML within bounds
     typed         documents as frozen dataclasses: what a key must be, read and written
     archive       numpy arrays in an .npz, within bounds and without pickle
-    durable       whole or not at all; a line at a time, synced
+    elf           digests of programs and shared objects, over what is loaded of them
+    removal       folders that go away
     flock         the system's lock on an open file
     folder_lock   a folder that one process fills
 

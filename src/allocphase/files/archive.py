@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.errors import DataError
+from allocphase.files.regular import opened
 
 __all__ = ["Arrays", "read_archive"]
 
@@ -57,9 +58,7 @@ def read_archive(path: Path, *, known: Mapping[str, np.dtype[Any]], max_bytes: i
     Raises DataError with the file and what is wrong with it.
     """
     try:
-        if path.stat().st_size > max_bytes + _OVERHEAD_BYTES:
-            raise ValueError(f"longer than the {max_bytes} bytes that its operations can take")
-        with ZipFile(path) as archive:
+        with opened(path, max_bytes=max_bytes + _OVERHEAD_BYTES) as file, ZipFile(file) as archive:
             members = archive.infolist()
             _check_directory(members, known, max_bytes)
             return {

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from allocphase.errors import DataError, UsageError
+from allocphase.files.regular import read_regular_text
 
 __all__ = ["parse_json", "read_json", "read_toml"]
 
@@ -35,21 +36,24 @@ _NO_TEXT = re.compile(f"{_CONTROL.pattern}|[\ud800-\udfff]")
 
 
 def read_json(path: Path) -> Any:
-    """The document in a file that allocphase wrote.
+    """The document in a file that allocphase wrote, and which is no link for that reason.
 
     Raises FileNotFoundError, UsageError where it cannot be read, DataError where it is no JSON
     within bounds.
     """
     try:
-        return parse_json(_text(path, MAX_JSON_BYTES))
+        return parse_json(_text(path, MAX_JSON_BYTES, follow=False))
     except ValueError as error:
         raise DataError(f"{path}: not readable as JSON: {error}") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table in a file. Raises UsageError with the file and the reason."""
+    """The table in a file, which a person wrote: its name may be a link.
+
+    Raises UsageError with the file and the reason.
+    """
     try:
-        text = _text(path, MAX_TOML_BYTES)
+        text = _text(path, MAX_TOML_BYTES, follow=True)
         if any(line.count(".") > MAX_DOTS_IN_LINE for line in text.splitlines()):
             raise ValueError(f"a line with more than {MAX_DOTS_IN_LINE} dots")
         table = tomllib.loads(text)
@@ -77,17 +81,13 @@ def parse_json(text: str) -> Any:
     return value
 
 
-def _text(path: Path, max_bytes: int) -> str:
+def _text(path: Path, max_bytes: int, *, follow: bool) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(max_bytes + 1)
-    except FileNotFoundError:
+        return read_regular_text(path, max_bytes, follow=follow)
+    except (FileNotFoundError, UnicodeDecodeError):
         raise
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    if len(content) > max_bytes:
-        raise UsageError(f"{path}: longer than {max_bytes} bytes, the most that is read")
-    return content.decode("utf-8")
 
 
 def _integer(digits: str) -> int:

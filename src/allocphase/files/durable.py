@@ -1,23 +1,41 @@
-"""Files that are whole or absent, and lines that are on disk once written.
+"""Files that are whole or absent, and lines that are on disk once written: the one way of writing.
 
 A kill at any instruction leaves a file under its name with all its bytes, or not at all, and of an
-appended line at most a torn end without its newline. Every failure is an AllocphaseError that
-names the path.
+appended line at most a torn end without its newline. Nothing is written through a link, nor into a
+pipe or a device: what is replaced is a regular file, or nothing. Every failure is an
+AllocphaseError that names the path.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from allocphase.errors import AllocphaseError
+from allocphase.errors import AllocphaseError, UsageError
+from allocphase.files.regular import MAX_OBJECT_BYTES, check_regular, open_regular, opened
 
-__all__ = ["PARTIAL", "append_line", "drop_torn_end", "named_errors", "require_room", "write_whole"]
+__all__ = [
+    "PARTIAL",
+    "append_line",
+    "append_text",
+    "copy_whole",
+    "drop_torn_end",
+    "named_errors",
+    "require_room",
+    "require_writable",
+    "write_text",
+    "write_whole",
+]
 
 PARTIAL = ".partial"
+# So many characters of a name leave room for PARTIAL in the 255 bytes that a name may have.
+_KEPT_OF_NAME = 60
+_EXCLUSIVE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
@@ -29,37 +47,97 @@ def named_errors(path: Path) -> Iterator[None]:
         raise AllocphaseError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
-def write_whole(path: Path, write: Callable[[Path], object], *, synced: bool = True) -> None:
+def write_whole(path: Path, write: Callable[[BinaryIO], object], *, synced: bool = True) -> None:
     """Lets `write` fill a file beside `path`, syncs it, and only then gives it its name.
 
     synced: whether it must outlive the machine, and not only the process.
     """
-    partial = path.with_name(path.name + PARTIAL)
+    partial = _beside(path)
     with named_errors(path):
+        check_regular(path, missing_ok=True)
         try:
-            write(partial)
-            if synced:
-                _sync(partial, os.O_RDONLY)
+            with _new(partial, named=path) as file:
+                write(file)
+                if synced:
+                    file.flush()
+                    os.fsync(file.fileno())
             partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
         if synced:
-            _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)  # the name is the folder's
+            _sync_folder(path.parent)  # the name is the folder's
+
+
+def write_text(path: Path, text: str, *, synced: bool = True) -> None:
+    """The same for a text, as UTF-8."""
+    content = text.encode("utf-8")
+    write_whole(path, lambda file: file.write(content), synced=synced)
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copies an object that somebody named, be it by a link. The copy need not be on disk."""
+    with named_errors(source), opened(source, max_bytes=MAX_OBJECT_BYTES, follow=True) as content:
+        write_whole(target, lambda file: shutil.copyfileobj(content, file), synced=False)
+
+
+def require_writable(path: Path) -> None:
+    """Raises UsageError where `write_whole` could not write `path` now; leaves nothing there."""
+    try:
+        check_regular(path, missing_ok=True)
+        partial = _beside(path)
+        with _new(partial, named=path):
+            partial.unlink()
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise UsageError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name[:_KEPT_OF_NAME] + PARTIAL)
+
+
+def _new(partial: Path, *, named: Path) -> BinaryIO:
+    """A file that was not there before; what a kill left under its name goes away.
+
+    Raises OSError, which names the file that it is for.
+    """
+    try:
+        try:
+            file = os.open(partial, _EXCLUSIVE, 0o666)
+        except FileExistsError:
+            partial.unlink()
+            file = os.open(partial, _EXCLUSIVE, 0o666)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(named)) from None
+    return os.fdopen(file, "wb")
 
 
 def append_line(path: Path, line: bytes) -> None:
     """One write and one sync; where the write falls short, the file is as it was before."""
     with named_errors(path):
         new = not path.exists()
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        file = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             _append(file, line + b"\n")
             os.fsync(file)
         finally:
             os.close(file)
         if new:
-            _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            _sync_folder(path.parent)
+
+
+def append_text(path: Path, text: str) -> None:
+    """To a file that others append to as well, such as the step summary of a CI."""
+    with named_errors(path):
+        file = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            _append(file, text.encode("utf-8"))
+        finally:
+            os.close(file)
 
 
 def _append(file: int, content: bytes) -> None:
@@ -76,9 +154,11 @@ def _append(file: int, content: bytes) -> None:
 def drop_torn_end(path: Path) -> None:
     """Cuts what follows the last newline: the line of a process that did not finish."""
     with named_errors(path):
-        if not path.exists():
+        try:
+            descriptor = open_regular(path, os.O_RDWR)
+        except FileNotFoundError:
             return
-        with path.open("r+b") as file:
+        with os.fdopen(descriptor, "r+b") as file:
             content = file.read()
             whole = content.rfind(b"\n") + 1
             if whole < len(content):
@@ -92,8 +172,8 @@ def require_room(folder: Path, size_bytes: int) -> None:
         os.posix_fallocate(file.fileno(), 0, size_bytes)  # asks the disk and the quota
 
 
-def _sync(path: Path, flags: int) -> None:
-    file = os.open(path, flags | os.O_CLOEXEC)
+def _sync_folder(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(file)
     finally:

@@ -174,15 +174,16 @@ def read(document: type[T], value: Any, *, strict: bool = False) -> T:
     return cast(T, reader(value))
 
 
-def load_json(document: type[T], path: Path, *, schema: int) -> T:
-    """The document of that schema in a JSON file.
+def load_json(document: type[T], path: Path, *, schema: int, remedy: str = "") -> T:
+    """The document of that schema in a JSON file. remedy: what to do about one of another.
 
     Raises FileNotFoundError, DataError with the key where it is not as allocphase writes it, and
     UsageError where it cannot be read.
     """
     values = read_json(path)
     if not isinstance(values, dict) or values.get("schema") != schema:
-        raise DataError(f"{path}: schema: this version reads schema {schema}")
+        problem = f"{path}: schema: this version reads schema {schema}"
+        raise DataError(f"{problem}: {remedy}" if remedy else problem)
     try:
         return read(document, values)
     except FieldError as error:

@@ -8,7 +8,6 @@ is libc itself once more.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from allocphase.allocator import Allocator, collected
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
-from allocphase.files.durable import named_errors
+from allocphase.files.durable import copy_whole
 from allocphase.judge import BASELINE, CANDIDATE, TWIN, ArmEntry
 from allocphase.run.request import one_allocator
 from allocphase.spec import base_name
@@ -106,8 +105,8 @@ class Copies:
         for position, (label, arm) in enumerate(self._chosen.items()):
             if arm.path is not None:
                 path = self._folder / f"{self._round:04}-{position}.so"
-                with named_errors(path):
-                    paths[label] = shutil.copyfile(arm.path, path)
+                copy_whole(arm.path, path)
+                paths[label] = path
         return paths
 
     def _arm(self, label: str) -> Allocator:

@@ -1,10 +1,8 @@
 """Saved baselines: what one allocator cost on one machine, small enough to keep in a repository.
 
-    counts    of every process of a few rounds: they hold on any machine
-    times     one number a process: they hold on a machine with the same fingerprint
-
-The fingerprint is the machine's facts and the driver's digest. The digest of the allocator's own
-object is kept as well: it says what was measured.
+Of each metric there is one number a process. It holds where the facts of the machine that the
+metric depends on are the same (analysis.measures, machine.fingerprint). The digest of the
+allocator's own object is kept as well: it says what was measured.
 """
 
 from __future__ import annotations
@@ -22,11 +20,10 @@ from allocphase.analysis.comparable import refuse_changed_scenarios
 from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
 from allocphase.analysis.metric_names import compared
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
-from allocphase.files.durable import named_errors, write_whole
+from allocphase.files.durable import named_errors, write_text
 from allocphase.files.typed import length, load_json, plain
 from allocphase.judge import ArmEntry, Evidence
 from allocphase.judge.verdict import MetricName
-from allocphase.machine.fingerprint import differences
 
 __all__ = [
     "Baseline",
@@ -37,7 +34,8 @@ __all__ = [
     "saved_values",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
+_REMEDY = "save it again with `allocphase baseline save`"
 _NAME = re.compile(r"[\w.+-]+")
 
 Values = Mapping[MetricName, Annotated[tuple[float, ...], length(least=1)]]
@@ -85,10 +83,6 @@ class Baseline:
         before = {name: entry.digest for name, entry in self.scenarios.items()}
         refuse_changed_scenarios(before, digests)
 
-    def mismatch(self, fingerprint: Mapping[str, object]) -> list[str]:
-        """Why its times cannot be compared with those of that fingerprint; empty: they can."""
-        return differences(self.fingerprint, fingerprint)
-
 
 def saved_values(evidence: Evidence, scenario: str) -> dict[str, tuple[float, ...]]:
     """What a session measured of the candidate arm, by metric; metrics without values left out."""
@@ -110,7 +104,7 @@ def save_baseline(baseline: Baseline, folder: Path) -> Path:
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     with named_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda partial: partial.write_text(text, "utf-8"))
+    write_text(path, text)
     return path
 
 
@@ -119,7 +113,7 @@ def load_baseline(name: str, folder: Path) -> Baseline:
     _check_name(name)
     path = folder / f"{name}.json"
     try:
-        return load_json(Baseline, path, schema=SCHEMA)
+        return load_json(Baseline, path, schema=SCHEMA, remedy=_REMEDY)
     except FileNotFoundError:
         raise NothingMeasuredError(_missing(name, folder)) from None
 

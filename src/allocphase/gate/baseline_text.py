@@ -8,6 +8,7 @@ import numpy as np
 
 from allocphase.analysis.metric_names import compared
 from allocphase.gate.baseline import Baseline
+from allocphase.machine.fingerprint import fact_text
 from allocphase.text.units import format_bytes, format_count, format_ns
 
 __all__ = ["describe"]
@@ -26,7 +27,7 @@ def _lines(baseline: Baseline) -> Iterator[str]:
     yield f"  object  {allocator.path or allocator.kind}"
     yield f"  sha256  {allocator.sha256 or '-'}"
     for fact, value in baseline.fingerprint.items():
-        yield f"  {fact}  {value}"
+        yield f"  {fact}  {fact_text(value)}"
     for name, entry in baseline.scenarios.items():
         yield f"{name}  (trace {entry.digest[:12]})"
         for metric, values in entry.values.items():

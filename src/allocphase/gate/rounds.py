@@ -261,7 +261,8 @@ def _started(
     request: Request, executor: Executor, copies: Copies, *, progress: Progress
 ) -> Session:
     begun = begin(replace(request, resumable=False))
-    return Session(begun, _GateExecutor(executor, copies), progress=progress)
+    inner = _GateExecutor(executor, copies)
+    return Session(begun, inner, progress=progress, arms_share_replays=True)
 
 
 def _chosen(jobs: Iterable[Job], wanted: set[Need]) -> Iterator[Job]:

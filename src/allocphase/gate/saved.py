@@ -1,10 +1,10 @@
-"""Gating against a saved baseline: counts on any machine, times on the one they were taken on.
+"""Gating against a saved baseline: each figure where the facts that it depends on are the same.
 
 Saving measures the allocator alone, in as many rounds as a gate may have, so that each round of a
 candidate has a partner. The rounds are of different sessions: what a session's processes share
 does not cancel, there is no twin, and a drift of the machine between the two looks like a change.
-The baseline and the candidate side by side see more; a saved baseline is for when the baseline's
-object is no longer at hand.
+So a time is advice unless the user gives it a limit. The baseline and the candidate side by side
+see more; a saved baseline is for when the baseline's object is no longer at hand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from allocphase.allocator import Allocator
 from allocphase.errors import NothingMeasuredError
@@ -22,20 +21,14 @@ from allocphase.gate.baseline import Baseline, SavedScenario, load_baseline, sav
 from allocphase.gate.rounds import measure_alone
 from allocphase.gate.sessions import GateRequest, SavedArm
 from allocphase.judge import Evidence
-from allocphase.machine.environment import environment
-from allocphase.machine.fingerprint import driver_sha256, machine_facts
+from allocphase.machine.fingerprint import differences, fingerprint
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
 from allocphase.scenario import Scenario, generate
 
-__all__ = ["against_saved", "fingerprint", "measure_baseline"]
-
-
-def fingerprint() -> dict[str, Any]:
-    """What must be the same for times to be comparable with a saved baseline's."""
-    return {**machine_facts(environment()), "driver": driver_sha256()}
+__all__ = ["against_saved", "measure_baseline"]
 
 
 def against_saved(
@@ -43,19 +36,18 @@ def against_saved(
 ) -> GateRequest:
     """The request with a saved baseline instead of a baseline arm.
 
-    On another machine its times are left out, and the verdict says why; with `allow_mismatch`
-    they are measured and shown as advice. Raises NothingMeasuredError for a baseline that is
-    missing or lacks a scenario, ScenarioChangedError for a scenario that is another now.
+    What does not hold on this machine is left out, and the verdict says why; with `allow_mismatch`
+    it is measured and shown as advice. Raises NothingMeasuredError for a baseline that is missing
+    or lacks a scenario, ScenarioChangedError for a scenario that is another now.
     """
     saved = load_baseline(name, folder)
     saved.check_scenarios(digests(request.scenarios))
-    mismatch = saved.mismatch(fingerprint()) if request.wants_times else ()
     arm = SavedArm(
         values=saved.values,
         rounds=saved.rounds,
         allocator=saved.allocator,
         note=f"baseline {name!r}: {saved.allocator.name}, saved {saved.saved}; it has no twin",
-        machine_mismatch=tuple(mismatch),
+        differing=differences(saved.fingerprint, fingerprint()),
         allow_mismatch=allow_mismatch,
     )
     return replace(request, saved=arm)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from allocphase.allocator import Allocator
+from allocphase.analysis.comparable import holds, not_holding
 from allocphase.analysis.measures import MEASURES, QUANTILES
 from allocphase.analysis.warnings import disturbances
 from allocphase.errors import NothingMeasuredError, UsageError
-from allocphase.files.durable import write_whole
+from allocphase.files.durable import write_text
 from allocphase.gate.arms import Arms, describe_arm, fresh_copies
 from allocphase.gate.rounds import FIRST_SHARE, Clock, Finished, probes_of, run_session
 from allocphase.judge import (
@@ -22,6 +23,7 @@ from allocphase.judge import (
     ArmEntry,
     Evidence,
     Failure,
+    GateRow,
     GateVerdict,
     Judge,
     Limits,
@@ -52,31 +54,35 @@ CALLS_BEYOND = 50
 CACHE_LINE_BYTES = 64
 
 
+_TIMES_ARE_ADVICE = (
+    "times against a saved baseline are advice and fail nothing: what the machine did between the "
+    "days looks like a change in every session; --limit time=10% makes them count"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedArm:
     """A baseline that was measured before, where the baseline's arm would be.
 
     rounds: what its times rest on, 0 where it has none. allocator: as by describe_arm. note: what
-    the verdict says of it. machine_mismatch: why its times are not this machine's; they are left
-    out then, or with `allow_mismatch` shown as advice.
+    the verdict says of it. differing: the machine's facts that are others now, a line a fact; what
+    depends on one of them does not hold here, and is left out, or with `allow_mismatch` shown as
+    advice.
     """
 
     values: Saved
     rounds: int
     allocator: ArmEntry
     note: str
-    machine_mismatch: tuple[str, ...] = ()
+    differing: Mapping[str, str] = field(default_factory=dict)
     allow_mismatch: bool = False
 
-    @property
-    def skips_times(self) -> bool:
-        """Whether no time is measured."""
-        return bool(self.machine_mismatch) and not self.allow_mismatch
-
-    @property
-    def advisory(self) -> bool:
-        """Whether times are shown and never fail."""
-        return bool(self.machine_mismatch) and self.allow_mismatch
+    def is_advice(self, row: Row) -> bool:
+        """Whether the row is shown and never fails: where it does not hold here, and of times
+        unless the user gave a limit. Both sessions divide by the same stored values, so a second
+        one would find again whatever the machine did between the days.
+        """
+        return not holds(row.measure, self.differing) or (row.measure.timed and not row.rule.named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +112,6 @@ class GateRequest:
         """Rounds of a session: no more than a saved baseline has values."""
         saved = self.saved.rounds if self.saved else 0
         return min(self.max_rounds, saved or self.max_rounds)
-
-    @property
-    def wants_times(self) -> bool:
-        """Whether the limits leave a timed row on."""
-        names = [scenario.name for scenario in self.scenarios]
-        return any(row.measure.timed for row in planned_rows(names, self.limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def run_gate(
     judge = _judge(request, planned.rows)
     first = engine.session(judge, budget_s=request.time_budget_s * FIRST_SHARE)
     left_s = request.time_budget_s - (clock() - start)
-    doubtful = _doubtful(first) if left_s > 0.0 else []
+    doubtful = _doubtful(request, first) if left_s > 0.0 else []
     again = None
     if doubtful:
         again = engine.session(_confirming(request, doubtful), budget_s=left_s)
@@ -192,23 +192,28 @@ def _confirming(request: GateRequest, rows: Sequence[Row]) -> Judge:
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """The rows of a gate; left_out: why some that the limits leave on are not among them."""
+    """The rows of a gate; left_out: why some that the limits leave on are not among them;
+    mismatch: which do not hold on this machine, and why.
+    """
 
     rows: Sequence[Row]
     left_out: Sequence[str]
+    mismatch: Sequence[str] = ()
 
 
 def _planned(request: GateRequest) -> _Planned:
     rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
-    if request.saved and request.saved.skips_times:
-        rows = [row for row in rows if not row.measure.timed]
     rows = [row for row in rows if row.measure.name != "build_time" or _has_build(request, row)]
     thin = _thin(request, rows)
     rows = [row for row in rows if row.id not in thin]
+    saved, mismatch = request.saved, list[str]()
+    if saved:
+        mismatch = not_holding((row.measure for row in rows), saved.differing)
+        rows = [r for r in rows if saved.allow_mismatch or holds(r.measure, saved.differing)]
     if not rows:
-        reason = "; ".join(thin.values()) or "every row is off"
+        reason = "; ".join([*thin.values(), *mismatch]) or "every row is off"
         raise NothingMeasuredError(f"nothing is left to measure: {reason}")
-    return _Planned(rows, list(thin.values()))
+    return _Planned(rows, list(thin.values()), mismatch)
 
 
 def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
@@ -255,20 +260,28 @@ def _inner(request: GateRequest, judge: Judge, arms: Sequence[Allocator]) -> Req
     )
 
 
-def _doubtful(first: Finished) -> list[Row]:
+def _doubtful(request: GateRequest, first: Finished) -> list[Row]:
     """The flagged rows that a second session can confirm; none where the candidate is broken."""
     if any(failure.broken_candidate for failure in _failures(first)):
         return []
-    return [row.row for row in final_rows(first.result, None) if row.flagged]
+    rows = [row for row in final_rows(first.result, None) if row.flagged]
+    return [row.row for row in rows if not _is_advice(request, row)]
+
+
+def _is_advice(request: GateRequest, row: GateRow) -> bool:
+    return request.saved is not None and request.saved.is_advice(row.row)
+
+
+def _advised(row: GateRow) -> GateRow:
+    """The row as the first session has it: a second one confirms no advice."""
+    return GateRow.of(row.row, row.first.outcome, first=row.first, advisory=True)
 
 
 def _verdict(
     request: GateRequest, planned: _Planned, first: Finished, again: Finished | None
 ) -> GateVerdict:
-    rows = final_rows(first.result, again.result if again else None)
-    saved = request.saved
-    if saved and saved.advisory:
-        rows = tuple(replace(row, advisory=row.row.measure.timed) for row in rows)
+    joined = final_rows(first.result, again.result if again else None)
+    rows = tuple(_advised(row) if _is_advice(request, row) else row for row in joined)
     sessions = [first, again] if again else [first]
     failures = [failure for session in sessions for failure in _failures(session)]
     return GateVerdict(
@@ -279,7 +292,7 @@ def _verdict(
         failures=tuple(failures),
         sessions=tuple(_describe(session) for session in sessions),
         notes=(*planned.left_out, *_notes(request, sessions)),
-        machine_mismatch=saved.machine_mismatch if saved else (),
+        machine_mismatch=tuple(planned.mismatch),
         fail_inconclusive=request.fail_inconclusive,
         settings=_settings(request),
     )
@@ -307,6 +320,10 @@ def _failures(session: Finished) -> list[Failure]:
 
 def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
     notes = [request.saved.note] if request.saved else []
+    if request.saved and any(
+        row.measure.timed and not row.rule.named for row, _ in sessions[0].result.rows
+    ):
+        notes.append(_TIMES_ARE_ADVICE)
     baseline = request.arms.baseline
     if baseline is not None and baseline.kind == "libc":
         notes.append("libc cannot be copied: its twin is libc itself")
@@ -363,4 +380,4 @@ def _settings(request: GateRequest) -> Settings:
 
 def _write(verdict: GateVerdict, folder: Path) -> None:
     text = json.dumps(document(verdict), indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(folder / FILE, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    write_text(folder / FILE, text + "\n")

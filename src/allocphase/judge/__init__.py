@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from allocphase.judge.evidence import BASELINE, CANDIDATE, TWIN, Evidence, Values
 from allocphase.judge.judge import Judge, SessionResult
-from allocphase.judge.limits import Limits, Rule, parse_share, read_limits
+from allocphase.judge.limits import Limits, Rule, read_limits
 from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.rows import Row, planned_rows, row_id
 from allocphase.judge.verdict import (
@@ -48,7 +48,6 @@ __all__ = [
     "Settings",
     "Values",
     "final_rows",
-    "parse_share",
     "planned_rows",
     "read_limits",
     "row_id",

@@ -1,19 +1,18 @@
 """Limits: from which ratio on a metric of a scenario counts as worse.
 
-    METRIC=SHARE            time=3%
+    METRIC=SHARE            time=3%, time=0.03
     METRIC=SHARE:SCENARIO   p99=10%:larson*
     METRIC=exact            page_faults=exact
     METRIC=off              syscalls*=off
 
-METRIC and SCENARIO are globs; of several that match, the last one holds. METRIC is a short name
-(peak_rss) or the one of `--json` (peak_rss_bytes): a glob is of the latter where it fits none of
-the former. A file that is kept in
-the repository has the same lines: `limits = ["time=3%", "p99=10%:larson*"]`.
+A share has a % or is below 1 (text/share.py). METRIC and SCENARIO are globs; of several that match,
+the last one holds. METRIC is a short name (peak_rss) or the one of `--json` (peak_rss_bytes): a
+glob is of the latter where it fits none of the former. A file that is kept in the repository has
+the same lines: `limits = ["time=3%", "p99=10%:larson*"]`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -23,8 +22,9 @@ from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
 from allocphase.analysis.metric_names import compared
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.typed import Number, load_toml
+from allocphase.text.share import parse_share
 
-__all__ = ["Limit", "Limits", "Rule", "parse_limit", "parse_share", "read_limits"]
+__all__ = ["Limit", "Limits", "Rule", "parse_limit", "read_limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +114,6 @@ class Limits:
         return Rule(self.memory_theta, exact=one.rule == "exact", named=False)
 
 
-def parse_share(text: str) -> float:
-    """ "2%" or "0.02" -> 0.02. Raises ValueError."""
-    number = text.strip()
-    scale = 100.0 if number.endswith("%") else 1.0
-    share = float(number.removesuffix("%")) / scale
-    if not math.isfinite(share) or not 0.0 <= share < 10.0:
-        raise ValueError(f"{shown(text)} is no share between 0% and 1000%")
-    return share
-
-
 def parse_limit(text: str) -> Limit:
     """One line of the grammar above. Raises UsageError."""
     metric, equals, rest = text.partition("=")
@@ -167,8 +157,8 @@ def _meant(metric: str) -> tuple[str, list[Measure], bool]:
 def _share(text: str, rule: str) -> float:
     try:
         return parse_share(rule)
-    except ValueError:
-        problem = f"{shown(rule)} is neither a share, nor exact, nor off"
+    except ValueError as error:
+        problem = f"{shown(rule)} is neither exact nor off, and {error}"
         raise UsageError(f"limit {shown(text)}: {problem}") from None
 
 

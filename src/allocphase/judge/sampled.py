@@ -27,6 +27,9 @@ from allocphase.stats.verdict import judge_interval, margin
 
 __all__ = ["judge_sampled"]
 
+# Each process calibrates the clock for itself, to 1e-7: equal ticks are log ratios below this.
+SAME_TICKS = 1e-6
+
 
 def judge_sampled(
     values: Values, rule: SequentialRank, *, final: bool, step: float = 0.0
@@ -37,6 +40,8 @@ def judge_sampled(
     """
     arms = (values.base, values.twin)[: rule.others]
     x = np.column_stack([_log_ratio(values.candidate, arm) for arm in arms])
+    if step:
+        x = np.trunc(x / SAME_TICKS) * SAME_TICKS
     found, forecast = rule.decide(x), Forecast(rule, x)
     # The interval holds at every round: where a row passed early, later rounds only sharpen it.
     interval = _widened(rule.interval(x), step, values)

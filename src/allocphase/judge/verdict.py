@@ -114,8 +114,8 @@ class GateRow:
 
     fails: it keeps the gate from passing by itself (an inconclusive row may be waived). Of
     inconclusive rows only those do that were flagged, or whose limit names that very row; the
-    others are judged together (openness.py). advisory: it is printed and never fails (times of a
-    baseline from another machine).
+    others are judged together (openness.py). advisory: it is printed and never fails (against a
+    saved baseline: what does not hold on this machine, and times without a limit of their own).
     """
 
     id: str = field(init=False)
@@ -174,8 +174,9 @@ class GateRow:
 class GateVerdict:
     """Everything a reader of the gate is told.
 
-    environment: facts of the machine by name. machine_mismatch: why a saved baseline's times are
-    not this machine's. fail_inconclusive: whether rows that the rounds do not tell fail the gate.
+    environment: facts of the machine by name. machine_mismatch: what of a saved baseline does not
+    hold on this machine, and why. fail_inconclusive: whether rows that the rounds do not tell fail
+    the gate.
     """
 
     baseline: ArmEntry
@@ -232,7 +233,9 @@ class GateVerdict:
 
     @property
     def _refused(self) -> bool:
-        """Times of another machine, and nobody said that they may be shown as advice."""
+        """Rows that do not hold on this machine are left out: nobody wanted them as advice. Times
+        depend on every fact, so none of them is advice for another reason then.
+        """
         return bool(self.machine_mismatch) and not any(row.advisory for row in self.rows)
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.files.typed import Number
+from allocphase.machine.kernel_file import read_text
 
 __all__ = ["Disturbance", "Snapshot", "Watch"]
 
@@ -145,7 +146,4 @@ def _grown(before: float | None, now: float | None) -> float | None:
 
 def _text(path: Path) -> str:
     """What a file of the kernel's says; nothing where it is absent or hidden."""
-    try:
-        return path.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
+    return read_text(path) or ""

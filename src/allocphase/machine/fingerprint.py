@@ -1,45 +1,104 @@
-"""Which machine a figure belongs to: the facts that move times, and where two of them differ."""
+"""Which machine a figure belongs to: the facts that move figures, and where two of them differ.
+
+The facts are those of environment.py, and the digest of the driver. They come in groups, each of
+which has all of the one before it:
+
+    CALL_FACTS      what decides which system calls are made
+    MEMORY_FACTS    and how much memory they bring, page by page
+    TIME_FACTS      and how long all of it takes: every fact
+
+docs/schema.md says of each what it moves. Not among them: the load, which changes by the minute,
+and memory, which balloons in a guest.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from allocphase import resources
+from allocphase.files.elf import loaded_sha256
+from allocphase.machine.environment import environment
 
-__all__ = ["MACHINE_FACTS", "differences", "driver_sha256", "machine_facts"]
+__all__ = [
+    "CALL_FACTS",
+    "MEMORY_FACTS",
+    "TIME_FACTS",
+    "differences",
+    "driver_sha256",
+    "fact_text",
+    "fingerprint",
+    "machine_facts",
+]
 
-# Not among them: the load, which changes by the minute, and memory, which balloons in a guest.
-MACHINE_FACTS = (
-    "cpu",
+# Allocators ask for CPUs, page size, overcommitment and huge pages, and act on the answers.
+CALL_FACTS = (
     "machine",
     "cpus",
-    "virtual",
-    "governor",
     "kernel",
     "libc",
+    "libc_sha256",
     "page_bytes",
     "transparent_huge_pages",
+    "overcommit",
     "aslr",
     "tuning",
+    "driver",
 )
+MEMORY_FACTS = (*CALL_FACTS, "huge_page_defrag", "huge_page_shmem", "huge_page_sizes")
+TIME_FACTS = (
+    *MEMORY_FACTS,
+    "cpu",
+    "chip",
+    "microcode",
+    "cores",
+    "smt",
+    "cpu_quota",
+    "virtual",
+    "governor",
+    "boost",
+    "mitigations",
+)
+_DIGEST_LETTERS = 64
+_SHOWN_LETTERS = 12
 
 
-def machine_facts(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts among a run's `environment`; None for one that it lacks."""
-    return {fact: environment.get(fact) for fact in MACHINE_FACTS}
+def fingerprint() -> dict[str, Any]:
+    """Every fact of this machine and of the installed driver.
+
+    Raises AllocphaseError when the driver is not installed.
+    """
+    return machine_facts(environment(), driver=driver_sha256())
+
+
+def machine_facts(environment: Mapping[str, Any], *, driver: str) -> dict[str, Any]:
+    """The facts among a run's `environment`, and its driver's digest; None for what it lacks."""
+    return {fact: {**environment, "driver": driver}.get(fact) for fact in TIME_FACTS}
 
 
 def driver_sha256() -> str:
-    """Digest of the installed driver: another replay loop has other times."""
-    return hashlib.sha256(resources.find("driver/allocphase-driver").read_bytes()).hexdigest()
+    """Digest of what is loaded of the installed driver: another replay loop has other times."""
+    return loaded_sha256(resources.find("driver/allocphase-driver"))
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """One line for each fact that differs; empty: times can be compared."""
-    return [
-        f"{fact}: {before.get(fact)} then, {after.get(fact)} now"
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
+    """By fact that differs, a line that says how: "cpus: 1 then, 2 now"."""
+    return {
+        fact: f"{fact}: {_brief(before.get(fact))} then, {_brief(after.get(fact))} now"
         for fact in dict.fromkeys([*before, *after])
         if before.get(fact) != after.get(fact)
-    ]
+    }
+
+
+def fact_text(value: object) -> str:
+    """A fact's value for a reader: "2048kB: inherit, 64kB: always"; "not known" for None."""
+    if value is None:
+        return "not known"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {text}" for key, text in value.items()) or "none"
+    return str(value)
+
+
+def _brief(value: object) -> str:
+    text = fact_text(value)
+    return text[:_SHOWN_LETTERS] if len(text) == _DIGEST_LETTERS else text

@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import pwd
-import stat
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -26,6 +25,8 @@ from typing import Any
 from allocphase import interruption
 from allocphase.files.documents import parse_json
 from allocphase.files.flock import try_lock
+from allocphase.files.regular import open_regular
+from allocphase.machine.kernel_file import read_text
 
 __all__ = ["MachineLock"]
 
@@ -119,9 +120,8 @@ def _open() -> int:
 
 def _opened(path: Path, create: int) -> int:
     """Never through a link, which another user may have planted. Raises OSError."""
-    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | create, 0o666)
-    state = os.fstat(file)
-    if not stat.S_ISREG(state.st_mode) or state.st_nlink != 1:
+    file = open_regular(path, os.O_RDWR | create)
+    if os.fstat(file).st_nlink != 1:
         os.close(file)
         raise OSError(0, "is no plain file", str(path))
     if create:
@@ -187,8 +187,7 @@ def _ancestors() -> Iterator[int]:
     pid = os.getpid()
     while pid > 0:
         yield pid
-        try:
-            status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
+        status = read_text(Path(f"/proc/{pid}/stat"))
+        if status is None:
             return
         pid = int(status.rpartition(")")[2].split()[1])

@@ -19,6 +19,7 @@ from typing import Protocol
 from allocphase import resources
 from allocphase.allocator import Allocator
 from allocphase.errors import AllocphaseError
+from allocphase.files.durable import require_room
 from allocphase.files.removal import passing_folder, remove_tree
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
@@ -227,12 +228,7 @@ def _check_disk(folder: Path) -> None:
     What the allocator has written into its working folder is no reason: that is gone by then.
     """
     remove_tree(folder / "cwd")
-    place = folder / "room"
-    try:
-        with place.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
-    except OSError as error:
-        raise AllocphaseError(f"{place}: {error.strerror}") from None
+    require_room(folder, ROOM_BYTES)
 
 
 def _check_clock(delivery: Delivery, ending: Ending) -> None:

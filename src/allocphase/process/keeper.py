@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
+from allocphase.machine.kernel_file import read_text
+
 __all__ = ["Command", "Containment", "Ending", "Limits", "Reason"]
 
 Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "stopped", "lost"]
@@ -40,7 +42,7 @@ def half_of_memory() -> int:
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for name in _CGROUP_LIMITS:
         with contextlib.suppress(OSError, ValueError):  # "max" is no number
-            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
+            limits.append(int(read_text(Path("/sys/fs/cgroup", name)) or "max"))
     return min(limits) // 2
 
 

@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from allocphase.errors import AllocphaseError
 from allocphase.files.documents import parse_json
 from allocphase.files.regular import read_regular
 from allocphase.files.typed import FieldError, read
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.arrays import Arrays, read_driver_files
-from allocphase.probe.consistency import Counts, samples_problem
+from allocphase.probe.consistency import samples_problem
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result, check_result
 from allocphase.probe.status import Status
-from allocphase.trace.records import HEADER, THREAD
+from allocphase.trace.file import read_thread_counts
+from allocphase.trace.records import TraceError
 
 __all__ = ["DamagedError", "Delivery", "ForeignError", "read_delivery"]
 
@@ -110,7 +109,12 @@ def _words(said: Any) -> tuple[Status, str]:
 
 
 def _arrays(folder: Path, files: Mapping[str, int], result: Result, trace: Path) -> Arrays:
-    counts = _thread_counts(trace)
+    try:
+        counts = read_thread_counts(trace)
+    except OSError as error:
+        raise DamagedError(f"the trace: {error.strerror}") from None
+    except TraceError as error:
+        raise DamagedError(f"the trace {error}") from None
     if result.operations != int(counts.sum()):
         raise DamagedError(f"result.operations: {result.operations}, not {counts.sum()}")
     try:
@@ -122,11 +126,3 @@ def _arrays(folder: Path, files: Mapping[str, int], result: Result, trace: Path)
     if fault := samples_problem(arrays, counts, kinds=len(KIND_NAMES)):
         raise DamagedError(fault)
     return arrays
-
-
-def _thread_counts(trace: Path) -> Counts:
-    """How many operations each thread of a trace file has; the driver has checked the file."""
-    header = np.fromfile(trace, dtype=HEADER, count=1)[0]
-    count, offset = int(header["thread_count"]), int(header["thread_offset"])
-    threads = np.fromfile(trace, dtype=THREAD, count=count, offset=offset)
-    return threads["op_count"].astype(np.int64)

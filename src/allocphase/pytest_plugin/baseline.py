@@ -22,14 +22,13 @@ DIGESTS = pytest.StashKey[list[dict[str, str]]]()
 
 
 def fingerprint() -> dict[str, Any]:
-    """What times depend on: the machine's facts and the driver's digest, ready for JSON.
+    """What times depend on: every fact of the machine and the driver's digest, ready for JSON.
 
     Raises AllocphaseError when the driver is not installed.
     """
-    from allocphase.machine.environment import environment
-    from allocphase.machine.fingerprint import driver_sha256, machine_facts
+    from allocphase.machine import fingerprint
 
-    return {**machine_facts(environment()), "driver": driver_sha256()}
+    return fingerprint.fingerprint()
 
 
 def scenario_digests(saved: Mapping[str, Any]) -> dict[str, str]:
@@ -59,4 +58,4 @@ def _differences(there: Mapping[str, Any] | None, here: Mapping[str, Any]) -> li
 
     if there is None:
         return ["it has no fingerprint"]
-    return differences(there, here)
+    return list(differences(there, here).values())

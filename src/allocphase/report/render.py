@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from allocphase.analysis.frames import Run
-from allocphase.errors import AllocphaseError, UsageError, unknown
+from allocphase.errors import UsageError, unknown
+from allocphase.files.durable import write_text
 from allocphase.report.figures.fonts import fonts_beside
 
 __all__ = ["figure_names", "render", "render_figure", "render_pair"]
@@ -77,8 +78,5 @@ def render_figure(run: Run, name: str, *, suffix: str = "png") -> Path:
 
 
 def _write(path: Path, text: str) -> Path:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise AllocphaseError(f"{path}: {error.strerror}") from error
+    write_text(path, text, synced=False)
     return path

@@ -17,8 +17,8 @@ from allocphase import __version__
 from allocphase.errors import UsageError
 from allocphase.files.durable import PARTIAL, drop_torn_end, named_errors
 from allocphase.files.folder_lock import FolderLock
-from allocphase.machine.environment import environment, timed_cpus
-from allocphase.machine.fingerprint import differences, driver_sha256, machine_facts
+from allocphase.machine.environment import timed_cpus
+from allocphase.machine.fingerprint import differences, fingerprint, machine_facts
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
@@ -87,12 +87,11 @@ def _refuse(files: RunFiles, changes: Sequence[str]) -> None:
 def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
     if manifest.plan_sha256 != manifest.digest_of_plan():
         yield "run.json: its plan was edited"
-    then, now = manifest.environment, environment()
-    yield from differences(_facts(then, plan.cpus), _facts(now, timed_cpus()))
-    if then.get("allocphase") != __version__:
-        yield f"allocphase: {then.get('allocphase')} then, {__version__} now"
-    if manifest.driver_sha256 != driver_sha256():
-        yield "the driver: another build"
+    version = manifest.environment.get("allocphase")
+    then = machine_facts(manifest.environment, driver=manifest.driver_sha256)
+    yield from differences(_facts(then, plan.cpus), _facts(fingerprint(), timed_cpus())).values()
+    if version != __version__:
+        yield f"allocphase: {version} then, {__version__} now"
     for entry, allocator in zip(manifest.allocators, plan.allocators, strict=True):
         try:
             if allocator.sha256() != entry.sha256:
@@ -103,7 +102,7 @@ def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
 
 def _facts(facts: Mapping[str, object], cpus: Sequence[int]) -> Mapping[str, object]:
     """As they are after a way through JSON."""
-    found: dict[str, Any] = json.loads(json.dumps(machine_facts(facts)))
+    found: dict[str, Any] = json.loads(json.dumps(facts))
     return {**found, "CPUs to time on": list(cpus)}
 
 

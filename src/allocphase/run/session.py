@@ -20,9 +20,11 @@ from allocphase.errors import AllocphaseError
 from allocphase.files.durable import named_errors, require_room
 from allocphase.interruption import InterruptionError
 from allocphase.machine.lock import MachineLock
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome
-from allocphase.run.plan import COUNT_PROCESSES, process_count, round_jobs, untimed_jobs
+from allocphase.run.plan import COUNT_PROCESSES, FLOOR, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun, begin
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
@@ -46,11 +48,21 @@ class Session:
     A context: left without an exception, the run has ended as it should; left in any way, its
     traces are gone and its locks are free. What finished stays in the run directory.
 
+    All processes of a cell time as many replays a pass as its first one found that it takes;
+    `arms_share_replays`: those of a scenario do, where allocators hardly differ.
+
     Every method raises AllocphaseError when the directory cannot be written or the driver itself
     fails, and InterruptionError.
     """
 
-    def __init__(self, begun: Begun, executor: Executor, *, progress: Progress) -> None:
+    def __init__(
+        self,
+        begun: Begun,
+        executor: Executor,
+        *,
+        progress: Progress,
+        arms_share_replays: bool = False,
+    ) -> None:
         self.path = begun.path
         self.plan = begun.plan
         self._executor = executor
@@ -62,6 +74,10 @@ class Session:
         self._done = len(begun.finished)
         self._total = process_count(begun.plan)
         self._slow: set[tuple[str, str]] = set()
+        self._arms_share_replays = arms_share_replays
+        self._replays: dict[tuple[str, str], int] = {}
+        for record in begun.finished:
+            self._learn(record)
 
     def __enter__(self) -> Session:
         return self
@@ -153,7 +169,24 @@ class Session:
     def _measure(self, job: Job) -> ProcessRecord:
         if job.probe.needs_the_machine(len(job.cpus)):
             self._have_the_machine()
-        return self._keep(job, self._run(job))
+        return self._keep(job, self._run(self._paced(job)))
+
+    def _paced(self, job: Job) -> Job:
+        """With the number of replays that its cell has, once that is known."""
+        replays = self._replays.get(self._pace(job.allocator.name, job.scenario))
+        if job.probe is not Probe.THROUGHPUT or not replays:
+            return job
+        return replace(job, options={**job.options, "replays": str(replays)})
+
+    def _learn(self, record: ProcessRecord) -> None:
+        if record.ok and record.probe is Probe.THROUGHPUT:
+            pace = self._pace(record.allocator, record.scenario)
+            self._replays.setdefault(pace, record.part(Throughput).replays_per_pass)
+
+    def _pace(self, allocator: str, scenario: str) -> tuple[str, str]:
+        """Whose replays are as many. The floor is no arm."""
+        shared = self._arms_share_replays and allocator != FLOOR
+        return ("", scenario) if shared else (allocator, scenario)
 
     def _have_the_machine(self) -> None:
         before = self._machine.problem
@@ -175,6 +208,7 @@ class Session:
     def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
         record = _record(job, outcome)
         self._writer.add(record, outcome.arrays)
+        self._learn(record)
         self._done += 1
         self._progress(job, self._done, self._total)
         return record

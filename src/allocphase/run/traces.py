@@ -10,6 +10,7 @@ import numpy as np
 
 from allocphase import interruption
 from allocphase.files.durable import named_errors
+from allocphase.files.regular import refuse_linked_folder
 from allocphase.operation import FREE_REMOTE
 from allocphase.probe.arrays import RAW_OPS, Arrays
 from allocphase.scenario import Scenario, generate
@@ -30,6 +31,7 @@ def make_trace(writer: RunWriter, index: int, scenario: Scenario) -> Trace:
     made, path = generate(scenario), trace_path(writer.path, index)
     with named_errors(path):
         path.parent.mkdir(exist_ok=True)
+    refuse_linked_folder(path.parent)
     write(made, path)
     if not writer.has_operations(index):
         writer.write_operations(index, ops_arrays(made.ops, made.threads["op_count"]))

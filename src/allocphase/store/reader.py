@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from allocphase.errors import DataError, UsageError, shown
+from allocphase.files.regular import opened, refuse_linked_folder
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.arrays import RAW_OPS, Arrays, load_arrays
 from allocphase.probe.consistency import (
@@ -31,6 +32,8 @@ from allocphase.store.record import Event, EventRecord, ProcessRecord
 
 __all__ = ["RunFiles", "resume_command"]
 
+# Which allocphase makes in a run directory, and fills or empties.
+FOLDERS = ("samples", "operations", "traces", "figures")
 # Some 60,000 processes.
 MAX_JOURNAL_BYTES = 128 << 20
 
@@ -45,6 +48,8 @@ class RunFiles:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.manifest = read_manifest(path / "run.json")
+        for name in FOLDERS:
+            refuse_linked_folder(path / name)
         self._records: dict[int, ProcessRecord] = {}
         self._read_bytes = 0  # of the journal, which only grows: no line is parsed twice
         self._counts: dict[str, Counts] = {}
@@ -98,7 +103,8 @@ class RunFiles:
         """What the process left; empty when it left nothing. Every index in it is one."""
         record = self._record(process_id)
         path = self.path / "samples" / f"{record.id}.npz"
-        arrays, fault = self._arrays_of(record, path) if path.exists() else ({}, "")
+        has_left = path.exists() or path.is_symlink()
+        arrays, fault = self._arrays_of(record, path) if has_left else ({}, "")
         if not fault and record.probe is Probe.LATENCY and record.ok:
             fault = latencies_problem(arrays)
         if fault:
@@ -142,13 +148,14 @@ class RunFiles:
 
 def _whole_lines(path: Path, *, start: int = 0) -> list[bytes]:
     """Lines from a byte on, without what follows the last newline; none without a file."""
-    if not path.exists():
+    try:
+        with opened(path, max_bytes=MAX_JOURNAL_BYTES) as file:
+            file.seek(start)
+            return file.read(MAX_JOURNAL_BYTES).split(b"\n")[:-1]
+    except FileNotFoundError:
         return []
-    if path.stat().st_size > MAX_JOURNAL_BYTES:
-        raise DataError(f"{path}: longer than {MAX_JOURNAL_BYTES} bytes, the most that is read")
-    with path.open("rb") as file:
-        file.seek(start)
-        return file.read().split(b"\n")[:-1]
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
 
 
 def resume_command(run: Path) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from allocphase.files.durable import append_line, named_errors, write_whole
+from allocphase.files.durable import append_line, named_errors, write_text
+from allocphase.files.regular import refuse_linked_folder
 from allocphase.probe.arrays import Arrays, save_arrays
 from allocphase.store.manifest import Manifest
 from allocphase.store.record import Event, EventRecord, ProcessRecord
@@ -24,17 +25,18 @@ class RunWriter:
             for folder in (path, path / "samples", path / "operations"):
                 folder.mkdir(parents=True, exist_ok=True)
 
+    def _folder(self, name: str) -> Path:
+        """A subject that runs as the user may have put a link in its place."""
+        refuse_linked_folder(self.path / name)
+        return self.path / name
+
     def write_manifest(self, manifest: Manifest) -> None:
         """Writes run.json whole or not at all."""
-        write_whole(
-            self.path / "run.json",
-            lambda path: path.write_text(manifest.to_json(), encoding="utf-8"),
-        )
+        write_text(self.path / "run.json", manifest.to_json())
 
     def write_operations(self, index: int, arrays: Arrays) -> None:
         """The operations of scenario `index`: see `ops_arrays`."""
-        path = self.path / "operations" / f"{index}.npz"
-        write_whole(path, lambda partial: save_arrays(partial, arrays))
+        save_arrays(self._folder("operations") / f"{index}.npz", arrays)
 
     def has_operations(self, index: int) -> bool:
         """Whether they are there: then they are whole."""
@@ -43,8 +45,7 @@ class RunWriter:
     def add(self, record: ProcessRecord, arrays: Arrays) -> None:
         """Samples first, then the journal line that makes them count."""
         if arrays:
-            path = self.path / "samples" / f"{record.id}.npz"
-            write_whole(path, lambda partial: save_arrays(partial, arrays))
+            save_arrays(self._folder("samples") / f"{record.id}.npz", arrays)
         append_line(self.path / "processes.jsonl", record.to_json().encode("utf-8"))
 
     def tell(self, event: Event, message: str) -> None:

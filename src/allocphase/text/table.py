@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,14 @@ from rich.text import Text
 from allocphase.text.console import unruled
 from allocphase.text.markdown import escaped
 
-__all__ = ["Cell", "Column", "Table", "markdown_lines", "rich_table"]
+__all__ = ["Cell", "Column", "Table", "folded", "markdown_lines", "rich_table"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """figure: to the right, and never folded. width: of one that is folded, on a terminal."""
+    """figure: to the right, and never folded. width: of one that is folded, on a terminal: between
+    words, or in a name at its dots and dashes.
+    """
 
     name: str
     figure: bool = True
@@ -57,8 +60,22 @@ def rich_table(table: Table) -> RichTable:
         else:
             found.add_column(column.name, width=column.width, overflow="fold")
     for row in table.rows:
-        found.add_row(*(Text(cell.text, style=cell.style) for cell in row))
+        cells = zip(table.columns, row, strict=True)
+        found.add_row(*(Text(folded(c.text, column.width), style=c.style) for column, c in cells))
     return found
+
+
+_PARTS = re.compile(r"[^\s._?&=/-]*[\s._?&=/-]?")
+
+
+def folded(text: str, width: int | None) -> str:
+    """A text in lines of that width, none of which ends within a word that would fit into one."""
+    lines = [""]
+    for part in _PARTS.findall(text):
+        if width is not None and lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def markdown_lines(table: Table) -> Iterator[str]:

@@ -6,12 +6,17 @@ An invalid trace never gets as far as the driver: each step raises TraceError.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from allocphase.files.durable import write_whole
-from allocphase.trace.completion import live_peak, table_problem
+from allocphase.files.regular import opened
+from allocphase.operation import MAX_OPERATIONS, MAX_THREADS
+from allocphase.trace.completion import MAX_TAGS, live_peak, table_problem
 from allocphase.trace.deadlock import stuck, thread_problem
 from allocphase.trace.encoding import digest, head_problem, parts
 from allocphase.trace.records import (
@@ -27,7 +32,10 @@ from allocphase.trace.records import (
 )
 from allocphase.trace.slots import History, by_epoch, by_position
 
-__all__ = ["read", "validate", "write"]
+__all__ = ["read", "read_thread_counts", "validate", "write"]
+
+# Mapped, not read: as many operations as a trace may have, and what stands beside them.
+MAX_FILE_BYTES = MAX_OPERATIONS * OP.itemsize + (64 << 20)
 
 
 def write(trace: Trace, path: Path) -> str:
@@ -37,10 +45,9 @@ def write(trace: Trace, path: Path) -> str:
     written.
     """
 
-    def fill(partial: Path) -> None:
-        with partial.open("wb") as file:
-            for part in parts(trace, digest_bytes=bytes.fromhex(trace.digest)):
-                file.write(part.data)
+    def fill(file: BinaryIO) -> None:
+        for part in parts(trace, digest_bytes=bytes.fromhex(trace.digest)):
+            file.write(part.data)
 
     write_whole(path, fill, synced=False)  # whoever finds it lost makes it again
     return trace.digest
@@ -76,26 +83,57 @@ def validate(trace: Trace) -> None:
         raise TraceError(problem)
 
 
+def read_thread_counts(path: Path) -> npt.NDArray[np.int64]:
+    """How many operations each thread has, shape (threads,), without a look at the operations.
+
+    Raises TraceError with what is wrong with the file's header, OSError.
+    """
+    with opened(path, max_bytes=MAX_FILE_BYTES) as file:
+        return _threads(file, _head(file))["op_count"].astype(np.int64)
+
+
 def _mapped(path: Path) -> Trace:
-    file_bytes = path.stat().st_size
-    if not path.is_file() or file_bytes < HEADER.itemsize:
+    with opened(path, max_bytes=MAX_FILE_BYTES, follow=True) as file:
+        head = _head(file)
+        file.seek(0)
+        ops = np.memmap(file, OP, "r", int(head["op_offset"]), (int(head["op_count"]),))
+        return Trace(
+            ops=ops,
+            threads=_threads(file, head),
+            tags=_records(file, TAG, int(head["tag_offset"]), int(head["tag_count"])),
+            touch=Touch(head["touch"]),
+            build_ops=int(head["build_ops"]),
+            slot_count=int(head["slot_count"]),
+            peak_live_bytes=int(head["peak_live_bytes"]),
+            peak_live_op=int(head["peak_live_op"]),
+            digest=head["digest"].tobytes().hex(),
+        )
+
+
+def _head(file: BinaryIO) -> Any:
+    """The header, whose offsets and counts lie within the file. Raises TraceError."""
+    file_bytes = os.fstat(file.fileno()).st_size
+    if file_bytes < HEADER.itemsize:
         raise TraceError(f"is no trace: {file_bytes} bytes are less than a header")
-    head = np.fromfile(path, dtype=HEADER, count=1)[0]
+    head = _records(file, HEADER, 0, 1)[0]
     problem = head_problem(head, file_bytes)
+    for what, most in (("thread", MAX_THREADS), ("tag", MAX_TAGS)):
+        count = int(head[f"{what}_count"])
+        if problem is None and count > most:
+            problem = f"has {count} {what}s, more than {most}"
     if problem:
         raise TraceError(problem)
-    thread_offset, tag_offset = int(head["thread_offset"]), int(head["tag_offset"])
-    return Trace(
-        ops=np.memmap(path, OP, "r", int(head["op_offset"]), (int(head["op_count"]),)),
-        threads=np.fromfile(path, THREAD, int(head["thread_count"]), offset=thread_offset),
-        tags=np.fromfile(path, TAG, int(head["tag_count"]), offset=tag_offset),
-        touch=Touch(head["touch"]),
-        build_ops=int(head["build_ops"]),
-        slot_count=int(head["slot_count"]),
-        peak_live_bytes=int(head["peak_live_bytes"]),
-        peak_live_op=int(head["peak_live_op"]),
-        digest=head["digest"].tobytes().hex(),
-    )
+    return head
+
+
+def _threads(file: BinaryIO, head: Any) -> npt.NDArray[Any]:
+    return _records(file, THREAD, int(head["thread_offset"]), int(head["thread_count"]))
+
+
+def _records(file: BinaryIO, dtype: np.dtype[Any], offset: int, count: int) -> npt.NDArray[Any]:
+    file.seek(offset)
+    content = file.read(count * dtype.itemsize)
+    return np.frombuffer(content, dtype)
 
 
 def _digest_problem(trace: Trace) -> str | None:

@@ -184,6 +184,27 @@ def test_an_unchanged_source_is_compiled_once_and_a_changed_one_again(
     assert len(list(cache.iterdir())) == 2  # and no scratch folder
 
 
+def test_a_source_gives_the_same_object_wherever_it_lies_and_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    objects = []
+    for place in ("one", "another one"):
+        folder = tmp_path / place
+        folder.mkdir()
+        (folder / "mine.h").write_text("static const char *const place = __FILE__;\n")
+        source = folder / "mine.c"
+        source.write_text('#include "mine.h"\n' + PLUGIN + "const char *here(void);\n")
+        with source.open("a") as file:
+            file.write("const char *here(void) { return place ? place : __FILE__; }\n")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        monkeypatch.chdir(folder)
+        objects.append(compile_plugin(source))
+    assert objects[0].name == objects[1].name
+    assert objects[0].read_bytes() == objects[1].read_bytes()
+    assert os.fsencode(tmp_path) not in objects[0].read_bytes()
+
+
 def test_a_source_that_does_not_compile_is_refused_in_the_compilers_words(
     tmp_path: Path, cache: Path
 ) -> None:

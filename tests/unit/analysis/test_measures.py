@@ -22,6 +22,7 @@ from allocphase.claim.forms.count import Count
 from allocphase.compare import DEFAULT_METRICS
 from allocphase.errors import UsageError
 from allocphase.judge.limits import parse_limit
+from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
 from allocphase.probe.status import Status
 from allocphase.pytest_plugin.cell import Cell
 from cli import main
@@ -261,3 +262,15 @@ def test_the_guide_to_ci_has_each_metric_that_can_be_gated() -> None:
     text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     table = text.partition("## What is gated")[2].partition("\n\nA limit is")[0]
     assert [name for name in MEASURES if f"`{name}`" not in table] == []
+
+
+def test_each_measure_names_the_facts_that_it_depends_on() -> None:
+    assert {name for name, one in MEASURES.items() if one.facts == TIME_FACTS} == {
+        name for name, one in MEASURES.items() if one.timed
+    }
+    assert MEASURES["syscalls"].facts == measure("syscalls.mmap").facts == CALL_FACTS
+    for name in ("page_faults", "peak_rss", "peak_mapped"):
+        assert MEASURES[name].facts == MEMORY_FACTS, name
+    assert MEASURES["peak_live"].facts == ()
+    assert measure("pass.latency").facts == TIME_FACTS
+    assert all(one.facts for one in CATALOGUE if one.name != "peak_live")

@@ -19,7 +19,15 @@ from allocphase.analysis.metrics import (
     replay_share,
 )
 from allocphase.files.typed import plain
-from allocphase.probe.arrays import BUCKETS, KINDS, SIZE_CLASSES, Arrays, bucket_midpoints
+from allocphase.probe.arrays import (
+    BUCKETS,
+    KINDS,
+    OUTLIER,
+    SIZE_CLASSES,
+    SLOW_CALL,
+    Arrays,
+    bucket_midpoints,
+)
 from allocphase.probe.result import Throughput
 from allocphase.store.record import ProcessRecord
 from allocphase.trace.records import Kind
@@ -120,6 +128,47 @@ def test_latencies_are_nanoseconds_by_kind_over_all_processes() -> None:
     }
     assert (found["calloc"]["mean"], found["calloc"]["samples"]) == (1000.0, 2)
     assert (found["free"]["p50"], found["free"]["max"]) == (1.0, 20.0)
+
+
+def put_aside(*rows: int) -> npt.NDArray[np.void]:
+    """Calls in which somebody else had the CPU."""
+    slow = np.zeros(len(rows), dtype=SLOW_CALL)
+    slow["op"], slow["preemptions"] = rows, 1
+    return slow
+
+
+def test_a_process_s_own_quantiles_leave_out_what_was_put_aside() -> None:
+    kinds = np.full(4, Kind.MALLOC, dtype=np.uint8)
+    first, second = latency(0, [20, 40, 60, 9000]), latency(1, [80, 120, 160, 200])
+    first[1]["slow"] = put_aside(3)
+    found = metrics_of(first, second, kinds=kinds)
+    assert found["latency_ns"]["malloc"]["max"] == 4500.0
+    # Of 10, 20 and 30 ns the median is 20; of 40, 60, 80 and 100 it is 60.
+    assert found["process_latency_ns"]["malloc"]["p50"] == (20.0 + 60.0) / 2
+    assert found["process_latency_ns"]["malloc"]["p90"] is None
+
+
+def test_without_a_malloc_there_are_no_quantiles_of_it() -> None:
+    found = metrics_of(latency(0, [20, 40]), kinds=np.full(2, Kind.FREE, dtype=np.uint8))
+    assert "process_latency_ns" not in found
+
+
+def test_of_a_long_trace_too_what_was_put_aside_is_left_out() -> None:
+    histogram = np.zeros((KINDS, SIZE_CLASSES, BUCKETS), dtype=np.uint64)
+    middles = bucket_midpoints()
+    histogram[0, 4, 40], histogram[0, 4, 300] = 990, 10
+    outliers = np.zeros(10, dtype=OUTLIER)
+    outliers["op"], outliers["ticks"] = np.arange(10) * 100, int(middles[300])
+    arrays = {
+        "call_histogram": histogram,
+        "touch_histogram": np.zeros_like(histogram),
+        "outliers": outliers,
+        "slow": put_aside(*range(0, 1000, 100)),
+    }
+    record = process("latency", {"samples": "histogram"})
+    found = metrics_of((record, arrays), kinds=np.empty(0, np.uint8))
+    assert found["latency_ns"]["malloc"]["p99_9"] == middles[300] / 2
+    assert found["process_latency_ns"]["malloc"]["p99"] == middles[40] / 2
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,10 @@ def written(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-def test_the_phase_report_s_file_has_all_its_twelve_claims_and_is_found_by_name() -> None:
+def test_the_phase_report_s_file_has_all_of_its_claims_and_is_found_by_name() -> None:
     file = load("phase-report")
     ids = [claim.id for claim in file.claims]
-    assert ids[:12] == [f"C{number}" for number in range(1, 13)]
+    assert ids == [f"C{number}" for number in range(1, 23)]
     assert file == load(str(ROOT / "claims" / "phase-report.toml"))
     assert file.thesis is not None
 
@@ -85,9 +85,19 @@ def test_the_phase_report_s_file_has_all_its_twelve_claims_and_is_found_by_name(
         ),
         (HEAD + COUNT + 'metric = "verified"\nabout = 1\nwithin = -2', "within: wants"),
         (
-            HEAD + COUNT + 'metric = "verified"\nabout = 0\ntolerance = 1',
+            HEAD + COUNT + 'metric = "verified"\nabout = 0\ntolerance = 0.1',
             "tolerance: wants a positive bound",
         ),
+        (
+            HEAD + COUNT + 'metric = "verified"\nabout = 54\ntolerance = 25',
+            "tolerance: must be a share with a % or below 1: 25% or 0.25",
+        ),
+        (
+            HEAD + SUM + 'of = ["first_ns", "second_ns"]\nequals = "apart_ratio"\ntolerance = 5',
+            "tolerance: must be a share with a % or below 1: 5% or 0.05",
+        ),
+        (HEAD + SHARE + "at_least = 90", "at_least: must be a share with a % or below 1: 90% or"),
+        (HEAD + SHARE + "about = 0.9\nwithin = 5", "within: must be a share with a %"),
         (
             HEAD + COUNT + 'metric = "verified"\nequals = "frist_ns"',
             "equals: published figure 'frist_ns' does not exist: did you mean 'first_ns'?",

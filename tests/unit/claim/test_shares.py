@@ -18,7 +18,11 @@ def test_of_the_slowest_calls_those_with_an_event_are_counted(
     run.latencies("quick", [10] * 8 + [60, 70] + [1000] * 10, faults=[0, 8, 9, 12])
     run.calls("quick", {"mmap": 3}, at=[0, 9, 12])
     table = check(
-        "share", "quick", 'above = "p50"', f'event = "{event}"', f"about = {share}\nwithin = 0"
+        "share",
+        "quick",
+        'above = "p50"',
+        f'event = "{event}"',
+        f'about = "{share:.0%}"\nwithin = 0',
     )
     finding = only(judged(run, table)).checks[0]
     assert (finding.value, finding.verdict) == (share, "reproduced")

@@ -490,7 +490,7 @@ def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> 
     refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
     refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
     assert {field.name for field in fields(RunOptions)} == refused
-    assert names - refused == {"resume", "json_path", "with_report"}
+    assert names - refused == {"resume", "json_path", "with_report", "quiet"}
 
 
 def test_a_partial_run_can_be_shown_and_says_that_it_is_partial(
@@ -547,3 +547,32 @@ def test_a_signal_keeps_and_shows_what_is_finished(
     assert "phase-report" in result.stdout
     assert (folder / "results.csv").is_file()
     assert not (folder / "traces").exists()
+
+
+# ---- Shares ------------------------------------------------------------------------------
+
+GATED = ("gate", "--baseline", "phase21", "--candidate", "phase3", "-s", "phase-report")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*GATED, "--theta", "3"),
+        (*GATED, "--memory-theta", "3"),
+        (*GATED, "--limit", "time=3"),
+        ("selftest", "--theta", "3"),
+        ("compare", "somewhere", "--theta", "3"),
+        ("compare", "somewhere", "--memory-theta", "3"),
+    ],
+)
+def test_a_share_without_its_sign_is_refused_with_what_was_meant(
+    invoke: Invoke, words: tuple[str, ...]
+) -> None:
+    result = invoke(*words)
+    assert result.exit_code == 2
+    assert "with a % or below 1: 3% or 0.03?" in result.stderr
+
+
+def test_so_is_one_in_a_file_of_limits(invoke: Invoke) -> None:
+    Path("gate.toml").write_text('limits = ["time=3"]', encoding="utf-8")
+    assert "3% or 0.03?" in complaint(invoke(*GATED, "--limits", "gate.toml"), 2)

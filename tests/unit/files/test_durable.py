@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -13,8 +14,8 @@ from allocphase.files.durable import append_line, drop_torn_end, require_room, w
 
 
 def test_a_file_that_cannot_be_written_to_its_end_is_not_there(tmp_path: Path) -> None:
-    def half(path: Path) -> None:
-        path.write_text("half")
+    def half(file: BinaryIO) -> None:
+        file.write(b"half")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -26,8 +27,9 @@ def test_a_file_that_is_there_already_is_replaced_at_once(tmp_path: Path) -> Non
     path = tmp_path / "file"
     path.write_text("old")
 
-    def new(partial: Path) -> None:
-        partial.write_text("new")
+    def new(file: BinaryIO) -> None:
+        file.write(b"new")
+        file.flush()
         assert path.read_text() == "old"
 
     write_whole(path, new)
@@ -36,7 +38,7 @@ def test_a_file_that_is_there_already_is_replaced_at_once(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_is_one_error_that_names_the_file(tmp_path: Path) -> None:
-    def full(_: Path) -> None:
+    def full(_: BinaryIO) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     path = tmp_path / "file"

@@ -9,22 +9,9 @@ import pytest
 from allocphase.analysis.measures import MEASURES
 from allocphase.analysis.metric_names import measure
 from allocphase.errors import UsageError
-from allocphase.judge import Limits, Rule, parse_share, planned_rows, read_limits
+from allocphase.judge import Limits, Rule, planned_rows, read_limits
 from allocphase.judge.limits import parse_limit
 from tests.support.gates import limits
-
-
-@pytest.mark.parametrize(
-    ("text", "share"), [("2%", 0.02), ("0.02", 0.02), (" 10 %", 0.1), ("0%", 0.0), ("150%", 1.5)]
-)
-def test_a_share_is_written_as_a_percentage_or_a_number(text: str, share: float) -> None:
-    assert parse_share(text) == pytest.approx(share)
-
-
-@pytest.mark.parametrize("text", ["", "%", "two", "-1%", "nan", "inf", "2000%"])
-def test_what_is_no_share_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"share|convert"):
-        parse_share(text)
 
 
 def test_by_default_time_has_theta_and_counts_are_exact() -> None:
@@ -83,13 +70,16 @@ def test_a_limit_for_all_rows_as_exact_leaves_times_out() -> None:
 
 
 def test_a_glob_is_of_paths_where_it_fits_no_short_name() -> None:
-    found = limits("peak_*_bytes=7%", "latency_ns.malloc.p99*=30%")
+    found = limits("peak_*_bytes=7%", "process_latency_ns.malloc.p99*=30%")
     assert found.rule(MEASURES["peak_rss"], "any") == Rule(0.07, exact=False, named=True)
     assert found.rule(MEASURES["p99_9"], "any") == Rule(0.30, exact=False, named=True)
     assert found.rule(MEASURES["p90"], "any") is None
     assert found.rule(MEASURES["time"], "any") == Limits().rule(MEASURES["time"], "any")
     assert found.unused(list(MEASURES), ["any"]) == []
-    assert [str(line) for line in found.lines] == ["peak_*_bytes=7%", "latency_ns.malloc.p99*=30%"]
+    assert [str(line) for line in found.lines] == [
+        "peak_*_bytes=7%",
+        "process_latency_ns.malloc.p99*=30%",
+    ]
 
 
 def test_a_glob_of_short_names_leaves_out_what_only_a_path_would_fit() -> None:
@@ -115,12 +105,17 @@ def test_a_call_that_is_named_by_its_path_is_planned_by_its_short_name() -> None
         ("time", "METRIC="),
         ("=2%", "METRIC="),
         ("time=", "METRIC="),
-        ("time=fast", "neither a share"),
+        ("time=fast", "neither exact nor off, and must be a share"),
+        ("time=3", r"'3' is neither exact nor off, and .*: 3% or 0[.]03"),
+        ("time=1", "1% or 0.01"),
+        ("p99=10:larson*", "10% or 0[.]1"),
+        ("time=250", "250%"),
+        ("time=-1%", "must be a share between"),
         ("time=exact", "never exact"),
         ("p9?=exact", "never exact"),
         ("tiem=2%", "did you mean 'time'"),
         ("time_per_op=2%", "did you mean 'time_per_op_ns'"),
-        ("latency_ns.malloc.p9?=exact", "never exact"),
+        ("process_latency_ns.malloc.p9?=exact", "never exact"),
         ("time_per_op_ns=exact", "never exact"),
         ("paek*=2%", "metric 'pa"),
         ("fragmentation=2%", "neither compared nor gated"),

@@ -126,3 +126,11 @@ def test_a_row_without_a_pair_is_not_measured() -> None:
 def test_the_least_effect_grows_with_the_noise() -> None:
     quiet, loud = (judged(1.0, spread=s).min_detectable_ratio for s in (0.002, 0.05))
     assert 1.02 < quiet < 1.03 < loud
+
+
+def test_equal_ticks_are_equal_whatever_each_process_makes_of_the_clocks_rate() -> None:
+    rng = np.random.default_rng(9)
+    values = Values(*(40.0 * (1.0 + 1e-7 * rng.uniform(-1.0, 1.0, 12)) for _ in range(3)))
+    found = judge_sampled(values, SequentialRank(theta=0.0), final=True, step=1.0)
+    assert found.outcome in (Outcome.UNDECIDED, Outcome.INCONCLUSIVE), "no rank tells them apart"
+    assert found.min_detectable_ratio == pytest.approx(1.0, abs=1e-5)

@@ -157,7 +157,7 @@ def test_without_a_lock_it_goes_on_and_says_why(
     for place, problem in (
         ("", "no machine lock: ALLOCPHASE_LOCK is empty"),
         (str(tmp_path / "nowhere" / "lock"), "nowhere/lock: No such file or directory"),
-        (str(link), "link: Too many levels of symbolic links"),
+        (str(link), "link: is a link, and none is followed here"),
         (str(hard), "hard: is no plain file"),
         (str(tmp_path), "Is a directory"),
     ):

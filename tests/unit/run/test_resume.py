@@ -15,6 +15,7 @@ import pytest
 from allocphase import allocator
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.typed import read
+from allocphase.machine.fingerprint import fingerprint
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
@@ -180,6 +181,19 @@ def test_a_slow_cell_stays_out_of_the_same_rounds(tmp_path: Path, after: int) ->
     assert len(cells(folder)) < JOBS
 
 
+def test_a_resumed_cell_has_as_many_replays_as_before(tmp_path: Path) -> None:
+    def paced(job: Job) -> Outcome:
+        replays = int(job.options.get("replays", 100 + job.id))
+        part = Throughput(cold_ns_per_op=9.0, warm_ns_per_op=(9.0,), replays_per_pass=replays)
+        return replace(good(job), result=replace(good(job).result, throughput=part))
+
+    folder = broken_run(tmp_path, 4, paced, probes=[Probe.THROUGHPUT])
+    go_on(folder, FakeExecutor(paced))
+    found = RunFiles(folder).processes()
+    pairs = {(one.allocator, one.part(Throughput).replays_per_pass) for one in found}
+    assert len(pairs) == 3
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
     begun = begin(request_of(tmp_path))
     fill(begun, FakeExecutor(), progress=no_progress)
@@ -326,7 +340,7 @@ def test_what_changed_is_named_with_the_way_out(
     ("change", "reason"),
     [
         (lambda m: m["plan"].update(cpus=[77]), "CPUs to time on: [77] then, "),
-        (lambda m: m.update(driver_sha256="0"), "the driver: another build"),
+        (lambda m: m.update(driver_sha256="0"), "driver: 0 then, "),
         (lambda m: m["scenarios"][0].update(digest="0"), "its operations are others now"),
         (lambda m: m["plan"].update(seed=8), "process 2 is not one of its plan"),
     ],
@@ -354,11 +368,12 @@ def test_an_object_that_changed_or_is_gone_is_named(tmp_path: Path) -> None:
 
 def test_every_change_is_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = broken_run(tmp_path, 2)
-    monkeypatch.setattr(resuming, "driver_sha256", lambda: "0")
+    here = fingerprint()
+    monkeypatch.setattr(resuming, "fingerprint", lambda: {**here, "driver": "0"})
     monkeypatch.setattr(resuming, "timed_cpus", lambda: [9])
     line = refusal(folder)
-    assert "CPUs to time on" in line
-    assert "; the driver: another build. Start anew" in line
+    assert "driver: " in line
+    assert " then, 0 now; CPUs to time on" in line
     assert "\n" not in line
 
 

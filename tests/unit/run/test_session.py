@@ -85,6 +85,42 @@ def test_a_slow_cell_is_timed_once_and_counted_as_often_as_any(tmp_path: Path) -
     }
 
 
+def paced(job: Job) -> Outcome:
+    """Each process that may choose finds another number of replays."""
+    replays = int(job.options.get("replays", 100 + job.id))
+    part = Throughput(cold_ns_per_op=9.0, warm_ns_per_op=(9.0,), replays_per_pass=replays)
+    outcome = good(job)
+    if job.probe is not Probe.THROUGHPUT:
+        return outcome
+    return replace(outcome, result=replace(outcome.result, throughput=part))
+
+
+def replays_of(folder: Path) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for record in RunFiles(folder).processes():
+        if record.probe is Probe.THROUGHPUT:
+            replays = record.part(Throughput).replays_per_pass
+            found.setdefault(record.allocator, set()).add(replays)
+    return found
+
+
+def test_all_processes_of_a_cell_have_as_many_replays_as_its_first(tmp_path: Path) -> None:
+    found = replays_of(go(tmp_path, FakeExecutor(paced), probes=[Probe.THROUGHPUT], rounds=4))
+    assert {len(replays) for replays in found.values()} == {1}
+    assert len(set.union(*found.values())) == 3, "the floor, one and two have their own"
+
+
+def test_where_arms_share_them_the_floor_alone_has_its_own(tmp_path: Path) -> None:
+    begun = begin(request_of(tmp_path, probes=[Probe.THROUGHPUT]))
+    inner = FakeExecutor(paced)
+    with Session(begun, inner, progress=no_progress, arms_share_replays=True) as session:
+        for index in range(3):
+            session.run_round(index)
+    found = replays_of(begun.path)
+    assert found["one"] == found["two"] != found["null"]
+    assert len(found["one"]) == 1
+
+
 def test_which_process_of_its_cell_it_was_is_in_the_journal(tmp_path: Path) -> None:
     folder = go(tmp_path, FakeExecutor(), probes=[Probe.SYSCALLS])
     records = RunFiles(folder).processes()

@@ -376,7 +376,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_trace(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no trace"):
+    with pytest.raises(UsageError, match="Is a directory"):
         trace.read(tmp_path)
 
 

@@ -20,7 +20,14 @@ from allocphase.analysis.latency.attribution import (
 )
 from allocphase.analysis.latency.calls import ProcessCalls, process_calls, uncalled_kinds
 from allocphase.analysis.latency.causes import OUTLIERS, cause_metrics, key_of, share_above
-from allocphase.analysis.latency.pooled import QUANTILES, Latencies, SampleReader, describe, pool
+from allocphase.analysis.latency.pooled import (
+    QUANTILES,
+    Latencies,
+    SampleReader,
+    describe,
+    known_quantiles,
+    pool,
+)
 
 __all__ = [
     "CAUSES",
@@ -36,6 +43,7 @@ __all__ = [
     "causes_of",
     "describe",
     "key_of",
+    "known_quantiles",
     "pool",
     "process_calls",
     "rows_of",

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from allocphase.analysis.latency.attribution import CAUSES, EVENTS, Rows, causes_of, events_of
 from allocphase.errors import DataError
 from allocphase.operation import KIND_NAMES
-from allocphase.probe.arrays import OUTLIER, Arrays, bucket_midpoints
+from allocphase.probe.arrays import OUTLIER, SLOW_CALL, Arrays, bucket_midpoints
 from allocphase.probe.result import Latency
 from allocphase.store.record import ProcessRecord
 
@@ -30,6 +30,7 @@ __all__ = [
     "process_calls",
     "process_touches",
     "uncalled_kinds",
+    "undisturbed_mallocs",
 ]
 
 Kinds = npt.NDArray[np.uint8]
@@ -37,6 +38,7 @@ Kinds = npt.NDArray[np.uint8]
 Weighted = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 _WRITE, _FOREIGN = KIND_NAMES.index("write"), KIND_NAMES.index("free_foreign")
+_MALLOC = KIND_NAMES.index("malloc")
 _LAST_ALLOCATION = KIND_NAMES.index("aligned_alloc")
 _EVENT_BITS = len(EVENTS)
 
@@ -155,6 +157,24 @@ def _in_ns(
     record: ProcessRecord, ticks: npt.NDArray[Any], counts: npt.NDArray[np.integer[Any]]
 ) -> Weighted:
     return ticks.astype(np.float64) * _ns_per_tick(record), counts.astype(np.int64)
+
+
+def undisturbed_mallocs(record: ProcessRecord, arrays: Arrays, kinds: Kinds) -> Weighted:
+    """A latency process's calls of malloc but for those in which somebody else had the CPU, which
+    is the machine's doing. Of a trace too long to keep each call, to a histogram's bucket.
+    """
+    slow = arrays.get("slow", np.empty(0, SLOW_CALL))
+    put_aside = slow["op"][slow["preemptions"] > 0].astype(np.int64)
+    if "call_ticks" in arrays:
+        left = kinds == _MALLOC
+        left[put_aside] = False
+        return _in_ns(record, *np.unique(arrays["call_ticks"][left], return_counts=True))
+    counts = arrays["call_histogram"][_MALLOC].sum(axis=0).astype(np.int64)
+    kept = arrays.get("outliers", np.empty(0, OUTLIER))
+    hit = kept[(kept["kind"] == _MALLOC) & np.isin(kept["op"], put_aside)]
+    edges = (bucket_midpoints()[1:] + bucket_midpoints()[:-1]) / 2
+    np.subtract.at(counts, np.searchsorted(edges, hit["ticks"]), 1)
+    return _in_ns(record, *_buckets(np.maximum(counts, 0)))
 
 
 def process_touches(record: ProcessRecord, arrays: Arrays, kinds: Kinds) -> Weighted:

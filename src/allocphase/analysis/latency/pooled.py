@@ -17,6 +17,7 @@ from allocphase.analysis.latency.calls import (
     merged,
     process_calls,
     process_touches,
+    undisturbed_mallocs,
 )
 from allocphase.analysis.measures import QUANTILES
 from allocphase.operation import KIND_NAMES
@@ -24,7 +25,7 @@ from allocphase.probe.arrays import Arrays
 from allocphase.stats import quantiles
 from allocphase.store.record import ProcessRecord
 
-__all__ = ["QUANTILES", "Latencies", "SampleReader", "describe", "pool"]
+__all__ = ["QUANTILES", "Latencies", "SampleReader", "describe", "known_quantiles", "pool"]
 
 # A median no farther than this from what reading the clock costs is the clock's, not the call's.
 AT_CLOCK = 1.5
@@ -36,12 +37,14 @@ SampleReader = Callable[[int], Arrays]
 class Latencies:
     """The same of all latency processes of a cell together; `known` has a cause's single calls.
 
-    touches: the program's first writes to new memory. by_cause, known: None where causes are not
-    to be had.
+    touches: the program's first writes to new memory. mallocs: of each process by itself, without
+    those that were put aside (calls.undisturbed_mallocs). by_cause, known: None where causes are
+    not to be had.
     """
 
     by_kind: Mapping[str, Weighted]
     touches: Weighted
+    mallocs: Sequence[Weighted]
     known: Mapping[str, Weighted] | None
     by_cause: Mapping[str, int] | None
     threads: int
@@ -60,11 +63,12 @@ def pool(
 
     threads: of the trace.
     """
-    calls, touches = [], []
+    calls, touches, mallocs = [], [], []
     for record in records:
         arrays = samples(record.id)
         calls.append(process_calls(record, arrays, kinds, called=called))
         touches.append(process_touches(record, arrays, kinds))
+        mallocs.append(undisturbed_mallocs(record, arrays, kinds))
     by_kind = {
         name: merged([one.by_kind[name] for one in calls if name in one.by_kind])
         for name in KIND_NAMES
@@ -75,6 +79,7 @@ def pool(
     return Latencies(
         by_kind=by_kind,
         touches=merged(touches),
+        mallocs=mallocs,
         known=_by_cause(calls) if complete else None,
         by_cause=dict(zip(CAUSES, np.sum(counts, axis=0).tolist(), strict=True))
         if complete
@@ -98,16 +103,22 @@ def describe(pair: Weighted, *, clock_ns: float | None = None) -> dict[str, Any]
     clock_ns: what reading the clock costs; with it, whether the median is the clock's own.
     """
     values, counts = pair
-    total = int(counts.sum())
-    found = quantiles(values, list(QUANTILES.values()), counts=counts)
-    described: dict[str, Any] = {
-        name: float(value) if round(total * (1 - q), 6) >= 1 else None
-        for (name, q), value in zip(QUANTILES.items(), found, strict=True)
-    }
+    described: dict[str, Any] = known_quantiles(pair)
     described["max"] = float(values.max())
     described["mean"] = float(np.average(values, weights=counts))
-    described["samples"] = total
+    described["samples"] = int(counts.sum())
     if clock_ns is not None:
         median = described["p50"]
         described["at_clock_floor"] = median is not None and median <= AT_CLOCK * clock_ns
     return described
+
+
+def known_quantiles(pair: Weighted) -> dict[str, float | None]:
+    """By name; None where no observation lies above it."""
+    values, counts = pair
+    total = int(counts.sum())
+    found = quantiles(values, list(QUANTILES.values()), counts=counts)
+    return {
+        name: float(value) if round(total * (1 - q), 6) >= 1 else None
+        for (name, q), value in zip(QUANTILES.items(), found, strict=True)
+    }

@@ -76,10 +76,7 @@ class Arithmetic:
             return cls(name, figures, operation.unit, *_bound(fields, published, operation.unit))
         equals = fields.text("equals")
         value = fields.named("equals", equals, published)
-        tolerance = fields.number("tolerance")
-        if tolerance < 0:
-            raise fields.fail("tolerance", "must not be negative")
-        slack = tolerance * abs(value)
+        slack = fields.share("tolerance") * abs(value)
         return cls(name, figures, equals, scaled(equals, value), value - slack, value + slack)
 
     @property

@@ -64,6 +64,8 @@ class Ratio:
         """What differs between the two, the rest once."""
         (a, b), (s, t) = zip(self.over.cell.key, self.under.cell.key, strict=True)
         metrics = _over(self.over.metric, self.under.metric)
+        if a != b and s != t:
+            return f"{metrics} of {a} on {s} / {b} on {t}"
         return f"{metrics} of {_over(a, b)} on {_over(s, t)}"
 
     @property

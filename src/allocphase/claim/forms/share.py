@@ -64,13 +64,14 @@ class Share:
     @classmethod
     def read(cls, fields: Fields, published: Mapping[str, float]) -> Share:
         """Raises UsageError."""
+        judged = fields.choice("judge", JUDGED, JUDGED[0])
         return cls(
             cell=read_cell(fields),
             kind=fields.choice("kind", LATENCY_KINDS, "malloc"),
             above=fields.choice("above", QUANTILES),
             event=fields.choice("event", EVENTS),
-            judged=fields.choice("judge", JUDGED, JUDGED[0]),
-            relation=Relation.read(fields, published),
+            judged=judged,
+            relation=Relation.read(fields, published, share=judged == "share"),
         )
 
     @property

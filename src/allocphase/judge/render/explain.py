@@ -57,12 +57,19 @@ def _sentences(row: GateRow, verdict: GateVerdict) -> Iterator[str]:
         yield from (f"  {line}" for line in _session(row, row.again, "second"))
     if row.outcome is Outcome.INCONCLUSIVE:
         yield f"  {suggestion(row).capitalize() if row.flagged else suggestion(row)}."
-    yield f"  {_MEANING[row.outcome]}"
     if row.advisory:
-        yield "  The baseline is of another machine: this row is advice and fails nothing."
+        yield f"  It is advice and fails nothing: {_advice(verdict)}."
+    else:
+        yield f"  {_MEANING[row.outcome]}"
     for failure in verdict.failures:
         if failure.scenario == row.row.scenario:
             yield f"  {failure_text(failure)}"
+
+
+def _advice(verdict: GateVerdict) -> str:
+    if verdict.machine_mismatch:
+        return "the baseline was saved on another machine"
+    return "against a saved baseline a time counts only by a limit that you give"
 
 
 def _limit(row: GateRow) -> str:

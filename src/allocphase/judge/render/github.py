@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from allocphase.files.durable import named_errors
+from allocphase.files.durable import append_text
 from allocphase.judge.outcome import Outcome
 from allocphase.judge.render.markdown import markdown
 from allocphase.judge.render.words import failure_text, headline, open_text, reason
@@ -38,8 +38,7 @@ def report_to_github(verdict: GateVerdict, environment: Mapping[str, str]) -> li
     """
     summary = environment.get("GITHUB_STEP_SUMMARY")
     if summary:
-        with named_errors(Path(summary)), Path(summary).open("a", encoding="utf-8") as file:
-            file.write(markdown(verdict))
+        append_text(Path(summary), markdown(verdict))
     return workflow_commands(verdict) if environment.get("GITHUB_ACTIONS") == "true" else []
 
 

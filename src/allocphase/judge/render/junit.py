@@ -23,7 +23,8 @@ _OPEN = frozenset({Outcome.UNDECIDED, Outcome.INCONCLUSIVE})
 
 def junit(verdict: GateVerdict) -> str:
     """The whole file, with its XML declaration; ends with a newline."""
-    root = ET.Element("testsuites", name="allocphase gate")
+    seconds = sum(session.seconds for session in verdict.sessions)
+    root = ET.Element("testsuites", name="allocphase gate", time=f"{seconds:.1f}")
     scenarios = [row.row.scenario for row in verdict.rows]
     scenarios += [failure.scenario for failure in verdict.failures]
     for scenario in dict.fromkeys(scenarios):

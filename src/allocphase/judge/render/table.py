@@ -34,13 +34,14 @@ _STYLES = {
 
 
 def shown_rows(verdict: GateVerdict, *, everything: bool = False) -> list[GateRow]:
-    """All but counts that are equal, which a table may leave out."""
+    """All but counts that are unchanged, which a table may leave out."""
     return [row for row in verdict.rows if everything or not _quiet(row)]
 
 
 def table(rows: Sequence[GateRow], *, names_scenario: bool) -> Table:
     """A line a row, named with its scenario or, under a heading that has it, without."""
-    columns = [Column("", figure=False, width=15), Column("", figure=False, width=12)]
+    word = 14 if any(row.advisory for row in rows) else 12  # advice is in brackets
+    columns = [Column("", figure=False, width=15), Column("", figure=False, width=word)]
     columns += [Column(name) for name in _FIGURES]
     named = [row.row.id if names_scenario else row.row.measure.name for row in rows]
     return Table(columns, [_cells(row, name) for row, name in zip(rows, named, strict=True)])
@@ -64,16 +65,19 @@ def _cells(row: GateRow, name: str) -> list[Cell]:
 
 def remarks(verdict: GateVerdict, shown: Sequence[GateRow]) -> Iterator[str]:
     """What a reader must know beside the table, a line each."""
-    hidden = len(verdict.rows) - len(shown)
-    if hidden:
-        yield f"{hidden} further count{'s are' if hidden > 1 else ' is'} equal."
+    hidden = [row for row in verdict.rows if row not in shown]
+    equal = sum(row.first.exact and row.first.base == row.first.candidate for row in hidden)
+    if equal:
+        yield f"{equal} further count{'s are' if equal > 1 else ' is'} equal."
+    if within := len(hidden) - equal:
+        yield f"{within} further count{'s are' if within > 1 else ' is'} within the limit."
     yield from (failure_text(failure) for failure in verdict.failures)
     yield from (f"another machine: {line}" for line in verdict.machine_mismatch)
     for row in shown:
         if row.again and not row.first.exact:
             first, again = change_text(row.first), change_text(row.again)
             yield f"{row.row.id}: {first} at first, {again} when measured again"
-        if row.outcome is Outcome.INCONCLUSIVE:
+        if row.outcome is Outcome.INCONCLUSIVE and not row.advisory:
             yield f"{row.row.id}: {suggestion(row)}"
     if verdict.openness.rows:
         yield open_text(verdict.openness)

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from allocphase.analysis.cell import Cell
+from allocphase.analysis.comparable import not_holding
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.errors import UsageError
+from allocphase.machine.fingerprint import differences, machine_facts
 from allocphase.report.content.matrix import look_of
 from allocphase.report.content.ratios import Ratio, both_mostly_replay
 from allocphase.report.content.rows import interval_text, ratio_text
@@ -60,13 +62,13 @@ def _notes(run: Run, other: Run, common: list[str]) -> Iterator[str]:
     left = len({*run.scenarios, *other.scenarios}) - len(common)
     if left:
         yield f"{left} scenarios are left out: they are not the same trace in both runs."
-    if _machine(run) != _machine(other):
-        yield "The runs are of different machines: compare counts between A and B, not times."
-
-
-def _machine(run: Run) -> object:
-    environment = run.manifest.environment
-    return [environment.get(key) for key in ("cpu", "kernel", "libc", "virtual")]
+    facts = (
+        machine_facts(side.manifest.environment, driver=side.manifest.driver_sha256)
+        for side in (run, other)
+    )
+    shown = [measure(name) for name in ("time", "syscalls", "peak_rss")]
+    for line in not_holding(shown, differences(*facts)):
+        yield f"The machines of A and B differ, in {line}."
 
 
 def changes(source: Source) -> list[dict[str, Any]]:

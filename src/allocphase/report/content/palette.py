@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from allocphase.analysis.frames import CAUSES
-from allocphase.resources import find
+from allocphase.resources import read_resource
 
 __all__ = ["Look", "cause_looks", "looks"]
 
@@ -51,5 +51,4 @@ def _look(entry: dict[str, Any]) -> Look:
 
 @cache
 def _table() -> dict[str, Any]:
-    with find("reports/palette.toml").open("rb") as file:
-        return tomllib.load(file)
+    return tomllib.loads(read_resource("reports/palette.toml"))

@@ -40,7 +40,7 @@ REPLAY_LEGEND = (
 
 # The metrics that have a column: before those of the ratio, and after.
 _TIMES = tuple(measure(name) for name in ("time", "replay_share"))
-_LATENCIES = tuple(measure(name) for name in ("p50", "p99", "p99_9", "latency.malloc.max"))
+_LATENCIES = tuple(measure(f"latency.malloc.{name}") for name in ("p50", "p99", "p99_9", "max"))
 _COUNTS = tuple(
     measure(name) for name in ("syscalls_per_op", "page_faults", "peak_rss", "fragmentation")
 )
@@ -48,12 +48,12 @@ _COUNTS = tuple(
 _HINTS = {
     "time": "median over processes; the dot's bar is its interval, the dashed line the floor",
     "replay_share": "of that time, what the replay takes by itself: the null allocator's",
-    "p50": "median latency of malloc; at most so much where it is the clock's own",
+    "latency.malloc.p50": "median latency of malloc; at most so much where it is the clock's own",
     **dict.fromkeys((one.name for one in _LATENCIES[1:]), "of malloc"),
     "page_faults": "page faults of one pass, in calls and at the first touch",
     "peak_rss": "growth of resident memory",
 }
-_HEADINGS = {"p50": "malloc p50"}
+_HEADINGS = {"latency.malloc.p50": "malloc p50"}
 
 
 def _column(one: Measure) -> tuple[str, str]:

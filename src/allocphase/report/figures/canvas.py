@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from allocphase.files.durable import write_whole
 from allocphase.report.content.palette import Look
 from allocphase.resources import find
 from allocphase.text.units import format_bytes, format_count, format_ns
@@ -185,4 +186,7 @@ def key(figure: Figure, entries: Sequence[tuple[str, Look, Literal["line", "poin
 def write(figure: Figure, path: Path) -> None:
     """PNG or SVG, by the name; without a date, so that equal figures are equal files."""
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": "allocphase"}
-    figure.savefig(path, metadata=metadata)
+    kind = path.suffix.removeprefix(".")
+    write_whole(
+        path, lambda file: figure.savefig(file, format=kind, metadata=metadata), synced=False
+    )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from allocphase.resources import find
+from allocphase.resources import read_resource
 
 __all__ = ["PARTS", "policy", "scripts", "style"]
 
@@ -20,7 +20,7 @@ PARTS = ("numbers", "state", "tables", "calls", "figures", "page")
 
 def style() -> Markup:
     """The style sheet."""
-    return Markup(find("reports/report.css").read_text(encoding="utf-8"))  # noqa: S704 (ours)
+    return Markup(read_resource("reports/report.css"))  # noqa: S704 (ours)
 
 
 def scripts() -> list[Markup]:
@@ -39,7 +39,7 @@ def scripts() -> list[Markup]:
 
 def _own_script() -> str:
     """The parts of reports/script/ as one strict script; its block keeps their names in."""
-    parts = [find(f"reports/script/{part}.js").read_text(encoding="utf-8") for part in PARTS]
+    parts = [read_resource(f"reports/script/{part}.js") for part in PARTS]
     return "\n".join(['"use strict";', "{", *parts, "}"])
 
 

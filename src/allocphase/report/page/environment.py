@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allocphase.analysis.frames import Run
+from allocphase.machine.fingerprint import fact_text
 from allocphase.store.manifest import AllocatorEntry
 from allocphase.text.units import format_bytes
 
@@ -34,7 +35,8 @@ def _facts(run: Run) -> dict[str, str]:
     if isinstance(memory_bytes, int):
         del facts["memory_bytes"]
         facts["memory"] = format_bytes(memory_bytes)
-    shown = {n.replace("_", " "): "not known" if v is None else str(v) for n, v in facts.items()}
+    shown = {name.replace("_", " "): fact_text(value) for name, value in facts.items()}
+    shown["driver sha256"] = run.manifest.driver_sha256
     if isinstance(tuning, Mapping):
         shown |= {str(name): str(value) for name, value in tuning.items()}
     return shown

@@ -33,7 +33,14 @@ __all__ = ["figures_table", "print_summary"]
 # The metrics that have a column: before that of the ratio, and after.
 _TIMES = tuple(measure(name) for name in ("time", "replay_share"))
 _OTHERS = tuple(
-    measure(name) for name in ("p99", "p99_9", "syscalls_per_op", "peak_rss", "fragmentation")
+    measure(name)
+    for name in (
+        "latency.malloc.p99",
+        "latency.malloc.p99_9",
+        "syscalls_per_op",
+        "peak_rss",
+        "fragmentation",
+    )
 )
 _COLUMNS = (*(one.heading for one in _TIMES), "ratio", *(one.heading for one in _OTHERS), "kept")
 # Names of the first length leave figures of usual length the rest of the 80 columns; where figures
@@ -171,6 +178,7 @@ def _legend(baseline: str | None) -> Text:
         "count differently, the figure is their median, and their range stands below. Floor: the "
         "same trace on the null allocator, never subtracted; clock: what reading it adds to a "
         "latency. Slowest 1%: of all timed calls above p99, the share with each cause, and how "
-        f"many times the median call without a cause one with it costs ({FEW} such calls at least).",
+        "many times the median call without a cause one with it costs "
+        f"({FEW} such calls at least).",
         style="dim",
     )

@@ -1,0 +1,109 @@
+"""Digests over what is loaded of an object: what may change them, and what may not."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from allocphase import resources
+from allocphase.files.elf import loaded_sha256
+from tests.support.plugins import Plugins
+
+SOURCE = "int answer(void) { return 42; }\n"
+
+
+def compiled(folder: Path, *flags: str, source: str = SOURCE) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "one.c").write_text(source)
+    target = folder / "one.so"
+    command = ["cc", "-O2", "-shared", "-fPIC", "-Wl,--build-id=sha1", *flags]
+    subprocess.run([*command, "-o", str(target), str(folder / "one.c")], check=True)
+    return target
+
+
+@pytest.mark.parametrize("how", [["-g"], ["-s"], ["-R", ".comment"]])
+@pytest.mark.parametrize("what", ["plug-in", "driver"])
+def test_stripping_changes_no_digest(
+    plugins: Plugins,
+    needs: Callable[..., None],
+    tmp_path: Path,
+    how: list[str],
+    what: str,
+) -> None:
+    strip = shutil.which("strip")
+    needs(strip, "strip", install="apt-get install binutils")
+    path = plugins("calls") if what == "plug-in" else resources.find("driver/allocphase-driver")
+    stripped = tmp_path / "stripped"
+    subprocess.run([str(strip), *how, "-o", str(stripped), str(path)], check=True)
+    assert loaded_sha256(stripped) == loaded_sha256(path)
+
+
+@pytest.mark.usefixtures("plugins")
+def test_debug_information_of_two_folders_and_the_build_id_made_of_it_change_no_digest(
+    tmp_path: Path,
+) -> None:
+    plain = compiled(tmp_path / "plain")
+    one, other = compiled(tmp_path / "one", "-g3"), compiled(tmp_path / "another folder", "-g3")
+    assert one.read_bytes() != other.read_bytes()
+    assert loaded_sha256(one) == loaded_sha256(other) == loaded_sha256(plain)
+
+
+@pytest.mark.usefixtures("plugins")
+@pytest.mark.parametrize(
+    ("flags", "source"),
+    [
+        ([], SOURCE.replace("42", "43")),
+        ([], SOURCE + "int more;\n"),
+        (["-Wl,-z,now"], SOURCE),
+        (["-Wl,-z,execstack"], SOURCE),
+    ],
+)
+def test_other_code_data_and_ways_to_load_it_change_the_digest(
+    tmp_path: Path, flags: list[str], source: str
+) -> None:
+    plain = compiled(tmp_path / "plain")
+    assert loaded_sha256(compiled(tmp_path / "other", *flags, source=source)) != loaded_sha256(
+        plain
+    )
+
+
+def test_every_loaded_byte_counts(plugins: Plugins, tmp_path: Path) -> None:
+    """Of the code: one in the middle of the segment that runs."""
+    content = bytearray(plugins("calls").read_bytes())
+    table, count = struct.unpack_from("<32xQ16xH", content)
+    segments = [struct.unpack_from("<IIQQQQ", content, table + 56 * i) for i in range(count)]
+    (offset, length) = next((s[2], s[5]) for s in segments if s[0] == 1 and s[1] & 1)
+    content[offset + length // 2] ^= 1
+    path = tmp_path / "changed.so"
+    path.write_bytes(content)
+    assert loaded_sha256(path) != loaded_sha256(plugins("calls"))
+
+
+def broken(content: bytes) -> list[bytes]:
+    """Files with an ELF header that no loader takes."""
+    elsewhere = bytearray(content)
+    struct.pack_into("<Q", elsewhere, 32, 2**60)
+    other_entries = bytearray(content)
+    struct.pack_into("<H", other_entries, 54, 32)
+    none = bytearray(content)
+    struct.pack_into("<H", none, 56, 0)
+    wide = bytearray(content)
+    for index in range(struct.unpack_from("<H", content, 56)[0]):
+        struct.pack_into("<Q", wide, 64 + 56 * index + 32, 2**62)
+    return [content[:30], content[:1000], *map(bytes, (elsewhere, other_entries, none, wide))]
+
+
+def test_a_file_that_is_no_object_has_the_digest_of_all_its_bytes(
+    plugins: Plugins, tmp_path: Path
+) -> None:
+    big = b"\x7fELF\x02\x02" + bytes(100)
+    for content in (b"", b"old", big, *broken(plugins("calls").read_bytes())):
+        path = tmp_path / "file"
+        path.write_bytes(content)
+        assert loaded_sha256(path) == hashlib.sha256(content).hexdigest()

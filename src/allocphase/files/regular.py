@@ -42,11 +42,19 @@ def read_regular(path: Path, max_bytes: int, *, follow: bool = False) -> bytes:
     Raises FileNotFoundError, and OSError for what is a link, a pipe, a device or a folder, and for
     what is longer than `max_bytes`.
     """
+    content = b""
     with opened(path, max_bytes=max_bytes, follow=follow) as file:
-        content = file.read(max_bytes + 1)
+        # As much as there is: a read of max_bytes would take as much memory, whatever the file has.
+        while len(content) <= max_bytes and (more := file.read(_chunk(file))):
+            content += more
     if len(content) > max_bytes:  # it grew, or the kernel makes it up
         raise _too_long(path, max_bytes)
     return content
+
+
+def _chunk(file: BinaryIO) -> int:
+    """What is left by the file's size, and a byte more; a kernel's file has none."""
+    return max(os.fstat(file.fileno()).st_size - file.tell(), 0) + 4096
 
 
 def read_regular_text(path: Path, max_bytes: int, *, follow: bool = False) -> str:

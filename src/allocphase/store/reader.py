@@ -11,6 +11,7 @@ A torn last line of the journal belongs to a process that did not finish: it is 
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,8 +151,8 @@ def _whole_lines(path: Path, *, start: int = 0) -> list[bytes]:
     """Lines from a byte on, without what follows the last newline; none without a file."""
     try:
         with opened(path, max_bytes=MAX_JOURNAL_BYTES) as file:
-            file.seek(start)
-            return file.read(MAX_JOURNAL_BYTES).split(b"\n")[:-1]
+            left = os.fstat(file.fileno()).st_size - file.seek(start)
+            return file.read(max(left, 0)).split(b"\n")[:-1]
     except FileNotFoundError:
         return []
     except OSError as error:

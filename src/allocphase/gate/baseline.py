@@ -21,7 +21,7 @@ from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
 from allocphase.analysis.metric_names import compared
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.files.durable import named_errors, require_writable, write_text
-from allocphase.files.typed import length, load_json, plain
+from allocphase.files.typed import Amount, length, load_json, plain
 from allocphase.judge import ArmEntry, Evidence
 from allocphase.judge.verdict import MetricName
 
@@ -39,7 +39,7 @@ SCHEMA = 2
 _REMEDY = "save it again with `allocphase baseline save`"
 _NAME = re.compile(r"[\w.+-]+")
 
-Values = Mapping[MetricName, Annotated[tuple[float, ...], length(least=1)]]
+Values = Mapping[MetricName, Annotated[tuple[Amount, ...], length(least=1)]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,12 @@ A torn last line of the journal belongs to a process that did not finish: it is 
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from allocphase.errors import DataError, UsageError, shown
-from allocphase.files.regular import opened, refuse_linked_folder
+from allocphase.files.regular import read_regular, refuse_linked_folder
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.arrays import RAW_OPS, Arrays, load_arrays
 from allocphase.probe.consistency import (
@@ -150,9 +149,7 @@ class RunFiles:
 def _whole_lines(path: Path, *, start: int = 0) -> list[bytes]:
     """Lines from a byte on, without what follows the last newline; none without a file."""
     try:
-        with opened(path, max_bytes=MAX_JOURNAL_BYTES) as file:
-            left = os.fstat(file.fileno()).st_size - file.seek(start)
-            return file.read(max(left, 0)).split(b"\n")[:-1]
+        return read_regular(path, MAX_JOURNAL_BYTES, start=start).split(b"\n")[:-1]
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 from allocphase.files.documents import parse_json
-from allocphase.files.typed import FieldError, Name, Number, at_most, plain, read
+from allocphase.files.typed import Amount, FieldError, Name, at_most, plain, read
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Clock, Part, Result, check_result
 from allocphase.probe.status import Status
@@ -33,7 +33,7 @@ class ProcessRecord:
     probe: Probe
     status: Status
     message: str
-    wall_s: Number
+    wall_s: Amount
     result: Result
     repeat: Annotated[int, at_most(MAX_ROUNDS)] = 0
 

@@ -23,7 +23,8 @@ from allocphase.stats import (
     compare_rows,
     compare_samples,
 )
-from allocphase.stats.values import FloatArray, median
+from allocphase.stats.exact import count_change, count_ratio
+from allocphase.stats.values import FloatArray, agree, median
 from allocphase.store.record import rounds_of
 
 __all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "compare_cells"]
@@ -132,8 +133,8 @@ class _Wanted:
     @property
     def is_exact(self) -> bool:
         """Whether it is a count of which each side says one thing, and would another day."""
-        agree = _agree(self.base) and _agree(self.candidate)
-        return agree and not self.one.timed and not self.is_of_session
+        one_each = agree(self.base) and agree(self.candidate)
+        return one_each and not self.one.timed and not self.is_of_session
 
     @property
     def is_of_session(self) -> bool:
@@ -149,7 +150,7 @@ class _Wanted:
     @property
     def theta(self) -> float:
         """One more is worse as long as the baseline's own processes agree."""
-        exact = self.one.rule != "memory" and not self.one.timed and _agree(self.base)
+        exact = self.one.rule != "memory" and not self.one.timed and agree(self.base)
         return 0.0 if exact else self.limit
 
     def rounds(self) -> Row:
@@ -162,10 +163,6 @@ class _Wanted:
     def samples(self) -> Samples:
         """Not paired."""
         return Samples(self.base, self.candidate, self.theta)
-
-
-def _agree(values: FloatArray) -> bool:
-    return bool((values == values[:1]).all())
 
 
 def _verdict(wanted: _Wanted, found: Comparison) -> Verdict | None:
@@ -212,20 +209,14 @@ def _agreed(wanted: _Wanted) -> Comparison:
     """What each side's processes agree on; fewer than AGREEING of them say nothing of a change."""
     before, after = median(wanted.base), median(wanted.candidate)
     fewest = min(wanted.base.size, wanted.candidate.size)
-    # Nothing before and nothing after is no change; something after nothing has no ratio.
-    ratio = 1.0 if before == after else after / before if before else math.inf
-    verdict = Verdict.UNCHANGED
-    if after > (1.0 + wanted.theta) * before:
-        verdict = Verdict.REGRESSED
-    elif after < before / (1.0 + wanted.theta):
-        verdict = Verdict.IMPROVED
+    change = count_change(before, after, wanted.theta)
     return Comparison(
-        ratio=Interval(ratio if fewest else math.nan, -math.inf, math.inf, math.nan),
+        ratio=Interval(count_ratio(before, after), -math.inf, math.inf, math.nan),
         theta=wanted.theta,
         pairs=fewest,
         dropped=0,
         p_regressed=math.nan,
         p_improved=math.nan,
         min_detectable_ratio=math.inf,
-        verdict=verdict if fewest >= AGREEING else Verdict.INCONCLUSIVE,
+        verdict=change if fewest >= AGREEING else Verdict.INCONCLUSIVE,
     )

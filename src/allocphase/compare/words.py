@@ -9,7 +9,7 @@ from allocphase.compare.rows import CompareRow
 from allocphase.judge.render.words import interval_text, percent
 from allocphase.stats import Verdict
 from allocphase.text.table import Cell, Column, Table
-from allocphase.text.units import format_bytes, format_count, format_ns
+from allocphase.text.units import format_in
 
 __all__ = ["LEGEND", "table", "word"]
 
@@ -19,7 +19,6 @@ LEGEND = (
 )
 
 _FIGURES = ("baseline", "candidate", "change", "95% interval", "sees")
-_FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
 _STYLES = {Verdict.REGRESSED: "yellow", Verdict.IMPROVED: "green"}
 
 
@@ -39,12 +38,11 @@ def table(rows: Sequence[CompareRow], *, names_allocator: bool) -> Table:
 
 
 def _cells(row: CompareRow) -> list[Cell]:
-    show = _FORMATS[row.unit]
     change = row.ratio.estimate
     style = _STYLES.get(row.verdict, "") if row.verdict else ""
     texts = (
-        show(row.base),
-        show(row.candidate),
+        format_in(row.unit, row.base),
+        format_in(row.unit, row.candidate),
         "new" if change == math.inf else percent(change - 1.0, signed=True),
         interval_text(row.ratio),
         percent(row.min_detectable_ratio - 1.0) if row.can_regress else "-",

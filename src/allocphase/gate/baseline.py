@@ -17,12 +17,12 @@ from typing import Annotated
 import numpy as np
 
 from allocphase.analysis.comparable import refuse_changed_scenarios
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
-from allocphase.analysis.metric_names import compared
+from allocphase.analysis.measures import MEASURES, Measure
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.files.durable import named_errors, require_writable, write_text
 from allocphase.files.typed import Amount, length, load_json, plain
 from allocphase.judge import ArmEntry, Evidence
+from allocphase.judge.rows import call_measures
 from allocphase.judge.verdict import MetricName
 
 __all__ = [
@@ -87,7 +87,7 @@ class Baseline:
 
 def saved_values(evidence: Evidence, scenario: str) -> dict[str, tuple[float, ...]]:
     """What a session measured of the candidate arm, by metric; metrics without values left out."""
-    named = [compared(CALL_PREFIX + call) for call in evidence.calls(scenario)]
+    named = call_measures(evidence, scenario)
     found = {one.name: _present(evidence, one, scenario) for one in (*MEASURES.values(), *named)}
     return {name: values for name, values in found.items() if values}
 

@@ -9,11 +9,9 @@ import numpy as np
 from allocphase.analysis.metric_names import compared
 from allocphase.gate.baseline import Baseline
 from allocphase.machine.fingerprint import fact_text
-from allocphase.text.units import format_bytes, format_count, format_ns
+from allocphase.text.units import format_in
 
 __all__ = ["describe"]
-
-_FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
 
 
 def describe(baseline: Baseline) -> str:
@@ -31,6 +29,6 @@ def _lines(baseline: Baseline) -> Iterator[str]:
     for name, entry in baseline.scenarios.items():
         yield f"{name}  (trace {entry.digest[:12]})"
         for metric, values in entry.values.items():
-            text = _FORMATS[compared(metric).unit](float(np.median(values)))
+            text = format_in(compared(metric).unit, float(np.median(values)))
             many = "process" if len(values) == 1 else "processes"
             yield f"  {metric:<16} {text}  median of {len(values)} {many}"

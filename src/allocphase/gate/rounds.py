@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
-from allocphase.analysis.metric_names import compared
+from allocphase.analysis.measures import MEASURES
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.analysis.warnings import is_disturbed
 from allocphase.errors import UsageError
@@ -18,6 +17,7 @@ from allocphase.gate.arms import Copies
 from allocphase.judge import Evidence, Judge, SessionResult
 from allocphase.judge.counted import AGREEING
 from allocphase.judge.judge import COUNT_BUDGET, Need, TooFewRoundsError
+from allocphase.judge.rows import call_measures
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome
@@ -26,6 +26,7 @@ from allocphase.run.prepare import begin
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
 from allocphase.run.session import Session
+from allocphase.stats.values import agree
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 
@@ -34,7 +35,6 @@ __all__ = [
     "Clock",
     "Finished",
     "measure_alone",
-    "measures_of",
     "probes_of",
     "run_session",
 ]
@@ -237,18 +237,12 @@ def _varying(evidence: Evidence, request: Request) -> set[Need]:
     """The counts that are no single number yet."""
     wanted = set()
     for scenario in request.scenarios:
-        for one in measures_of(evidence, scenario.name):
+        for one in (*MEASURES.values(), *call_measures(evidence, scenario.name)):
             values = evidence.values(one, scenario.name).candidate
-            agree = values.size >= 2 * AGREEING and bool((values == values[0]).all())
-            if not one.timed and not agree and values.size < COUNT_BUDGET:
+            told = values.size >= 2 * AGREEING and agree(values)
+            if not one.timed and not told and values.size < COUNT_BUDGET:
                 wanted.add((scenario.name, one.probe))
     return wanted
-
-
-def measures_of(evidence: Evidence, scenario: str) -> list[Measure]:
-    """Everything that can be gated, the system calls that were seen by name too."""
-    calls = (compared(CALL_PREFIX + call) for call in evidence.calls(scenario))
-    return [*MEASURES.values(), *calls]
 
 
 def probes_of(judge: Judge, *extra: Probe) -> Sequence[Probe]:

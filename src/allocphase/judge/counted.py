@@ -24,7 +24,8 @@ from allocphase.judge.limits import Rule
 from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.sampled import judge_sampled
 from allocphase.stats import Interval, SequentialRank
-from allocphase.stats.values import FloatArray
+from allocphase.stats.exact import count_change, count_ratio
+from allocphase.stats.values import FloatArray, agree
 
 __all__ = ["AGREEING", "judge_counted"]
 
@@ -40,8 +41,8 @@ def judge_counted(
     told = (tuple(base.tolist()), tuple(candidate.tolist()))
     if not base.size or not candidate.size:
         return _exact(Outcome.NOT_MEASURED, base, candidate, theta=rule.theta, decided=True)
-    theta = 0.0 if rule.exact and _agree(base) else rule.theta
-    if not (_agree(base) and _agree(candidate)):
+    theta = 0.0 if rule.exact and agree(base) else rule.theta
+    if not (agree(base) and agree(candidate)):
         found = judge_sampled(values, sampled(theta), final=final)
         few = found.rounds < AGREEING and found.decided
         return replace(
@@ -50,7 +51,7 @@ def judge_counted(
             open_chance=_open_chance(base, found.open_chance),
             values=told,
         )
-    outcome = _agreed(float(base[0]), float(candidate[0]), theta)
+    outcome = Outcome(count_change(float(base[0]), float(candidate[0]), theta))
     fewest = min(_present(arm).size for arm in values.measured)
     enough = fewest >= (AGREEING if outcome is Outcome.UNCHANGED else 2 * AGREEING)
     if not enough:
@@ -63,23 +64,13 @@ def _present(*arms: FloatArray) -> FloatArray:
     return pooled[np.isfinite(pooled)]
 
 
-def _agree(values: FloatArray) -> bool:
-    return bool((values == values[0]).all())
-
-
 def _open_chance(base: FloatArray, forecast: float) -> float:
     """Noise explains nothing of a baseline that always says the same, and anything of one that
     says nothing now and then: such ratios have no spread.
     """
-    if _agree(base):
+    if agree(base):
         return 0.0
     return forecast if (base > 0.0).all() else 1.0
-
-
-def _agreed(base: float, candidate: float, theta: float) -> Outcome:
-    if candidate > (1.0 + theta) * base:
-        return Outcome.REGRESSED
-    return Outcome.IMPROVED if candidate < base / (1.0 + theta) else Outcome.UNCHANGED
 
 
 def _exact(
@@ -92,7 +83,7 @@ def _exact(
         decided=decided,
         base=before,
         candidate=after,
-        ratio=Interval(_quotient(after, before), -math.inf, math.inf, math.nan),
+        ratio=Interval(count_ratio(before, after), -math.inf, math.inf, math.nan),
         twin=None,
         floor_spread=math.nan,
         rounds=int(candidate.size),
@@ -103,10 +94,3 @@ def _exact(
         open_chance=0.0,
         values=(tuple(base.tolist()), tuple(candidate.tolist())),
     )
-
-
-def _quotient(above: float, below: float) -> float:
-    """Nothing over nothing is no change."""
-    if below == 0.0:
-        return 1.0 if above == 0.0 else math.inf
-    return above / below

@@ -10,7 +10,7 @@ from allocphase.analysis.metric_names import compared
 from allocphase.judge.evidence import Evidence
 from allocphase.judge.limits import Limits, Rule
 
-__all__ = ["Row", "call_rows", "planned_rows", "row_id"]
+__all__ = ["Row", "call_measures", "call_rows", "planned_rows", "row_id"]
 
 
 def row_id(metric: str, scenario: str) -> str:
@@ -43,11 +43,15 @@ def planned_rows(scenarios: Sequence[str], limits: Limits) -> list[Row]:
     ]
 
 
+def call_measures(evidence: Evidence, scenario: str) -> list[Measure]:
+    """The system calls that were seen, by name."""
+    return [compared(CALL_PREFIX + name) for name in evidence.calls(scenario)]
+
+
 def call_rows(evidence: Evidence, scenario: str, limits: Limits) -> list[Row]:
     """A row for each system call by name: which they are is known once they were made."""
-    found = [compared(CALL_PREFIX + name) for name in evidence.calls(scenario)]
     return [
         Row(one, scenario, rule)
-        for one in found
+        for one in call_measures(evidence, scenario)
         if (rule := limits.rule(one, scenario)) is not None
     ]

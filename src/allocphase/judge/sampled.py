@@ -21,7 +21,7 @@ from allocphase.stats import (
     SequentialRank,
     spread,
 )
-from allocphase.stats.values import FloatArray, median
+from allocphase.stats.values import count_log_ratios, median
 from allocphase.stats.verdict import Verdict as Side
 from allocphase.stats.verdict import judge_interval, margin
 
@@ -39,7 +39,7 @@ def judge_sampled(
     step: the least difference that the instrument tells, in the values' unit; 0 for none.
     """
     arms = (values.base, values.twin)[: rule.others]
-    x = np.column_stack([_log_ratio(values.candidate, arm) for arm in arms])
+    x = np.column_stack([count_log_ratios(values.candidate, arm) for arm in arms])
     if step:
         x = np.trunc(x / SAME_TICKS) * SAME_TICKS
     found, forecast = rule.decide(x), Forecast(rule, x)
@@ -64,13 +64,6 @@ def judge_sampled(
         decided_theta=forecast.decided_theta() if final and inconclusive else math.nan,
         open_chance=forecast.open_chance() if final else 0.0,
     )
-
-
-def _log_ratio(candidate: FloatArray, other: FloatArray) -> FloatArray:
-    """By round. A count may be 0: nothing after nothing is no change, something has no bound."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.log(candidate) - np.log(other)
-    return np.where((candidate == 0.0) & (other == 0.0), 0.0, ratios)
 
 
 def _widened(log_ratio: Interval, step: float, values: Values) -> Interval:
@@ -120,10 +113,10 @@ def _twin(values: Values, rule: SequentialRank) -> Interval | None:
     if not values.has_twin:
         return None
     signs = SequentialRank(max_rounds=rule.max_rounds, others=1)
-    return signs.interval(_log_ratio(values.twin, values.base)).exp()
+    return signs.interval(count_log_ratios(values.twin, values.base)).exp()
 
 
 def _floor(values: Values) -> float:
     """The spread of the log ratios of two copies; NaN without any."""
-    ratios = _log_ratio(values.twin, values.base)
+    ratios = count_log_ratios(values.twin, values.base)
     return spread(ratios[np.isfinite(ratios)])

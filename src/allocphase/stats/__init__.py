@@ -10,6 +10,7 @@ are used throughout, since run times are skewed and lumpy; every level and cover
   quantile, interval, proportion    describe one sample
   signtest, paired                  compare arms after a fixed number of rounds
   unpaired                          compares arms that were not measured together
+  exact                             two counts on which all processes of a side agree
   boundary, sequential, forecast    compare arms while rounds come in
   growth                            exponents of a sweep
 """

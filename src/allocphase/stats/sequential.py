@@ -40,7 +40,7 @@ from allocphase.stats.boundary import Chances, chances, rank_boundary
 from allocphase.stats.interval import Interval
 from allocphase.stats.quantile import Ordered
 from allocphase.stats.signtest import above
-from allocphase.stats.values import FloatArray, check_probability
+from allocphase.stats.values import FloatArray, check_probability, middle
 from allocphase.stats.verdict import Decision, margin
 
 __all__ = ["INTERVAL_ERROR", "SequentialOutcome", "SequentialRank"]
@@ -143,7 +143,7 @@ class SequentialRank:
             return Interval(math.nan, -math.inf, math.inf, 1.0 - 2.0 * INTERVAL_ERROR)
         ordered, rank = _ordered(ratios), self.sides[n - 1]
         return Interval(
-            estimate=_middle(ordered),
+            estimate=middle(ordered.values),
             lower=ordered.at_rank(ordered.size - rank + 1),
             upper=ordered.at_rank(rank),
             confidence=1.0 - 2.0 * INTERVAL_ERROR,
@@ -197,9 +197,3 @@ def _ordered(ratios: FloatArray) -> Ordered:
     """Of all the ratios; a count that was 0 makes infinite ones."""
     values = np.sort(ratios.ravel())
     return Ordered(values, np.arange(1, values.size + 1, dtype=np.int64))
-
-
-def _middle(ordered: Ordered) -> float:
-    """The mean of the middle two; of infinities that differ, the lower."""
-    low, high = (ordered.at_rank(rank) for rank in ((ordered.size + 1) // 2, ordered.size // 2 + 1))
-    return low if low == high or math.isinf(low) or math.isinf(high) else (low + high) / 2.0

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from allocphase.stats.interval import Interval, exp_ratio
 from allocphase.stats.paired import Comparison, verdict_of
 from allocphase.stats.signtest import holm
-from allocphase.stats.values import TIE, FloatArray, check_probability
+from allocphase.stats.values import TIE, FloatArray, check_probability, count_log_ratios, middle
 from allocphase.stats.verdict import margin
 
 __all__ = ["Samples", "compare_samples", "least_processes"]
@@ -50,7 +50,7 @@ def compare_samples(rows: Sequence[Samples], *, alpha: float = 0.025) -> list[Co
     """Compares rows together, same order; levels as of `paired.compare_rows`."""
     check_probability("alpha", alpha)
     arms = [(_arm(row.base), _arm(row.candidate)) for row in rows]
-    logs = [_log_ratios(*arm) for arm in arms]
+    logs = [count_log_ratios(candidate[:, None], base[None, :]) for base, candidate in arms]
     bounds = [margin(row.theta) for row in rows]
     up = [_p_value(x, bound) for x, bound in zip(logs, bounds, strict=True)]
     down = [_p_value(-x, bound) for x, bound in zip(logs, bounds, strict=True)]
@@ -75,14 +75,6 @@ def _arm(values: npt.ArrayLike) -> FloatArray:
     if (found < 0.0).any() or np.isinf(found).any():
         raise ValueError("a value is zero or more and finite, or NaN where it is missing")
     return found
-
-
-def _log_ratios(base: FloatArray, candidate: FloatArray) -> FloatArray:
-    """Of every pair, shape (m, n). Nothing over nothing is no change."""
-    over, under = candidate[:, None], base[None, :]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.log(over) - np.log(under)
-    return np.where((over == 0.0) & (under == 0.0), 0.0, ratios)
 
 
 def _p_value(log_ratios: FloatArray, bound: float) -> float:
@@ -136,17 +128,11 @@ def _interval(log_ratios: FloatArray, alpha: float) -> Interval:
     rank = _critical(m, n, alpha)
     bounded = rank <= ordered.size
     return Interval(
-        estimate=_middle(ordered),
+        estimate=middle(ordered),
         lower=float(ordered[ordered.size - rank]) if bounded else -math.inf,
         upper=float(ordered[rank - 1]) if bounded else math.inf,
         confidence=1.0 - 2.0 * alpha,
     )
-
-
-def _middle(ordered: FloatArray) -> float:
-    """The mean of the middle two; of infinities that differ, the lower."""
-    low, high = float(ordered[(ordered.size - 1) // 2]), float(ordered[ordered.size // 2])
-    return low if low == high or math.isinf(low) or math.isinf(high) else (low + high) / 2.0
 
 
 def _comparison(
@@ -179,7 +165,7 @@ def _least_effect(x: FloatArray, bound: float, level: float) -> float:
     critical = _critical(m, n, level)
     if critical > m * n:
         return math.inf
-    residuals = np.sort(x.ravel()) - _middle(np.sort(x.ravel()))
+    residuals = np.sort(x.ravel()) - middle(np.sort(x.ravel()))
     for u in range(critical, m * n + 1):
         share = u / (m * n)
         spread = math.sqrt(m * n * max(m, n) * share * (1.0 - share))

@@ -11,7 +11,17 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TIE", "FloatArray", "check_probability", "median", "present", "spread"]
+__all__ = [
+    "TIE",
+    "FloatArray",
+    "agree",
+    "check_probability",
+    "count_log_ratios",
+    "median",
+    "middle",
+    "present",
+    "spread",
+]
 
 # The MAD of a normal distribution is 1 / 1.4826 of its standard deviation (Rousseeuw and Croux,
 # "Alternatives to the median absolute deviation", JASA 88, 1993).
@@ -60,3 +70,26 @@ def spread(values: npt.ArrayLike) -> float:
     if samples.size < 2:
         return math.nan
     return _MAD_TO_SD * float(np.median(np.abs(samples - np.median(samples))))
+
+
+def agree(values: npt.ArrayLike) -> bool:
+    """Whether all values are equal; also of none. values: shape (n,)."""
+    array = np.asarray(values, dtype=np.float64)
+    return bool((array == array[:1]).all())
+
+
+def count_log_ratios(over: npt.ArrayLike, under: npt.ArrayLike) -> FloatArray:
+    """log(over / under), shapes as numpy broadcasts them, NaN where one is NaN.
+
+    A count may be 0: nothing over nothing is no change, something over nothing has no bound.
+    """
+    a, b = (np.asarray(side, dtype=np.float64) for side in (over, under))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.log(a) - np.log(b)
+    return np.where((a == 0.0) & (b == 0.0), 0.0, ratios)
+
+
+def middle(ordered: FloatArray) -> float:
+    """The mean of the middle two; of infinities that differ, the lower. Shape (n,), ascending."""
+    low, high = float(ordered[(ordered.size - 1) // 2]), float(ordered[ordered.size // 2])
+    return low if low == high or math.isinf(low) or math.isinf(high) else (low + high) / 2.0

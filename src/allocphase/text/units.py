@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["format_bytes", "format_count", "format_ns", "format_ratio"]
+__all__ = ["format_bytes", "format_count", "format_in", "format_ns", "format_ratio"]
 
 _NS_SCALES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _BYTE_SCALES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
@@ -47,3 +47,11 @@ def format_count(value: float | None) -> str:
 def format_ratio(value: float | None) -> str:
     """1.2345 -> "1.23x"."""
     return MISSING if value is None or math.isnan(value) else f"{_three_digits(value)}x"
+
+
+_FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
+
+
+def format_in(unit: str, value: float) -> str:
+    """A figure of a row: its unit is ns, bytes or count."""
+    return _FORMATS[unit](value)

@@ -9,7 +9,7 @@ from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.verdict import Failure, GateRow, GateVerdict
 from allocphase.stats import Interval
 from allocphase.text.line import plain
-from allocphase.text.units import format_bytes, format_count, format_ns
+from allocphase.text.units import format_in
 
 __all__ = [
     "LEGEND",
@@ -26,7 +26,6 @@ __all__ = [
     "value_text",
 ]
 
-_FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
 
 LEGEND = (
     "change: median of the rounds' ratios, and its own 95% interval; sees: the least slowdown that "
@@ -49,7 +48,7 @@ def failure_text(failure: Failure) -> str:
 
 def value_text(row: GateRow, value: float) -> str:
     """A value in the row's unit."""
-    return _FORMATS[row.row.measure.unit](value)
+    return format_in(row.row.measure.unit, value)
 
 
 def percent(share: float, *, signed: bool = False) -> str:

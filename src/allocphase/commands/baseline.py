@@ -59,10 +59,11 @@ def save(
       allocphase baseline save main -a mine=build/mine.so -s random-churn
     """
     from allocphase.gate import baseline_arm
-    from allocphase.gate.baseline import save_baseline
+    from allocphase.gate.baseline import require_place, save_baseline
     from allocphase.gate.saved import measure_baseline
     from allocphase.run.request import Request, chosen_scenarios
 
+    require_place(name, baseline_dir)
     request = Request(
         allocators=(),
         scenarios=chosen_scenarios(scenarios),

@@ -13,7 +13,9 @@ from allocphase.commands.shared import (
     measuring,
     out_option,
     quiet_option,
+    require_targets,
     rounds_option,
+    target_option,
     timeout_option,
     write_json,
     write_text,
@@ -46,8 +48,8 @@ __all__ = ["claims"]
     type=click.Choice(["fail", "pass"]),
     help="What claims do that the measurements cannot tell: exit code 4, or 0.",
 )
-@click.option("--json", "json_path", metavar="PATH|-", help="Write the verdicts; - is stdout.")
-@click.option("--export-markdown", "markdown_path", metavar="PATH", help="Write them as a table.")
+@target_option("--json", "json_path", help="Write the verdicts; - is stdout.")
+@target_option("--export-markdown", "markdown_path", help="Write them as a table.")
 @click.pass_context
 def claims(
     ctx: click.Context,
@@ -85,6 +87,7 @@ def claims(
         write_section,
     )
 
+    require_targets(ctx)
     promised = load(file)
     measured = frames.load(directory) if directory else None
     if measured is None:
@@ -92,7 +95,7 @@ def claims(
     section = judge(promised, measured)
     if measured is not None:
         write_section(section, measured.path)
-    if json_path != "-":
+    if "-" not in (json_path, markdown_path):
         print_section(section)
     if json_path:
         write_json(section_document(section), json_path)

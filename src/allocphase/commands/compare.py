@@ -8,7 +8,13 @@ from pathlib import Path
 import click
 
 from allocphase.analysis.measures import COMPARED_NAMES
-from allocphase.commands.shared import share, write_json, write_text
+from allocphase.commands.shared import (
+    require_targets,
+    share,
+    target_option,
+    write_json,
+    write_text,
+)
 from allocphase.errors import UsageError
 
 __all__ = ["compare"]
@@ -40,10 +46,13 @@ __all__ = ["compare"]
     metavar="NAME",
     help=f"{', '.join(COMPARED_NAMES)}, or the name that --json has for it; repeat for more.",
 )
-@click.option("--json", "json_path", metavar="PATH|-", help="Write the rows as JSON.")
-@click.option("--csv", "csv_path", metavar="PATH|-", help="Write them as CSV.")
-@click.option("--export-markdown", "markdown_path", metavar="PATH|-", help="And as Markdown.")
+@target_option("--json", "json_path", help="Write the rows as JSON.")
+@target_option("--csv", "csv_path", help="Write them as CSV.")
+@target_option("--export-markdown", "markdown_path", help="And as Markdown.")
+@click.pass_context
 def compare(
+    ctx: click.Context,
+    /,
     runs: Sequence[Path],
     baseline: str | None,
     theta: float,
@@ -67,6 +76,7 @@ def compare(
     from allocphase.compare.console import print_comparison
     from allocphase.compare.export import csv_text, document, markdown
 
+    require_targets(ctx)
     if len(runs) > 2:
         raise UsageError(f"compare takes one run or two, not {len(runs)}")
     settings = CompareSettings(

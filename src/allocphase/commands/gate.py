@@ -17,8 +17,10 @@ from allocphase.commands.shared import (
     measuring,
     out_option,
     quiet_option,
+    require_targets,
     scenario_option,
     share,
+    target_option,
     timeout_option,
     write_json,
     write_text,
@@ -144,9 +146,9 @@ class Outputs:
 )
 @click.option("--explain", "rows", multiple=True, metavar="ROW", help="Say why, in sentences.")
 @click.option("--all-rows", is_flag=True, help="Print counts that are equal, too.")
-@click.option("--json", "json_path", metavar="PATH|-", help="Write the verdict as JSON.")
-@click.option("--junit", "junit_path", metavar="PATH|-", help="Write it as JUnit XML.")
-@click.option("--export-markdown", "markdown_path", metavar="PATH|-", help="Write it as Markdown.")
+@target_option("--json", "json_path", help="Write the verdict as JSON.")
+@target_option("--junit", "junit_path", help="Write it as JUnit XML.")
+@target_option("--export-markdown", "markdown_path", help="Write it as Markdown.")
 @click.pass_context
 def gate(
     ctx: click.Context,
@@ -185,6 +187,7 @@ def gate(
         markdown_path=markdown_path,
     )
     with _as_bisect_wants(ctx) if bisect_exit else nullcontext():
+        _require_targets(ctx)
         verdict = _judge(GateOptions(**options)) if again is None else _read(again)
         _render(verdict, outputs)
     ctx.exit(_BISECT[verdict.exit_code] if bisect_exit else verdict.exit_code)
@@ -203,6 +206,13 @@ def _as_bisect_wants(ctx: click.Context) -> Iterator[None]:
     except AllocphaseError as error:
         click.echo(f"allocphase: {error}", err=True)
         ctx.exit(_BISECT.get(error.exit_code, BROKEN))
+
+
+def _require_targets(ctx: click.Context) -> None:
+    from allocphase.judge.render.github import require_summary
+
+    require_targets(ctx)
+    require_summary(os.environ)
 
 
 def _read(folder: Path) -> GateVerdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +18,20 @@ from allocphase.commands.shared import (
     out_option,
     progress,
     quiet_option,
+    require_targets,
     rounds_option,
     scenario_option,
+    target_option,
     timeout_option,
     write_json,
     write_text,
 )
 from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.files.durable import require_writable
 from allocphase.probe.probe import Probe
 
 if TYPE_CHECKING:
+    from allocphase.analysis.cell import Cell
     from allocphase.interruption import InterruptionError
     from allocphase.process.driver import Executor
     from allocphase.run.prepare import Begun
@@ -34,6 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+RESULTS = "results.csv"
+REPORTS = ("report.html", "report.md")
+# Of the cells that failed, in a run's last line.
+MOST_NAMED = 5
 BACKENDS = ("auto", "dispatch", "ptrace")
 
 
@@ -97,13 +106,15 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     type=click.Path(path_type=Path),
     help="Go on with a run that was broken off, as it was planned.",
 )
-@click.option("--json", "json_path", metavar="PATH|-", help="Write the cells as JSON; - is stdout.")
+@click.option("--strict", is_flag=True, help="Exit code 5 where any cell failed.")
+@target_option("--json", "json_path", help="Write the cells as JSON; - is stdout.")
 @click.option("--report", "with_report", is_flag=True, help="Render the report afterwards.")
 @click.pass_context
 def run(
     ctx: click.Context,
     /,
     resume: Path | None,
+    strict: bool,
     json_path: str | None,
     with_report: bool,
     **options: Any,
@@ -111,7 +122,7 @@ def run(
     """Measure allocators on scenarios; each cell in fresh processes, in random order.
 
     A signal (Ctrl-C) ends it early: what is finished is kept and shown, the exit code is 128 + the
-    signal's number, and --resume goes on from there.
+    signal's number, and --resume goes on from there. Where cells failed, the last line says which.
 
     \b
     Example:
@@ -119,17 +130,36 @@ def run(
       allocphase run -a libc -a mine=./libmine.so -s 'random*' --report
       allocphase run --resume out/20261123-101500-run
     """
+    require_targets(ctx)
     with interruptible_executor() as executor:
         from allocphase.run.request import RunOptions
 
         chosen = RunOptions(**options)
         begun = _begun(chosen) if resume is None else _resumed(ctx, resume)
+        _require_reports(begun.path, with_report=with_report)
         ended_by = _fill(begun, executor)
-        measured = _show(begun.path, json_path, with_report=with_report)
+        cells = _show(begun.path, json_path, with_report=with_report)
     if ended_by is not None:
         raise ended_by
-    if not measured:
+    if not any(cell.metrics and cell.ok for cell in cells):
         raise NothingMeasuredError("no cell was measured: see the statuses above")
+    if failed := [cell for cell in cells if not cell.ok]:
+        text = _failed_text(failed, len(cells))
+        if strict:
+            raise NothingMeasuredError(text)
+        click.echo(f"{text}; exit code 0, which --strict makes 5", err=True)
+
+
+def _failed_text(failed: Sequence[Cell], count: int) -> str:
+    named = [f"{cell.allocator} on {cell.scenario} ({cell.status.value})" for cell in failed]
+    rest = [f"{len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
+    return f"{len(failed)} of {count} cells failed: {', '.join(named[:MOST_NAMED] + rest)}"
+
+
+def _require_reports(folder: Path, *, with_report: bool) -> None:
+    """A run that is gone on with may have something else under their names."""
+    for name in (RESULTS, *(REPORTS if with_report else ())):
+        require_writable(folder / name)
 
 
 def _begun(options: RunOptions) -> Begun:
@@ -172,14 +202,14 @@ def _fill(begun: Begun, executor: Executor) -> InterruptionError | None:
     return None
 
 
-def _show(folder: Path, json_path: str | None, *, with_report: bool) -> bool:
-    """Everything that a run prints and writes; whether any cell was measured."""
+def _show(folder: Path, json_path: str | None, *, with_report: bool) -> Sequence[Cell]:
+    """Everything that a run prints and writes; returns its cells."""
     from allocphase.analysis import frames
     from allocphase.export.cells import cells_document
     from allocphase.report.text.terminal import print_summary
 
     finished = frames.load(folder)
-    write_text(finished.cells.to_csv(index=False), str(folder / "results.csv"))
+    write_text(finished.cells.to_csv(index=False), str(folder / RESULTS))
     if json_path:
         write_json(cells_document(finished), json_path)
     if json_path != "-":
@@ -191,4 +221,4 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> bool:
 
         click.echo(f"report: {render(finished)}", err=json_path == "-")
     click.echo(f"run directory: {folder}", err=True)
-    return any(cell.metrics and cell.ok for cell in finished.cell_list)
+    return finished.cell_list

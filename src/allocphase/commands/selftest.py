@@ -10,8 +10,10 @@ from allocphase.commands.shared import (
     measuring,
     out_option,
     quiet_option,
+    require_targets,
     scratch_folder,
     share,
+    target_option,
     write_json,
 )
 
@@ -57,8 +59,11 @@ QUICK_EFFECTS = (0.0, 0.05, 0.10)
 )
 @out_option
 @quiet_option
-@click.option("--json", "json_path", metavar="PATH|-", help="Write the trials as JSON.")
+@target_option("--json", "json_path", help="Write the trials as JSON.")
+@click.pass_context
 def selftest(
+    ctx: click.Context,
+    /,
     allocator: str,
     scenario_spec: str,
     theta: float,
@@ -83,6 +88,7 @@ def selftest(
     from allocphase.selftest import EFFECTS, Selftest, behind_toll, calibrate, run_trials
     from allocphase.selftest.text import document, table
 
+    require_targets(ctx)
     scenario = one_scenario(scenario_spec, reason="selftest takes one")
     subject = behind_toll(candidate_arm(allocator))
     with measuring() as (executor, progress), scratch_folder(out) as folder:

@@ -28,10 +28,12 @@ __all__ = [
     "out_option",
     "progress",
     "quiet_option",
+    "require_targets",
     "rounds_option",
     "scenario_option",
     "scratch_folder",
     "share",
+    "target_option",
     "timeout_option",
     "write_json",
     "write_text",
@@ -174,6 +176,35 @@ def scratch_folder(out: Path) -> Iterator[Path]:
         raise AllocphaseError(f"{out}: cannot be made: {error.strerror}") from error
     with scratch as name:
         yield Path(name)
+
+
+class _Target(click.types.StringParamType):
+    """Of a file to be written, or "-"."""
+
+
+_TARGET = _Target()
+
+
+def target_option(flag: str, name: str, *, help: str) -> Callable[[_Command], _Command]:  # noqa: A002 (click's)
+    """A file that the command writes at its end: found by `require_targets` before it measures."""
+    return click.option(flag, name, metavar="PATH|-", type=_TARGET, help=help)
+
+
+def require_targets(ctx: click.Context) -> None:
+    """Raises UsageError where a file that the command is to write cannot be: before it measures.
+
+    A target in the folder of --out may be the first thing there.
+    """
+    out = ctx.params.get("out")
+    for option in ctx.command.params:
+        given = ctx.params.get(str(option.name))
+        if option.type is not _TARGET or given in (None, "-"):
+            continue
+        target = Path(given)
+        if out is not None and out.absolute() in target.absolute().parents:
+            with durable.named_errors(out):
+                target.parent.mkdir(parents=True, exist_ok=True)
+        durable.require_writable(target)
 
 
 def command_line() -> list[str]:

@@ -26,6 +26,7 @@ __all__ = [
     "copy_whole",
     "drop_torn_end",
     "named_errors",
+    "require_appendable",
     "require_room",
     "require_writable",
     "write_text",
@@ -50,11 +51,12 @@ def named_errors(path: Path) -> Iterator[None]:
 def write_whole(path: Path, write: Callable[[BinaryIO], object], *, synced: bool = True) -> None:
     """Lets `write` fill a file beside `path`, syncs it, and only then gives it its name.
 
-    synced: whether it must outlive the machine, and not only the process.
+    synced: whether it must outlive the machine, and not only the process. Raises UsageError where
+    something else than a file has that name.
     """
     partial = _beside(path)
     with named_errors(path):
-        check_regular(path, missing_ok=True)
+        _refuse_others(path)
         try:
             with _new(partial, named=path) as file:
                 write(file)
@@ -75,6 +77,13 @@ def write_text(path: Path, text: str, *, synced: bool = True) -> None:
     write_whole(path, lambda file: file.write(content), synced=synced)
 
 
+def _refuse_others(path: Path) -> None:
+    try:
+        check_regular(path, missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
 def copy_whole(source: Path, target: Path) -> None:
     """Copies an object that somebody named, be it by a link. The copy need not be on disk."""
     with named_errors(source), opened(source, max_bytes=MAX_OBJECT_BYTES, follow=True) as content:
@@ -89,6 +98,14 @@ def require_writable(path: Path) -> None:
         with _new(partial, named=path):
             partial.unlink()
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise UsageError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def require_appendable(path: Path) -> None:
+    """Raises UsageError where `append_text` could not append to `path` now; makes it if need be."""
+    try:
+        os.close(open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be written: {_reason(error)}") from None
 
 

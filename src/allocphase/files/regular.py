@@ -34,19 +34,28 @@ __all__ = [
 
 # Shared objects with all their debug information: a hundred times those of the allocators here.
 MAX_OBJECT_BYTES = 1 << 30
+_CHUNK_BYTES = 1 << 20
 
 
-def read_regular(path: Path, max_bytes: int, *, follow: bool = False) -> bytes:
-    """The content of a regular file.
+def read_regular(path: Path, max_bytes: int, *, start: int = 0, follow: bool = False) -> bytes:
+    """The content of a regular file, from its byte `start` on.
 
     Raises FileNotFoundError, and OSError for what is a link, a pipe, a device or a folder, and for
     what is longer than `max_bytes`.
     """
     with opened(path, max_bytes=max_bytes, follow=follow) as file:
-        content = file.read(max_bytes + 1)
+        file.seek(start)
+        content = b"".join(_chunks(file, max_bytes + 1))
     if len(content) > max_bytes:  # it grew, or the kernel makes it up
         raise _too_long(path, max_bytes)
     return content
+
+
+def _chunks(file: BinaryIO, most: int) -> Iterator[bytes]:
+    """No buffer of `most` bytes is made for a file that has fewer."""
+    while most > 0 and (chunk := file.read(min(most, _CHUNK_BYTES))):
+        yield chunk
+        most -= len(chunk)
 
 
 def read_regular_text(path: Path, max_bytes: int, *, follow: bool = False) -> str:

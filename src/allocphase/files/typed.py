@@ -42,6 +42,8 @@ from allocphase.errors import DataError, UsageError, shown, unknown
 from allocphase.files.documents import read_json, read_toml
 
 __all__ = [
+    "Amount",
+    "Chance",
     "Check",
     "Count",
     "FieldError",
@@ -130,10 +132,32 @@ Name = Annotated[
     ),
 ]
 Number = Annotated[float, _NUMBER]
-Positive = Annotated[float, Check("a number above 0", lambda v: _is_number(v) and v > 0)]
+# Of anything that is measured, in any unit: 1e18 ns are thirty years. Ratios of two of them, their
+# squares and their sums are within what a double holds.
+LEAST_AMOUNT, MOST_AMOUNT = 1e-12, 1e18
+Positive = Annotated[
+    float,
+    Check(
+        f"a number from {LEAST_AMOUNT:g} to {MOST_AMOUNT:g}",
+        lambda v: _is_number(v) and LEAST_AMOUNT <= v <= MOST_AMOUNT,
+    ),
+]
+Amount = Annotated[
+    float,
+    Check(
+        f"0, or a number from {LEAST_AMOUNT:g} to {MOST_AMOUNT:g}",
+        lambda v: _is_number(v) and (v == 0 or LEAST_AMOUNT <= v <= MOST_AMOUNT),
+    ),
+]
 Count = Annotated[int, Check("an integer of 0 or more", lambda v: _is_integer(v) and v >= 0)]
+# What is computed of amounts: a ratio, a share, a spread.
+_COMPUTED = Check(
+    f"a number of {MOST_AMOUNT / LEAST_AMOUNT:g} at most",
+    lambda v: _is_number(v) and abs(v) <= MOST_AMOUNT / LEAST_AMOUNT,
+)
 # JSON has no NaN and no infinity: both are null there, and null is NaN here.
-Figure = Annotated[float, lambda value: math.nan if value is None else _NUMBER(value)]
+Figure = Annotated[float, lambda value: math.nan if value is None else _COMPUTED(_NUMBER(value))]
+Chance = Annotated[float, Check("between 0 and 1", lambda v: _is_number(v) and 0 <= v <= 1)]
 
 
 def at_most(limit: int) -> Check:

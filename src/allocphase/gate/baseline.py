@@ -20,8 +20,8 @@ from allocphase.analysis.comparable import refuse_changed_scenarios
 from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
 from allocphase.analysis.metric_names import compared
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
-from allocphase.files.durable import named_errors, write_text
-from allocphase.files.typed import length, load_json, plain
+from allocphase.files.durable import named_errors, require_writable, write_text
+from allocphase.files.typed import Amount, length, load_json, plain
 from allocphase.judge import ArmEntry, Evidence
 from allocphase.judge.verdict import MetricName
 
@@ -30,6 +30,7 @@ __all__ = [
     "SavedScenario",
     "list_baselines",
     "load_baseline",
+    "require_place",
     "save_baseline",
     "saved_values",
 ]
@@ -38,7 +39,7 @@ SCHEMA = 2
 _REMEDY = "save it again with `allocphase baseline save`"
 _NAME = re.compile(r"[\w.+-]+")
 
-Values = Mapping[MetricName, Annotated[tuple[float, ...], length(least=1)]]
+Values = Mapping[MetricName, Annotated[tuple[Amount, ...], length(least=1)]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,14 @@ def saved_values(evidence: Evidence, scenario: str) -> dict[str, tuple[float, ..
 def _present(evidence: Evidence, one: Measure, scenario: str) -> tuple[float, ...]:
     values = evidence.values(one, scenario).candidate
     return tuple(values[np.isfinite(values)].tolist())
+
+
+def require_place(name: str, folder: Path) -> None:
+    """Raises UsageError where `save_baseline` could not write it; makes the folder."""
+    _check_name(name)
+    with named_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    require_writable(folder / f"{name}.json")
 
 
 def save_baseline(baseline: Baseline, folder: Path) -> Path:

@@ -21,7 +21,7 @@ from pathlib import Path
 from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
 from allocphase.analysis.metric_names import compared
 from allocphase.errors import UsageError, shown, unknown
-from allocphase.files.typed import Number, load_toml
+from allocphase.files.typed import Amount, load_toml
 from allocphase.text.share import parse_share
 
 __all__ = ["Limit", "Limits", "Rule", "parse_limit", "read_limits"]
@@ -35,7 +35,7 @@ class Rule:
     gave it. `required`: for this very row, so that a session that cannot decide it fails.
     """
 
-    theta: Number
+    theta: Amount
     exact: bool
     named: bool
     required: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from allocphase.files.typed import Count, Figure, Number, figures
+from allocphase.files.typed import Chance, Count, Figure, figures
 from allocphase.stats import Interval
 
 __all__ = ["Judged", "Outcome"]
@@ -56,7 +56,7 @@ class Judged:
     theta: Figure
     min_detectable_ratio: Figure
     decided_theta: Figure
-    open_chance: Number
+    open_chance: Chance
     ratio: Ratio
     twin: Ratio | None
     rounds: Count

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from allocphase.analysis.measures import MEASURES
 from allocphase.analysis.metric_names import is_compared, measure
 from allocphase.errors import unknown
-from allocphase.files.typed import Count, FieldError, Number
+from allocphase.files.typed import Amount, Count, FieldError
 from allocphase.judge.judge import SessionResult
 from allocphase.judge.limits import Rule
 from allocphase.judge.openness import Openness, Told, openness
@@ -76,18 +76,18 @@ class SessionEntry:
     rounds: Count
     planned: Count
     repeated: Count
-    seconds: Number
+    seconds: Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How it was gated. limits: the lines of the user; max_rounds: of each session."""
 
-    theta: Number
-    memory_theta: Number
+    theta: Amount
+    memory_theta: Amount
     limits: tuple[str, ...]
     max_rounds: Count
-    time_budget_s: Number
+    time_budget_s: Amount
     seed: Count
     scenarios: tuple[str, ...]
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from allocphase.files.typed import Number
+from allocphase.files.typed import Amount
 from allocphase.machine.kernel_file import read_text
 
 __all__ = ["Disturbance", "Snapshot", "Watch"]
@@ -35,14 +35,14 @@ class Disturbance:
     others_s: CPU time of other processes; clock_khz: of the timed CPU, just afterwards.
     """
 
-    span_s: Number
-    others_s: Number | None = None
-    steal_s: Number | None = None
-    throttles: Number | None = None
-    swapped_pages: Number | None = None
-    stalled_s: Number | None = None
-    suspended_s: Number | None = None
-    clock_khz: Number | None = None
+    span_s: Amount
+    others_s: Amount | None = None
+    steal_s: Amount | None = None
+    throttles: Amount | None = None
+    swapped_pages: Amount | None = None
+    stalled_s: Amount | None = None
+    suspended_s: Amount | None = None
+    clock_khz: Amount | None = None
 
 
 _BUSY = ("user", "nice", "system", "irq", "softirq")

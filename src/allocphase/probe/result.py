@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias, TypeVar
 
-from allocphase.files.typed import Check, Count, FieldError, Number, Positive, at_most
+from allocphase.files.typed import Amount, Check, Count, FieldError, Number, Positive, at_most
 from allocphase.machine.disturbance import Disturbance
 from allocphase.operation import MAX_OPERATIONS
 from allocphase.probe.probe import Probe
@@ -50,10 +50,10 @@ class Clock:
     """overhead_ns: median cost of an empty pair of readings, and its 99th percentile."""
 
     hz: Positive
-    overhead_ns: Number
-    step_ns: Number
-    overhead_p99_ns: Number | None = None
-    minimum_ns: Number | None = None
+    overhead_ns: Amount
+    step_ns: Amount
+    overhead_p99_ns: Amount | None = None
+    minimum_ns: Amount | None = None
     source: str = ""
 
 
@@ -71,11 +71,11 @@ class Usage:
 class Throughput:
     """The warm lists have a value a pass; thread_ns_per_op, one a thread."""
 
-    cold_ns_per_op: Number
-    warm_ns_per_op: tuple[Number, ...]
-    warm_build_ns_per_op: tuple[Number, ...] = ()
-    thread_ns_per_op: tuple[Number, ...] = ()
-    helper_ns_per_op: Number = 0.0
+    cold_ns_per_op: Amount
+    warm_ns_per_op: tuple[Amount, ...]
+    warm_build_ns_per_op: tuple[Amount, ...] = ()
+    thread_ns_per_op: tuple[Amount, ...] = ()
+    helper_ns_per_op: Amount = 0.0
     replays_per_pass: Count = 0
     run_delay_ns: Count = 0
 
@@ -85,7 +85,7 @@ class Latency:
     """slow_ns: from there on a call's faults and sleeps were asked for; samples: raw, histogram."""
 
     samples: str = "raw"
-    slow_ns: Number | None = None
+    slow_ns: Amount | None = None
     slow_calls_dropped: Count = 0
 
 

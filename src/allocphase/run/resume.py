@@ -39,7 +39,8 @@ def resume(path: Path) -> Begun:
     Raises UsageError when it is no run that can be continued, when another process fills it, and
     when something changed since; AllocphaseError when it cannot be written; InterruptionError.
     """
-    if path.is_dir() and not (path / "run.json").exists():
+    manifest = path / "run.json"
+    if path.is_dir() and not (manifest.exists() or manifest.is_symlink()):
         raise UsageError(f"{path}: nothing was measured yet: remove it, and start the run again")
     files = RunFiles(path)
     if not files.manifest.plan.resumable:

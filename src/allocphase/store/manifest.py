@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 
 from allocphase.errors import UsageError
 from allocphase.files.typed import (
+    Amount,
     Count,
     Name,
-    Number,
     Positive,
     at_most,
     length,
@@ -61,7 +61,7 @@ class PlanEntry:
     left_out: Mapping[str, tuple[str, ...]]
     left_out_cells: tuple[Annotated[tuple[str, ...], length(3)], ...]
     driver_options: Mapping[str, str]
-    time_budget_s: Number | None
+    time_budget_s: Amount | None
     resumable: bool
 
 

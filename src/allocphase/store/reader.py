@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from allocphase.errors import DataError, UsageError, shown
-from allocphase.files.regular import opened, refuse_linked_folder
+from allocphase.files.regular import read_regular, refuse_linked_folder
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.arrays import RAW_OPS, Arrays, load_arrays
 from allocphase.probe.consistency import (
@@ -150,9 +150,7 @@ class RunFiles:
 def _whole_lines(path: Path, *, start: int = 0) -> list[bytes]:
     """Lines from a byte on, without what follows the last newline; none without a file."""
     try:
-        with opened(path, max_bytes=MAX_JOURNAL_BYTES) as file:
-            file.seek(start)
-            return file.read(MAX_JOURNAL_BYTES).split(b"\n")[:-1]
+        return read_regular(path, MAX_JOURNAL_BYTES, start=start).split(b"\n")[:-1]
     except FileNotFoundError:
         return []
     except OSError as error:

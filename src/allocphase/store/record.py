@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 from allocphase.files.documents import parse_json
-from allocphase.files.typed import FieldError, Name, Number, at_most, plain, read
+from allocphase.files.typed import Amount, FieldError, Name, at_most, plain, read
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Clock, Part, Result, check_result
 from allocphase.probe.status import Status
@@ -36,10 +36,10 @@ class ProcessRecord:
     probe: Probe
     status: Status
     message: str
-    wall_s: Number
+    wall_s: Amount
     result: Result
     repeat: Annotated[int, at_most(MAX_ROUNDS)] = 0
-    quantiles_ns: Mapping[str, Number | None] = field(default_factory=dict)
+    quantiles_ns: Mapping[str, Amount | None] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -26,6 +26,7 @@ from allocphase.run.plan import COUNT_PROCESSES
 from allocphase.run.request import RunOptions
 from tests.support.plugins import ROOT, Plugins
 from tests.support.runs import FakeExecutor, good, process, write_run
+from tests.support.strange import STRANGE, in_time
 
 # The application as it is installed; a type checker sees it as the module `cli` of the checkout.
 main: click.Group = importlib.import_module("allocphase.cli").main
@@ -233,10 +234,9 @@ def test_a_damaged_file_of_a_run_is_exit_code_2(invoke: Invoke, tmp_path: Path) 
     assert line == "run/operations/0.npz: not a sample file: File is not a zip file"
 
 
-def test_a_json_path_that_cannot_be_written_is_a_tool_error(invoke: Invoke) -> None:
+def test_a_json_path_that_cannot_be_written_is_a_usage_error(invoke: Invoke) -> None:
     result = invoke("run", "-a", "libc", *SMALL, "-p", "verify", "--json", "nowhere/x.json")
-    assert result.exit_code == 1
-    assert "allocphase: nowhere/x.json: No such file or directory\n" in result.stderr
+    assert complaint(result, 2) == "nowhere/x.json: cannot be written: No such file or directory"
 
 
 def test_a_tool_error_is_exit_code_1(
@@ -490,7 +490,7 @@ def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> 
     refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
     refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
     assert {field.name for field in fields(RunOptions)} == refused
-    assert names - refused == {"resume", "json_path", "with_report", "quiet"}
+    assert names - refused == {"resume", "json_path", "with_report", "quiet", "strict"}
 
 
 def test_a_partial_run_can_be_shown_and_says_that_it_is_partial(
@@ -576,3 +576,131 @@ def test_a_share_without_its_sign_is_refused_with_what_was_meant(
 def test_so_is_one_in_a_file_of_limits(invoke: Invoke) -> None:
     Path("gate.toml").write_text('limits = ["time=3"]', encoding="utf-8")
     assert "3% or 0.03?" in complaint(invoke(*GATED, "--limits", "gate.toml"), 2)
+
+
+# ---- What a command is to write ----------------------------------------------------------
+
+MEASURING = {
+    "run": ("run", "-a", "libc", *SMALL),
+    "gate": GATED,
+    "claims": ("claims", "phase-report"),
+    "selftest": ("selftest", "--quick"),
+}
+TARGETS = [
+    (command, option)
+    for command in ("run", "gate", "claims", "selftest", "compare")
+    for option in ("--json", "--junit", "--csv", "--export-markdown")
+    if option in {flag for each in main.commands[command].params for flag in each.opts}
+]
+
+
+def test_every_command_with_a_target_is_tried_here() -> None:
+    """A path that is written is an option with PATH|- for its value."""
+    there = [
+        (name, option.opts[0])
+        for (name, *_) in commands()[1:]
+        for option in main.commands[name].params
+        if option.metavar == "PATH|-"
+    ]
+    assert sorted(set(there)) == sorted(TARGETS)
+
+
+@pytest.mark.parametrize("kind", ["no folder", "no permission", *STRANGE])
+@pytest.mark.parametrize(("command", "option"), TARGETS)
+def test_a_target_that_cannot_be_written_is_found_before_anything_is_measured(
+    invoke: Invoke, executor: FakeExecutor, command: str, option: str, kind: str
+) -> None:
+    target = Path("none/target" if kind == "no folder" else "target")
+    if kind == "no permission":
+        target = Path("/proc/self/target")
+    elif kind != "no folder":
+        STRANGE[kind](target)
+    words = MEASURING.get(command, (command, "somewhere"))
+    with in_time(20.0):
+        line = complaint(invoke(*words, option, target), 2)
+    assert line.startswith(f"{target}: cannot be written: ")
+    assert executor.jobs == []
+    assert not Path("out").exists()
+
+
+def test_a_target_may_be_the_first_thing_in_the_folder_of_runs(invoke: Invoke) -> None:
+    result = invoke("run", "-a", "libc", *SMALL, "-p", "verify", "--json", "out/new/cells.json")
+    assert result.exit_code == 0
+    assert json.loads(Path("out/new/cells.json").read_text())["schema"] == 1
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_so_is_a_step_summary_that_is_no_file(
+    invoke: Invoke, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    STRANGE[kind](Path("summary"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary")
+    with in_time(20.0):
+        assert complaint(invoke(*GATED), 2).startswith("summary: cannot be written: ")
+    assert executor.jobs == []
+
+
+def test_so_is_the_place_of_a_baseline(invoke: Invoke, executor: FakeExecutor) -> None:
+    Path(".allocphase/baselines/main.json").mkdir(parents=True)
+    line = complaint(invoke("baseline", "save", "main", "-a", "libc"), 2)
+    assert line == ".allocphase/baselines/main.json: cannot be written: Is a directory"
+    assert executor.jobs == []
+
+
+def test_a_target_that_is_a_link_is_left_as_it_is(invoke: Invoke) -> None:
+    """A branch that CI checks out may have one where the workflow writes its results."""
+    Path("hers").write_text("hers")
+    Path("cells.json").symlink_to("hers")
+    line = complaint(invoke("run", "-a", "libc", *SMALL, "--json", "cells.json"), 2)
+    assert line == "cells.json: cannot be written: is a link, and none is followed here"
+    assert Path("hers").read_text() == "hers"
+
+
+@pytest.mark.parametrize("name", ["results.csv", "report.html", "report.md"])
+def test_a_run_that_is_gone_on_with_finds_what_lies_in_the_way_of_its_files(
+    invoke: Invoke, executor: FakeExecutor, broken: Path, name: str
+) -> None:
+    (broken / name).symlink_to("/dev/null")
+    line = complaint(invoke("run", "--resume", broken, "--report"), 2)
+    assert line.startswith(f"{broken / name}: cannot be written: is a link")
+    assert executor.jobs == []
+
+
+# ---- Cells that failed -------------------------------------------------------------------
+
+
+@pytest.fixture
+def failing(executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libc crashes under verify; nothing else does."""
+
+    def answer(job: Job) -> Outcome:
+        if job.allocator.name == "libc" and job.probe is Probe.VERIFY:
+            return Outcome(status=Status.CRASHED, message="killed by SIGSEGV", wall_s=1.0)
+        return good(job)
+
+    monkeypatch.setattr(executor, "_answer", answer)
+
+
+TWO = ("run", "-a", "libc", "-a", "phase21", *SMALL, "-p", "verify", "-p", "memory")
+FAILED = "1 of 2 cells failed: libc on phase-report?allocations=5 (crashed)"
+
+
+@pytest.mark.usefixtures("failing")
+def test_a_run_whose_cells_failed_says_so_in_its_last_line(invoke: Invoke) -> None:
+    result = invoke(*TWO)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1] == f"{FAILED}; exit code 0, which --strict makes 5"
+
+
+@pytest.mark.usefixtures("failing")
+def test_and_ends_with_5_if_it_is_to_be_strict(invoke: Invoke) -> None:
+    result = invoke(*TWO, "--strict", "--json", "cells.json")
+    assert result.exit_code == 5
+    assert result.stderr.splitlines()[-1] == f"allocphase: {FAILED}"
+    assert Path("cells.json").exists()
+
+
+def test_a_strict_run_without_a_failure_ends_with_0(invoke: Invoke) -> None:
+    result = invoke(*TWO, "--strict")
+    assert result.exit_code == 0
+    assert "failed" not in result.stderr

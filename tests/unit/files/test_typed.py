@@ -166,9 +166,12 @@ def test_what_may_be_null_may_be_something() -> None:
         ("name", "", "name: must be a string that can be printed, not ''"),
         ("name", "a\x1b[31m", "name: must be a string that can be printed, not 'a\\x1b[31m'"),
         ("number", False, "number: must be a number, not False"),
-        ("positive", 0, "positive: must be a number above 0, not 0"),
+        ("positive", 0, "positive: must be a number from 1e-12 to 1e+18, not 0"),
+        ("positive", 1e308, "positive: must be a number from 1e-12 to 1e+18, not 1e+308"),
         ("count", -1, "count: must be an integer of 0 or more, not -1"),
         ("figure", "nan", "figure: must be a number, not 'nan'"),
+        ("figure", -1e31, "figure: must be a number of 1e+30 at most, not -1e+31"),
+        ("pair", {"low": 1, "high": 1e31}, "pair.high: must be a number of 1e+30 at most"),
         ("small", 10, "small: must be an integer between 0 and 9, not 10"),
         ("colour", "green", "colour: must be one of red, blue, not 'green'"),
         ("word", ["no"], "word: must be one of yes, no, not ['no']"),
@@ -294,6 +297,7 @@ def test_enumerations_are_written_as_their_values_as_keys_too() -> None:
 names = st.text("abcxyz-.", min_size=1)
 keys = st.text("abcxyz", min_size=1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
+computed = st.floats(-1e30, 1e30)
 counts = st.integers(0, 2**63)
 made_entries = st.builds(Entry, name=names, count=counts)
 documents = st.builds(
@@ -309,14 +313,14 @@ documents = st.builds(
     ),
     name=names,
     number=finite | st.integers(-9, 9),
-    positive=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    positive=st.floats(1e-12, 1e18),
     count=counts,
-    figure=finite,
+    figure=computed,
     small=st.integers(0, 9),
     colour=st.sampled_from(Colour),
     word=st.sampled_from(("yes", "no")),
     one_of_many=st.sampled_from(("churn", "larson")),
-    pair=st.builds(Pair, finite, finite),
+    pair=st.builds(Pair, computed, computed),
     nullable=st.none() | st.text(),
     nullable_entry=st.none() | made_entries,
     listing=st.lists(counts).map(tuple),

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from allocphase.files.durable import append_text
+from allocphase.files.durable import append_text, require_appendable
 from allocphase.judge.outcome import Outcome
 from allocphase.judge.render.markdown import markdown
 from allocphase.judge.render.words import failure_text, headline, open_text, reason
 from allocphase.judge.verdict import GateVerdict
 
-__all__ = ["report_to_github", "workflow_commands"]
+__all__ = ["report_to_github", "require_summary", "workflow_commands"]
+
+SUMMARY = "GITHUB_STEP_SUMMARY"
 
 # GitHub shows ten annotations of a kind for a step and drops the others.
 MAX_ANNOTATIONS = 10
@@ -31,12 +33,18 @@ def workflow_commands(verdict: GateVerdict) -> list[str]:
     return shown or [_command("notice", "allocphase gate", headline(verdict))]
 
 
+def require_summary(environment: Mapping[str, str]) -> None:
+    """Raises UsageError where the step summary is wanted and could not be appended to."""
+    if summary := environment.get(SUMMARY):
+        require_appendable(Path(summary))
+
+
 def report_to_github(verdict: GateVerdict, environment: Mapping[str, str]) -> list[str]:
     """Appends the step summary where one is wanted; returns the annotations to print.
 
     Raises AllocphaseError when the summary cannot be written.
     """
-    summary = environment.get("GITHUB_STEP_SUMMARY")
+    summary = environment.get(SUMMARY)
     if summary:
         append_text(Path(summary), markdown(verdict))
     return workflow_commands(verdict) if environment.get("GITHUB_ACTIONS") == "true" else []

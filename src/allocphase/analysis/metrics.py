@@ -239,11 +239,13 @@ def _phases(parts: Sequence[Syscalls]) -> Metrics:
 
 
 def _thread_syscalls(by_process: Sequence[Sequence[int]]) -> Metrics:
-    """A list by thread, where there are several; so are the ranges, where any has one."""
-    threads = [
-        _counted("calls", calls)
-        for calls in zip(*by_process, strict=True)  # of one trace, all have the same threads
-    ]
+    """A list by thread, where there are several; so are the ranges, where any has one.
+
+    Processes of one trace have the same threads; where a file says otherwise, nothing is told.
+    """
+    if len({len(calls) for calls in by_process}) > 1:
+        return {}
+    threads = [_counted("calls", calls) for calls in zip(*by_process, strict=True)]
     if len(threads) < 2:
         return {}
     metrics: Metrics = {"thread_syscalls": [one["calls"] for one in threads]}

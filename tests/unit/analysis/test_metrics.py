@@ -450,3 +450,14 @@ def test_an_allocator_s_statistics_are_those_after_one_pass() -> None:
 def test_levels_become_dots() -> None:
     metrics = {"a": 1, "b": {"c": {"d": None}, "e": [2]}, "f": {}}
     assert flatten(metrics) == {"a": 1, "b.c.d": None, "b.e": [2]}
+
+
+def test_processes_that_disagree_on_their_threads_tell_nothing_of_them() -> None:
+    phases = {"init": {}, "operation": {"brk": 3}, "teardown": {}, "backend": "dispatch"}
+    records = [
+        process("syscalls", {**phases, "thread_calls": calls}, id=number, repeat=number)
+        for number, calls in enumerate(([1, 2], [1, 2, 0]))
+    ]
+    found = metrics_of(*((record, {}) for record in records))
+    assert found["syscalls"]["operation"] == {"brk": 3}
+    assert "thread_syscalls" not in found

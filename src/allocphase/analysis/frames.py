@@ -186,10 +186,10 @@ class Run:
 
     def first(self, allocator: str, scenario: str, probe: Probe) -> Found | None:
         """The first good process of a cell under one probe, in the order of the plan, with its
-        arrays.
+        arrays; of a gate's latency processes the first whose samples are kept.
         """
         records = self.records_of(allocator, scenario)
-        good = [record for record in records if record.probe is probe and record.ok]
+        good = [r for r in records if r.probe is probe and r.ok and r.has_samples]
         if not good:
             return None
         found = min(good, key=lambda record: record.id)

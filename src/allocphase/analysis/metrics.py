@@ -22,7 +22,6 @@ from allocphase.analysis.latency import (
     SampleReader,
     cause_metrics,
     describe,
-    known_quantiles,
     pool,
 )
 from allocphase.operation import KIND_NAMES
@@ -154,13 +153,16 @@ def _latency(cell: _Cell) -> Metrics:
 
 
 def _process_quantiles(found: Latencies) -> dict[str, float | None]:
-    """Of malloc: each process's own quantiles, and their medians; None where one has none."""
-    own = [known_quantiles(pair) for pair in found.mallocs if pair[0].size]
-    columns = {name: [one[name] for one in own] for name in QUANTILES} if own else {}
-    return {
-        name: None if None in values else float(np.median([v for v in values if v is not None]))
-        for name, values in columns.items()
-    }
+    """Of malloc: the medians of each process's own quantiles, None where one has none; empty where
+    nobody has any.
+    """
+    medians = {name: _median_of_all([one.get(name) for one in found.mallocs]) for name in QUANTILES}
+    return medians if any(median is not None for median in medians.values()) else {}
+
+
+def _median_of_all(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known and len(known) == len(values) else None
 
 
 # ---- Counts ------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.analysis.latency import malloc_quantiles
 from allocphase.analysis.measures import Measure
 from allocphase.analysis.metrics import Metrics, cell_metrics
 from allocphase.probe.arrays import Arrays
@@ -59,14 +60,28 @@ class ProcessMetrics:
         values = np.array([one.read(self.of(record)) for record in good], dtype=np.float64)
         return values[~np.isnan(values)]
 
+    def condensed(self, record: ProcessRecord, arrays: Arrays) -> tuple[ProcessRecord, Arrays]:
+        """What to keep of a process that has just run where its figures will do: of one of latency
+        its quantiles and no arrays, of others all. Needs `files`.
+        """
+        if record.probe is not Probe.LATENCY or not record.ok:
+            return record, arrays
+        assert self.files is not None, "the kinds of operations are in the run's files"
+        found = malloc_quantiles(record, arrays, self._kinds_of(self.files, record.scenario))
+        return replace(record, quantiles_ns=found), {}
+
     def _metrics(self, record: ProcessRecord) -> Metrics:
-        if record.probe is not Probe.LATENCY:
+        if record.probe is not Probe.LATENCY or not record.has_samples:
             return cell_metrics([record], _no_samples, np.empty(0, np.uint8))
         if self.files is None:
             return {}
-        if self._kinds[0] != record.scenario:
-            self._kinds = (record.scenario, self.files.operations(record.scenario)["kind"])
-        return cell_metrics([record], self.files.samples, self._kinds[1])
+        kinds = self._kinds_of(self.files, record.scenario)
+        return cell_metrics([record], self.files.samples, kinds)
+
+    def _kinds_of(self, files: RunFiles, scenario: str) -> Kinds:
+        if self._kinds[0] != scenario:
+            self._kinds = (scenario, files.operations(scenario)["kind"])
+        return self._kinds[1]
 
 
 def _no_samples(_: int) -> Arrays:

@@ -69,6 +69,10 @@ class Kind(Enum):
         "started {0} threads or processes: system calls after that, up to the end of the same"
         " operation, are not counted (--syscall-backend ptrace sees them)"
     )
+    CONDENSED = (
+        "latency by call is of {0} of {1} processes, those of the first round: of the others a gate"
+        " keeps malloc's quantiles alone"
+    )
     LOST = "{0} events beyond the log's capacity were counted, not attributed"
 
 

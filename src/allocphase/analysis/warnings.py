@@ -68,6 +68,7 @@ def cell_warnings(
         *_slowed(metrics),
         *_helped(good, metrics),
         *_let_through(good),
+        *_condensed(good),
         *_lost(good),
     )
 
@@ -213,6 +214,12 @@ def _below_floor(metrics: Mapping[str, Any]) -> Iterator[CellWarning]:
     time, floor = metrics.get("time_per_op_ns"), metrics.get("floor_ns")
     if time and floor and time < floor:
         yield CellWarning(Kind.BELOW_FLOOR, (time, floor))
+
+
+def _condensed(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:
+    timed = [r.has_samples for r in records if r.probe is Probe.LATENCY]
+    if not all(timed):
+        yield CellWarning(Kind.CONDENSED, (sum(timed), len(timed)))
 
 
 def _lost(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:

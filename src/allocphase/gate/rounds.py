@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase.analysis.measures import MEASURES
-from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.analysis.warnings import is_disturbed
 from allocphase.errors import UsageError
 from allocphase.gate.arms import Copies
@@ -18,6 +17,7 @@ from allocphase.judge import Evidence, Judge, SessionResult
 from allocphase.judge.counted import AGREEING
 from allocphase.judge.judge import COUNT_BUDGET, Need, TooFewRoundsError
 from allocphase.judge.rows import call_measures
+from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome
@@ -169,8 +169,7 @@ def run_session(
     that fit can never decide the times of a first session.
     """
     start = clock()
-    with _started(request, executor, copies, progress=progress) as session:
-        evidence.processes.files = RunFiles(session.path)
+    with _started(request, executor, copies, evidence, progress=progress) as session:
         rounds = _Rounds(session, copies)
         evidence.add(rounds.untimed())
         began_s = clock() - session.waited_s
@@ -222,8 +221,8 @@ def measure_alone(
     """
     request = replace(request, rounds=max(request.rounds, 2 * AGREEING))
     timed = {(x.name, probe) for x in request.scenarios for probe in request.probes if probe.timed}
-    with _started(request, executor, copies, progress=progress) as session:
-        evidence = Evidence(processes=ProcessMetrics(RunFiles(session.path)))
+    evidence = Evidence()
+    with _started(request, executor, copies, evidence, progress=progress) as session:
         rounds = _Rounds(session, copies)
         evidence.add(rounds.untimed())
         evidence.add(rounds.first())
@@ -252,11 +251,18 @@ def probes_of(judge: Judge, *extra: Probe) -> Sequence[Probe]:
 
 
 def _started(
-    request: Request, executor: Executor, copies: Copies, *, progress: Progress
+    request: Request, executor: Executor, copies: Copies, evidence: Evidence, *, progress: Progress
 ) -> Session:
+    """A session whose files `evidence` reads. The first round's samples are for a report of it."""
     begun = begin(replace(request, resumable=False))
+    processes = evidence.processes
+    processes.files = RunFiles(begun.path)
+
+    def keep(record: ProcessRecord, arrays: Arrays) -> tuple[ProcessRecord, Arrays]:
+        return (record, arrays) if record.round == 0 else processes.condensed(record, arrays)
+
     inner = _GateExecutor(executor, copies)
-    return Session(begun, inner, progress=progress, arms_share_replays=True)
+    return Session(begun, inner, progress=progress, arms_share_replays=True, keep=keep)
 
 
 def _chosen(jobs: Iterable[Job], wanted: set[Need]) -> Iterator[Job]:

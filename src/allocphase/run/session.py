@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from allocphase.errors import AllocphaseError
 from allocphase.files.durable import named_errors, require_room
 from allocphase.interruption import InterruptionError
 from allocphase.machine.lock import MachineLock
+from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
@@ -40,6 +41,13 @@ __all__ = ["Session", "fill", "run"]
 FILES_BYTES = 4 << 20
 
 _Future: TypeAlias = "Future[tuple[Job, Outcome]]"
+# What of a process that has just run goes into the run directory.
+Keep: TypeAlias = Callable[[ProcessRecord, Arrays], tuple[ProcessRecord, Arrays]]
+
+
+def keep_all(record: ProcessRecord, arrays: Arrays) -> tuple[ProcessRecord, Arrays]:
+    """What a run keeps: any question may come later."""
+    return record, arrays
 
 
 class Session:
@@ -49,7 +57,8 @@ class Session:
     traces are gone and its locks are free. What finished stays in the run directory.
 
     All processes of a cell time as many replays a pass as its first one found that it takes;
-    `arms_share_replays`: those of a scenario do, where allocators hardly differ.
+    `arms_share_replays`: those of a scenario do, where allocators hardly differ. `keep`: what is
+    kept of each process.
 
     Every method raises AllocphaseError when the directory cannot be written or the driver itself
     fails, and InterruptionError.
@@ -62,6 +71,7 @@ class Session:
         *,
         progress: Progress,
         arms_share_replays: bool = False,
+        keep: Keep = keep_all,
     ) -> None:
         self.path = begun.path
         self.plan = begun.plan
@@ -75,6 +85,7 @@ class Session:
         self._total = process_count(begun.plan)
         self._slow: set[tuple[str, str]] = set()
         self._arms_share_replays = arms_share_replays
+        self._what_to_keep = keep
         self._replays: dict[tuple[str, str], int] = {}
         for record in begun.finished:
             self._learn(record)
@@ -206,8 +217,8 @@ class Session:
         return outcome
 
     def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
-        record = _record(job, outcome)
-        self._writer.add(record, outcome.arrays)
+        record, arrays = self._what_to_keep(_record(job, outcome), outcome.arrays)
+        self._writer.add(record, arrays)
         self._learn(record)
         self._done += 1
         self._progress(job, self._done, self._total)

@@ -3,7 +3,8 @@
     run.json              schema, environment, plan, allocators, scenarios
     processes.jsonl       one line a finished process, synced before the next one starts
     events.jsonl          one line an event of the run as a whole: resumed, unlocked, ended
-    samples/<id>.npz      what the process left: latencies, events, checkpoints
+    samples/<id>.npz      what the process left: latencies, events, checkpoints; but of a gate's
+                          latency processes those of the first round only
     operations/<n>.npz    of scenario n: kind, size and thread of every operation
 
 A torn last line of the journal belongs to a process that did not finish: it is dropped.
@@ -105,7 +106,7 @@ class RunFiles:
         path = self.path / "samples" / f"{record.id}.npz"
         has_left = path.exists() or path.is_symlink()
         arrays, fault = self._arrays_of(record, path) if has_left else ({}, "")
-        if not fault and record.probe is Probe.LATENCY and record.ok:
+        if not fault and record.probe is Probe.LATENCY and record.ok and record.has_samples:
             fault = latencies_problem(arrays)
         if fault:
             raise DataError(f"{path}: {fault}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -19,11 +19,14 @@ __all__ = ["Event", "EventRecord", "ProcessRecord", "rounds_of"]
 
 P = TypeVar("P", bound=Part)
 
+_OPTIONAL = {"repeat", "quantiles_ns"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
     """One finished process. `result` is what the driver says of it, and no more than nothing of
-    one that did not end well. repeat: which process of its cell within the round.
+    one that did not end well. repeat: which process of its cell within the round. quantiles_ns:
+    of a latency process whose samples are not kept, malloc's by name; empty where they are.
     """
 
     id: Annotated[int, at_most(0xFFFFFFFF)]
@@ -36,11 +39,17 @@ class ProcessRecord:
     wall_s: Amount
     result: Result
     repeat: Annotated[int, at_most(MAX_ROUNDS)] = 0
+    quantiles_ns: Mapping[str, Amount | None] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
         """Whether it ended well, and what its probe measured is there."""
         return self.status is Status.OK
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether what it measured of each call is kept, and not its quantiles alone."""
+        return not self.quantiles_ns
 
     def part(self, kind: type[P]) -> P:
         """What its probe measured; of a process of that probe that ended well."""
@@ -61,7 +70,7 @@ class ProcessRecord:
         """Raises ValueError, with the key, when the line is no record of this schema."""
         values = parse_json(line)
         names = set(cls.__slots__)
-        if not isinstance(values, dict) or not names - {"repeat"} <= set(values) <= names:
+        if not isinstance(values, dict) or not names - _OPTIONAL <= set(values) <= names:
             raise ValueError("not a process record")
         try:
             record = read(cls, values)

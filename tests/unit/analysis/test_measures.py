@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -23,6 +24,7 @@ from allocphase.compare import DEFAULT_METRICS
 from allocphase.errors import UsageError
 from allocphase.judge.limits import parse_limit
 from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
+from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
 from allocphase.pytest_plugin.cell import Cell
 from cli import main
@@ -197,6 +199,30 @@ def test_what_a_process_says_alone_is_what_a_cell_of_it_would_say(run: frames.Ru
             assert min(values) <= one.read(cell.metrics) <= max(values)
             said += 1
     assert said >= 8
+
+
+def test_quantiles_that_are_kept_in_place_of_samples_are_those_of_the_samples(
+    run: frames.Run,
+) -> None:
+    processes, without_files = ProcessMetrics(run.files), ProcessMetrics()
+    timed = [record for record in run.records if record.probe == "latency" and record.ok]
+    assert timed
+    for record in timed:
+        kept, arrays = processes.condensed(record, run.files.samples(record.id))
+        assert arrays == {}
+        found = without_files.of(kept)
+        assert found["process_latency_ns"] == processes.of(record)["process_latency_ns"]
+        assert found["clock_step_ns"] == processes.of(record)["clock_step_ns"]
+        assert found["latency_ns"] == {}
+
+
+def test_of_other_processes_all_is_kept(run: frames.Run) -> None:
+    processes = ProcessMetrics(run.files)
+    others = [record for record in run.records if record.probe != "latency"]
+    failed = replace(run.records[0], probe=Probe.LATENCY, status=Status.CRASHED)
+    for record in (*others, failed):
+        arrays = {"syscalls": np.zeros(1)}
+        assert processes.condensed(record, arrays) == (record, arrays)
 
 
 def test_a_process_that_failed_says_nothing(run: frames.Run) -> None:

@@ -120,6 +120,13 @@ def test_slow_calls_beyond_the_log_are_counted_as_lost() -> None:
     assert warning.startswith("3 events beyond")
 
 
+def test_latencies_that_were_not_kept_call_by_call_are_told() -> None:
+    kept, condensed = process("latency", {}), process("latency", {}, quantiles_ns={"p50": 30.0})
+    assert cell_warnings([kept, process("syscalls", {})], {}) == []
+    (warning,) = cell_warnings([kept, condensed, condensed], {})
+    assert warning.startswith("latency by call is of 1 of 3 processes")
+
+
 def test_events_that_were_dropped_are_counted_over_all_probes() -> None:
     records = [
         process("syscalls", {"events_dropped": 5}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.claims import Writer, check, judged, only
+from tests.support.runs import process
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,12 @@ def test_events_that_were_not_all_kept_have_no_share(run: Writer) -> None:
     run.calls("quick", {"mmap": 1}, at=[0])
     (finding,) = only(judged(run, rate("at_most = 0"))).checks
     assert (finding.verdict, "was not kept" in finding.measured) == ("not measured", True)
+
+
+def test_shares_are_those_of_processes_whose_calls_were_kept(run: Writer) -> None:
+    run.latencies("quick", [10] * 9 + [70] + [1000] * 10)
+    run.calls("quick", {"mmap": 1}, at=[9])
+    place = {"allocator": "quick", "scenario": "flow", "id": run.processes, "round": 5}
+    run.writer.add(process("latency", {}, quantiles_ns={"p90": 10.0}, **place), {})
+    (finding,) = only(judged(run, rate("at_least = 0.9"))).checks
+    assert (finding.value, finding.verdict) == (1.0, "reproduced")

@@ -94,7 +94,8 @@ SHARED: dict[str, Any] = {
 
 
 def line_of(probe: str) -> dict[str, Any]:
-    record = process(probe, PARTS[probe], more=SHARED)
+    kept = {"quantiles_ns": {"p50": 30.0}} if probe == "latency" else {}
+    record = process(probe, PARTS[probe], more=SHARED, **kept)
     return cast(dict[str, Any], json.loads(record.to_json()))
 
 
@@ -135,6 +136,8 @@ def test_a_run_at_the_ends_of_what_is_measured_is_shown(
         clock = {"clock": {"hz": hz, "overhead_ns": value, "step_ns": value}}
         record = process("latency", {}, allocator=name, id=len(records), more=clock)
         records.append((record, {"call_ticks": ticks, "touch_ticks": ticks}))
+        kept = {"quantiles_ns": {"p50": value}, "round": 1, "id": len(records)}
+        records.append((process("latency", {}, allocator=name, more=clock, **kept), {}))
     write_run(tmp_path / "run", records, allocators=("extreme", "ordinary"))
     words = ["--baseline", "ordinary"] if command == "compare" else []
     assert invoke(command, tmp_path / "run", *words).exit_code == 0

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from allocphase.analysis import frames
+from allocphase.analysis.metric_names import measure
+from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
 from allocphase.gate import Arms, baseline_arm, candidate_arm, run_gate
 from allocphase.judge import GateVerdict, Outcome
@@ -22,6 +24,8 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.process import driver
 from allocphase.process.driver import Executor, Job
+from allocphase.report.content.source import Source
+from allocphase.report.text.markdown import markdown
 from tests.support.gates import (
     MEMORY,
     FigureExecutor,
@@ -403,6 +407,34 @@ def test_a_quantile_with_few_calls_beyond_it_is_left_out_with_words(tmp_path: Pa
         )
     with pytest.raises(NothingMeasuredError, match="6 calls lie beyond it"):
         gate(tmp_path, "*=off", "p99=10%", executor=FigureExecutor(ops=1200), scenarios=[LONG])
+
+
+def test_of_a_gate_s_latencies_the_first_round_is_kept_and_quantiles_of_the_others(
+    tmp_path: Path,
+) -> None:
+    executor = FigureExecutor(latency_ns=lambda job: 30 + job.round % 2, ops=1200)
+    found = gate(tmp_path, "*=off", "p90=10%", executor=executor, scenarios=[LONG])
+    run = frames.load(found.sessions[0].path)
+    timed = [record for record in run.records if record.probe is Probe.LATENCY]
+    assert {record.round for record in timed} >= {0, 1, 2}
+    for record in timed:
+        assert bool(run.files.samples(record.id)) == record.has_samples == (record.round == 0)
+    rounds = found.sessions[0].rounds
+    candidate = run.records_of("candidate", LONG.name)
+    values = ProcessMetrics(run.files).by_round(candidate, measure("p90"), rounds=rounds)
+    assert values.tolist() == [30.0 + index % 2 for index in range(rounds)]
+
+
+def test_a_gate_s_run_directory_tells_of_the_first_round_s_calls(tmp_path: Path) -> None:
+    executor = FigureExecutor(ops=1200)
+    found = gate(tmp_path, "*=off", "p90=10%", executor=executor, scenarios=[LONG])
+    run = frames.load(found.sessions[0].path)
+    (cell, *_) = run.cell_list
+    mallocs = 600
+    assert cell.metrics["latency_ns"]["malloc"]["samples"] == mallocs
+    assert cell.metrics["process_latency_ns"]["malloc"]["p90"] == 30.0
+    told = f"latency by call is of 1 of {found.sessions[0].rounds} processes"
+    assert told in markdown(Source.of(run))
 
 
 def test_ids_are_never_given_twice(tmp_path: Path) -> None:

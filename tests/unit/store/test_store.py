@@ -37,6 +37,14 @@ def test_a_record_comes_back_as_it_was() -> None:
     assert ProcessRecord.from_json(line) == record
 
 
+def test_quantiles_stand_in_for_samples_that_were_not_kept(writer: RunWriter) -> None:
+    record = process("latency", {}, id=1, quantiles_ns={"p50": 30.0, "p99": None})
+    writer.add(record, {})
+    files = RunFiles(writer.path)
+    assert files.processes() == [record]
+    assert files.samples(1) == {}
+
+
 def test_records_come_back_in_the_order_of_finishing(writer: RunWriter) -> None:
     for number in (4, 0, 2):
         writer.add(process("verify", {}, id=number), {})

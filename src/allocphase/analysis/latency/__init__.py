@@ -25,7 +25,7 @@ from allocphase.analysis.latency.pooled import (
     Latencies,
     SampleReader,
     describe,
-    known_quantiles,
+    malloc_quantiles,
     pool,
 )
 
@@ -43,7 +43,7 @@ __all__ = [
     "causes_of",
     "describe",
     "key_of",
-    "known_quantiles",
+    "malloc_quantiles",
     "pool",
     "process_calls",
     "rows_of",

@@ -25,7 +25,7 @@ from allocphase.probe.arrays import Arrays
 from allocphase.stats import quantiles
 from allocphase.store.record import ProcessRecord
 
-__all__ = ["QUANTILES", "Latencies", "SampleReader", "describe", "known_quantiles", "pool"]
+__all__ = ["QUANTILES", "Latencies", "SampleReader", "describe", "malloc_quantiles", "pool"]
 
 # A median no farther than this from what reading the clock costs is the clock's, not the call's.
 AT_CLOCK = 1.5
@@ -37,14 +37,14 @@ SampleReader = Callable[[int], Arrays]
 class Latencies:
     """The same of all latency processes of a cell together; `known` has a cause's single calls.
 
-    touches: the program's first writes to new memory. mallocs: of each process by itself, without
-    those that were put aside (calls.undisturbed_mallocs). by_cause, known: None where causes are
-    not to be had.
+    touches: the program's first writes to new memory. mallocs: of each process by itself, as by
+    malloc_quantiles; all else is of those alone whose samples are kept. by_cause, known: None where
+    causes are not to be had.
     """
 
     by_kind: Mapping[str, Weighted]
     touches: Weighted
-    mallocs: Sequence[Weighted]
+    mallocs: Sequence[Mapping[str, float | None]]
     known: Mapping[str, Weighted] | None
     by_cause: Mapping[str, int] | None
     threads: int
@@ -63,12 +63,16 @@ def pool(
 
     threads: of the trace.
     """
-    calls, touches, mallocs = [], [], []
+    calls, touches = [], []
+    mallocs: list[Mapping[str, float | None]] = []
     for record in records:
+        if not record.has_samples:
+            mallocs.append(record.quantiles_ns)
+            continue
         arrays = samples(record.id)
         calls.append(process_calls(record, arrays, kinds, called=called))
         touches.append(process_touches(record, arrays, kinds))
-        mallocs.append(undisturbed_mallocs(record, arrays, kinds))
+        mallocs.append(malloc_quantiles(record, arrays, kinds))
     by_kind = {
         name: merged([one.by_kind[name] for one in calls if name in one.by_kind])
         for name in KIND_NAMES
@@ -103,7 +107,7 @@ def describe(pair: Weighted, *, clock_ns: float | None = None) -> dict[str, Any]
     clock_ns: what reading the clock costs; with it, whether the median is the clock's own.
     """
     values, counts = pair
-    described: dict[str, Any] = known_quantiles(pair)
+    described: dict[str, Any] = _known_quantiles(pair)
     described["max"] = float(values.max())
     described["mean"] = float(np.average(values, weights=counts))
     described["samples"] = int(counts.sum())
@@ -113,7 +117,17 @@ def describe(pair: Weighted, *, clock_ns: float | None = None) -> dict[str, Any]
     return described
 
 
-def known_quantiles(pair: Weighted) -> dict[str, float | None]:
+def malloc_quantiles(
+    record: ProcessRecord, arrays: Arrays, kinds: Kinds
+) -> dict[str, float | None]:
+    """Of one latency process, in ns by name, without the calls that were put aside
+    (calls.undisturbed_mallocs); None where no call lies above. kinds: as of process_calls.
+    """
+    found = undisturbed_mallocs(record, arrays, kinds)
+    return _known_quantiles(found) if found[0].size else dict.fromkeys(QUANTILES)
+
+
+def _known_quantiles(pair: Weighted) -> dict[str, float | None]:
     """By name; None where no observation lies above it."""
     values, counts = pair
     total = int(counts.sum())

@@ -144,7 +144,7 @@ class Rates:
 def rates(evidence: Evidence, cell: Cell, *, kind: str, above: str, event: str) -> Rates:
     """Those of each latency process that has a slow call. Raises Missing."""
     allocator, scenario = evidence.key(cell)
-    records = evidence.records(cell, Probe.LATENCY)
+    records = [r for r in evidence.records(cell, Probe.LATENCY) if r.has_samples]
     evidence.records(cell, Probe.SYSCALLS)
     called = evidence.run.called_rows(allocator, scenario)
     if called is None:

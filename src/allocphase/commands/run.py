@@ -20,6 +20,7 @@ from allocphase.commands.shared import (
     quiet_option,
     require_targets,
     rounds_option,
+    say,
     scenario_option,
     target_option,
     timeout_option,
@@ -147,7 +148,7 @@ def run(
         text = _failed_text(failed, len(cells))
         if strict:
             raise NothingMeasuredError(text)
-        click.echo(f"{text}; exit code 0, which --strict makes 5", err=True)
+        say(f"{text}; exit code 0, which --strict makes 5", err=True)
 
 
 def _failed_text(failed: Sequence[Cell], count: int) -> str:
@@ -166,8 +167,8 @@ def _begun(options: RunOptions) -> Begun:
     from allocphase.run.prepare import begin
     from allocphase.run.request import requested
 
-    say = functools.partial(click.echo, err=True)
-    return begin(requested(options, command=command_line(), say=say))
+    tell = functools.partial(say, err=True)
+    return begin(requested(options, command=command_line(), say=tell))
 
 
 def _resumed(ctx: click.Context, folder: Path) -> Begun:
@@ -215,7 +216,7 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> Sequence
     if json_path != "-":
         print_summary(finished)
     if (partial := finished.files.partial()) is not None:
-        click.echo(partial, err=True)  # unbroken, to be copied, whatever the summary's width
+        say(partial, err=True)  # unbroken, to be copied, whatever the summary's width
     if with_report:
         from allocphase.report.render import render
 

@@ -30,6 +30,7 @@ from allocphase.commands.shared import (
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.files.durable import require_writable
 from allocphase.probe.probe import Probe
+from allocphase.text.units import counted
 
 if TYPE_CHECKING:
     from allocphase.analysis.cell import Cell
@@ -154,7 +155,8 @@ def run(
 def _failed_text(failed: Sequence[Cell], count: int) -> str:
     named = [f"{cell.allocator} on {cell.scenario} ({cell.status.value})" for cell in failed]
     rest = [f"{len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
-    return f"{len(failed)} of {count} cells failed: {', '.join(named[:MOST_NAMED] + rest)}"
+    cells = counted(count, "cell")
+    return f"{len(failed)} of {cells} failed: {', '.join(named[:MOST_NAMED] + rest)}"
 
 
 def _require_reports(folder: Path, *, with_report: bool) -> None:

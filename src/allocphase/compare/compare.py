@@ -13,6 +13,7 @@ from allocphase.analysis.metric_names import compared
 from allocphase.compare.pairs import between_runs, within_run
 from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
 from allocphase.errors import NothingMeasuredError
+from allocphase.text.units import counted
 
 __all__ = ["CompareSettings", "ComparedRuns", "compare_runs"]
 
@@ -71,7 +72,8 @@ def _doubts(rows: Sequence[CompareRow]) -> list[str]:
         return []
     # A sign test of n rounds has no p-value below 2^-n, and Holm asks for ALPHA over the rows.
     needed = math.ceil(math.log2(len(timed) / ALPHA))
+    have = "has" if len(blind) == 1 else "have"
     return [
-        f"{len(blind)} of {len(timed)} times have too few rounds for a verdict: together they "
-        f"take {needed} rounds or more"
+        f"{len(blind)} of {counted(len(timed), 'time')} {have} too few rounds for a verdict: "
+        f"together they take {counted(needed, 'round')} or more"
     ]

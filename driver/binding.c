@@ -185,7 +185,10 @@ bool binding_prove(const char *preload, struct text *names) {
   interposed_count = 0;
   for (uint32_t i = 1; i < loaded_count; i++)
     if (loaded[i].loyalty == SUBJECT) see_interposed(&loaded[i].object);
-  if (proved && libc()) freestanding_bind(libc());
+  if (proved && libc()) {
+    freestanding_bind(libc());
+    elf_make_resident(libc());
+  }
   return proved;
 }
 

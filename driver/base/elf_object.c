@@ -17,7 +17,8 @@ uintptr_t elf_dynamic_address(const struct elf_object *object, ElfW(Sxword) tag)
 
 void elf_object_read(struct elf_object *object, uintptr_t base, const ElfW(Ehdr) *header) {
   const ElfW(Phdr) *parts = (const ElfW(Phdr) *)((const char *)header + header->e_phoff);
-  *object = (struct elf_object){.base = base, .start = UINTPTR_MAX};
+  *object = (struct elf_object){.base = base, .start = UINTPTR_MAX, .parts = parts};
+  object->part_count = header->e_phnum;
   for (int i = 0; i < header->e_phnum; i++) {
     uintptr_t start = base + parts[i].p_vaddr, end = start + parts[i].p_memsz;
     if (parts[i].p_type == PT_DYNAMIC) object->dynamic = (const ElfW(Dyn) *)start;
@@ -30,6 +31,17 @@ void elf_object_read(struct elf_object *object, uintptr_t base, const ElfW(Ehdr)
   object->gnu_hash = (const uint32_t *)elf_dynamic_address(object, DT_GNU_HASH);
   object->hash = (const uint32_t *)elf_dynamic_address(object, DT_HASH);
   object->versions = (const ElfW(Half) *)elf_dynamic_address(object, DT_VERSYM);
+}
+
+#define LEAST_PAGE_BYTES 4096u
+
+void elf_make_resident(const struct elf_object *object) {
+  for (int i = 0; i < object->part_count; i++) {
+    const ElfW(Phdr) *part = &object->parts[i];
+    const volatile char *bytes = (const volatile char *)(object->base + part->p_vaddr);
+    if (part->p_type != PT_LOAD || !(part->p_flags & PF_X) || !(part->p_flags & PF_R)) continue;
+    for (size_t at = 0; at < part->p_filesz; at += LEAST_PAGE_BYTES) (void)bytes[at];
+  }
 }
 
 /* ---- The GNU hash table ------------------------------------------------------------- */

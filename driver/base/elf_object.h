@@ -14,6 +14,8 @@
 struct elf_object {
   uintptr_t base; /* what its own addresses are relative to */
   uintptr_t start, end; /* all of it lies in [start, end) */
+  const ElfW(Phdr) *parts;
+  int part_count;
   const ElfW(Dyn) *dynamic;
   const ElfW(Sym) *symbols;
   const char *strings;
@@ -41,6 +43,10 @@ const ElfW(Sym) *elf_symbol(const struct elf_object *object, const char *name);
 
 /* Where a function is: that of an indirect one is what its own resolver says. */
 void *elf_function(const struct elf_object *object, const ElfW(Sym) *symbol);
+
+/* Reads a byte of each page of its code, so that the first call of a function is no fault of
+ * whoever calls it. */
+void elf_make_resident(const struct elf_object *object);
 
 static inline bool elf_contains(const struct elf_object *object, uintptr_t address) {
   return address >= object->start && address < object->end;

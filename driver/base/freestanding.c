@@ -11,8 +11,6 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -71,13 +69,25 @@ static inline long result_of(long result) {
 #define CALL2(name, a, b) CALL3(name, a, b, 0)
 #define CALL1(name, a) CALL2(name, a, 0)
 
-OWN long syscall(long number, ...) {
-  long words[6];
-  va_list rest;
-  va_start(rest, number);
-  for (int i = 0; i < 6; i++) words[i] = va_arg(rest, long);
-  va_end(rest);
-  return result_of(kernel(number, words[0], words[1], words[2], words[3], words[4], words[5]));
+/* Those that take as many arguments as they are given, under their names for the linker:
+ * what was not given is whatever its register holds, and the kernel does not look at it. */
+OWN long own_syscall(long number, long a, long b, long c, long d, long e, long f)
+    __asm__("syscall");
+OWN int own_fcntl(int fd, int command, long argument) __asm__("fcntl");
+OWN int own_prctl(int option, long a, long b, long c, long d) __asm__("prctl");
+OWN long own_ptrace(int request, long a, long b, long c) __asm__("ptrace");
+
+OWN long own_syscall(long number, long a, long b, long c, long d, long e, long f) {
+  return result_of(kernel(number, a, b, c, d, e, f));
+}
+OWN int own_fcntl(int fd, int command, long argument) {
+  return (int)CALL3(fcntl, fd, command, argument);
+}
+OWN int own_prctl(int option, long a, long b, long c, long d) {
+  return (int)CALL6(prctl, option, a, b, c, d, 0);
+}
+OWN long own_ptrace(int request, long a, long b, long c) { /* but for what reads words */
+  return CALL4(ptrace, request, a, b, c);
 }
 
 /* Files. */
@@ -100,13 +110,6 @@ OWN int stat(const char *path, struct stat *status) {
 }
 OWN int fchmod(int fd, mode_t mode) { return (int)CALL2(fchmod, fd, mode); }
 OWN int unlink(const char *path) { return (int)CALL3(unlinkat, AT_FDCWD, path, 0); }
-OWN int fcntl(int fd, int command, ...) {
-  va_list rest;
-  va_start(rest, command);
-  long argument = va_arg(rest, long);
-  va_end(rest);
-  return (int)CALL3(fcntl, fd, command, argument);
-}
 
 /* Memory. */
 OWN void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset) {
@@ -139,22 +142,6 @@ OWN int getrusage(__rusage_who_t who, struct rusage *usage) {
 }
 OWN int getrlimit(__rlimit_resource_t resource, struct rlimit *limit) {
   return (int)CALL4(prlimit64, 0, resource, NULL, limit);
-}
-OWN int prctl(int option, ...) {
-  unsigned long words[4];
-  va_list rest;
-  va_start(rest, option);
-  for (int i = 0; i < 4; i++) words[i] = va_arg(rest, unsigned long);
-  va_end(rest);
-  return (int)CALL6(prctl, option, words[0], words[1], words[2], words[3], 0);
-}
-OWN long ptrace(enum __ptrace_request request, ...) { /* but for what reads words */
-  unsigned long words[3];
-  va_list rest;
-  va_start(rest, request);
-  for (int i = 0; i < 3; i++) words[i] = va_arg(rest, unsigned long);
-  va_end(rest);
-  return CALL4(ptrace, request, words[0], words[1], words[2]);
 }
 
 /* Scheduling. */

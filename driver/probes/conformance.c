@@ -4,8 +4,9 @@
  * first fault, and where there is no memory; run_case() then looks at its objects again
  * and frees them.
  *
- * Sizes go up to 16 MiB, and no case has more than 64 MiB live. Only where content must
- * be kept is it written in full: a page that is touched costs more than the call.
+ * Sizes go up to 32 MiB, and all cases together use some 100 MiB: there are allocators that
+ * never use memory again. Only where content must be kept is it written in full: a
+ * page that is touched costs more than the call.
  */
 #include "probes/conformance.h"
 
@@ -87,7 +88,7 @@ static bool run_in_thread(void (*body)(void)) {
 
 static const size_t thread_sizes[] = {16, 24, 40, 100, 200, 500, 1000, 3000, 9000, 40000, 300000};
 #define THREAD_OBJECTS (2 * sizeof thread_sizes / sizeof *thread_sizes)
-_Static_assert(2 * THREAD_OBJECTS <= MOST_OBJECTS, "those of a thread, and those of another");
+_Static_assert(3 * THREAD_OBJECTS <= MOST_OBJECTS, "those of a thread, and those of two others");
 
 static bool take_thread_objects(uint32_t from) {
   for (uint32_t i = 0; i < THREAD_OBJECTS; i++)
@@ -95,22 +96,33 @@ static bool take_thread_objects(uint32_t from) {
   return true;
 }
 
-static void take_in_thread(void) { (void)take_thread_objects(0); }
-
-static void replace_in_thread(void) {
+static bool drop_thread_objects(uint32_t from) {
   for (uint32_t i = 0; i < THREAD_OBJECTS; i++)
-    if (!drop(i)) return;
-  take_in_thread();
+    if (!drop(from + i)) return false;
+  return true;
 }
+
+static void take_in_thread(void) { (void)take_thread_objects(0); }
+static void take_in_second_thread(void) { (void)take_thread_objects(THREAD_OBJECTS); }
+static void take_in_third_thread(void) { (void)take_thread_objects(2 * THREAD_OBJECTS); }
+static void replace_in_thread(void) { (void)(drop_thread_objects(0) && take_thread_objects(0)); }
+
+static bool end_thread(void (*body)(void)) { return run_in_thread(body) && all_intact(); }
 
 /* The blocks of a thread outlive it, and so does what it has freed for others. */
 static void blocks_of_a_dead_thread(void) {
-  if (!run_in_thread(take_in_thread) || !all_intact()) return;
+  if (!end_thread(take_in_thread)) return;
   if (!take_thread_objects(THREAD_OBJECTS) || !all_intact()) return;
-  if (!run_in_thread(replace_in_thread) || !all_intact()) return;
-  for (uint32_t i = 0; i < THREAD_OBJECTS; i++)
-    if (!drop(THREAD_OBJECTS + i)) return;
+  if (!end_thread(replace_in_thread) || !drop_thread_objects(THREAD_OBJECTS)) return;
   (void)(take_thread_objects(THREAD_OBJECTS) && all_intact());
+}
+
+/* One after the other, so that what a dead one has left may be another's by then. */
+static void blocks_of_dead_threads(void) {
+  if (!end_thread(take_in_thread) || !end_thread(take_in_second_thread)) return;
+  if (!end_thread(take_in_third_thread) || !end_thread(replace_in_thread)) return;
+  if (!drop_thread_objects(THREAD_OBJECTS) || !all_intact()) return;
+  (void)(end_thread(take_in_second_thread) && end_thread(replace_in_thread));
 }
 
 /* ---- calloc ---------------------------------------------------------------------------- */
@@ -134,35 +146,96 @@ static void calloc_of_too_much(void) {
     }
 }
 
-static bool dirty_and_free(uint32_t count, size_t size) {
-  for (uint32_t i = 0; i < count; i++) {
-    if (!take(i, size, 0)) return false;
-    memset(state.objects[i].start, 0xff, size);
-  }
-  for (uint32_t i = 0; i < count; i++)
-    if (!drop(i)) return false;
+/* Of longer blocks a byte here and there is written and looked at. */
+#define DENSE_BYTES MIB
+#define SPARSE_STEP (64 * KIB)
+#define LARGEST_ZEROED (32 * MIB)
+
+static void make_dirty(unsigned char *block, size_t size) {
+  if (size <= DENSE_BYTES) memset(block, 0xff, size);
+  else
+    for (size_t at = 0; at < size; at += SPARSE_STEP) block[at] = 0xff;
+  block[size - 1] = 0xff;
+}
+
+static bool is_clean(const unsigned char *block, size_t size) {
+  if (size <= DENSE_BYTES) return is_zero(block, size);
+  for (size_t at = 0; at < size; at += SPARSE_STEP)
+    if (block[at]) return false;
+  return block[size - 1] == 0;
+}
+
+static bool take_dirty(uint32_t place, size_t size) {
+  if (!take(place, size, 0)) return false;
+  make_dirty(state.objects[place].start, size);
   return true;
 }
 
-static bool take_zeroed(uint32_t place, size_t size) {
-  void *block = ask_calloc(size / 8, 8);
+/* Of bytes, of words, or of one thing: who multiplies may treat them apart. */
+static bool take_zeroed(uint32_t place, size_t size, size_t unit) {
+  void *block = ask_calloc(size / unit, unit);
   if (!block || !put(place, block, size, usual_alignment(size))) return false;
-  if (!is_zero(block, size)) return fault("calloc's block is not zero", size);
+  if (!is_clean(block, size)) return fault("calloc's block is not zero", size);
+  make_dirty(block, size);
   return true;
 }
 
+/* Over one block, and over two; what calloc gave is used, freed, and asked for again. */
 static bool calloc_over(size_t size) {
   uint32_t count = size > 64 * KIB ? 1 : 2;
-  if (!dirty_and_free(count, size)) return false;
   for (uint32_t i = 0; i < count; i++)
-    if (!take_zeroed(i, size)) return false;
-  return drop_all();
+    if (!take_dirty(i, size)) return false;
+  if (!drop_all()) return false;
+  const size_t units[] = {8, size, 1};
+  for (int u = 0; u < (size > 64 * KIB ? 2 : 3); u++) {
+    for (uint32_t i = 0; i < count; i++)
+      if (!take_zeroed(i, size, units[u])) return false;
+    if (!drop_all()) return false;
+  }
+  return true;
 }
 
 /* Downwards, so that a smaller block may be cut out of a larger one that was used. */
 static void calloc_over_used_memory(void) {
-  for (size_t size = 4 * MIB; size >= 16; size /= 2)
-    if (!calloc_over(size) || !calloc_over((size / 4 * 3) & ~(size_t)7)) return;
+  for (size_t size = LARGEST_ZEROED; size >= 16; size /= 2) {
+    if (!calloc_over(size) && !may_go_on()) return;
+    if (!calloc_over((size / 4 * 3) & ~(size_t)7) && !may_go_on()) return;
+  }
+}
+
+/* Out of neighbours that were freed, and may be one block by then. */
+static bool calloc_over_neighbours(size_t size) {
+  for (uint32_t i = 0; i < 8; i++)
+    if (!take_dirty(i, size)) return false;
+  return drop_all() && take_zeroed(0, 8 * size, 8) && take_zeroed(1, size, 8) && drop_all();
+}
+
+static void calloc_over_merged_memory(void) {
+  for (size_t size = 16; size <= MIB; size *= 4)
+    if (!calloc_over_neighbours(size) || !calloc_over_neighbours(size + size / 2)) return;
+}
+
+/* Where another function had its block. */
+static bool calloc_over_resized(size_t size) {
+  if (!state.table->realloc || state.faulty[CONFORMANCE_REALLOC]) return true;
+  if (!take_dirty(0, size)) return false;
+  void *block = ask_realloc(state.objects[0].start, 2 * size);
+  if (!block || !put(0, block, 2 * size, usual_alignment(size))) return false;
+  make_dirty(block, 2 * size);
+  return drop_all() && take_zeroed(0, 2 * size, 8) && take_zeroed(1, size, 8) && drop_all();
+}
+
+static bool calloc_over_aligned(size_t size) {
+  if (!state.table->aligned_alloc || state.faulty[CONFORMANCE_ALIGNED_ALLOC]) return true;
+  void *block = ask_aligned_alloc(64, size);
+  if (!block || !put(0, block, size, 8)) return false;
+  make_dirty(block, size);
+  return drop_all() && take_zeroed(0, size, 8) && take_zeroed(1, size, 8) && drop_all();
+}
+
+static void calloc_over_others_memory(void) {
+  for (size_t size = 64; size <= 256 * KIB; size *= 4)
+    if (!calloc_over_resized(size) || !calloc_over_aligned(size)) return;
 }
 
 /* ---- realloc --------------------------------------------------------------------------- */
@@ -185,12 +258,46 @@ static bool shrink_and_grow(size_t size) {
   return take(0, size, size) && take_neighbour(1, 24) && resize(0, size / 2) &&
          take_neighbour(2, size / 2 - 16) && take_neighbour(3, 16) &&
          take_neighbour(4, size / 4) && all_intact() && resize(0, size) && all_intact() &&
-         resize(0, 16) && take_neighbour(5, size - 32) && take_neighbour(6, 16) && drop_all();
+         resize(0, 16) && take_neighbour(5, size - 32) && take_neighbour(6, 16) && all_intact() &&
+         resize(0, least(size, MIB)) && all_intact() && drop_all();
+}
+
+/* By an eighth, by half and by seven eighths; back to less than it was, and beyond. What
+ * lies behind is taken each time, by one block and by several. */
+static bool shrink_a_little(size_t size) {
+  uint32_t neighbour = 1;
+  if (!take(0, size, size) || !take_neighbour(neighbour++, 24)) return false;
+  for (size_t part = 7; part > 0; part /= 2) {
+    size_t kept = size / 8 * part, given = size - kept;
+    if (!resize(0, kept)) return false;
+    if (given > 32 && !take_neighbour(neighbour++, given - 16)) return false;
+    for (int i = 0; i < 3; i++)
+      if (!take_neighbour(neighbour++, given / 4 + 1)) return false;
+    if (!all_intact() || !resize(0, kept + given / 2) || !all_intact()) return false;
+    if (!resize(0, size) || !all_intact()) return false;
+  }
+  return resize(0, size + size / 2) && all_intact() && resize(0, 16) &&
+         take_neighbour(neighbour++, size / 2) && resize(0, size / 4 * 3) && all_intact() &&
+         drop_all();
+}
+
+/* What it gave away first is behind what it gives away then. */
+static bool shrink_twice(size_t size) {
+  size_t part = size / 4;
+  return take(0, size, size) && take_neighbour(1, 24) && resize(0, 3 * part) &&
+         take_neighbour(2, part > 16 ? part - 16 : part) && resize(0, part) &&
+         take_neighbour(3, part) && take_neighbour(4, part / 2) && all_intact() &&
+         resize(0, 2 * part) && all_intact() && resize(0, 3 * part) && all_intact() &&
+         resize(0, size) && all_intact() && drop_all();
 }
 
 static void realloc_that_shrinks(void) {
-  for (size_t size = 64; size <= LARGEST; size *= size < MIB ? 4 : 16)
-    if (!shrink_and_grow(size)) return;
+  static const size_t odd[] = {48,   100,   200,   640,   1000,   3000,   4096,
+                               5000, 20000, 70000, 140000, 300000};
+  for (size_t size = 64; size <= 8 * MIB; size *= size < MIB ? 4 : 8)
+    if (!shrink_and_grow(size) && !may_go_on()) return;
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+    if ((!shrink_a_little(odd[i]) || !shrink_twice(odd[i])) && !may_go_on()) return;
 }
 
 static void realloc_to_too_much(void) {
@@ -223,10 +330,11 @@ static bool align(size_t alignment) {
          take_aligned(6, alignment, alignment) && drop_all();
 }
 
-/* As traces have them. */
+/* As traces have them; and once more, of memory that was used. */
 static void aligned_alloc_of_all_alignments(void) {
   for (uint32_t log2 = TRACE_MIN_ALIGN_LOG2; log2 <= TRACE_MAX_ALIGN_LOG2; log2++)
-    if (!align((size_t)1 << log2)) return;
+    for (int turn = 0; turn < 2; turn++)
+      if (!align((size_t)1 << log2)) return;
 }
 
 static void aligned_alloc_of_too_much(void) {
@@ -257,27 +365,33 @@ static void free_for_another_domain(void) {
 
 /* ---- usable_size ----------------------------------------------------------------------- */
 
-/* What the allocator says may be used is used. */
+/* What the allocator says may be used is used: first as a claim alone, since what is
+ * written where it may not be could end the process. */
+static bool is_written;
+
 static bool use_all_of(uint32_t place) {
   struct object *object = &state.objects[place];
   size_t asked = object->size, usable = ask_usable_size(object);
   if (usable < asked) return fault("usable_size is smaller than what was asked for", asked);
   object->size = usable;
   if (meets_another(place)) return fault("usable_size reaches into a live block", asked);
-  write_object(place, usable);
+  if (is_written) write_object(place, usable);
   return true;
 }
 
-static bool use_three(void) {
-  return use_all_of(0) && use_all_of(1) && use_all_of(2) && drop_all();
+/* What comes to lie beside them later may not meet them either. */
+static bool use_three(size_t size) {
+  return use_all_of(0) && use_all_of(1) && use_all_of(2) && take_neighbour(3, size) &&
+         take_neighbour(4, size) && take_neighbour(5, 24) && all_intact() && drop_all();
 }
 
 static void usable_size_of_neighbours(void) {
-  static const size_t sizes[] = {1, 8, 24, 40, 100, 500, 1000, 4000, 10000, 70000, 300000, MIB};
+  static const size_t sizes[] = {1,    8,     24,    40,     64,  100,     256,    500,    1000,
+                                 4000, 10000, 70000, 130000, 300000, 600000, 2 * MIB};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
     for (int turn = 0; turn < 2; turn++) /* of new blocks, and of blocks that were free */
-      if (!take(0, sizes[i], sizes[i]) || !take(1, sizes[i], sizes[i]) ||
-          !take(2, sizes[i], sizes[i]) || !use_three())
+      if (!take(0, sizes[i], 0) || !take(1, sizes[i], 0) || !take(2, sizes[i], 0) ||
+          !use_three(sizes[i]))
         return;
 }
 
@@ -285,9 +399,29 @@ static void usable_size_of_aligned_blocks(void) {
   if (!state.table->aligned_alloc || state.faulty[CONFORMANCE_ALIGNED_ALLOC]) return;
   for (size_t alignment = 32; alignment <= 64 * KIB; alignment *= 2)
     if (!take_aligned(0, alignment, alignment) || !take_aligned(1, alignment, alignment) ||
-        !take_aligned(2, alignment, alignment) || !use_three())
+        !take_aligned(2, alignment, alignment) || !use_three(alignment))
       return;
 }
+
+/* Grown, and shrunk again: what is usable is no longer what malloc gave. */
+static void usable_size_of_resized_blocks(void) {
+  if (!state.table->realloc || state.faulty[CONFORMANCE_REALLOC]) return;
+  for (size_t size = 32; size <= 128 * KIB; size *= 4)
+    for (uint32_t i = 0; i < 3; i++)
+      if (!take(i, size, size) || !resize(i, 3 * size) || (i == 1 && !resize(i, size / 2)) ||
+          (i == 2 && !use_three(size)))
+        return;
+}
+
+static void usable_size_of_all(bool written) {
+  is_written = written;
+  usable_size_of_neighbours();
+  if (may_go_on()) usable_size_of_aligned_blocks();
+  if (may_go_on()) usable_size_of_resized_blocks();
+}
+
+static void claims_of_usable_size(void) { usable_size_of_all(false); }
+static void uses_of_usable_size(void) { usable_size_of_all(true); }
 
 /* ---- All of them ----------------------------------------------------------------------- */
 
@@ -301,8 +435,11 @@ static const struct {
     {CONFORMANCE_MALLOC, malloc_of_all_sizes},
     {CONFORMANCE_MALLOC, malloc_of_too_much},
     {CONFORMANCE_THREAD_EXIT, blocks_of_a_dead_thread},
+    {CONFORMANCE_THREAD_EXIT, blocks_of_dead_threads},
     {CONFORMANCE_CALLOC, calloc_of_nothing},
     {CONFORMANCE_CALLOC, calloc_over_used_memory},
+    {CONFORMANCE_CALLOC, calloc_over_merged_memory},
+    {CONFORMANCE_CALLOC, calloc_over_others_memory},
     {CONFORMANCE_CALLOC, calloc_of_too_much},
     {CONFORMANCE_REALLOC, realloc_that_grows},
     {CONFORMANCE_REALLOC, realloc_that_shrinks},
@@ -310,8 +447,8 @@ static const struct {
     {CONFORMANCE_ALIGNED_ALLOC, aligned_alloc_of_all_alignments},
     {CONFORMANCE_ALIGNED_ALLOC, aligned_alloc_of_too_much},
     {CONFORMANCE_FREE_TAGGED, free_for_another_domain},
-    {CONFORMANCE_USABLE_SIZE, usable_size_of_neighbours},
-    {CONFORMANCE_USABLE_SIZE, usable_size_of_aligned_blocks},
+    {CONFORMANCE_USABLE_SIZE, claims_of_usable_size},
+    {CONFORMANCE_USABLE_SIZE, uses_of_usable_size},
 };
 
 static bool is_emulated(const struct subject *subject, const char *name) {

@@ -22,7 +22,7 @@
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
-#define MOST_OBJECTS 64u
+#define MOST_OBJECTS 96u
 
 /* What a neighbour is filled with, at its beginning: what runs into it from the block
  * before comes there first, and an overlap is seen by the addresses. */
@@ -230,5 +230,9 @@ static bool drop_all(void) {
     if (!drop(place)) return false;
   return true;
 }
+
+/* After a step that returned false: was it for want of memory alone, so that the case may
+ * go on with less? */
+static bool may_go_on(void) { return !state.faulty[state.tried] && drop_all(); }
 
 #endif

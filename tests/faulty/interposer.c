@@ -56,10 +56,11 @@ void *calloc(size_t count, size_t size) {
 }
 
 void *realloc(void *old, size_t size) {
-  char *block = malloc(size);
   size_t kept = malloc_usable_size(old);
+  if (old && size <= kept) return old;
+  char *block = malloc(size);
   if (!block) return NULL;
-  for (size_t i = 0; i < (kept < size ? kept : size); i++) {
+  for (size_t i = 0; i < kept; i++) {
     block[i] = ((char *)old)[i];
     __asm__ volatile(""); /* no memcpy */
   }

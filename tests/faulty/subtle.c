@@ -13,6 +13,15 @@
  *   usable-double    usable_size is twice what there is
  *   one-empty        every malloc(0) has the same address
  *   thread-exit      what ends is the thread, and the content of its last block
+ *   third-thread     the same, but the first two threads end well
+ *   bounded-dirty    nothing above 1 MiB, and calloc does not clear above 64 KiB
+ *   dirty-huge       calloc does not clear a used block above 8 MiB
+ *   dirty-aligned    calloc does not clear what was an aligned block
+ *   dirty-by-one     calloc of one thing does not clear it
+ *   second-shrink    what was shrunken twice grows into what it has given away
+ *   aligned-again    aligned_alloc is 16 bytes off at 4,096 and above, from the 20th call on
+ *   usable-huge      usable_size is twice what there is above 1 MiB
+ *   usable-grown     the same, of blocks that realloc has moved
  *   size-max         the sum of size and prefix wraps around
  *   calloc-overflow  so does count times size
  *
@@ -30,6 +39,8 @@
 
 #define MIB ((size_t)1 << 20)
 #define SHARED 1u
+#define GROWN 1u /* in the place of the owner */
+#define SHRUNK 2u
 
 struct rest {
   uint32_t owner;
@@ -39,7 +50,8 @@ struct rest {
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static char *last, *spare, *spare_end;
 static long live;
-static bool emptied;
+static bool emptied, freed_aligned;
+static uint32_t threads_ended, aligned_calls;
 static _Thread_local char *mine;
 static _Alignas(16) char no_bytes[16];
 
@@ -83,12 +95,14 @@ static char *take(size_t size) {
   return block;
 }
 
+static bool is_bounded(void) { return is("bounded") || is("bounded-dirty"); }
+
 static void *faulty_malloc(size_t size) {
   LOCKED;
   if (size == 0 && is("null-empty")) return NULL;
   if (size == 0 && is("one-empty")) return no_bytes;
   if (size > SIZE_MAX - PREFIX_BYTES && is("size-max")) size += PREFIX_BYTES;
-  if (size > MIB && is("bounded")) return NULL;
+  if (size > MIB && is_bounded()) return NULL;
   if (emptied && is("second-replay")) {
     mark(last, size, 0, SHARED);
     return last;
@@ -107,7 +121,14 @@ static void faulty_free(void *block) {
   if (block == last && !is("second-replay")) last = NULL;
   emptied = --live == 0;
   struct rest rest = rest_of(block);
+  freed_aligned = rest.before > SHARED;
   if (rest.before != SHARED && !is("never-reuses")) correct_free((char *)block - rest.before);
+}
+
+static bool is_left_dirty(size_t count, size_t bytes) {
+  return (bytes > 65536 && (is("dirty-large") || is("bounded-dirty"))) ||
+         (bytes > 8 * MIB && is("dirty-huge")) || (freed_aligned && is("dirty-aligned")) ||
+         (count == 1 && bytes > 65536 && is("dirty-by-one"));
 }
 
 static void *faulty_calloc(size_t count, size_t size) {
@@ -116,17 +137,22 @@ static void *faulty_calloc(size_t count, size_t size) {
   if (__builtin_mul_overflow(count, size, &bytes) && !is("calloc-overflow")) return NULL;
   void *block = faulty_malloc(bytes);
   bool fresh = region_used != used_before;
-  if (!block || fresh || (bytes > 65536 && is("dirty-large"))) return block;
+  if (!block || fresh || is_left_dirty(count, bytes)) return block;
   return memset(block, 0, bytes);
 }
 
 /* Not that of a large block, nor of one that has given its tail already. */
 static void give_tail(char *block, size_t old_size, size_t size) {
   struct rest rest = rest_of(block);
+  if (is("second-shrink") && rest.before == SHARED) { /* the tail stays where it is */
+    mark(block, size, SHRUNK, SHARED);
+    return;
+  }
   if (size + 32 > old_size || old_size > MIB || rest.before != 0) return;
   spare = block + ((size + 15) & ~(size_t)15) - (is("short-tail") ? 16 : 0);
   spare_end = block + (old_size & ~(size_t)15);
   mark(block, size, rest.owner, SHARED);
+  if (is("second-shrink")) mark(block, size, rest.owner == SHRUNK ? SHRUNK : 0, SHARED);
 }
 
 static void *faulty_realloc(void *old, size_t size) {
@@ -139,20 +165,24 @@ static void *faulty_realloc(void *old, size_t size) {
     return old;
   }
   if (rest_of(old).before == SHARED && is("grow-back")) return old;
+  if (rest_of(old).owner == SHRUNK && is("second-shrink")) return old;
   void *block = faulty_malloc(size);
   if (!block) return NULL;
   memcpy(block, old, kept > 4096 && is("short-copy") ? 4096 : kept);
   faulty_free(old);
+  if (is("usable-grown")) mark(block, size, GROWN, rest_of(block).before);
   return block;
 }
 
 static void *faulty_aligned_alloc(size_t alignment, size_t size) {
   LOCKED;
-  if (size > REGION_BYTES / 4 || (size > MIB && is("bounded"))) return NULL;
+  if (size > REGION_BYTES / 4 || (size > MIB && is_bounded())) return NULL;
   char *block = take(size + alignment + 16);
   if (!block) return NULL;
   live++;
+  bool again = alignment >= 4096 && ++aligned_calls >= 20 && is("aligned-again");
   bool off = (size > 65536 && is("aligned-large")) || (alignment >= 4096 && is("aligned-page"));
+  off |= again;
   size_t before = (-(uintptr_t)block & (alignment - 1)) + (off ? 16 : 0);
   mark(block + before, size, 0, (uint32_t)before);
   return block + before;
@@ -175,12 +205,17 @@ static int faulty_free_tagged(void *block, const struct allocphase_tag *tag) {
 
 static size_t faulty_usable_size(const void *block) {
   if (block == no_bytes) return 0;
-  return usable_size_of(block) * (is("usable-double") ? 2 : 1);
+  bool twice = is("usable-double") || (size_of(block) > MIB && is("usable-huge")) ||
+               (rest_of(block).owner == GROWN && is("usable-grown"));
+  return usable_size_of(block) * (twice ? 2 : 1);
 }
 
 static void faulty_thread_stop(void) {
   LOCKED;
-  if (mine && gettid() != getpid() && is("thread-exit")) memset(mine, 0xee, size_of(mine));
+  if (!mine || gettid() == getpid()) return;
+  threads_ended++;
+  if (is("thread-exit") || (is("third-thread") && threads_ended == 3))
+    memset(mine, 0xee, size_of(mine));
 }
 
 PLUGIN(.flags = ALLOCPHASE_THREAD_SAFE, .init = correct_init, .fini = correct_fini,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import difflib
 import functools
 import glob
 import hashlib
@@ -27,7 +28,15 @@ __all__ = ["SharedObject", "compile_plugin", "inspect_object", "search_library"]
 _ELF_HEADER = struct.Struct("<4sBBB9xHH")  # magic, class, byte order, version, type, machine
 _ET_DYN = 3
 _MACHINES = {"x86_64": 62, "aarch64": 183}
-_PLUGIN_SYMBOL = b"\0allocphase_plugin\0"
+_PLUGIN_SYMBOL = "allocphase_plugin"
+# A section header's name (4 bytes), type, flags, address, offset, size, link; and a symbol's name,
+# information, visibility, section. Elf64_Shdr and Elf64_Sym.
+_SECTIONS_AT = struct.Struct("<Q")
+_SECTION = struct.Struct("<4xI16xQQI20x")
+_SYMBOL = struct.Struct("<IBBH16x")
+_DYNSYM = 11
+# Of a misspelt name; allocphase_allocator is less alike.
+_ALIKE = 0.8
 # As CMakeLists.txt compiles ours. Functions begin a cache line: where they happen to lie in one
 # would move their time by 7%. Thread-local variables are read as a preload reads its own, not
 # through a call: 2 ns an operation.
@@ -46,14 +55,17 @@ _LIBRARY_FOLDERS = (
 
 @dataclass(frozen=True, slots=True)
 class SharedObject:
-    """What the file says of itself; `is_plugin`: it names the symbol allocphase_plugin."""
+    """What the file says of itself; `is_plugin`: it exports the symbol allocphase_plugin."""
 
     path: Path
     is_plugin: bool
 
 
 def inspect_object(path: Path) -> SharedObject:
-    """Raises UsageError when `path` is no shared object, or one of another machine."""
+    """Raises UsageError when `path` is no shared object, or one of another machine.
+
+    And where it has something like a plug-in's symbol, but neither that nor a malloc.
+    """
     content = _content(path)
     if len(content) < _ELF_HEADER.size or not content.startswith(b"\x7fELF"):
         raise UsageError(f"{path}: not a shared object (no ELF header): build it with cc -shared")
@@ -63,7 +75,43 @@ def inspect_object(path: Path) -> SharedObject:
         raise UsageError(f"{path}: an object of another machine than {platform.machine()}")
     if kind != _ET_DYN:
         raise UsageError(f"{path}: an ELF file, but no shared object: build it with cc -shared")
-    return SharedObject(path, is_plugin=_PLUGIN_SYMBOL in content)
+    names = _exported_names(content)
+    if names is None:  # no section headers: who asks for a plug-in will see
+        return SharedObject(path, is_plugin=b"\0%s\0" % _PLUGIN_SYMBOL.encode() in content)
+    if _PLUGIN_SYMBOL not in names and "malloc" not in names:
+        _check_spelling(path, names, content)
+    return SharedObject(path, is_plugin=_PLUGIN_SYMBOL in names)
+
+
+def _check_spelling(path: Path, names: set[str], content: bytes) -> None:
+    if alike := difflib.get_close_matches(_PLUGIN_SYMBOL, names, n=1, cutoff=_ALIKE):
+        (name,) = alike
+        language = ' (C++ wants extern "C")' if name.startswith("_Z") else ""
+        raise UsageError(
+            f"{path}: no plug-in: it exports {name}: did you mean {_PLUGIN_SYMBOL}?{language}"
+        )
+    if b"\0%s\0" % _PLUGIN_SYMBOL.encode() in content:
+        raise UsageError(f"{path}: no plug-in: {_PLUGIN_SYMBOL} is static or hidden, not exported")
+
+
+def _exported_names(content: bytes) -> set[str] | None:
+    """Of the symbols that others can bind to; None where the file does not say."""
+    try:
+        (start,) = _SECTIONS_AT.unpack_from(content, 40)
+        count = int.from_bytes(content[60:62], "little")
+        sections = [_SECTION.unpack_from(content, start + i * _SECTION.size) for i in range(count)]
+        found: set[str] = set()
+        tables = [section for section in sections if section[0] == _DYNSYM]
+        for _, offset, size, link in tables:
+            _, strings_at, length, _ = sections[link]
+            strings = content[strings_at : strings_at + length]
+            for at in range(offset, offset + size, _SYMBOL.size):
+                name, _, visibility, section = _SYMBOL.unpack_from(content, at)
+                if section != 0 and visibility & 3 in (0, 3):
+                    found.add(strings[name : strings.index(b"\0", name)].decode())
+    except (struct.error, ValueError, IndexError):
+        return None
+    return found if tables else None
 
 
 def _content(path: Path) -> bytes:

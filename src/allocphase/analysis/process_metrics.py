@@ -43,7 +43,7 @@ class ProcessMetrics:
     def by_round(
         self, records: Iterable[ProcessRecord], one: Measure, *, rounds: int
     ) -> FloatArray:
-        """A metric of one cell's processes, shape (rounds,), NaN where there is none.
+        """A timed metric of one cell's processes, shape (rounds,), NaN where there is none.
 
         A time of nothing has no logarithm; a clock that gave one gave no figure.
         """
@@ -51,7 +51,13 @@ class ProcessMetrics:
         for record in records:
             if record.probe is one.probe and record.ok:
                 values[record.round] = one.read(self.of(record))
-        return np.where(values > 0.0, values, np.nan) if one.timed else values
+        return np.where(values > 0.0, values, np.nan)
+
+    def every(self, records: Iterable[ProcessRecord], one: Measure) -> FloatArray:
+        """A counted metric of each of one cell's processes that has it, in the journal's order."""
+        good = (record for record in records if record.probe is one.probe and record.ok)
+        values = np.array([one.read(self.of(record)) for record in good], dtype=np.float64)
+        return values[~np.isnan(values)]
 
     def _metrics(self, record: ProcessRecord) -> Metrics:
         if record.probe is not Probe.LATENCY:

@@ -13,6 +13,7 @@ from allocphase.analysis.metric_names import compared
 from allocphase.compare.pairs import between_runs, within_run
 from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
 from allocphase.errors import NothingMeasuredError
+from allocphase.stats import least_processes
 from allocphase.text.units import counted
 
 __all__ = ["CompareSettings", "ComparedRuns", "compare_runs"]
@@ -66,14 +67,27 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
 
 def _doubts(rows: Sequence[CompareRow]) -> list[str]:
     """What the figures themselves give cause to say."""
-    timed = [row for row in rows if row.timed]
-    blind = [row for row in timed if row.pairs and not row.can_regress]
-    if not blind:
-        return []
-    # A sign test of n rounds has no p-value below 2^-n, and Holm asks for ALPHA over the rows.
-    needed = math.ceil(math.log2(len(timed) / ALPHA))
-    have = "has" if len(blind) == 1 else "have"
-    return [
-        f"{len(blind)} of {counted(len(timed), 'time')} {have} too few rounds for a verdict: "
-        f"together they take {counted(needed, 'round')} or more"
-    ]
+    times = [row for row in rows if row.timed]
+    counts = [row for row in rows if not row.timed and not row.exact]
+    needed = _least_pairs(len(times)) if any(row.paired for row in times) else None
+    needed = needed or (least_processes(len(times), alpha=ALPHA) if times else 0)
+    blind = [sum(row.pairs > 0 and not row.can_regress for row in x) for x in (times, counts)]
+    found = []
+    if blind[0]:
+        found.append(
+            f"{blind[0]} of {counted(len(times), 'time')} {'has' if blind[0] == 1 else 'have'} too "
+            f"few rounds for a verdict: together they take {counted(needed, 'round')} or more (run "
+            f"-r {needed})"
+        )
+    if counts:
+        found.append(
+            f"{len(counts)} counts differ from process to process, and are judged like times; "
+            f"{blind[1]} of them have too few processes for a verdict: `allocphase gate` takes as "
+            "many as it needs, and both sides in one session"
+        )
+    return found
+
+
+def _least_pairs(rows: int) -> int:
+    """A sign test of n rounds has no p-value below 2^-n, and Holm asks for ALPHA over the rows."""
+    return math.ceil(math.log2(rows / ALPHA))

@@ -9,9 +9,10 @@ from typing import Any
 
 from allocphase.compare.compare import ComparedRuns
 from allocphase.compare.rows import CompareRow
-from allocphase.compare.words import COLUMNS, cells, word
+from allocphase.compare.words import table, word
 from allocphase.files.typed import plain
 from allocphase.text.markdown import escaped
+from allocphase.text.table import markdown_lines
 
 __all__ = ["csv_text", "document", "markdown"]
 
@@ -30,12 +31,8 @@ def _lines(found: ComparedRuns) -> Iterator[str]:
         yield ""
         yield f"#### {escaped(scenario)}"
         yield ""
-        yield f"| {' | '.join(('', *COLUMNS))} |"
-        yield "| --- | --- | --- |" + " ---: |" * (len(COLUMNS) - 2)
-        for row in found.rows:
-            if row.scenario == scenario:
-                texts = (row.allocator, *cells(row))
-                yield f"| {' | '.join(escaped(text) for text in texts)} |"
+        rows = [row for row in found.rows if row.scenario == scenario]
+        yield from markdown_lines(table(rows, names_allocator=True))
     if found.notes:
         yield ""
         yield from (f"- {escaped(note)}" for note in found.notes)

@@ -13,7 +13,16 @@ from allocphase.analysis.measures import MEASURES, Measure
 from allocphase.analysis.metric_names import compared, measure
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.compare.pairs import Cell, CellPair
-from allocphase.stats import Comparison, Interval, Row, Verdict, compare_rows, judge_interval
+from allocphase.judge.counted import AGREEING
+from allocphase.stats import (
+    Comparison,
+    Interval,
+    Row,
+    Samples,
+    Verdict,
+    compare_rows,
+    compare_samples,
+)
 from allocphase.stats.values import FloatArray, median
 from allocphase.store.record import rounds_of
 
@@ -32,9 +41,11 @@ ALPHA = 0.025
 class CompareRow:
     """One metric of one cell against another. Values are medians in `unit`.
 
-    ratio: candidate over base; the interval is open on both sides for counts, of which one process
-    gave each. verdict: None where a side was not measured. can_regress: the rounds suffice for a
-    verdict at all. min_detectable_ratio: infinite where they do not.
+    ratio: candidate over base, with its own 95% interval; open on both sides for counts on which
+    the processes of each side agree. verdict: None where a side was not measured. exact: such a
+    count. can_regress: the processes suffice for a verdict at all. min_detectable_ratio: infinite
+    where they do not. pairs: rounds that both sides have; of what is not paired, the processes of
+    the side that has fewer.
     """
 
     allocator: str
@@ -46,6 +57,8 @@ class CompareRow:
     ratio: Interval
     theta: float
     pairs: int
+    paired: bool
+    exact: bool
     min_detectable_ratio: float
     verdict: Verdict | None
 
@@ -68,41 +81,115 @@ def compare_cells(
     theta: float,
     memory_theta: float,
 ) -> list[CompareRow]:
-    """A row for each pair and metric that holds, in that order. Times are one family (Holm).
+    """A row for each pair and metric that holds, in that order.
 
-    Raises UsageError for a metric that does not exist.
+    Times of one run are paired within the round, those of two runs are not, and neither are
+    counts: each is a family of its own (Holm). Raises UsageError for a metric that does not exist.
     """
     measures = [compared(name) for name in metrics]
-    wanted = [(pair, one) for pair in pairs for one in measures if holds(one)]
     read = _Values()
-    values = [(read.of(p.base, m), read.of(p.candidate, m)) for p, m in wanted]
-    timed = [i for i, (_, one) in enumerate(wanted) if one.timed]
-    tested = compare_rows([_aligned(*values[i], theta) for i in timed], alpha=ALPHA)
-    found = dict(zip(timed, tested, strict=True))
-    rows = []
-    for index, (pair, one) in enumerate(wanted):
-        base, candidate = values[index]
-        limit = theta if one.timed else memory_theta if one.rule == "memory" else 0.0
-        outcome = found.get(index) or _count(base, candidate, limit)
-        rows.append(_row(pair, one, (median(base), median(candidate)), outcome))
-    return rows
+    wanted = [
+        _Wanted(
+            pair,
+            one,
+            read.of(pair.base, one),
+            read.of(pair.candidate, one),
+            theta if one.timed else memory_theta,
+        )
+        for pair in pairs
+        for one in measures
+        if holds(one)
+    ]
+    found: dict[int, Comparison] = {i: _agreed(w) for i, w in enumerate(wanted) if w.is_exact}
+    paired = [i for i, w in enumerate(wanted) if w.one.timed and w.within_run]
+    times = [i for i, w in enumerate(wanted) if w.one.timed and not w.within_run]
+    counts = [i for i, w in enumerate(wanted) if not w.one.timed and not w.is_exact]
+    compared_pairs = compare_rows([wanted[i].rounds() for i in paired], alpha=ALPHA)
+    found.update(zip(paired, compared_pairs, strict=True))
+    for family in (times, counts):
+        tested = compare_samples([wanted[i].samples() for i in family], alpha=ALPHA)
+        found.update(zip(family, tested, strict=True))
+    return [_row(w, found[i]) for i, w in enumerate(wanted)]
 
 
-def _row(
-    pair: CellPair, one: Measure, medians: tuple[float, float], found: Comparison
-) -> CompareRow:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wanted:
+    """One row's values. base, candidate: of a time by round, NaN where missing; of a count, of each
+    process. limit: what counts as a change, where a count varies.
+    """
+
+    pair: CellPair
+    one: Measure
+    base: FloatArray
+    candidate: FloatArray
+    limit: float
+
+    @property
+    def within_run(self) -> bool:
+        """Whether the two sides ran in the same rounds."""
+        return self.pair.base.run is self.pair.candidate.run
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is a count of which each side says one thing, and would another day."""
+        agree = _agree(self.base) and _agree(self.candidate)
+        return agree and not self.one.timed and not self.is_of_session
+
+    @property
+    def is_of_session(self) -> bool:
+        """Whether two runs of the same may differ in it as a whole: how far threads are apart is a
+        session's, so that all processes of a run may agree on one count, and all of the next run on
+        another. Then a run is one sample.
+        """
+        if self.one.timed or self.within_run or self.one.of_trace:
+            return False
+        base = self.pair.base
+        return len(base.run.thread_counts(base.scenario)) > 1
+
+    @property
+    def theta(self) -> float:
+        """One more is worse as long as the baseline's own processes agree."""
+        exact = self.one.rule != "memory" and not self.one.timed and _agree(self.base)
+        return 0.0 if exact else self.limit
+
+    def rounds(self) -> Row:
+        """Paired; runs of different lengths: what has no partner counts as missing."""
+        size = max(self.base.size, self.candidate.size)
+        arms = [np.full(size, np.nan) for _ in range(2)]
+        arms[0][: self.base.size], arms[1][: self.candidate.size] = self.base, self.candidate
+        return Row(arms[0], arms[1], self.theta)
+
+    def samples(self) -> Samples:
+        """Not paired."""
+        return Samples(self.base, self.candidate, self.theta)
+
+
+def _agree(values: FloatArray) -> bool:
+    return bool((values == values[:1]).all())
+
+
+def _verdict(wanted: _Wanted, found: Comparison) -> Verdict | None:
+    if not found.pairs:
+        return None
+    changed = found.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
+    return Verdict.INCONCLUSIVE if changed and wanted.is_of_session else found.verdict
+
+
+def _row(wanted: _Wanted, found: Comparison) -> CompareRow:
     return CompareRow(
-        allocator=pair.candidate.allocator,
-        scenario=pair.candidate.scenario,
-        metric=one.name,
-        unit=one.unit,
-        base=medians[0],
-        candidate=medians[1],
+        allocator=wanted.pair.candidate.allocator,
+        scenario=wanted.pair.candidate.scenario,
+        metric=wanted.one.name,
+        unit=wanted.one.unit,
+        base=median(wanted.base),
+        candidate=median(wanted.candidate),
         ratio=found.ratio,
         theta=found.theta,
         pairs=found.pairs,
+        paired=wanted.one.timed and wanted.within_run,
+        exact=wanted.is_exact,
         min_detectable_ratio=found.min_detectable_ratio,
-        verdict=found.verdict if found.pairs else None,
+        verdict=_verdict(wanted, found),
     )
 
 
@@ -113,36 +200,32 @@ class _Values:
         self._processes: dict[Path, ProcessMetrics] = {}  # by the run's
 
     def of(self, cell: Cell, one: Measure) -> FloatArray:
-        """By round, shape (rounds,), NaN where missing."""
+        """Of a time by round, shape (rounds,), NaN where missing; of a count every process's."""
         processes = self._processes.setdefault(cell.run.path, ProcessMetrics(cell.run.files))
         records = cell.run.records_of(cell.allocator, cell.scenario)
+        if not one.timed:
+            return processes.every(records, one)
         return processes.by_round(records, one, rounds=rounds_of(records))
 
 
-def _aligned(base: FloatArray, candidate: FloatArray, theta: float) -> Row:
-    """Runs of different lengths: what has no partner counts as missing."""
-    size = max(base.size, candidate.size)
-    arms = [np.full(size, np.nan) for _ in range(2)]
-    arms[0][: base.size], arms[1][: candidate.size] = base, candidate
-    return Row(arms[0], arms[1], theta)
-
-
-def _count(base: FloatArray, candidate: FloatArray, theta: float) -> Comparison:
-    """A count is compared as it stands: it is not sampled, so it has no interval and no p-value."""
-    before, after = median(base), median(candidate)
-    measured = not (math.isnan(before) or math.isnan(after))
+def _agreed(wanted: _Wanted) -> Comparison:
+    """What each side's processes agree on; fewer than AGREEING of them say nothing of a change."""
+    before, after = median(wanted.base), median(wanted.candidate)
+    fewest = min(wanted.base.size, wanted.candidate.size)
     # Nothing before and nothing after is no change; something after nothing has no ratio.
     ratio = 1.0 if before == after else after / before if before else math.inf
-    middle = ratio if measured else math.nan
-    log_ratio = math.log(ratio) if measured and 0.0 < ratio < math.inf else math.inf
-    log_ratio = -math.inf if ratio == 0.0 else log_ratio
+    verdict = Verdict.UNCHANGED
+    if after > (1.0 + wanted.theta) * before:
+        verdict = Verdict.REGRESSED
+    elif after < before / (1.0 + wanted.theta):
+        verdict = Verdict.IMPROVED
     return Comparison(
-        ratio=Interval(middle, -math.inf, math.inf, math.nan),
-        theta=theta,
-        pairs=int(measured),
+        ratio=Interval(ratio if fewest else math.nan, -math.inf, math.inf, math.nan),
+        theta=wanted.theta,
+        pairs=fewest,
         dropped=0,
         p_regressed=math.nan,
         p_improved=math.nan,
         min_detectable_ratio=math.inf,
-        verdict=judge_interval(Interval(log_ratio, log_ratio, log_ratio, 1.0), theta),
+        verdict=verdict if fewest >= AGREEING else Verdict.INCONCLUSIVE,
     )

@@ -1,17 +1,26 @@
-"""A row of a comparison as text: what the terminal and Markdown share."""
+"""A comparison as a table of texts: what the terminal and Markdown share."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from allocphase.compare.rows import CompareRow
 from allocphase.judge.render.words import interval_text, percent
+from allocphase.stats import Verdict
+from allocphase.text.table import Cell, Column, Table
 from allocphase.text.units import format_bytes, format_count, format_ns
 
-__all__ = ["COLUMNS", "cells", "word"]
+__all__ = ["LEGEND", "table", "word"]
 
-COLUMNS = ("metric", "verdict", "baseline", "candidate", "change", "interval", "sees")
+LEGEND = (
+    "change: median ratio, and its own 95% interval; sees: the least slowdown that such rounds "
+    "would have shown 4 times in 5."
+)
+
+_FIGURES = ("baseline", "candidate", "change", "95% interval", "sees")
 _FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
+_STYLES = {Verdict.REGRESSED: "yellow", Verdict.IMPROVED: "green"}
 
 
 def word(row: CompareRow) -> str:
@@ -19,15 +28,25 @@ def word(row: CompareRow) -> str:
     return str(row.verdict) if row.verdict is not None else "not measured"
 
 
-def cells(row: CompareRow) -> tuple[str, ...]:
-    """One text for each of COLUMNS."""
+def table(rows: Sequence[CompareRow], *, names_allocator: bool) -> Table:
+    """A line a row, under a heading with its scenario, and its allocator or in a column of it."""
+    columns = [Column("metric", figure=False, width=13), Column("verdict", figure=False, width=12)]
+    allocator = [Column("", figure=False)] if names_allocator else []
+    return Table(
+        [*allocator, *columns, *map(Column, _FIGURES)],
+        [([Cell(row.allocator)] if names_allocator else []) + _cells(row) for row in rows],
+    )
+
+
+def _cells(row: CompareRow) -> list[Cell]:
     show = _FORMATS[row.unit]
-    return (
-        row.metric,
-        word(row),
+    change = row.ratio.estimate
+    style = _STYLES.get(row.verdict, "") if row.verdict else ""
+    texts = (
         show(row.base),
         show(row.candidate),
-        "new" if row.ratio.estimate == math.inf else percent(row.ratio.estimate - 1.0, signed=True),
+        "new" if change == math.inf else percent(change - 1.0, signed=True),
         interval_text(row.ratio),
         percent(row.min_detectable_ratio - 1.0) if row.can_regress else "-",
     )
+    return [Cell(row.metric), Cell(word(row), style), *map(Cell, texts)]

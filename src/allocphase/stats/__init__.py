@@ -9,6 +9,7 @@ are used throughout, since run times are skewed and lumpy; every level and cover
 
   quantile, interval, proportion    describe one sample
   signtest, paired                  compare arms after a fixed number of rounds
+  unpaired                          compares arms that were not measured together
   boundary, sequential, forecast    compare arms while rounds come in
   growth                            exponents of a sweep
 """
@@ -17,12 +18,12 @@ from __future__ import annotations
 
 from allocphase.stats.forecast import Forecast
 from allocphase.stats.growth import Growth, growth
-from allocphase.stats.interval import Interval, median_interval, quantile_interval
+from allocphase.stats.interval import Interval, median_interval
 from allocphase.stats.paired import Comparison, Row, compare_rows, log_ratios
 from allocphase.stats.proportion import proportion_interval
 from allocphase.stats.quantile import quantiles
 from allocphase.stats.sequential import SequentialOutcome, SequentialRank
-from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, smallest_effect
+from allocphase.stats.unpaired import Samples, compare_samples, least_processes
 from allocphase.stats.values import spread
 from allocphase.stats.verdict import Decision, Verdict, judge_interval
 
@@ -33,20 +34,18 @@ __all__ = [
     "Growth",
     "Interval",
     "Row",
+    "Samples",
     "SequentialOutcome",
     "SequentialRank",
     "Verdict",
     "compare_rows",
-    "detectable_exceedance",
+    "compare_samples",
     "growth",
-    "holm",
     "judge_interval",
+    "least_processes",
     "log_ratios",
     "median_interval",
     "proportion_interval",
-    "quantile_interval",
     "quantiles",
-    "sign_test",
-    "smallest_effect",
     "spread",
 ]

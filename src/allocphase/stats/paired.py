@@ -25,7 +25,7 @@ from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, sm
 from allocphase.stats.values import FloatArray, check_probability
 from allocphase.stats.verdict import Verdict, judge_interval, margin
 
-__all__ = ["Comparison", "Row", "compare_rows", "log_ratios"]
+__all__ = ["Comparison", "Row", "compare_rows", "log_ratios", "verdict_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,13 +106,14 @@ def _comparison(
         p_regressed=worse,
         p_improved=better,
         min_detectable_ratio=exp_ratio(effect),
-        verdict=_verdict(interval, theta, worse=worse, better=better, alpha=alpha),
+        verdict=verdict_of(interval, theta, worse=worse, better=better, alpha=alpha),
     )
 
 
-def _verdict(
+def verdict_of(
     interval: Interval, theta: float, *, worse: float, better: float, alpha: float
 ) -> Verdict:
+    """From the interval of the log ratio, and both p-values adjusted across the rows."""
     if worse <= alpha:
         return Verdict.REGRESSED
     if better <= alpha:

@@ -44,6 +44,59 @@ def test_a_plug_in_and_a_preload_are_told_apart(plugins: Plugins) -> None:
     assert not inspect_object(plugins("half")).is_plugin
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (
+            "const void *allocphase_plugn(void) { return 0; }",
+            "no plug-in: it exports allocphase_plugn: did you mean allocphase_plugin?",
+        ),
+        (
+            "const void *alloc_phase_plugin(void) { return 0; }",
+            "no plug-in: it exports alloc_phase_plugin: did you mean allocphase_plugin?",
+        ),
+        (
+            "const void *_Z17allocphase_pluginv(void) { return 0; }",
+            "no plug-in: it exports _Z17allocphase_pluginv: did you mean allocphase_plugin?"
+            ' (C++ wants extern "C")',
+        ),
+        (
+            '__attribute__((visibility("hidden"))) const void *allocphase_plugin(void)'
+            " { return 0; }",
+            "no plug-in: allocphase_plugin is static or hidden, not exported",
+        ),
+    ],
+)
+def test_a_plug_in_s_symbol_that_is_misspelt_or_hidden_is_named(
+    tmp_path: Path, source: str, words: str
+) -> None:
+    (tmp_path / "mine.c").write_text(source)
+    with pytest.raises(UsageError) as caught:
+        inspect_object(compile_plugin(tmp_path / "mine.c"))
+    assert str(caught.value).endswith(f".so: {words}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "const void *allocphase_plugn(void) { return 0; } void *malloc(unsigned long n)"
+        " { return (void *)n; }",
+        "int unrelated(void) { return 0; }",
+    ],
+)
+def test_what_has_a_malloc_or_nothing_alike_may_be_a_preload(tmp_path: Path, source: str) -> None:
+    (tmp_path / "mine.c").write_text(source)
+    assert not inspect_object(compile_plugin(tmp_path / "mine.c")).is_plugin
+
+
+def test_an_object_without_section_headers_is_told_by_its_text(
+    plugins: Plugins, tmp_path: Path
+) -> None:
+    for name, is_plugin in (("calls", True), ("half", False)):
+        path = forged(plugins(name), tmp_path / f"{name}.so", 60, 0)
+        assert inspect_object(path).is_plugin == is_plugin
+
+
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"#!/bin/sh\n" * 20])
 def test_a_file_without_an_elf_header_is_no_shared_object(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "lib.so"

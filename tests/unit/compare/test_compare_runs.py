@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,94 @@ def test_two_runs_are_compared_cell_by_cell(tmp_path: Path) -> None:
     assert any("two sessions" in note for note in found.notes)
 
 
+def test_two_runs_reach_a_verdict_in_as_few_rounds_as_ranks_do(tmp_path: Path) -> None:
+    """Three times are a family: 5 rounds a side, where pairs would take 7."""
+    before = measure(tmp_path, "before", rounds=5)
+    after = measure(tmp_path, "after", rounds=5, times={**TIMES, "old": 13.0})
+    found = compare(before, after, metrics=["time"])
+    assert verdicts(found)["old", "time"] is Verdict.REGRESSED
+    assert {row.paired for row in found.rows} == {False}
+    few = compare(
+        measure(tmp_path, "b3", rounds=3), measure(tmp_path, "a3", rounds=3), metrics=["time"]
+    )
+    assert any("they take 5 rounds or more (run -r 5)" in note for note in few.notes)
+
+
+VARYING = {"threads": [6254, 4100, 7890, 5020, 9911, 3050], "modes": [1617, 1620]}
+
+
+@pytest.mark.parametrize("values", VARYING.values(), ids=VARYING)
+def test_identical_counts_that_vary_get_no_verdict_between_two_runs(
+    tmp_path: Path, values: list[int]
+) -> None:
+    rng = random.Random(4)
+
+    def run_of(label: str) -> Path:
+        executor = FigureExecutor(
+            calls=lambda _: {"futex": rng.choice(values)},
+            memory=lambda _: {**MEMORY, "page_faults": rng.choice(values)},
+        )
+        return measure(tmp_path, label, names=("old",), executor=executor, rounds=1)
+
+    runs = [run_of(f"run{n}") for n in range(12)]
+    found = [
+        verdicts(compare(before, after, metrics=["syscalls", "page_faults"]))
+        for before, after in itertools.combinations(runs, 2)
+    ]
+    wrong = sum(v in (Verdict.REGRESSED, Verdict.IMPROVED) for rows in found for v in rows.values())
+    assert wrong / (2 * len(found)) <= 0.05
+
+
+def test_a_count_that_varies_is_judged_like_a_time_and_that_is_said(tmp_path: Path) -> None:
+    rng = random.Random(5)
+
+    def calls(job: Job) -> dict[str, int]:
+        return {"futex": rng.randrange(1000, 1100) * (3 if job.allocator.name == "new" else 1)}
+
+    found = compare(measure(tmp_path, "one", executor=FigureExecutor(calls=calls)), baseline="old")
+    row = next(r for r in found.rows if (r.allocator, r.metric) == ("new", "syscalls"))
+    assert not row.exact
+    assert row.ratio.estimate == pytest.approx(3.0, rel=0.1)
+    assert row.verdict is Verdict.INCONCLUSIVE, "two such rows, and 4 processes: 1 in 70 each"
+    assert any("2 counts differ from process to process" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("spec", "verdict"),
+    [
+        ("phase-report?allocations=50", Verdict.REGRESSED),
+        ("larson?slots=4&replacements=40", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_between_two_runs_a_count_of_threads_is_never_exact(
+    tmp_path: Path, spec: str, verdict: Verdict
+) -> None:
+    """How far threads are apart is the session's: a run's processes may all agree on it."""
+
+    def run_of(label: str, faults: int) -> Path:
+        executor = FigureExecutor(memory=lambda _: {**MEMORY, "page_faults": faults})
+        return measure(
+            tmp_path, label, names=("old", "new"), scenarios=(spec,), executor=executor, rounds=5
+        )
+
+    before, after = run_of("before", 10), run_of("after", 12)
+    found = compare(before, after, metrics=["page_faults", "peak_live", "syscalls"])
+    by_row = verdicts(found)
+    assert by_row["old", "page_faults"] is verdict
+    assert by_row["old", "peak_live"] is Verdict.UNCHANGED
+    assert all(row.exact for row in found.rows if row.metric == "peak_live")
+
+
+def test_a_single_process_gives_no_verdict_on_a_count(tmp_path: Path) -> None:
+    path = measure(tmp_path, "one", names=("old", "new"))
+    lines = (path / "processes.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line).get("repeat", 0) == 0]
+    (path / "processes.jsonl").write_text("".join(kept))
+    found = verdicts(compare(path, baseline="old"))
+    assert found["new", "page_faults"] is Verdict.INCONCLUSIVE
+    assert found["new", "syscalls"] is Verdict.INCONCLUSIVE
+
+
 def test_a_cell_that_only_one_run_has_is_named(tmp_path: Path) -> None:
     before = measure(tmp_path, "before")
     after = measure(tmp_path, "after", names=("old", "new"))
@@ -159,10 +249,13 @@ def test_a_cell_that_only_one_run_has_is_named(tmp_path: Path) -> None:
     assert "new on" not in note
 
 
-def test_runs_of_different_lengths_pair_what_they_have(tmp_path: Path) -> None:
+def test_runs_of_different_lengths_are_compared_by_all_that_they_have(tmp_path: Path) -> None:
     before = measure(tmp_path, "before", rounds=20)
     after = measure(tmp_path, "after", rounds=12)
-    assert {row.pairs for row in compare(before, after, metrics=["time"]).rows} == {12}
+    rows = compare(before, after, metrics=["time"]).rows
+    assert {row.pairs for row in rows} == {12}
+    alike = compare(measure(tmp_path, "short", rounds=12), after, metrics=["time"]).rows
+    assert rows[0].min_detectable_ratio < alike[0].min_detectable_ratio
 
 
 def test_runs_of_a_changed_scenario_are_refused(tmp_path: Path) -> None:

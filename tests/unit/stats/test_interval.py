@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from allocphase.stats import Interval, median_interval, quantile_interval, quantiles
-from allocphase.stats.interval import lower_rank
+from allocphase.stats import Interval, median_interval, quantiles
+from allocphase.stats.interval import lower_rank, quantile_interval
 
 REPEATS = 4000
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from allocphase.stats import detectable_exceedance, holm, sign_test, smallest_effect
+from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, smallest_effect
 
 
 @pytest.mark.parametrize("n", [1, 6, 15, 40])

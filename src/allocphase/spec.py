@@ -6,7 +6,8 @@
     phase2?objects_per_slab=1,8,64   a comma separates values: one allocator or scenario each
     xmalloc?sizes=16+64              + joins the items of one value that is a list
 
-The name in a run is written the same way, without the file and with one value for each setting.
+The name in a run is written the same way, without the file and with one value for each setting. An
+allocator from a file that `allocphase run` takes with one value of each has the name alone.
 
 Place in the pipeline: before everything; what reads a run takes its names apart by the same rules.
 """

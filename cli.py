@@ -21,6 +21,7 @@ from allocphase.commands.report import report
 from allocphase.commands.run import run
 from allocphase.commands.selftest import selftest
 from allocphase.errors import AllocphaseError
+from allocphase.text.line import inert
 
 # What shells say of a command that Ctrl-C ended.
 INTERRUPTED = 130
@@ -33,7 +34,7 @@ class Command(click.Group):
         try:
             return super().invoke(ctx)
         except AllocphaseError as error:
-            click.echo(f"allocphase: {error}", err=True)
+            click.echo(inert(f"allocphase: {error}"), err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)

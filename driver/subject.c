@@ -220,13 +220,28 @@ bool subject_load(struct subject *subject, const struct options *options, uint32
   return true;
 }
 
+/* Which one of several it is, only the allocator knows. */
+static bool refuse_settings(struct refusal *refusal, const struct allocphase_config *config) {
+  struct text text = text_in(refusal->message, sizeof refusal->message);
+  refusal->status = "unsupported";
+  text_add(&text, config->count == 1 ? "init refuses the setting " : "init refuses one of ");
+  for (size_t i = 0; i < config->count; i++) {
+    text_add(&text, i ? ", " : "");
+    text_add(&text, config->settings[i].key);
+    text_add(&text, "=");
+    text_add(&text, config->settings[i].value);
+  }
+  return false;
+}
+
 bool subject_init(struct subject *subject, const struct options *options,
                   struct refusal *refusal) {
   struct allocphase_config config = {options->settings, options->setting_count};
   int error = subject->table.init(&config);
   if (error == 0) return true;
-  return refuse(refusal, error == ENOMEM ? "out-of-memory" : "unsupported",
-                error == EINVAL ? "init refuses a setting: " : "init failed: ", strerror(error));
+  if (error == EINVAL && config.count > 0) return refuse_settings(refusal, &config);
+  return refuse(refusal, error == ENOMEM ? "out-of-memory" : "unsupported", "init failed: ",
+                strerror(error));
 }
 
 /* The largest power of two, up to a cache line, that divides every function's address:

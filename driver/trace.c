@@ -207,7 +207,7 @@ static const char *check_ops(const struct trace *trace) {
 }
 
 static const char *map_file(struct trace *trace, const char *path) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return "cannot be opened";
   struct stat status;
   bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);

@@ -6,7 +6,8 @@
     phase2?objects_per_slab=1,8,64   a comma separates values: one allocator or scenario each
     xmalloc?sizes=16+64              + joins the items of one value that is a list
 
-The name in a run is written the same way, without the file and with one value for each setting.
+The name in a run is written the same way, without the file and with one value for each setting. An
+allocator from a file that `allocphase run` takes with one value of each has the name alone.
 
 Place in the pipeline: before everything; what reads a run takes its names apart by the same rules.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from allocphase.errors import UsageError, shown
 
-__all__ = ["Setting", "Spec", "base_name", "found_name", "items", "listed", "written"]
+__all__ = ["Setting", "Spec", "base_name", "found_arm", "found_name", "items", "listed", "written"]
 
 _SETTINGS = "[?KEY=VALUE,VALUE&KEY=VALUE]"
 _ALLOCATOR = f"NAME[=FILE]{_SETTINGS}"
@@ -133,6 +134,18 @@ def found_name(name: str, names: Iterable[str]) -> str | None:
     """
     wanted = _meaning(name)
     return next((other for other in names if other == name or _meaning(other) == wanted), None)
+
+
+def found_arm(name: str, arms: Mapping[str, Mapping[str, str]]) -> str | None:
+    """The one of a run's allocators that `name` means, None where there is none. `arms`: each one's
+    settings, by name. `mine?key=value` is also the one that was named `mine` and has that value.
+    """
+    if name in arms:
+        return name
+    spec = Spec.of_allocator(name)
+    asked = {entry.key: entry.values[0] for entry in spec.settings}
+    named = arms.get(spec.name, {})
+    return spec.name if asked and asked.items() <= named.items() else None
 
 
 def _meaning(name: str) -> tuple[str, list[tuple[str, list[float | str]]]]:

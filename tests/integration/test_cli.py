@@ -169,7 +169,7 @@ def test_an_own_source_is_compiled_and_measured_beside_the_others(
     done = command("run", *what, "--json", "-", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (cell,) = json.loads(done.stdout)["cells"]
-    assert cell["allocator"] == "mine?getpids=2"
+    assert cell["allocator"] == "mine"
     assert cell["metrics"]["syscalls"]["operation"] == {"getpid": 2000}
     assert cell["warnings"] == [
         "aligned_alloc, calloc, realloc: absent, emulated by the driver from malloc and free"

@@ -42,7 +42,7 @@ def test_the_plug_in_of_the_guide_compiles_and_is_measured_from_its_source(
     cells = {
         cell["allocator"]: cell for cell in json.loads(Path("cells.json").read_text())["cells"]
     }
-    bump = cells["bump?pool_bytes=16777216"]
+    bump = cells["bump"]
     assert bump["status"] == "ok"
     assert bump["metrics"]["syscalls"]["init"] == {"mmap": 1}
     assert bump["metrics"]["syscalls"]["operation"] == {}

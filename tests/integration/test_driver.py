@@ -110,7 +110,7 @@ def test_the_result_names_the_object_that_served_the_calls(
         ("table", "NO_TABLE", "unsupported", "allocphase_plugin returned NULL"),
         ("table", "MALLOC=NULL", "unsupported", "lacks init, fini, malloc or free"),
         ("table", "UNRESOLVED", "unsupported", "cannot be loaded: "),
-        ("table", "INIT=EINVAL", "unsupported", "init refuses a setting: Invalid argument"),
+        ("table", "INIT=EINVAL", "unsupported", "init failed: Invalid argument"),
         ("table", "INIT=EPERM", "unsupported", "init failed: Operation not permitted"),
         ("table", "INIT=ENOMEM", "out-of-memory", "init failed: Cannot allocate memory"),
         ("empty", "NOTHING", "unsupported", "exports no allocphase_plugin"),
@@ -141,9 +141,12 @@ def test_an_allocator_of_ours_refuses_a_setting_that_it_does_not_know(
     driver: Driver, small: Path
 ) -> None:
     phase21 = resolve("phase21")[0]
-    outcome = driver.run(Probe.VERIFY, small, plugin(Path(str(phase21.path)), pool_size="4096"))
+    path = Path(str(phase21.path))
+    outcome = driver.run(Probe.VERIFY, small, plugin(path, pool_size="4096"))
     assert outcome.status == "unsupported"
-    assert outcome.message == "init refuses a setting: Invalid argument"
+    assert outcome.message == "init refuses the setting pool_size=4096"
+    outcome = driver.run(Probe.VERIFY, small, plugin(path, pool_bytes="4096", pool_size="1"))
+    assert outcome.message == "init refuses one of pool_bytes=4096, pool_size=1"
 
 
 # ---- Allocators that end the process, or never end ---------------------------------------

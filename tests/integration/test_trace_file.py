@@ -16,6 +16,7 @@ from allocphase.probe.probe import Probe
 from allocphase.trace.records import HEADER, OP, TAG, THREAD, Kind, Touch
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins
+from tests.support.strange import STRANGE
 from tests.support.traces import Op, batch, free, malloc, tags, write_trace
 
 # Tables of a trace file: (table, row, field, value).
@@ -177,6 +178,20 @@ def test_a_file_that_is_no_trace_is_refused_in_one_line(
     with pytest.raises(AllocphaseError) as caught:
         driver.run(Probe.VERIFY, path, resolve("libc")[0])
     assert f"{path}: {words}" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_trace_that_is_no_file_is_refused_at_once(
+    driver: Driver, plugins: Plugins, tmp_path: Path, kind: str
+) -> None:
+    """A subject may have put a pipe in its place, for the processes after it to wait for."""
+    path = tmp_path / "no.trace"
+    STRANGE[kind](path)
+    arguments = ["--trace", str(path), "--probe", "verify", "--plugin", str(plugins("calls"))]
+    done = driver.bare(arguments, timeout_s=10)
+    assert done.returncode not in (0, 1)
+    words = done.stderr.removeprefix(f"allocphase-driver: {path}: ")
+    assert words.startswith(("cannot be opened", "is no regular file"))
 
 
 def test_a_truncated_trace_is_refused(driver: Driver, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocphase.errors import UsageError
-from allocphase.spec import Setting, Spec, base_name, items, listed, written
+from allocphase.spec import Setting, Spec, base_name, found_arm, items, listed, written
 
 ALLOCATOR = "it is written NAME[=FILE][?KEY=VALUE,VALUE&KEY=VALUE]"
 SCENARIO = "it is written NAME[?KEY=VALUE,VALUE&KEY=VALUE]"
@@ -149,3 +149,27 @@ def test_a_list_is_one_value_whose_items_come_back(found: list[float]) -> None:
 def test_a_list_is_joined_by_plus_signs() -> None:
     assert listed((16, 64)) == "16+64"
     assert items("16+64") == ["16", "64"]
+
+
+ARMS = {
+    "phase21": {},
+    "phase21?pool_bytes=1048576": {"pool_bytes": "1048576"},
+    "mine": {"a": "1", "b": "2"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "arm"),
+    [
+        ("phase21?pool_bytes=1048576", "phase21?pool_bytes=1048576"),
+        ("phase21?pool_bytes=4096", None),
+        ("mine", "mine"),
+        ("mine?a=1", "mine"),
+        ("mine?b=2&a=1", "mine"),
+        ("mine?a=2", None),
+        ("mine?c=1", None),
+        ("other", None),
+    ],
+)
+def test_an_arm_that_kept_its_name_is_found_by_its_settings(name: str, arm: str | None) -> None:
+    assert found_arm(name, ARMS) == arm

@@ -11,6 +11,7 @@ together because the trace is the same, operation by operation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -208,7 +209,7 @@ class Run:
             allocator=allocator,
             scenario=scenario,
             status=bad.status if bad else Status.OK if records else Status.NOT_MEASURED,
-            message=f"{bad.probe}: {bad.message}" if bad else "",
+            message=_message(bad, records) if bad else "",
             metrics=metrics,
             warnings=cell_warnings(records, metrics),
         )
@@ -243,6 +244,15 @@ class Run:
 def load(path: str | Path) -> Run:
     """The run in a run directory. Raises UsageError when it is none."""
     return Run(Path(path))
+
+
+def _message(bad: ProcessRecord, records: Sequence[ProcessRecord]) -> str:
+    """What the first bad process said; of which probe, where the others said something else."""
+    if len({record.probe for record in records}) > 1 and all(
+        (record.status, record.message) == (bad.status, bad.message) for record in records
+    ):
+        return f"in every probe: {bad.message}"
+    return f"{bad.probe}: {bad.message}"
 
 
 def _process_row(record: ProcessRecord) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from allocphase.claim.metric import Cell, Selector
 from allocphase.claim.missing import Missing
 from allocphase.errors import unknown
 from allocphase.probe.probe import Probe
-from allocphase.spec import found_name
+from allocphase.spec import found_arm, found_name
 from allocphase.store.record import ProcessRecord, rounds_of
 
 __all__ = ["Evidence"]
@@ -53,11 +53,15 @@ class Evidence:
         return rounds_of(self.run.records)
 
     def key(self, cell: Cell) -> tuple[str, str]:
-        """The names that the run has for a cell: of a scenario, with its numbers as it writes them
-        (share=1.0 for share=1).
+        """The names that the run has for a cell: an allocator's without the settings that it was
+        named with, a scenario's with its numbers as the run writes them (share=1.0 for share=1).
         """
         allocator, scenario = cell.key
-        return allocator, found_name(scenario, self.run.scenarios) or scenario
+        arms = {entry.name: entry.config for entry in self.run.manifest.allocators}
+        return (
+            found_arm(allocator, arms) or allocator,
+            found_name(scenario, self.run.scenarios) or scenario,
+        )
 
     @property
     def machine(self) -> str:

@@ -14,6 +14,7 @@ from allocphase.commands.shared import (
     out_option,
     quiet_option,
     rounds_option,
+    say,
     scenario_option,
     timeout_option,
 )
@@ -93,7 +94,7 @@ def list_command(baseline_dir: Path) -> None:
 
     for found in list_baselines(baseline_dir):
         names = ", ".join(found.scenarios)
-        click.echo(f"{found.name}  {found.saved}  {found.allocator.name} on {names}")
+        say(f"{found.name}  {found.saved}  {found.allocator.name} on {names}")
 
 
 @baseline.command()
@@ -109,4 +110,4 @@ def show(name: str, baseline_dir: Path) -> None:
     from allocphase.gate.baseline import load_baseline
     from allocphase.gate.baseline_text import describe
 
-    click.echo(describe(load_baseline(name, baseline_dir)))
+    say(describe(load_baseline(name, baseline_dir)))

@@ -15,6 +15,7 @@ from allocphase.commands.shared import (
     quiet_option,
     require_targets,
     rounds_option,
+    say,
     target_option,
     timeout_option,
     write_json,
@@ -126,7 +127,7 @@ def _measure(
         return None
     scenarios = chosen_scenarios(needed.scenarios)
     request = Request(
-        allocators=chosen_allocators(needed.allocators, say=partial(click.echo, err=True)),
+        allocators=chosen_allocators(needed.allocators, say=partial(say, err=True)),
         scenarios=scenarios,
         probes=[Probe(name) for name in needed.probes],
         rounds=rounds,

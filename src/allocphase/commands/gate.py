@@ -18,6 +18,7 @@ from allocphase.commands.shared import (
     out_option,
     quiet_option,
     require_targets,
+    say,
     scenario_option,
     share,
     target_option,
@@ -204,7 +205,7 @@ def _as_bisect_wants(ctx: click.Context) -> Iterator[None]:
     try:
         yield
     except AllocphaseError as error:
-        click.echo(f"allocphase: {error}", err=True)
+        say(f"allocphase: {error}", err=True)
         ctx.exit(_BISECT.get(error.exit_code, BROKEN))
 
 
@@ -295,4 +296,4 @@ def _render(verdict: GateVerdict, outputs: Outputs) -> None:
     for line in report_to_github(verdict, os.environ):
         click.echo(line, err=takes_stdout)
     for row in outputs.rows:  # last: a row that does not exist must not cost the files
-        click.echo(explain(verdict, row), err=takes_stdout)
+        say(explain(verdict, row), err=takes_stdout)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from allocphase.commands.shared import say
+
 __all__ = ["list_command"]
 
 
@@ -20,6 +22,6 @@ def list_command(what: str, verbose: bool) -> None:
     from allocphase.commands import listing
 
     if what in ("allocators", "all"):
-        click.echo(listing.allocators(verbose=verbose))
+        say(listing.allocators(verbose=verbose))
     if what in ("scenarios", "all"):
-        click.echo(listing.scenarios(verbose=verbose))
+        say(listing.scenarios(verbose=verbose))

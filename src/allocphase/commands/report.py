@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from allocphase.commands.shared import say
+
 __all__ = ["report"]
 
 
@@ -31,7 +33,7 @@ def report(directory: Path, other: Path | None, figure: str | None, svg: bool, s
 
     run = frames.load(directory)
     if figure == "?":
-        click.echo("\n".join(figure_names(run)))
+        say("\n".join(figure_names(run)))
         return
     if figure is not None:
         path = render_figure(run, figure, suffix="svg" if svg else "png")

@@ -20,6 +20,7 @@ from allocphase.commands.shared import (
     quiet_option,
     require_targets,
     rounds_option,
+    say,
     scenario_option,
     target_option,
     timeout_option,
@@ -29,6 +30,7 @@ from allocphase.commands.shared import (
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.files.durable import require_writable
 from allocphase.probe.probe import Probe
+from allocphase.text.units import counted
 
 if TYPE_CHECKING:
     from allocphase.analysis.cell import Cell
@@ -147,13 +149,14 @@ def run(
         text = _failed_text(failed, len(cells))
         if strict:
             raise NothingMeasuredError(text)
-        click.echo(f"{text}; exit code 0, which --strict makes 5", err=True)
+        say(f"{text}; exit code 0, which --strict makes 5", err=True)
 
 
 def _failed_text(failed: Sequence[Cell], count: int) -> str:
     named = [f"{cell.allocator} on {cell.scenario} ({cell.status.value})" for cell in failed]
     rest = [f"{len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
-    return f"{len(failed)} of {count} cells failed: {', '.join(named[:MOST_NAMED] + rest)}"
+    cells = counted(count, "cell")
+    return f"{len(failed)} of {cells} failed: {', '.join(named[:MOST_NAMED] + rest)}"
 
 
 def _require_reports(folder: Path, *, with_report: bool) -> None:
@@ -166,8 +169,8 @@ def _begun(options: RunOptions) -> Begun:
     from allocphase.run.prepare import begin
     from allocphase.run.request import requested
 
-    say = functools.partial(click.echo, err=True)
-    return begin(requested(options, command=command_line(), say=say))
+    tell = functools.partial(say, err=True)
+    return begin(requested(options, command=command_line(), say=tell))
 
 
 def _resumed(ctx: click.Context, folder: Path) -> Begun:
@@ -215,7 +218,7 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> Sequence
     if json_path != "-":
         print_summary(finished)
     if (partial := finished.files.partial()) is not None:
-        click.echo(partial, err=True)  # unbroken, to be copied, whatever the summary's width
+        say(partial, err=True)  # unbroken, to be copied, whatever the summary's width
     if with_report:
         from allocphase.report.render import render
 

@@ -14,6 +14,7 @@ import click
 
 from allocphase.errors import AllocphaseError, shown
 from allocphase.files import durable
+from allocphase.text.line import inert
 from allocphase.text.share import parse_share
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "quiet_option",
     "require_targets",
     "rounds_option",
+    "say",
     "scenario_option",
     "scratch_folder",
     "share",
@@ -207,6 +209,11 @@ def require_targets(ctx: click.Context) -> None:
         durable.require_writable(target)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Lines with words from elsewhere: names, and what a file says."""
+    click.echo(inert(text), err=err)
+
+
 def command_line() -> list[str]:
     """What run.json keeps as the command."""
     return ["allocphase", *sys.argv[1:]]
@@ -215,7 +222,7 @@ def command_line() -> list[str]:
 def write_text(text: str, target: str) -> None:
     """To a file, or to stdout for "-". Raises AllocphaseError."""
     if target == "-":
-        click.echo(text, nl=False)
+        click.echo(inert(text), nl=False)
         return
     durable.write_text(Path(target), text, synced=False)
 
@@ -223,4 +230,6 @@ def write_text(text: str, target: str) -> None:
 def write_json(document: Mapping[str, Any], target: str) -> None:
     """The same for a document."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    if target == "-":  # inert, but for a reader of JSON the same
+        text = text.replace("##", "#\\u0023")
     write_text(text + "\n", target)

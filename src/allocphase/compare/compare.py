@@ -14,6 +14,7 @@ from allocphase.compare.pairs import between_runs, within_run
 from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
 from allocphase.errors import NothingMeasuredError
 from allocphase.stats import least_processes
+from allocphase.text.units import counted
 
 __all__ = ["CompareSettings", "ComparedRuns", "compare_runs"]
 
@@ -74,8 +75,9 @@ def _doubts(rows: Sequence[CompareRow]) -> list[str]:
     found = []
     if blind[0]:
         found.append(
-            f"{blind[0]} of {len(times)} times have too few rounds for a verdict: together they "
-            f"take {needed} rounds or more (run -r {needed})"
+            f"{blind[0]} of {counted(len(times), 'time')} {'has' if blind[0] == 1 else 'have'} too "
+            f"few rounds for a verdict: together they take {counted(needed, 'round')} or more (run "
+            f"-r {needed})"
         )
     if counts:
         found.append(

@@ -19,6 +19,7 @@ from allocphase.judge.sampled import judge_sampled
 from allocphase.probe.probe import Probe
 from allocphase.stats import SequentialRank
 from allocphase.stats.values import median
+from allocphase.text.units import counted
 
 __all__ = ["ALPHA", "CONFIRM_ALPHA", "COUNT_BUDGET", "Judge", "SessionResult", "TooFewRoundsError"]
 
@@ -74,10 +75,9 @@ class Judge:
         judge = replace(self, max_rounds=min(max_rounds, self.max_rounds), _rules={})
         needed = self.least_rounds
         if self._timed_count and judge.max_rounds < needed:
-            rows = f"{self._timed_count} time{'s' * (self._timed_count > 1)}"
+            rows = counted(self._timed_count, "time")
             raise TooFewRoundsError(
-                f"{judge.max_rounds} round{'s' * (judge.max_rounds > 1)} can never decide {rows}: "
-                f"{needed} can",
+                f"{counted(judge.max_rounds, 'round')} can never decide {rows}: {needed} can",
                 needed,
             )
         return judge

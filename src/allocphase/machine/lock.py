@@ -27,6 +27,7 @@ from allocphase.files.documents import parse_json
 from allocphase.files.flock import try_lock
 from allocphase.files.regular import open_regular
 from allocphase.machine.kernel_file import read_text
+from allocphase.text.line import inert
 
 __all__ = ["MachineLock"]
 
@@ -158,7 +159,7 @@ def _words(holder: dict[str, Any]) -> str:
     text = "process {pid} of {user}, {run}, since {since}".format_map(
         {key: holder.get(key, "?") for key in ("pid", "user", "run", "since")}
     )
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return inert("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
 def _user() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Mapping
@@ -283,6 +284,15 @@ def _signal(number: int) -> str:
 def _advice(job: Job, number: int) -> str:
     if number == signal.SIGSYS and job.probe is Probe.SYSCALLS:
         return " It has changed what counts its system calls: try --syscall-backend ptrace."
-    if number == signal.SIGKILL:
-        return " Not by allocphase: by the kernel for want of memory, or by hand."
+    if number in (signal.SIGKILL, signal.SIGXCPU):
+        return f" Not by allocphase: by the kernel {_kernels_reasons(number)}, or by hand."
     return ""
+
+
+def _kernels_reasons(number: int) -> str:
+    """The kernel itself says no more than the signal. SIGXCPU comes at the soft limit."""
+    soft_s, hard_s = resource.getrlimit(resource.RLIMIT_CPU)
+    limit_s = soft_s if number == signal.SIGXCPU else hard_s
+    named = "" if limit_s == resource.RLIM_INFINITY else f" of {limit_s} s"
+    limit = f"beyond its limit{named} of CPU time (ulimit -t)"
+    return limit if number == signal.SIGXCPU else f"for want of memory or {limit}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.files.regular import read_regular
+from allocphase.text.units import plural
 from allocphase.trace.records import Kind
 
 __all__ = ["whereabouts"]
@@ -46,7 +47,7 @@ class _Thread:
     def __str__(self) -> str:
         name = Kind(self.kind).name.lower()
         operation = f"operation {self.op} of thread {self.number}"
-        return f"{operation} ({name}, {self.size} bytes, slot {self.slot})"
+        return f"{operation} ({name}, {self.size} {plural('byte', self.size)}, slot {self.slot})"
 
 
 def whereabouts(path: Path) -> str:
@@ -76,7 +77,7 @@ def _conformance(place: int, asked: int, size: int) -> str:
     """The call that is not answered yet, or the last one."""
     if place not in (IN_CALL, BEHIND_CALL) or asked >= len(ASKED):
         return PHASES[CONFORMANCE]
-    call = f"{PHASES[CONFORMANCE]} ({ASKED[asked]}, {size} bytes)"
+    call = f"{PHASES[CONFORMANCE]} ({ASKED[asked]}, {size} {plural('byte', size)})"
     return call if place == IN_CALL else f"{call}, which had returned"
 
 

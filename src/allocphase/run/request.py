@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from allocphase.allocator import Allocator
 from allocphase.errors import NothingMeasuredError, UsageError, shown
 from allocphase.probe.probe import Probe
 from allocphase.scenario import Scenario
-from allocphase.spec import Setting
+from allocphase.spec import Setting, Spec
 
 __all__ = [
     "TIMEOUT_S",
@@ -99,7 +99,7 @@ def requested(
 
     Raises UsageError, and NothingMeasuredError where all that was named is the floor.
     """
-    chosen = chosen_allocators(options.allocators, say=say)
+    chosen = _under_their_names(options.allocators, say=say)
     wanted = chosen_scenarios(options.scenarios, sweep=options.sweep)
     if not any(found.correct for found in chosen):
         names = ", ".join(found.name for found in chosen)
@@ -124,6 +124,25 @@ def requested(
         command=command,
         only=default_cells(chosen, wanted) if _leaves_slow_cells_out(options) else None,
     )
+
+
+def _under_their_names(specs: Sequence[str], *, say: Callable[[str], None]) -> list[Allocator]:
+    """Whoever writes `mine=lib.so?pool=64` has said what it is called; of several values each needs
+    them in its name, and so does what has its own from the collection. Raises UsageError.
+    """
+    if not specs:
+        return chosen_allocators((), say=say)
+    found = [_named(spec, chosen_allocators([spec], say=say)) for spec in specs]
+    chosen = [each for group in found for each in group]
+    _refuse_twins("allocator", [each.name for each in chosen])
+    return chosen
+
+
+def _named(text: str, found: list[Allocator]) -> list[Allocator]:
+    spec = Spec.of_allocator(text)
+    if spec.file is None or len(found) > 1:
+        return found
+    return [replace(each, name=spec.name) for each in found]
 
 
 def _leaves_slow_cells_out(options: RunOptions) -> bool:

@@ -29,6 +29,7 @@ from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import Event, ProcessRecord
 from allocphase.store.writer import RunWriter
+from allocphase.text.units import counted
 
 __all__ = ["resume"]
 
@@ -63,7 +64,8 @@ def _reopened(files: RunFiles, restored: Restored, lock: FolderLock) -> Begun:
         remove_traces(files.path)
         _sweep(files.path, finished)
         _make_traces(files, restored)
-        done = f"continued after {len(finished)} of {left[1]} processes, in another hour"
+        planned = counted(left[1], "process")
+        done = f"continued after {len(finished)} of {planned}, in another hour"
         RunWriter(files.path).tell(Event.RESUMED, done)
     return Begun(
         path=files.path,

@@ -33,6 +33,7 @@ from allocphase.run.traces import remove_traces
 from allocphase.store.reader import resume_command
 from allocphase.store.record import Event, ProcessRecord
 from allocphase.store.writer import RunWriter
+from allocphase.text.units import counted
 
 __all__ = ["Session", "fill", "run"]
 
@@ -102,7 +103,7 @@ class Session:
         try:
             if kind is None:
                 remove_traces(self.path)  # first: nobody comes back to a run that has ended
-                self._writer.tell(Event.ENDED, f"{self._done} processes")
+                self._writer.tell(Event.ENDED, counted(self._done, "process"))
         finally:
             self.close()
 

@@ -30,6 +30,7 @@ from allocphase.probe.consistency import (
 from allocphase.probe.probe import Probe
 from allocphase.store.manifest import read_manifest
 from allocphase.store.record import Event, EventRecord, ProcessRecord
+from allocphase.text.units import counted
 
 __all__ = ["RunFiles", "resume_command"]
 
@@ -89,7 +90,8 @@ class RunFiles:
         if (count := self.unfinished()) is None:
             return None
         way_out = resume_command(self.path)
-        return f"partial: {count[0]} of {count[1]} processes; continue with {way_out}"
+        planned = counted(count[1], "process")
+        return f"partial: {count[0]} of {planned}; continue with {way_out}"
 
     def _events(self) -> Iterator[tuple[Event, str]]:
         path = self.path / "events.jsonl"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.table import Table
+
+from allocphase.text.line import inert
 
 __all__ = ["WIDTH", "add_figures", "terminal", "unruled"]
 
@@ -16,7 +18,23 @@ WIDTH = 80
 
 def terminal(stream: IO[str] | None = None) -> Console:
     """A console of WIDTH columns on `stream` (stdout). Colour only on a terminal."""
-    return Console(file=stream or sys.stdout, width=WIDTH, highlight=False, markup=False)
+    file = cast(IO[str], _Inert(stream or sys.stdout))
+    return Console(file=file, width=WIDTH, highlight=False, markup=False)
+
+
+class _Inert:
+    """A stream whose lines command nothing, where folding put their beginnings. rich writes whole
+    lines.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._stream.write(inert(text))
 
 
 def unruled(*, header: bool = True) -> Table:

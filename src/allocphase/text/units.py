@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["format_bytes", "format_count", "format_in", "format_ns", "format_ratio"]
+__all__ = [
+    "counted",
+    "format_bytes",
+    "format_count",
+    "format_in",
+    "format_ns",
+    "format_ratio",
+    "plural",
+]
 
 _NS_SCALES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _BYTE_SCALES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
@@ -55,3 +63,15 @@ _FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
 def format_in(unit: str, value: float) -> str:
     """A figure of a row: its unit is ns, bytes or count."""
     return _FORMATS[unit](value)
+
+
+def plural(noun: str, count: float) -> str:
+    """ "process", 2 -> "processes"; its singular for 1."""
+    if count == 1:
+        return noun
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def counted(count: float, noun: str) -> str:
+    """ "1 process", "1,234 processes"."""
+    return f"{format_count(count)} {plural(noun, count)}"

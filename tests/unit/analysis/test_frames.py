@@ -229,6 +229,19 @@ def test_the_first_failure_names_the_probe(tmp_path: Path) -> None:
     assert cell.metrics["time_per_op_ns"] == 8.0
 
 
+def test_what_every_probe_says_is_not_said_of_the_first(tmp_path: Path) -> None:
+    """`syscalls: init refuses ...` would have one look for system calls."""
+    said = "init refuses the setting pool_size=1"
+    bad: list[tuple[ProcessRecord, Arrays]] = [
+        (process(probe, {}, id=number, status="unsupported", message=said, result={}), {})
+        for number, probe in enumerate(("syscalls", "memory", "throughput"))
+    ]
+    (cell,) = write_run(tmp_path / "all", bad).cell_list
+    assert (cell.status, cell.message) == ("unsupported", f"in every probe: {said}")
+    (cell,) = write_run(tmp_path / "one", bad[:1]).cell_list
+    assert cell.message == f"syscalls: {said}"
+
+
 def test_processes_are_rows_with_their_one_number(tmp_path: Path) -> None:
     run = write_run(tmp_path, [throughput("null", 0, 3.0), throughput("one", 1, 8.0), latency()])
     rows = run.processes

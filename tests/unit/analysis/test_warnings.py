@@ -58,6 +58,9 @@ def test_frees_from_a_foreign_domain_that_were_skipped_are_counted_once_for_all_
         "1,163 frees from a foreign domain were skipped: this allocator knows no domains; they"
         " count as operations"
     ]
+    counts["operation_counts"]["free_foreign"] = 1
+    (text,) = cell_warnings([process("verify", {}, more={**counts, "skipped_operations": 1})], {})
+    assert text.startswith("1 free from a foreign domain was skipped: ")
     made = process("verify", {}, more={**counts, "skipped_operations": 0})
     assert cell_warnings([made], {}) == []
 

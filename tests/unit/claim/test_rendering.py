@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
+
+from markdown_it import MarkdownIt
 
 from allocphase.claim import (
     Finding,
@@ -137,8 +140,10 @@ def test_markdown_has_a_row_for_each_check_and_its_bars_do_not_break_the_table()
     rows = text.removeprefix(MARKDOWN).splitlines()[:3]
     assert [row.replace("\\|", "").count("|") for row in rows] == [6, 6, 6]
     assert rows[0].startswith("| C1: Slow is slower than quick \\| by far | **inconsistent** |")
-    assert rows[1].startswith("|  |  | time_per_op_ns")
-    assert "| the time: time_per_op_ns of slow / quick on flow | about 54.0x (43.2x to" in text
+    assert rows[1].startswith("|  |  | time\\_per\\_op\\_ns")
+    assert (
+        "| the time: time\\_per\\_op\\_ns of slow / quick on flow | about 54.0x (43.2x to" in text
+    )
     assert "to 2.10x) (need not travel: tied to the kernel's mmap()) |" in text
     assert text.endswith("\n\nWhat is removed is gone.\n")
 
@@ -154,3 +159,27 @@ def test_json_has_base_units_and_null_for_an_open_side() -> None:
     assert timed["notes"] == list(TIMED.notes)
     tied = document["claims"][2]["checks"][0]
     assert (tied["part"], tied["tied_to"]) == (TIED.part, TIED.tied_to)
+
+
+def test_nothing_that_a_claim_or_an_allocator_says_is_markup() -> None:
+    """One function escapes it all: tests/unit/text/test_markdown.py tries that."""
+    markup = "<b>|`x`, *y* [z](http://a.bc) @all #1\n# w"
+    told = replace(
+        TIED, subject=markup, measured=markup, expected=markup, part=markup, tied_to=markup
+    )
+    section = Section(
+        title=markup,
+        source=markup,
+        run=markup,
+        machine=markup,
+        claims=(Judged(markup, markup, markup, (told, told)),),
+        thesis=(markup,),
+    )
+    text = section_markdown(section)
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    inline = [child for token in tokens for child in token.children or ()]
+    assert {child.type for child in inline} == {"text", "strong_open", "strong_close"}
+    assert [token.type for token in tokens].count("tr_open") == 3
+    assert [token.type for token in tokens].count("td_open") == 10
+    assert "@all" not in text
+    assert "#1" not in text

@@ -51,8 +51,8 @@ def numbers(document: object, path: Path_ = ()) -> Iterator[Path_]:
         yield path
 
 
-def changed(document: Any, path: Path_, value: float) -> Any:
-    """A copy with another number in that place."""
+def changed(document: Any, path: Path_, value: float | str) -> Any:
+    """A copy with another value in that place."""
     found = copy.deepcopy(document)
     place = found
     for step in path[:-1]:

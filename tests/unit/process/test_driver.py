@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import sys
 import threading
@@ -168,6 +169,27 @@ def test_a_signal_is_a_crash_with_its_name_and_the_last_words(
     assert outcome.message.endswith(" double free")
     assert ("Not by allocphase" in outcome.message) == (name == "SIGKILL")
     assert outcome.result == Result()
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "words"),
+    [
+        ("SIGKILL", (-1, -1), "for want of memory or beyond its limit of CPU time (ulimit -t), or"),
+        ("SIGKILL", (4, 5), "for want of memory or beyond its limit of 5 s of CPU time (ulimit"),
+        ("SIGXCPU", (4, 5), "by the kernel beyond its limit of 4 s of CPU time (ulimit -t), or by"),
+    ],
+)
+def test_a_limit_on_cpu_time_is_among_the_reasons_for_what_the_kernel_killed(
+    stand_in: StandIn,
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    limits: tuple[int, int],
+    words: str,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    outcome = stand_in(f"kill -{int(signal.Signals[name])} $$").run(job)
+    assert words in outcome.message
 
 
 def test_a_signal_without_a_name_is_told_by_its_number(stand_in: StandIn, job: Job) -> None:

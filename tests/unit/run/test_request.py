@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from allocphase.allocator import resolve
+from allocphase.errors import UsageError
 from allocphase.probe.probe import Probe
 from allocphase.run.request import Request, RunOptions, requested
 
@@ -44,6 +46,22 @@ def test_a_slow_allocator_that_nobody_named_stays_out_of_long_scenarios(quick: b
     assert has_cell(made, SLOW, SHORT)
     assert has_cell(made, "libc", LONG)
     assert not has_cell(made, SLOW, LONG)
+
+
+def test_an_allocator_from_a_file_keeps_the_name_that_it_was_given(tmp_path: Path) -> None:
+    """Settings are in a name only to tell several apart, or where nobody gave one."""
+    path = tmp_path / "mine.so"
+    path.write_bytes((resolve("phase2")[0].path or path).read_bytes())
+    (one,) = request(allocators=[f"mine={path}?objects_per_slab=8"]).allocators
+    assert (one.name, dict(one.config)) == ("mine", {"objects_per_slab": "8"})
+    several = request(allocators=[f"mine={path}?objects_per_slab=1,8", "phase2?objects_per_slab=8"])
+    assert [each.name for each in several.allocators] == [
+        "mine?objects_per_slab=1",
+        "mine?objects_per_slab=8",
+        "phase2?objects_per_slab=8",
+    ]
+    with pytest.raises(UsageError, match=r"'mine' is named twice: give the second NAME= of"):
+        request(allocators=[f"mine={path}?objects_per_slab=1", f"mine={path}?objects_per_slab=8"])
 
 
 def test_an_allocator_that_was_named_runs_everywhere() -> None:

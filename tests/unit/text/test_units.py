@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocphase.text.units import format_bytes, format_count, format_ns, format_ratio
+from allocphase.text.units import counted, format_bytes, format_count, format_ns, format_ratio
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,21 @@ def test_whole_counts_are_whole_and_others_have_three_digits() -> None:
 
 def test_a_ratio_says_that_it_is_one() -> None:
     assert [format_ratio(v) for v in (1.0, 20.04, 164.2)] == ["1.00x", "20.0x", "164x"]
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [
+        (0, "process", "0 processes"),
+        (1, "process", "1 process"),
+        (2, "process", "2 processes"),
+        (1234, "round", "1,234 rounds"),
+        (1.0, "byte", "1 byte"),
+        (21, "timed process", "21 timed processes"),
+    ],
+)
+def test_one_of_a_thing_is_not_called_several(count: float, noun: str, text: str) -> None:
+    assert counted(count, noun) == text
 
 
 @pytest.mark.parametrize("show", [format_ns, format_bytes, format_count, format_ratio])

@@ -12,6 +12,7 @@ from allocphase.claim.finding import Finding
 from allocphase.claim.section import Judged, Section
 from allocphase.claim.verdict import Verdict
 from allocphase.text.console import terminal, unruled
+from allocphase.text.units import counted
 
 __all__ = ["print_section"]
 
@@ -86,4 +87,4 @@ def _remarks(finding: Finding) -> list[str]:
 
 def _summary(section: Section) -> str:
     parts = ", ".join(f"{count} {verdict.value}" for verdict, count in section.counts.items())
-    return f"{len(section.claims)} claims: {parts}"
+    return f"{counted(len(section.claims), 'claim')}: {parts}"

@@ -17,6 +17,7 @@ from allocphase.judge.render.words import (
     value_text,
 )
 from allocphase.judge.verdict import GateRow, GateVerdict
+from allocphase.text.units import counted
 
 __all__ = ["explain"]
 
@@ -91,7 +92,8 @@ def _session(row: GateRow, judged: Judged, which: str) -> Iterator[str]:
     base, candidate = (value_text(row, value) for value in (judged.base, judged.candidate))
     if judged.exact:
         told = f"{base} for the baseline and {candidate} for the candidate"
-        yield f"In the {which} session each of {judged.rounds} processes an arm gave {told}."
+        processes = counted(judged.rounds, "process")
+        yield f"In the {which} session each of {processes} an arm gave {told}."
         return
     yield (
         f"In the {which} session the medians were {base} for the baseline and {candidate} for the "
@@ -106,7 +108,7 @@ def _sampled(judged: Judged) -> Iterator[str]:
     sides = interval_text(judged.ratio)
     sure = f" with {percent(judged.ratio.confidence)} confidence"
     within = f"lies within {sides}{sure}" if sides != "-" else "is not bounded"
-    yield f"By {judged.rounds} rounds the true change {within}: {judged.outcome}."
+    yield f"By {counted(judged.rounds, 'round')} the true change {within}: {judged.outcome}."
     if judged.twin is not None:
         known = not math.isnan(judged.floor_spread)
         spread = f", spread {percent(judged.floor_spread)}" if known else ""

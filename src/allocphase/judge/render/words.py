@@ -9,7 +9,7 @@ from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.verdict import Failure, GateRow, GateVerdict
 from allocphase.stats import Interval
 from allocphase.text.line import plain
-from allocphase.text.units import format_in
+from allocphase.text.units import counted, format_in
 
 __all__ = [
     "LEGEND",
@@ -121,7 +121,7 @@ def suggestion(row: GateRow) -> str:
 
 def open_text(found: Openness) -> str:
     """How many rows stayed open, and how many noise explains."""
-    rows = f"{found.rows} row{'s' * (found.rows > 1)} stayed open"
+    rows = f"{counted(found.rows, 'row')} stayed open"
     if found.blind:
         return f"{rows}: more than half of the times, so that this session has not looked"
     explained = f"noise like today's explains {found.expected:.1f}"
@@ -131,7 +131,8 @@ def open_text(found: Openness) -> str:
 def headline(verdict: GateVerdict) -> str:
     """ "allocphase gate: regressed: 2 of 14 rows. The candidate is worse." """
     failing = sum(row.fails for row in verdict.rows)
-    rows = f"{failing} of {len(verdict.rows)} rows" if failing else f"{len(verdict.rows)} rows"
+    rows = counted(len(verdict.rows), "row")
+    rows = f"{failing} of {rows}" if failing else rows
     broken = len(verdict.failures)
-    processes = f", {broken} process{'es' * (broken > 1)} failed" if broken else ""
+    processes = f", {counted(broken, 'process')} failed" if broken else ""
     return f"{verdict.word}: {rows}{processes}. {_VERBS[verdict.exit_code]}"

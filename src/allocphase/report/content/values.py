@@ -9,7 +9,14 @@ from typing import Any
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.measures import Measure
 from allocphase.store.manifest import ScenarioEntry
-from allocphase.text.units import MISSING, format_bytes, format_count, format_ns, format_ratio
+from allocphase.text.units import (
+    MISSING,
+    counted,
+    format_bytes,
+    format_count,
+    format_ns,
+    format_ratio,
+)
 
 __all__ = [
     "at_clock_floor",
@@ -35,7 +42,7 @@ def by_time(cells: Iterable[Cell]) -> list[Cell]:
 
 def operations_text(scenario: ScenarioEntry) -> str:
     """ "49,163 operations, 17,000 of them writes": what run.json says of a scenario's trace."""
-    text, counts = f"{format_count(scenario.operations)} operations", _uncalled(scenario)
+    text, counts = counted(scenario.operations, "operation"), _uncalled(scenario)
     return f"{text}, {' and '.join(counts)}" if counts else text
 
 

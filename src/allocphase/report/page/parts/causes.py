@@ -13,7 +13,7 @@ from allocphase.report.content.palette import cause_looks
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import format_percent
 from allocphase.report.page.parts.arms import Values, named
-from allocphase.text.units import MISSING, format_count, format_ns, format_ratio
+from allocphase.text.units import MISSING, counted, format_ns, format_ratio
 
 __all__ = ["bar", "why_part"]
 
@@ -73,7 +73,7 @@ def _cost(cell: Cell, cause: str) -> Values:
 
 
 def _calls(count: int) -> str:
-    return f"{format_count(count)} call{'s' * (count != 1)}"
+    return counted(count, "call")
 
 
 def bar(shares: Mapping[str, float]) -> Markup:

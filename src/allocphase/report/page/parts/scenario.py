@@ -15,7 +15,7 @@ from allocphase.report.page.parts.causes import why_part
 from allocphase.report.page.parts.memory import memory_part
 from allocphase.report.page.parts.threads import threads_part
 from allocphase.report.page.strip import scale_of, strip
-from allocphase.text.units import format_bytes, format_count, format_ns
+from allocphase.text.units import counted, format_bytes, format_count, format_ns
 
 __all__ = ["fragment", "scenario_part"]
 
@@ -97,10 +97,10 @@ def _timeline_caption(source: Source, scenario: str) -> str:
         text += " The threads' calls stand one thread after the other."
     drawn = sum(points.row.size for points in cells)
     total = sum(points.total for points in cells)
-    calls = f"{format_count(total)} calls"
+    calls = counted(total, "call")
     if any(points.slowest_only for points in cells):
         text += " The trace is so long that only its slowest calls are kept one by one."
-        calls = f"{format_count(total)} slowest calls"
+        calls = counted(total, "slowest call")
     if drawn == total:
         return f"{text} All {calls} are drawn."
     return (

@@ -29,6 +29,7 @@ from allocphase.probe.status import Status
 from allocphase.process.keeper import Command, Containment, Ending, Limits
 from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
 from allocphase.process.progress import whereabouts
+from allocphase.text.line import plain
 from allocphase.text.units import format_bytes
 
 __all__ = ["DriverExecutor", "Executor", "Job", "Outcome"]
@@ -186,7 +187,7 @@ def _environment(job: Job) -> dict[str, str]:
 def _outcome(job: Job, folder: Path, ending: Ending, *, limits: Limits, wall_s: float) -> Outcome:
     if ending.failure:
         whose = f"{job.allocator.name} on {job.scenario} ({job.probe})"
-        words = ending.failure.removeprefix(DRIVERS_OWN_WORDS)
+        words = plain(ending.failure).removeprefix(DRIVERS_OWN_WORDS)
         raise AllocphaseError(f"{whose}: {DRIVERS_OWN_WORDS}{words}")
     words = ending.words.replace(f"{folder}/", "")  # a folder that is gone by then
     where = whereabouts(folder / "progress.bin")

@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from allocphase.machine.kernel_file import read_text
 
-__all__ = ["Command", "Containment", "Ending", "Limits", "Reason"]
+__all__ = ["Command", "Containment", "Ending", "Limits", "Reason", "read_ending"]
 
 Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "stopped", "lost"]
 
@@ -114,7 +114,7 @@ class Containment:
                 if self._stopped:  # before it was known to `stop`
                     process.terminate()
                 process.wait(timeout=command.timeout_s + GRACE_S)
-                return _ending(_said(ours), process.returncode)
+                return read_ending(_said(ours), process.returncode)
             except subprocess.TimeoutExpired:
                 return Ending(reason="timeout", code=-signal.SIGKILL)
             finally:
@@ -172,16 +172,18 @@ def _said(ours: socket.socket) -> bytes:
     return b""
 
 
-def _ending(said: bytes, code: int) -> Ending:
+def read_ending(said: bytes, code: int) -> Ending:
+    """From what the keeper has said, and the exit code of the keeper itself."""
     line, _, failure = said.decode("utf-8", errors="replace").partition("\n")
     if code == 0 and (told := _LINE.fullmatch(line)) and told["reason"] in get_args(Reason):
-        return Ending(
-            reason=cast(Reason, told["reason"]),
-            code=os.waitstatus_to_exitcode(int(told["status"])),
-            left=int(told["left"]),
-            failure=failure,
-            token=told["token"],
-            clock_hz=float(told["hz"]),
-        )
+        with contextlib.suppress(ValueError):  # a status that the kernel gives nobody
+            return Ending(
+                reason=cast(Reason, told["reason"]),
+                code=os.waitstatus_to_exitcode(int(told["status"])),
+                left=int(told["left"]),
+                failure=failure,
+                token=told["token"],
+                clock_hz=float(told["hz"]),
+            )
     # Told to stop before it could listen, and before it had started anything.
     return Ending(reason="stopped" if code == -signal.SIGTERM else "lost", code=code)

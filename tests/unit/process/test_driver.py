@@ -253,6 +253,7 @@ def test_an_end_without_a_result_is_a_crash(
         ('{"driver":1}', "result: has no status or no message"),
         ('{"status":"fine","message":""}', "result: has no status or no message"),
         ('{"status":"ok","message":["x"]}', "result: has no status or no message"),
+        ('{"status":["ok"],"message":""}', "result: has no status or no message"),
         ('{"status":"ok","message":"","operations":-1}', "result.operations: must be"),
         ('{"status":"ok","message":"","operations":3,"verify":{}}', "result.operations: 3, not 2"),
         ('{"status":"corrupt","message":"","usage":5}', "result.usage: must be"),

@@ -21,7 +21,9 @@
  *                bomb that doubles can take the machine
  *   file size    RLIMIT_FSIZE; what would go beyond it fails, and kills nobody
  *   core files   none
- *   privileges   none are gained by what the command starts (PR_SET_NO_NEW_PRIVS)
+ *   privileges   none are gained by what the command starts (PR_SET_NO_NEW_PRIVS), and root's
+ *                are given up
+ *   fence        files and signals, where the kernel has it (fence.h)
  *
  * If the kernel runs out of memory first, the command is what it takes
  * (oom_score_adj). If the harness ends, however it does, the keeper is told and ends
@@ -55,6 +57,7 @@
 #include "base/channel.h"
 #include "base/clock.h"
 #include "base/system.h"
+#include "fence.h"
 #include "trace.h"
 
 #define POLL_NS 50000000u
@@ -64,12 +67,16 @@
 #define ALARMING_GROWTH 64
 #define MAX_PROCESSES 65536 /* that a scan looks at: beyond that nobody can help */
 
+#define MOST_WRITABLE 16
+
 struct keeper {
   pid_t parent;
   uint64_t timeout_ns;
   uint64_t memory_bytes;
   uint64_t file_bytes;
   uint64_t processes;
+  const char *writable[MOST_WRITABLE]; /* fence.h; none: there is no fence */
+  size_t writable_count;
   char **command;
   pid_t child;
   int channel;  /* our end of it, and what the child gets: base/channel.h */
@@ -91,6 +98,11 @@ static uint64_t number(const char *option, const char *text) {
   return value;
 }
 
+static void add_writable(struct keeper *keeper, const char *path) {
+  if (keeper->writable_count == MOST_WRITABLE) die(EXIT_USAGE, "--writable", "too many of them");
+  keeper->writable[keeper->writable_count++] = path;
+}
+
 static void parse(struct keeper *keeper, int argc, char **argv) {
   int i = 0;
   for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
@@ -100,6 +112,7 @@ static void parse(struct keeper *keeper, int argc, char **argv) {
     else if (!strcmp(name, "--memory-bytes")) keeper->memory_bytes = number(name, value);
     else if (!strcmp(name, "--file-bytes")) keeper->file_bytes = number(name, value);
     else if (!strcmp(name, "--processes")) keeper->processes = number(name, value);
+    else if (!strcmp(name, "--writable")) add_writable(keeper, value);
     else die(EXIT_USAGE, name, "no such option of the keeper");
   }
   keeper->command = argv + i + 1;
@@ -191,6 +204,8 @@ _Noreturn static void become_command(const struct keeper *keeper, pid_t keepers_
   dup2(keeper->childs_token, CHANNEL_TOKEN_FD);
   channel_open(false);
   sigprocmask(SIG_SETMASK, &keeper->callers_signals, NULL);
+  fence_give_up_privileges();
+  if (keeper->writable_count) fence_close(keeper->writable, keeper->writable_count);
   execv(keeper->command[0], keeper->command);
   die(EXIT_TOOL, keeper->command[0], strerror(errno));
 }

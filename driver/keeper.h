@@ -1,7 +1,7 @@
 /* keeper.h: runs one command within limits, and sees to it that nothing of it is left.
  *
  *   allocphase-driver --keep --parent PID --timeout-ns N --memory-bytes N
- *                     --file-bytes N --processes N -- COMMAND...
+ *                     --file-bytes N --processes N --writable FOLDER... -- COMMAND...
  *
  * One line on stdout says how it ended: "<reason> <wait status> <left> <token> <hz>".
  * `reason` is ended, timeout, memory, processes or stopped; `left` is how many processes

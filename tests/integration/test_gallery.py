@@ -32,13 +32,14 @@ from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 from allocphase.trace.records import Kind, Touch
 from tests.support.driving import operation_calls
-from tests.support.gallery import Fault, faults
+from tests.support.gallery import Fault, faults, landlock, tried
 from tests.support.plugins import Plugins
 from tests.support.processes import nothing_left
 from tests.support.runs import no_progress, request_of
 from tests.support.traces import Op, free, malloc, tags, write_trace
 
-FAULTS = faults()
+ALL_FAULTS = faults()
+FAULTS = [fault for fault in ALL_FAULTS if fault.is_kept_in(landlock())]
 # Without a table of their own, and with it without settings.
 PRELOADS = {"preload", "interposer"}
 # What the driver needs for itself fits twice; what leaks passes it soon.
@@ -105,7 +106,7 @@ def _outcome(plugins: Plugins, job: Job, fault: Fault, probe: Probe) -> Outcome:
 
 
 @pytest.mark.parametrize("probe", list(Probe))
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", tried(ALL_FAULTS))
 def test_a_faulty_allocator_gets_its_status_and_message(
     outcomes: Mapping[Key, Outcome], fault: Fault, probe: Probe
 ) -> None:
@@ -131,6 +132,41 @@ def test_it_is_the_fault_that_is_told(plugins: Plugins, job: Job, file: str) -> 
     outcome = DriverExecutor(limits=limits).run(replace(job, allocator=none.allocator(plugins)))
     assert (outcome.status, outcome.message) == ("ok", "")
     assert outcome.result.tampered == ()
+
+
+# ---- What is not its own --------------------------------------------------------------------
+
+
+TRESPASSES = [fault for fault in ALL_FAULTS if fault.wants]
+
+
+@pytest.mark.parametrize("fault", tried(TRESPASSES))
+def test_what_an_allocator_reaches_for_outside_of_its_folder_it_does_not_get(
+    plugins: Plugins, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    trace, target = tmp_path / "some.trace", tmp_path / "precious"
+    trace.write_bytes(job.trace.read_bytes())
+    target.write_text("mine\n")
+    monkeypatch.setenv("TRESPASS_TARGET", str(target))
+    job = replace(job, allocator=fault.allocator(plugins), trace=trace)
+    outcome = DriverExecutor(limits=LIMITS).run(job)
+    assert outcome.status == "ok", outcome.message
+    assert outcome.result.allocator_stats == {"succeeded": 0}
+    assert everything_in(tmp_path) == [target, trace]
+    assert trace.read_bytes() == job.trace.read_bytes()
+    assert target.read_text() == "mine\n"
+
+
+def test_a_folder_that_whoever_runs_it_permits_is_written(
+    plugins: Plugins, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "log"
+    monkeypatch.setenv("TRESPASS_TARGET", str(target))
+    monkeypatch.setenv("ALLOCPHASE_WRITABLE", f"{tmp_path}:/dev/shm")
+    fault = next(fault for fault in ALL_FAULTS if fault.values.get("fault") == "append")
+    outcome = DriverExecutor(limits=LIMITS).run(replace(job, allocator=fault.allocator(plugins)))
+    assert outcome.result.allocator_stats == {"succeeded": 2}
+    assert target.read_text() == "x"
 
 
 # ---- What cannot be refused, and what is said of it ----------------------------------------

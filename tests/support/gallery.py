@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
 from tests.support.driving import FULL_SPEED
 from tests.support.plugins import ROOT, Plugins
 
-__all__ = ["FOLDER", "Fault", "faults"]
+__all__ = ["FOLDER", "Fault", "faults", "landlock", "tried"]
 
 FOLDER = ROOT / "tests" / "faulty"
+# driver/fence.h: the version of Landlock that keeps an allocator from it.
+FENCES = {"files": 3, "signals": 6}
+LANDLOCK_CREATE_RULESET, VERSION_FLAG = 444, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,15 @@ class Fault:
         return status, message
 
     @property
+    def wants(self) -> int:
+        """The version of Landlock without which it would do harm; 0 for most."""
+        return FENCES.get(self.values.get("fence", ""), 0)
+
+    def is_kept_in(self, version: int) -> bool:
+        """Whether it may be tried, where the kernel has that Landlock."""
+        return version >= self.wants
+
+    @property
     def hangs(self) -> bool:
         """Whether its processes end by their time limit alone."""
         return bool(self.values["file"] == "hang")
@@ -75,6 +90,28 @@ class Fault:
     def may_tamper(self) -> bool:
         """Whether that is a matter of chance."""
         return self.tampered == ["*"]
+
+
+def landlock() -> int:
+    """The version that this kernel has of it, below 1 where there is none."""
+    libc = ctypes.CDLL(None)
+    return int(libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), VERSION_FLAG))
+
+
+def tried(found: list[Fault]) -> list[Any]:
+    """As parameters of tests: skipped are those which nothing would keep from harming the tests."""
+    here = landlock()
+    return [
+        pytest.param(
+            fault,
+            id=fault.name,
+            marks=pytest.mark.skipif(
+                not fault.is_kept_in(here),
+                reason=f"nothing keeps it in here: wants Landlock {fault.wants}, not {here}",
+            ),
+        )
+        for fault in found
+    ]
 
 
 def faults() -> list[Fault]:

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from allocphase import resources
 from allocphase.allocator import Allocator
-from allocphase.errors import AllocphaseError
+from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.durable import require_room
 from allocphase.files.removal import passing_folder, remove_tree
 from allocphase.probe.arrays import Arrays
@@ -38,6 +38,9 @@ __all__ = ["DriverExecutor", "Executor", "Job", "Outcome"]
 # et al., "Producing wrong data without doing anything obviously wrong", 2009): so it is drawn.
 PADDING_VARIABLE = "ALLOCPHASE_PADDING"
 PADDING_BYTES = 4096
+# Folders or files, with colons between, which allocators may write: /dev/shm, a device.
+WRITABLE_VARIABLE = "ALLOCPHASE_WRITABLE"
+MOST_WRITABLE = 15  # driver/keeper.c: MOST_WRITABLE, but for the folder
 # Of the thread-local variables of a plug-in that was built for initial-exec; glibc keeps 512 bytes.
 STATIC_TLS = "glibc.rtld.optional_static_tls=65536"
 # Longer than every file of the driver's that does not grow with the trace. latency.bin does: by
@@ -140,10 +143,11 @@ class DriverExecutor:
         return self._containment.run(
             Command(
                 arguments=[str(self._driver), *UNDER_A_KEEPER, *_arguments(job, folder)],
-                environment=_environment(job),
+                environment={**_environment(job), "TMPDIR": str(working_folder)},
                 folder=working_folder,
                 timeout_s=job.timeout_s,
                 file_bytes=FILE_BYTES + job.trace.stat().st_size,
+                writable=[folder, *_also_writable()],
             )
         )
 
@@ -161,6 +165,14 @@ def _arguments(job: Job, folder: Path) -> list[str]:
     for name, value in job.options.items():
         arguments += [f"--{name}", value]
     return arguments
+
+
+def _also_writable() -> list[Path]:
+    """What whoever runs this permits beside a process's own folder. Raises UsageError."""
+    paths = [Path(text) for text in os.environ.get(WRITABLE_VARIABLE, "").split(":") if text]
+    if len(paths) > MOST_WRITABLE:
+        raise UsageError(f"{WRITABLE_VARIABLE}: more than {MOST_WRITABLE} paths")
+    return paths
 
 
 def _environment(job: Job) -> dict[str, str]:

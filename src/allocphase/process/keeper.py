@@ -76,13 +76,18 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run where. `file_bytes`: no file may grow longer, nor what is kept of stderr."""
+    """What to run where. `file_bytes`: no file may grow longer, nor what is kept of stderr.
+
+    writable: beneath these it may write, where the kernel can see to that (driver/fence.h), and
+    signal nobody but itself; none given, there is no fence.
+    """
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
     timeout_s: float
     file_bytes: int
+    writable: Sequence[Path] = ()
 
 
 class Containment:
@@ -146,7 +151,8 @@ class Containment:
             "file-bytes": command.file_bytes,
             "processes": self.limits.processes,
         }
-        return [text for key, value in values.items() for text in (f"--{key}", str(value))]
+        options = [text for key, value in values.items() for text in (f"--{key}", str(value))]
+        return options + [text for path in command.writable for text in ("--writable", str(path))]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -35,6 +35,7 @@ __all__ = ["resume"]
 
 # Of what may be a file from elsewhere: one line can be read.
 SHOWN_CHANGES = 3
+SHOWN_LETTERS = 500
 SHOWN_COMMAND = 400
 
 
@@ -86,7 +87,7 @@ def _reopened(files: RunFiles, restored: Restored, lock: FolderLock) -> Begun:
 
 def _refuse(files: RunFiles, changes: Sequence[str]) -> None:
     if changes:
-        reasons = [*changes[:SHOWN_CHANGES]]
+        reasons = [change[:SHOWN_LETTERS] for change in changes[:SHOWN_CHANGES]]
         if more := len(changes) - len(reasons):
             reasons.append(f"and {more} more")
         command = shlex.join(files.manifest.command)

@@ -69,7 +69,9 @@ class StandIn:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path) -> StandIn:
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """One that may write what it has seen into the test's folder."""
+    monkeypatch.setenv("ALLOCPHASE_WRITABLE", str(tmp_path))
     return StandIn(tmp_path)
 
 

@@ -20,6 +20,7 @@
  *                turn among thousands ends nothing. Where it is root and may not, a
  *                bomb that doubles can take the machine
  *   file size    RLIMIT_FSIZE; what would go beyond it fails, and kills nobody
+ *   disk         what its folder has (space.h)
  *   core files   none
  *   privileges   none are gained by what the command starts (PR_SET_NO_NEW_PRIVS), and root's
  *                are given up
@@ -58,6 +59,7 @@
 #include "base/clock.h"
 #include "base/system.h"
 #include "fence.h"
+#include "space.h"
 #include "trace.h"
 
 #define POLL_NS 50000000u
@@ -68,15 +70,18 @@
 #define MAX_PROCESSES 65536 /* that a scan looks at: beyond that nobody can help */
 
 #define MOST_WRITABLE 16
+#define MOST_FILES_OF_A_FOLDER 10000
 
 struct keeper {
   pid_t parent;
   uint64_t timeout_ns;
   uint64_t memory_bytes;
   uint64_t file_bytes;
+  uint64_t disk_bytes;
   uint64_t processes;
   const char *writable[MOST_WRITABLE]; /* fence.h; none: there is no fence */
   size_t writable_count;
+  struct space space; /* in the first of them */
   char **command;
   pid_t child;
   int channel;  /* our end of it, and what the child gets: base/channel.h */
@@ -111,6 +116,7 @@ static void parse(struct keeper *keeper, int argc, char **argv) {
     else if (!strcmp(name, "--timeout-ns")) keeper->timeout_ns = number(name, value);
     else if (!strcmp(name, "--memory-bytes")) keeper->memory_bytes = number(name, value);
     else if (!strcmp(name, "--file-bytes")) keeper->file_bytes = number(name, value);
+    else if (!strcmp(name, "--disk-bytes")) keeper->disk_bytes = number(name, value);
     else if (!strcmp(name, "--processes")) keeper->processes = number(name, value);
     else if (!strcmp(name, "--writable")) add_writable(keeper, value);
     else die(EXIT_USAGE, name, "no such option of the keeper");
@@ -320,12 +326,13 @@ static const char *scan_standing_still(const struct keeper *keeper) {
 }
 
 /* The child's own threads are no processes. */
-static const char *beyond_a_limit(const struct keeper *keeper, uint32_t poll) {
+static const char *beyond_a_limit(struct keeper *keeper, uint32_t poll) {
   static uint16_t others_at_scan;
   struct reading child = read_child(keeper);
   uint16_t others = (uint16_t)(tasks_of_the_machine() - child.threads);
   if (poll == 0) others_at_scan = others;
   if (child.bytes > keeper->memory_bytes) return "memory";
+  if (space_is_exceeded(&keeper->space)) return "disk";
   int growth = (int16_t)(others - others_at_scan);
   if (growth < 0) others_at_scan = others;
   bool due = poll % POLLS_BETWEEN_SCANS == POLLS_BETWEEN_SCANS - 1;
@@ -352,7 +359,7 @@ static bool child_ended(const struct keeper *keeper) {
   }
 }
 
-static const char *watch(const struct keeper *keeper) {
+static const char *watch(struct keeper *keeper) {
   uint64_t end_ns = now_ns() + keeper->timeout_ns;
   for (uint32_t poll = 0;; poll++) {
     if (child_ended(keeper)) return "ended";
@@ -446,16 +453,20 @@ int keeper_main(int argc, char **argv) {
       .timeout_ns = UINT64_MAX / 4,
       .memory_bytes = UINT64_MAX,
       .file_bytes = UINT64_MAX,
+      .disk_bytes = UINT64_MAX,
       .processes = UINT64_MAX,
       .parent = getppid(),
   };
   parse(&keeper, argc, argv);
   table = take_lazy_pages(MAX_PROCESSES * sizeof *table);
+  if (keeper.writable_count)
+    space_watch(&keeper.space, keeper.writable[0], keeper.disk_bytes, MOST_FILES_OF_A_FOLDER);
   start(&keeper);
   const char *reason = watch(&keeper);
   double hz = clock_hz_since(&keeper.clock);
   int left = 0;
   int status = end_all(&keeper, &left);
+  space_remove_shared_memory(keeper.child);
   dprintf(STDOUT_FILENO, "%s %d %d %s %.0f\n%s", reason, status, left, keeper.token, hz,
           failure(&keeper));
   return EXIT_MEASURED;

@@ -7,6 +7,10 @@
  *   remove       all files beside its folder
  *   link         puts a link in the place of its own folder
  *   append       to what the user has at home: $TRESPASS_TARGET
+ *   long-files   writes files of 32 MiB into its folder, one after the other
+ *   many-files   makes a million small ones
+ *   one-file     makes one of 10 GiB, a hole
+ *   shared       makes System V shared memory, and leaves it
  *   kill-parent, kill-harness, stop-harness
  *                a signal to the process that watches it, and to that one's parent
  */
@@ -17,6 +21,8 @@
 #include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,6 +71,30 @@ static pid_t parent_of(pid_t pid) {
   return (pid_t)atoi(strrchr(text, ')') + 4);
 }
 
+static void fill_the_disk(int files, size_t bytes) {
+  static char zeros[1 << 20];
+  for (int i = 0; i < files; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "file%d", i);
+    int fd = open(name, O_WRONLY | O_CREAT, 0644);
+    for (size_t done = 0; fd >= 0 && done < bytes; done += sizeof zeros)
+      if (write(fd, zeros, sizeof zeros) < 0) return;
+    close(fd);
+  }
+}
+
+static void make_a_hole(void) {
+  int fd = open("hole", O_WRONLY | O_CREAT, 0644);
+  count(ftruncate(fd, (off_t)10 << 30));
+  close(fd);
+}
+
+static void share(void) {
+  int id = shmget(IPC_PRIVATE, 1 << 20, IPC_CREAT | 0600);
+  if (id < 0) abort();
+  memset(shmat(id, NULL, 0), 1, 1 << 20);
+}
+
 static void trespass(void) {
   const char *target = getenv("TRESPASS_TARGET");
   if (is("overwrite")) write_to(option("--trace"), O_TRUNC);
@@ -76,6 +106,10 @@ static void trespass(void) {
     count(symlink("/", option("--out")));
   }
   if (is("append") && target) write_to(target, O_APPEND | O_CREAT);
+  if (is("long-files")) fill_the_disk(1 << 20, 32 << 20);
+  if (is("many-files")) fill_the_disk(1000000, 0);
+  if (is("one-file")) make_a_hole();
+  if (is("shared")) share();
   if (is("kill-parent")) count(kill(getppid(), SIGKILL));
   if (is("kill-harness")) count(kill(parent_of(getppid()), SIGKILL));
   if (is("stop-harness")) count(kill(parent_of(getppid()), SIGSTOP));

@@ -43,7 +43,7 @@ FAULTS = [fault for fault in ALL_FAULTS if fault.is_kept_in(landlock())]
 # Without a table of their own, and with it without settings.
 PRELOADS = {"preload", "interposer"}
 # What the driver needs for itself fits twice; what leaks passes it soon.
-LIMITS = Limits(memory_bytes=128 << 20, processes=16)
+LIMITS = Limits(memory_bytes=128 << 20, processes=16, disk_bytes=0)
 # Whatever hangs is killed at its limit; on a busy machine a short one may end before the fault.
 HANG_S = (1.0, 8.0, 60.0)
 # For all that must end by itself, however busy the machine is.
@@ -155,6 +155,20 @@ def test_what_an_allocator_reaches_for_outside_of_its_folder_it_does_not_get(
     assert everything_in(tmp_path) == [target, trace]
     assert trace.read_bytes() == job.trace.read_bytes()
     assert target.read_text() == "mine\n"
+
+
+def test_shared_memory_that_it_has_made_is_gone(plugins: Plugins, job: Job) -> None:
+    fault = next(fault for fault in ALL_FAULTS if fault.values.get("fault") == "shared")
+    before = Path("/proc/sysvipc/shm").read_text()
+    outcome = DriverExecutor(limits=LIMITS).run(replace(job, allocator=fault.allocator(plugins)))
+    assert outcome.status == "ok", outcome.message
+    assert Path("/proc/sysvipc/shm").read_text() == before
+
+
+def test_a_file_of_ten_gigabytes_is_refused(plugins: Plugins, job: Job) -> None:
+    fault = next(fault for fault in ALL_FAULTS if fault.values.get("fault") == "one-file")
+    outcome = DriverExecutor(limits=LIMITS).run(replace(job, allocator=fault.allocator(plugins)))
+    assert outcome.result.allocator_stats == {"succeeded": 0}
 
 
 def test_a_folder_that_whoever_runs_it_permits_is_written(

@@ -275,6 +275,8 @@ def _bad_end(job: Job, ending: Ending, where: str, limits: Limits) -> tuple[Stat
     if ending.reason == "memory":
         limit = format_bytes(limits.memory_bytes)
         return Status.OUT_OF_MEMORY, f"grew beyond {limit} {where}: killed."
+    if ending.reason == "disk":
+        return Status.CRASHED, f"filled the disk, with long files or very many, {where}: killed."
     if ending.reason == "processes":
         return Status.CRASHED, f"started more than {limits.processes} processes {where}: killed."
     if ending.reason == "lost":

@@ -21,7 +21,7 @@ from allocphase.machine.kernel_file import read_text
 
 __all__ = ["Command", "Containment", "Ending", "Limits", "Reason", "read_ending"]
 
-Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "stopped", "lost"]
+Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "disk", "stopped", "lost"]
 
 # A keeper that does not end after its command's time waits for something the kernel does not end.
 GRACE_S = 30.0
@@ -34,6 +34,8 @@ _LINE = re.compile(
 )
 # What a library that forks for its own purposes may need.
 PROCESSES = 64
+# What may be in a command's own folder beside one file of the longest; 10,000 files are the most.
+DISK_BYTES = 1 << 30
 _CGROUP_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
@@ -52,6 +54,7 @@ class Limits:
 
     memory_bytes: int = field(default_factory=half_of_memory)
     processes: int = PROCESSES
+    disk_bytes: int = DISK_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,7 @@ class Containment:
             "timeout-ns": round(command.timeout_s * 1e9),
             "memory-bytes": self.limits.memory_bytes,
             "file-bytes": command.file_bytes,
+            "disk-bytes": self.limits.disk_bytes + command.file_bytes,
             "processes": self.limits.processes,
         }
         options = [text for key, value in values.items() for text in (f"--{key}", str(value))]

@@ -12,16 +12,18 @@ import os
 import platform
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase import resources
 from allocphase.errors import UsageError
 from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
+from allocphase.text.line import plain
 
 __all__ = ["SharedObject", "compile_plugin", "inspect_object", "search_library"]
 
@@ -42,6 +44,8 @@ _ALIKE = 0.8
 # through a call: 2 ns an operation.
 _COMPILE = ("-std=gnu11", "-O2", "-g", "-fPIC", "-shared")
 _LAYOUT = ("-falign-functions=64", "-ftls-model=initial-exec")
+# One C file; the largest allocator in one takes 20 s.
+COMPILE_S = 180.0
 _LIBRARY_FOLDERS = (
     "/usr/local/lib",
     "/usr/lib/{machine}-linux-gnu",
@@ -213,13 +217,35 @@ def _own_folder() -> Path:
 
 def _compile(source: Path, command: Sequence[str], scratch: str) -> None:
     """The compiler's own files go into `scratch`: its /tmp may not be ours to write."""
-    variables = {**os.environ, "TMPDIR": scratch}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+        code, words = _finished(command, {**os.environ, "TMPDIR": scratch})
     except OSError:
         raise UsageError(
             f"{source}: no C compiler {command[0]!r}: install one, or set CC"
         ) from None
-    if done.returncode != 0:
-        first = next((line for line in done.stderr.splitlines() if "error" in line), "")
-        raise UsageError(f"{source}: does not compile: {first or done.stderr.strip()}")
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"{source}: still being compiled after {COMPILE_S:g} s") from None
+    if code != 0:
+        first = next((line for line in words.splitlines() if "error" in line), "")
+        raise UsageError(f"{source}: does not compile: {plain(first or words)}")
+
+
+def _finished(command: Sequence[str], variables: Mapping[str, str]) -> tuple[int, str]:
+    """Exit code, and what it wrote to stderr. A source may include a pipe, and wait for ever.
+
+    Raises OSError, and subprocess.TimeoutExpired, behind which nothing of it is left.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=variables,
+        process_group=0,
+    ) as process:
+        try:
+            _, words = process.communicate(timeout=COMPILE_S)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, words.decode("utf-8", errors="replace")

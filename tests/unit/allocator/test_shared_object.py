@@ -16,6 +16,7 @@ from allocphase.allocator import shared_object
 from allocphase.allocator.shared_object import compile_plugin, inspect_object, search_library
 from allocphase.errors import UsageError
 from tests.support.plugins import ROOT, Plugins
+from tests.support.processes import nothing_left
 
 PLUGIN = """
 #include <allocphase.h>
@@ -310,3 +311,25 @@ def test_names_within_names_and_tables_within_tables_take_no_more_than_the_file(
     assert peak_bytes < 50 << 20
     path.write_bytes(with_sections(content, tables=60_000, symbols=1000, text=b"x\0" * 500))
     assert not inspect_object(path).is_plugin
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_source_that_includes_a_pipe_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.h")
+    (tmp_path / "mine.c").write_text('#include "pipe.h"\n')
+    monkeypatch.setattr(shared_object, "COMPILE_S", 1.0)
+    with (
+        nothing_left("compile", monkeypatch),
+        pytest.raises(UsageError, match=r"mine\.c: still being compiled after 1 s"),
+    ):
+        compile_plugin(tmp_path / "mine.c")
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_a_compiler_says_is_one_line_that_commands_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "mine.c").write_bytes(b"#error \xff \x1b[31mred\n")
+    with pytest.raises(UsageError, match="does not compile: ") as caught:
+        compile_plugin(tmp_path / "mine.c")
+    assert str(caught.value).isprintable()

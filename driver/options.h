@@ -35,7 +35,7 @@ struct options {
   uint32_t check_every;   /* verify: operations between two calls of check() */
   enum syscall_backend backend;
   bool fixed_addresses; /* ASLR off, so that two processes place objects alike */
-  uint32_t life; /* under a keeper (base/channel.h): 1, or 2 under the preload; else 0 */
+  uint32_t life; /* under a keeper (base/channel.h): 1, or its pid under the preload; else 0 */
 };
 
 /* Dies with EXIT_USAGE on anything it does not know. */

@@ -109,7 +109,7 @@ class Fault:
     @property
     def hangs(self) -> bool:
         """Whether its processes end by their time limit alone."""
-        return bool(self.values["file"] == "hang")
+        return bool(self.values["file"] == "hang") or "hangs" in self.values
 
     @property
     def conformance(self) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from allocphase.allocator import Allocator
 from allocphase.analysis.comparable import holds, not_holding
-from allocphase.analysis.measures import MEASURES, QUANTILES
+from allocphase.analysis.measures import MEASURES, QUANTILES, Measure
 from allocphase.analysis.warnings import disturbances
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.files.durable import write_text
@@ -36,6 +36,7 @@ from allocphase.judge import (
 from allocphase.judge.document import FILE, document
 from allocphase.judge.evidence import Saved
 from allocphase.judge.judge import TooFewRoundsError
+from allocphase.judge.rows import call_measures
 from allocphase.machine.environment import environment
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
@@ -45,7 +46,7 @@ from allocphase.scenario import Scenario, generate
 from allocphase.store.reader import RunFiles
 from allocphase.trace.records import Kind, kind_of
 
-__all__ = ["GateRequest", "SavedArm", "run_gate"]
+__all__ = ["GateRequest", "Planned", "SavedArm", "planned_in", "run_gate"]
 
 # A quantile with fewer calls of a process beyond it is not gated. Two processes alike differed by
 # two thirds where 20 lay beyond, by a third or less from 50 on (standard deviation, of p99.9).
@@ -150,7 +151,7 @@ def run_gate(
     """
     engine = _Engine(request, executor, progress, clock)
     start = clock()
-    planned = _planned(request)
+    planned = planned_in(request)
     judge = _judge(request, planned.rows)
     first = engine.session(judge, budget_s=request.time_budget_s * FIRST_SHARE)
     left_s = request.time_budget_s - (clock() - start)
@@ -191,7 +192,7 @@ def _confirming(request: GateRequest, rows: Sequence[Row]) -> Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class _Planned:
+class Planned:
     """The rows of a gate; left_out: why some that the limits leave on are not among them;
     mismatch: which do not hold on this machine, and why.
     """
@@ -201,7 +202,8 @@ class _Planned:
     mismatch: Sequence[str] = ()
 
 
-def _planned(request: GateRequest) -> _Planned:
+def planned_in(request: GateRequest) -> Planned:
+    """What a gate will judge. Raises as `run_gate`."""
     rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
     rows = [row for row in rows if row.measure.name != "build_time" or _has_build(request, row)]
     thin = _thin(request, rows)
@@ -213,7 +215,7 @@ def _planned(request: GateRequest) -> _Planned:
     if not rows:
         reason = "; ".join([*thin.values(), *mismatch]) or "every row is off"
         raise NothingMeasuredError(f"nothing is left to measure: {reason}")
-    return _Planned(rows, list(thin.values()), mismatch)
+    return Planned(rows, list(thin.values()), mismatch)
 
 
 def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
@@ -278,7 +280,7 @@ def _advised(row: GateRow) -> GateRow:
 
 
 def _verdict(
-    request: GateRequest, planned: _Planned, first: Finished, again: Finished | None
+    request: GateRequest, planned: Planned, first: Finished, again: Finished | None
 ) -> GateVerdict:
     joined = final_rows(first.result, again.result if again else None)
     rows = tuple(_advised(row) if _is_advice(request, row) else row for row in joined)
@@ -332,10 +334,22 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
         seen = disturbances(session.evidence.records)
         notes += [f"{session.path.name}: {warning.text}" for warning in seen]
     notes += _unaligned(request, sessions[0])
-    names = [scenario.name for scenario in request.scenarios]
-    calls = {row.measure.name for row, _ in sessions[0].result.rows}
-    unused = request.limits.unused([*MEASURES, *calls], names)
+    unused = request.limits.unused(_limited(request, sessions[0]))
     return notes + [f"the limit {line} speaks of no row here" for line in unused]
+
+
+def _limited(request: GateRequest, session: Finished) -> list[tuple[Measure, str]]:
+    """What a limit may speak of here, also to turn it off: each metric on each scenario."""
+    ran = RunFiles(session.path).manifest.scenarios
+    built = {entry.name for entry in ran if entry.build_operations}
+    rows = [(row.measure, row.scenario) for row, _ in session.result.rows]
+    others = [
+        (one, scenario.name)
+        for scenario in request.scenarios
+        for one in (*MEASURES.values(), *call_measures(session.evidence, scenario.name))
+        if one.name != "build_time" or scenario.name in built
+    ]
+    return [*rows, *others]
 
 
 def _unaligned(request: GateRequest, session: Finished) -> list[str]:

@@ -9,13 +9,14 @@ is compiled with cc.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from allocphase import resources
-from allocphase.allocator.shared_object import compile_plugin, inspect_object, search_library
+from allocphase.allocator.shared_object import inspect_object, search_library
+from allocphase.allocator.source import Source, compile_plugin
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.elf import loaded_sha256
 from allocphase.files.typed import Check, FieldError, Name, length, load_toml
@@ -80,7 +81,8 @@ class Allocator:
     `path` is the object to load or preload; None for libc and for what is missing. `correct` is
     False for the null allocator alone: its blocks overlap, so it is a floor and never verified.
     `default_scenarios`: patterns of those that it takes part in when nobody asks for it by name; a
-    hundredfold slower allocator would take the time that the others need.
+    hundredfold slower allocator would take the time that the others need. `source`: of what was
+    compiled for this run.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Allocator:
     correct: bool = True
     default_scenarios: tuple[str, ...] = ("*",)
     missing: str | None = None
+    source: Source | None = None
 
     def with_settings(self, changes: Mapping[str, str]) -> Allocator:
         """The same with other settings, named `name?key=value`. Raises UsageError."""
@@ -117,13 +120,17 @@ def collected() -> dict[str, Allocator]:
     return {name: load(path) for name, path in _files().items()}
 
 
-def resolve(text: str) -> tuple[Allocator, ...]:
+def resolve(text: str, *, cflags: Sequence[str] = ()) -> tuple[Allocator, ...]:
     """The allocators that a specification names; several when a setting has several values.
 
-    Raises UsageError, with the nearest match for a name that does not exist.
+    `cflags`: for the compiler, where it names a source. Raises UsageError, with the nearest match
+    for a name that does not exist.
     """
     spec = Spec.of_allocator(text)
-    found = _from_file(spec.name, Path(spec.file)) if spec.file else _from_collection(spec.name)
+    if spec.file is None:
+        found = _from_collection(spec.name)
+    else:
+        found = _from_file(spec.name, Path(spec.file), tuple(cflags))
     return tuple(found.with_settings(point) for point in spec.points())
 
 
@@ -134,12 +141,13 @@ def _from_collection(name: str) -> Allocator:
     return load(files[name])
 
 
-def _from_file(name: str, path: Path) -> Allocator:
+def _from_file(name: str, path: Path, cflags: tuple[str, ...]) -> Allocator:
     if not path.is_file():
         raise UsageError(f"allocator {name}: {path}: no such file")
-    path = path.resolve()
+    path, source = path.resolve(), None
     if path.suffix == ".c":
-        path = compile_plugin(path)
+        source = Source(path=path, cflags=cflags, folder=Path.cwd())
+        path = compile_plugin(source)
     kind: Kind = "plugin" if inspect_object(path).is_plugin else "preload"
     return Allocator(
         name=name,
@@ -149,6 +157,7 @@ def _from_file(name: str, path: Path) -> Allocator:
         path=path,
         config={},
         environment={},
+        source=source,
     )
 
 

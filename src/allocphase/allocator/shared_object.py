@@ -109,14 +109,17 @@ def _content(path: Path) -> bytes:
         raise UsageError(f"{path}: {error.strerror}") from None
 
 
-def search_library(names: Iterable[str]) -> Path | None:
-    """The first of `names` that exists: absolute glob patterns, or names in library folders.
+def search_library(names: Iterable[str], *, beside: Path | None = None) -> Path | None:
+    """The first of `names` that exists: absolute glob patterns, or names in library folders. In the
+    folder `beside` a name, which may be a path from there on, is looked for first.
 
     `{machine}` in either stands for this machine's name, such as x86_64. Of several matches of a
     pattern the newest version is taken: numbers in names are numbers, so .so.10 is after .so.9.
     """
     extra = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
     for name in names:
+        if beside is not None and (beside / name).is_file():
+            return (beside / name).resolve()
         patterns = [name] if name.startswith("/") else _in_folders(name, extra)
         for pattern in patterns:
             matches = glob.glob(pattern.replace("{machine}", platform.machine()))  # noqa: PTH207

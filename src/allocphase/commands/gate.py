@@ -73,9 +73,9 @@ class Outputs:
 
 
 @click.command()
-@click.option("--baseline", metavar="NAME[=FILE]", help="What it must not be worse than.")
+@click.option("--baseline", metavar="NAME[=FILE]|FOLDER", help="What it must not be worse than.")
 @click.option("--saved", metavar="NAME", help="A saved baseline instead: `allocphase baseline`.")
-@click.option("--candidate", metavar="NAME[=FILE]", help="What is judged.")
+@click.option("--candidate", metavar="NAME[=FILE]|FOLDER", help="What is judged.")
 @scenario_option
 @click.option(
     "--theta",

@@ -54,7 +54,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "--allocator",
     "allocators",
     multiple=True,
-    metavar="NAME[=FILE][?KEY=VALUE,VALUE]",
+    metavar="NAME[=FILE]|FOLDER[?KEY=VALUE,VALUE]",
     help="An allocator, one for each value; repeat for more. Without it: all that are installed.",
 )
 @scenario_option

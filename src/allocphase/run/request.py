@@ -140,7 +140,7 @@ def _under_their_names(specs: Sequence[str], *, say: Callable[[str], None]) -> l
 
 def _named(text: str, found: list[Allocator]) -> list[Allocator]:
     spec = Spec.of_allocator(text)
-    if spec.file is None or len(found) > 1:
+    if spec.file is None or not spec.named or len(found) > 1:
         return found
     return [replace(each, name=spec.name) for each in found]
 

@@ -528,6 +528,21 @@ def test_another_build_of_a_known_allocator_gets_its_settings() -> None:
     assert other.config == {}
 
 
+def test_a_folder_is_what_its_own_file_says_whatever_the_collection_has(tmp_path: Path) -> None:
+    ours = candidate_arm("phase2")
+    assert ours.path is not None
+    folder = tmp_path / "phase2"
+    folder.mkdir()
+    (folder / "phase2.so").write_bytes(ours.path.read_bytes())
+    (folder / "allocator.toml").write_text(
+        'title = "Mine"\nsummary = "s"\nkind = "plugin"\n[config]\nobjects_per_slab = 3\n'
+    )
+    for spec in (str(folder), f"phase2={folder}"):
+        found = candidate_arm(spec)
+        assert (found.name, found.title, found.path) == ("phase2", "Mine", folder / "phase2.so")
+        assert found.config == {"objects_per_slab": "3"}
+
+
 def test_functions_that_do_not_begin_a_cache_line_are_a_doubt_about_times(tmp_path: Path) -> None:
     executor = FigureExecutor(alignment=lambda job: 16 if job.allocator.name == "candidate" else 64)
     (note,) = gate(tmp_path / "a", executor=executor).notes

@@ -19,7 +19,7 @@ from allocphase.analysis.metric_names import measure
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
 from allocphase.gate import Arms, baseline_arm, candidate_arm, run_gate
-from allocphase.gate.sessions import planned_in
+from allocphase.gate.planned import planned_in
 from allocphase.judge import GateVerdict, Outcome, read_limits
 from allocphase.judge.document import read_verdict
 from allocphase.machine.disturbance import Disturbance

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -262,12 +262,23 @@ def _request(options: GateOptions, explained: Sequence[str]) -> GateRequest:
         label=options.label,
         command=command_line(),
         fail_inconclusive=options.inconclusive == "fail",
-        explained=frozenset(row.partition(":")[2] for row in explained),
+        explained=_scenarios_of_times(explained),
     )
     if not options.saved:
         return request
     allowed = options.allow_machine_mismatch
+    request = replace(request, explained=frozenset())  # a saved baseline has no single calls
     return against_saved(request, options.saved, options.baseline_dir, allow_mismatch=allowed)
+
+
+def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:
+    """Of rows to be explained those that calls make up; one that does not exist is told later."""
+    from allocphase.analysis.metric_names import compared, is_compared
+
+    parts = [row.partition(":") for row in rows]
+    return frozenset(
+        scenario for metric, _, scenario in parts if is_compared(metric) and compared(metric).timed
+    )
 
 
 def _limits(options: GateOptions) -> Limits:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from allocphase.stats.values import median
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 
-__all__ = ["LEAST_CALLS", "Call", "CallClass", "CallDifferences", "call_differences"]
+__all__ = ["LEAST_CALLS", "Call", "CallClass", "CallDifferences", "Unknown", "call_differences"]
 
 # Of a class in each process: with fewer there is no call above p99, and a mean is one call's.
 LEAST_CALLS = 100
@@ -55,7 +56,9 @@ class Call:
 class CallDifferences:
     """Of one scenario. told: what adds most first, or where all calls together take less, what
     saves most. thin: classes of too few calls, and thin_calls, how many these are together.
-    processes: of the baseline and of the candidate. clock_ns: what was taken off each call.
+    processes: of the baseline and of the candidate. clock_ns: what was taken off each call. sized:
+    whether frees are by the size of their objects, which they are not of a trace too long to keep
+    each call.
     """
 
     told: Sequence[Call]
@@ -63,6 +66,16 @@ class CallDifferences:
     thin_calls: int
     processes: tuple[int, int]
     clock_ns: float
+    sized: bool
+
+
+class Unknown(Enum):
+    """Why no calls can be told: no latency of both arms was kept, or the baseline was saved, whose
+    single calls never are.
+    """
+
+    NOT_KEPT = auto()
+    SAVED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +91,35 @@ class _Figures:
 Figures = Mapping[CallClass, _Figures]
 
 
-def call_differences(folder: Path, scenario: str) -> CallDifferences | None:
-    """None where either arm has no process whose calls were kept.
+def call_differences(folder: Path, scenario: str) -> CallDifferences | Unknown:
+    """`folder`: the run directory of a gate's session; it may have nothing left but its verdict.
 
-    `folder`: the run directory of a gate's session. Raises UsageError where it is none, or its
-    files are damaged.
+    Raises UsageError where its files are damaged.
     """
+    if not (folder / "run.json").exists():
+        return Unknown.NOT_KEPT
     files = RunFiles(folder)
+    if BASELINE not in (entry.name for entry in files.manifest.allocators):
+        return Unknown.SAVED
     arms = {arm: _processes(files, arm, scenario) for arm in (BASELINE, TWIN, CANDIDATE)}
     if not arms[BASELINE] or not arms[CANDIDATE]:
-        return None
+        return Unknown.NOT_KEPT
     operations = files.operations(scenario)
     found = {
         arm: [_figures(files, record, operations) for record in records]
         for arm, records in arms.items()
     }
     entry = next(entry for entry in files.manifest.scenarios if entry.name == scenario)
-    return _differences(found, entry.operations, [r for rs in arms.values() for r in rs])
+    told, thin = _told(found, entry.operations)
+    clocks = [_clock_ns(record) for records in arms.values() for record in records]
+    return CallDifferences(
+        told=told,
+        thin=len(thin),
+        thin_calls=sum(thin),
+        processes=(len(arms[BASELINE]), len(arms[CANDIDATE])),
+        clock_ns=median(np.array(clocks)),
+        sized="thread_ops" not in operations,
+    )
 
 
 def _processes(files: RunFiles, arm: str, scenario: str) -> list[ProcessRecord]:
@@ -128,9 +153,8 @@ def _without_clock(pair: Weighted, clock_ns: float) -> _Figures:
     )
 
 
-def _differences(
-    found: Mapping[str, Sequence[Figures]], operations: int, records: Sequence[ProcessRecord]
-) -> CallDifferences:
+def _told(found: Mapping[str, Sequence[Figures]], operations: int) -> tuple[list[Call], list[int]]:
+    """The classes in their order, and how many calls each of those has that are not told."""
     groups = dict.fromkeys(
         group for arm in (BASELINE, CANDIDATE) for process in found[arm] for group in process
     )
@@ -141,7 +165,7 @@ def _differences(
         if base is None or candidate is None or calls < LEAST_CALLS:
             thin.append(max(one.calls for one in (base, candidate) if one))
             continue
-        share = base.calls / operations
+        share = base.calls / max(operations, base.calls)
         told.append(
             Call(
                 group=group,
@@ -154,13 +178,7 @@ def _differences(
         )
     falls = sum(call.added_ns for call in told) < 0.0
     told.sort(key=lambda call: call.added_ns, reverse=not falls)
-    return CallDifferences(
-        told=told,
-        thin=len(thin),
-        thin_calls=sum(thin),
-        processes=(len(found[BASELINE]), len(found[CANDIDATE])),
-        clock_ns=median(np.array([_clock_ns(record) for record in records])),
-    )
+    return told, thin
 
 
 def _middle(processes: Sequence[Figures], group: CallClass) -> _Figures | None:

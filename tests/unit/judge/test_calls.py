@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from allocphase.analysis.latency.calls import (
     undisturbed_mallocs,
 )
 from allocphase.errors import DataError
-from allocphase.gate import run_gate
-from allocphase.judge.calls import LEAST_CALLS, call_differences
+from allocphase.gate import describe_arm, run_gate
+from allocphase.gate.request import SavedArm
+from allocphase.judge.calls import LEAST_CALLS, CallDifferences, Unknown, call_differences
 from allocphase.judge.render.calls import print_calls
 from allocphase.operation import Kind
 from allocphase.probe.arrays import OUTLIER, SIZE_CLASSES, SLOW_CALL, Arrays, bucket_midpoints
@@ -26,7 +28,7 @@ from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job
 from allocphase.scenario import Scenario, generate
 from allocphase.trace.records import kind_of
-from tests.support.gates import FigureExecutor, gate_request, no_progress, small_scenario
+from tests.support.gates import FigureExecutor, arm, gate_request, no_progress, small_scenario
 from tests.support.runs import process
 
 CHURN = small_scenario("random-churn?operations=4000&live=50")
@@ -59,7 +61,7 @@ def test_the_class_that_adds_most_is_first_and_adds_what_it_adds(tmp_path: Path)
     found = call_differences(
         gated(tmp_path, executor, explained=frozenset({CHURN.name})), CHURN.name
     )
-    assert found is not None
+    assert isinstance(found, CallDifferences)
     first, *others = found.told
     assert first.group == ("malloc", 9)
     assert first.p50_ns == first.p99_ns == (32.0, 52.0), "the clock's 18 ns are off"
@@ -78,7 +80,7 @@ def test_where_calls_are_faster_what_saves_most_is_first(tmp_path: Path) -> None
     executor = slower(CHURN, {"candidate": -20})
     folder = gated(tmp_path, executor, explained=frozenset({CHURN.name}))
     found = call_differences(folder, CHURN.name)
-    assert found is not None
+    assert isinstance(found, CallDifferences)
     assert found.told[0].group == ("malloc", 9)
     assert found.told[0].added_ns < 0
 
@@ -90,14 +92,16 @@ def test_latency_is_measured_where_it_is_to_be_explained_and_once(tmp_path: Path
     assert sorted((job.allocator.name, job.scenario) for job in jobs) == [
         (arm, CHURN.name) for arm in ("baseline", "candidate", "twin")
     ]
-    assert call_differences(folder, OTHER.name) is None
+    assert call_differences(folder, OTHER.name) is Unknown.NOT_KEPT
 
 
 def test_nothing_is_measured_more_for_a_gate_that_is_not_explained(tmp_path: Path) -> None:
     executor = slower(CHURN, {})
     folder = gated(tmp_path, executor)
     assert not any(job.probe is Probe.LATENCY for job in executor.jobs)
-    assert call_differences(folder, CHURN.name) is None
+    assert call_differences(folder, CHURN.name) is Unknown.NOT_KEPT
+    (folder / "run.json").unlink()
+    assert call_differences(folder, CHURN.name) is Unknown.NOT_KEPT
 
 
 def test_the_table_names_the_class_and_what_is_not_told(tmp_path: Path) -> None:
@@ -118,10 +122,28 @@ def test_the_table_names_the_class_and_what_is_not_told(tmp_path: Path) -> None:
 
 def test_where_no_latency_was_kept_it_is_said_how_to_have_it() -> None:
     stream = io.StringIO()
-    print_calls(None, "larson", stream)
+    print_calls(Unknown.NOT_KEPT, "larson", stream)
     text = " ".join(stream.getvalue().split())
     assert "no latency of both arms was kept" in text
     assert "Gate again with --explain time:larson, or with a limit such as p99=10%:larson." in text
+
+
+def test_a_saved_baseline_has_no_single_calls(tmp_path: Path) -> None:
+    saved = SavedArm(
+        values={("time", CHURN.name): [10.0] * 20},
+        rounds=20,
+        allocator=describe_arm(arm("old")),
+        note="saved",
+    )
+    request = gate_request(tmp_path, *TIME_ONLY, scenarios=[CHURN], saved=saved)
+    request = replace(request, arms=replace(request.arms, baseline=None))
+    executor = slower(CHURN, {})
+    verdict = run_gate(request, executor, progress=no_progress, clock=lambda: 0.0)
+    folder = Path(verdict.sessions[0].path)
+    assert call_differences(folder, CHURN.name) is Unknown.SAVED
+    stream = io.StringIO()
+    print_calls(Unknown.SAVED, CHURN.name, stream)
+    assert "Gate both objects side by side." in " ".join(stream.getvalue().split())
 
 
 # ---- Classes of calls --------------------------------------------------------------------

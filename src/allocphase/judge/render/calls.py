@@ -8,7 +8,7 @@ from typing import IO
 from rich.text import Text
 
 from allocphase.analysis.latency.calls import size_range
-from allocphase.judge.calls import LEAST_CALLS, Call, CallClass, CallDifferences
+from allocphase.judge.calls import LEAST_CALLS, Call, CallClass, CallDifferences, Unknown
 from allocphase.text.console import terminal
 from allocphase.text.fitted import Column
 from allocphase.text.table import Cell, Table, rich_table
@@ -18,16 +18,16 @@ __all__ = ["print_calls"]
 
 # Classes that have a line; the others are added up.
 MOST_TOLD = 10
-_SIZELESS = ("free", "free_foreign", "free_remote")
+_FREES = ("free", "free_foreign", "free_remote")
 
 
 def print_calls(
-    found: CallDifferences | None, scenario: str, stream: IO[str] | None = None
+    found: CallDifferences | Unknown, scenario: str, stream: IO[str] | None = None
 ) -> None:
-    """Prints to `stream` (stdout). None: no calls were kept."""
+    """Prints to `stream` (stdout)."""
     console = terminal(stream)
-    if found is None:
-        console.print(Text(_nothing(scenario), overflow="fold"))
+    if isinstance(found, Unknown):
+        console.print(Text(_unknown(found, scenario), overflow="fold"))
         return
     console.print(Text(f"Calls of {scenario}, those first that add most", style="bold"))
     console.print(rich_table(_table(found)))
@@ -35,18 +35,22 @@ def print_calls(
         console.print(Text(line, style="dim", overflow="fold"))
 
 
-def _nothing(scenario: str) -> str:
+def _unknown(why: Unknown, scenario: str) -> str:
+    head = f"Which calls of {scenario} differ is not known: "
+    if why is Unknown.SAVED:
+        return f"{head}a saved baseline has no single calls. Gate both objects side by side."
     return (
-        f"Which calls of {scenario} differ is not known: no latency of both arms was kept. Gate "
-        f"again with --explain time:{scenario}, or with a limit such as p99=10%:{scenario}."
+        f"{head}no latency of both arms was kept. Gate again with --explain time:{scenario}, or "
+        f"with a limit such as p99=10%:{scenario}."
     )
 
 
 def _table(found: CallDifferences) -> Table:
     """A line a class: p50 and p99 of baseline and candidate, and what it adds."""
     names = ["calls", "base p50", "cand p50", "base p99", "cand p99", "adds"]
-    names += ["a copy"] if _has_twin(found) else []
-    rows = [_row(call, with_twin=_has_twin(found)) for call in found.told[:MOST_TOLD]]
+    with_twin = _has_twin(found)
+    names += ["a copy"] if with_twin else []
+    rows = [_row(x, with_twin=with_twin, sized=found.sized) for x in found.told[:MOST_TOLD]]
     return Table([Column("call", figure=False), *map(Column, names)], rows)
 
 
@@ -54,17 +58,23 @@ def _has_twin(found: CallDifferences) -> bool:
     return any(call.twin_added_ns is not None for call in found.told)
 
 
-def _row(call: Call, *, with_twin: bool) -> list[Cell]:
+def _row(call: Call, *, with_twin: bool, sized: bool) -> list[Cell]:
     figures = [format_ns(value) for value in (*call.p50_ns, *call.p99_ns)]
     twin = [_signed(call.twin_added_ns)] if with_twin else []
-    texts = [_name(call.group), format_count(call.calls), *figures, _signed(call.added_ns), *twin]
+    texts = [
+        _name(call.group, sized=sized),
+        format_count(call.calls),
+        *figures,
+        _signed(call.added_ns),
+        *twin,
+    ]
     return [Cell(text) for text in texts]
 
 
-def _name(group: CallClass) -> str:
-    """ "malloc 257-512"; a free has no size."""
+def _name(group: CallClass, *, sized: bool) -> str:
+    """ "malloc 257-512"."""
     kind, size_class = group
-    if kind in _SIZELESS:
+    if kind in _FREES and not sized:
         return kind
     low, high = size_range(size_class)
     return f"{kind} {low:,}-{high:,}" if low < high else f"{kind} {high:,}"
@@ -88,9 +98,10 @@ def _remarks(found: CallDifferences) -> Iterator[str]:
         )
     base, candidate = found.processes
     many = "one process each" if base == candidate == 1 else f"{base} and {candidate} processes"
+    frees = "a free's that of its object" if found.sized else "a free has none in so long a trace"
     yield (
         f"p50, p99: of baseline and candidate, in {many}, without calls that were put aside and "
-        f"without the clock's {format_ns(found.clock_ns)}. Sizes in bytes, by powers of two; a "
-        "free has none. adds: calls times what the mean call takes more, an operation of the "
-        "trace; a copy: the same of the baseline's copy, where nothing differs."
+        f"without the clock's {format_ns(found.clock_ns)}. Sizes in bytes, by powers of two, "
+        f"{frees}. adds: calls times what the mean call takes more, an operation of the trace; a "
+        "copy: the same of the baseline's copy, where nothing differs."
     )

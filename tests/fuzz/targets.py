@@ -34,8 +34,10 @@ from allocphase.compare import CompareSettings, compare_runs
 from allocphase.export.cells import cells_document
 from allocphase.gate.baseline import load_baseline
 from allocphase.gate.baseline_text import describe
+from allocphase.judge.calls import call_differences
 from allocphase.judge.document import document, read_verdict
 from allocphase.judge.limits import parse_limit, read_limits
+from allocphase.judge.render.calls import print_calls
 from allocphase.judge.render.console import print_verdict
 from allocphase.judge.render.explain import explain
 from allocphase.judge.render.junit import junit
@@ -133,6 +135,8 @@ def _use_run(path: Path, *, thoroughly: bool) -> None:
     for name in run.scenarios:
         for one in run.allocators:
             run.operations_of(one, name)
+        arms = (run.allocators[0], run.allocators[0], run.allocators[-1])
+        print_calls(call_differences(path, name, arms=arms), name, io.StringIO())
     print_section(judge(load("phase-report"), run), io.StringIO())
     if thoroughly:
         compare_runs([path, path], CompareSettings())

@@ -91,32 +91,35 @@ class _Figures:
 Figures = Mapping[CallClass, _Figures]
 
 
-def call_differences(folder: Path, scenario: str) -> CallDifferences | Unknown:
+def call_differences(
+    folder: Path, scenario: str, *, arms: tuple[str, str, str] = (BASELINE, TWIN, CANDIDATE)
+) -> CallDifferences | Unknown:
     """`folder`: the run directory of a gate's session; it may have nothing left but its verdict.
+    arms: what its baseline, twin and candidate are called there.
 
     Raises UsageError where its files are damaged.
     """
     if not (folder / "run.json").exists():
         return Unknown.NOT_KEPT
     files = RunFiles(folder)
-    if BASELINE not in (entry.name for entry in files.manifest.allocators):
+    if arms[0] not in (entry.name for entry in files.manifest.allocators):
         return Unknown.SAVED
-    arms = {arm: _processes(files, arm, scenario) for arm in (BASELINE, TWIN, CANDIDATE)}
-    if not arms[BASELINE] or not arms[CANDIDATE]:
+    base, twin, candidate = (_processes(files, arm, scenario) for arm in arms)
+    if not base or not candidate:
         return Unknown.NOT_KEPT
     operations = files.operations(scenario)
-    found = {
-        arm: [_figures(files, record, operations) for record in records]
-        for arm, records in arms.items()
-    }
+    found = [
+        [_figures(files, record, operations) for record in records]
+        for records in (base, twin, candidate)
+    ]
     entry = next(entry for entry in files.manifest.scenarios if entry.name == scenario)
     told, thin = _told(found, entry.operations)
-    clocks = [_clock_ns(record) for records in arms.values() for record in records]
+    clocks = [_clock_ns(record) for record in (*base, *twin, *candidate)]
     return CallDifferences(
         told=told,
         thin=len(thin),
         thin_calls=sum(thin),
-        processes=(len(arms[BASELINE]), len(arms[CANDIDATE])),
+        processes=(len(base), len(candidate)),
         clock_ns=median(np.array(clocks)),
         sized="thread_ops" not in operations,
     )
@@ -153,14 +156,16 @@ def _without_clock(pair: Weighted, clock_ns: float) -> _Figures:
     )
 
 
-def _told(found: Mapping[str, Sequence[Figures]], operations: int) -> tuple[list[Call], list[int]]:
-    """The classes in their order, and how many calls each of those has that are not told."""
+def _told(found: Sequence[Sequence[Figures]], operations: int) -> tuple[list[Call], list[int]]:
+    """The classes in their order, and how many calls each of those has that are not told. found: of
+    the processes of baseline, twin and candidate.
+    """
     groups = dict.fromkeys(
-        group for arm in (BASELINE, CANDIDATE) for process in found[arm] for group in process
+        group for arm in (found[0], found[2]) for process in arm for group in process
     )
     told, thin = list[Call](), list[int]()
     for group in groups:
-        base, twin, candidate = (_middle(found[arm], group) for arm in (BASELINE, TWIN, CANDIDATE))
+        base, twin, candidate = (_middle(arm, group) for arm in found)
         calls = min(base.calls, candidate.calls) if base and candidate else 0
         if base is None or candidate is None or calls < LEAST_CALLS:
             thin.append(max(one.calls for one in (base, candidate) if one))

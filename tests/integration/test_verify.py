@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -319,30 +320,31 @@ def test_the_null_allocator_is_caught(driver: Driver, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("every", "message"),
     [
         (
-            {},
+            0,
             "the object's content has changed at operation 20 of thread 0 (free, 0 bytes, slot 0)",
         ),
         (
-            {"check_every": 1},
+            1,
             "the live object in slot 0 has changed at byte 0 of 64, seen after operation 1"
             " of thread 0 (malloc, 64 bytes, slot 1)",
         ),
         (
-            {"check_every": 8},
+            8,
             "the live object in slot * has changed at byte 0 of 64, seen within 8 operations, after"
             " operation 7 of thread 0 (malloc, 64 bytes, slot 7)",
         ),
     ],
 )
 def test_damage_is_found_at_the_operation_that_does_it_where_everything_is_looked_at(
-    driver: Driver, plugins: Plugins, tmp_path: Path, options: dict[str, int], message: str
+    driver: Driver, plugins: Plugins, tmp_path: Path, every: int, message: str
 ) -> None:
     path = write_trace(tmp_path / "t", batch(20))
     subject = plugin(plugins("subtle", folder=FAULTY), fault="previous-object")
-    outcome = driver.run(Probe.VERIFY, path, subject, **options)
+    run = functools.partial(driver.run, Probe.VERIFY, path, subject)
+    outcome = run(check_every=every) if every else run()
     assert outcome.status == "corrupt"
     assert fnmatchcase(outcome.message, message), outcome.message
 

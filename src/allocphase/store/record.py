@@ -19,14 +19,15 @@ __all__ = ["Event", "EventRecord", "ProcessRecord", "rounds_of"]
 
 P = TypeVar("P", bound=Part)
 
-_OPTIONAL = {"repeat", "quantiles_ns"}
+_OPTIONAL = {"repeat", "quantiles_ns", "kept"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
     """One finished process. `result` is what the driver says of it, and no more than nothing of
     one that did not end well. repeat: which process of its cell within the round. quantiles_ns:
-    of a latency process whose samples are not kept, malloc's by name; empty where they are.
+    of a latency process whose samples are not kept, malloc's by name; empty where they are. kept:
+    the file that says how to repeat one that failed, from the run directory on; "" without one.
     """
 
     id: Annotated[int, at_most(0xFFFFFFFF)]
@@ -40,6 +41,7 @@ class ProcessRecord:
     result: Result
     repeat: Annotated[int, at_most(MAX_ROUNDS)] = 0
     quantiles_ns: Mapping[str, Amount | None] = field(default_factory=dict)
+    kept: str = ""
 
     @property
     def ok(self) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from allocphase import allocator
+from allocphase.store.reader import RunFiles
 from cli import main
 from tests.support.plugins import ROOT
 
@@ -32,7 +33,7 @@ def test_the_plug_in_of_the_guide_compiles_and_is_measured_from_its_source(
 ) -> None:
     guide = ROOT / "docs" / "plugins.md"
     (source,) = fenced(guide, "c")
-    (command,) = commands(guide)
+    command, *_ = commands(guide)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     Path("bump.c").write_text(source, encoding="utf-8")
@@ -47,6 +48,27 @@ def test_the_plug_in_of_the_guide_compiles_and_is_measured_from_its_source(
     assert bump["metrics"]["syscalls"]["init"] == {"mmap": 1}
     assert bump["metrics"]["syscalls"]["operation"] == {}
     assert any("emulated" in warning for warning in bump["warnings"])
+
+
+def test_what_the_guide_shows_of_a_plug_in_that_fails_is_what_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = ROOT / "docs" / "plugins.md"
+    (source,), (change,) = fenced(guide, "c"), fenced(guide, "diff")
+    before, after = (line[3:] for line in change.splitlines())
+    assert source.count(before) == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Path("bump.c").write_text(source.replace(before, f"{before}\n{after}"), encoding="utf-8")
+    for number, (command, shown) in enumerate(
+        zip(commands(guide)[1:], fenced(guide, "text"), strict=True)
+    ):
+        result = CliRunner().invoke(main, [*command, "--out", f"out{number}"])
+        assert result.exit_code == 5
+        (run,) = Path(f"out{number}").iterdir()
+        (record,) = RunFiles(run).processes()
+        assert f"{record.status}: {record.message}" == shown.splitlines()[0]
+    assert shown in (run / "failed" / "0" / "repeat.txt").read_text(encoding="utf-8")
 
 
 def test_the_guides_folders_are_what_the_collection_reads(tmp_path: Path) -> None:

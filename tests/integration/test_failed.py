@@ -170,7 +170,7 @@ def test_the_rebuilt_source_is_told_of_by_the_sanitizer(
         author = Author(author.folder.parent / "a folder")
         author.folder.mkdir()
     source = author.source("metadata")
-    flags = ["--cflags", "-DSIZES=22 '-DUNUSED=\"a b\"'"]
+    flags = ["--cflags", "-DSIZES=8 '-DUNUSED=\"a b\"'"]
     done = author.run(
         "-a", f"mine={source}?fault=null", "-p", "verify", "-p", "syscalls", "--keep-failed", *flags
     )
@@ -179,7 +179,7 @@ def test_the_rebuilt_source_is_told_of_by_the_sanitizer(
     for process in (0, 1):
         said = kept.repeat("with metadata.c", process).stderr
         assert "ERROR: AddressSanitizer: heap-buffer-overflow" in said
-        assert re.search(r"is located 0 bytes (to the right of|after) 176-byte region", said)
+        assert re.search(r"is located 0 bytes (to the right of|after) 64-byte region", said)
         assert re.search(r"#0 .* in faulty_malloc .*metadata\.c", said)
 
 

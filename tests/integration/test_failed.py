@@ -204,7 +204,7 @@ def test_what_damages_a_neighbour_is_found_where_it_does_so_and_again(author: Au
     (run,) = (author.folder / "out").iterdir()
     (record,) = RunFiles(run).processes()
     assert "content has changed at operation 32 of thread 0 (free" in record.message
-    assert record.kept == ""
+    assert not record.kept
     assert not (run / "failed").exists()
     assert not (run / "traces").exists()
     shutil.rmtree(run)
@@ -215,7 +215,8 @@ def test_what_damages_a_neighbour_is_found_where_it_does_so_and_again(author: Au
     found = "the live object in slot 12 has changed at byte "
     assert record.message.startswith(found)
     assert ", seen after operation 13 of thread 0 (malloc, " in record.message
-    assert record.kept == "failed/0/repeat.txt"
+    assert record.kept
+    assert record.repeat_file == "failed/0/repeat.txt"
     assert kept.operations()[-1].startswith("operation 13 of thread 0: malloc, ")
     assert kept.text() in done.stderr + "\n"
     again = kept.repeat("as it ran")

@@ -250,7 +250,7 @@ def _message(bad: ProcessRecord, records: Sequence[ProcessRecord]) -> str:
     """What the first bad process said; of which probe, where the others said something else; and
     where it says how to repeat it.
     """
-    return f"{_words(bad, records)} ({bad.kept})" if bad.kept else _words(bad, records)
+    return f"{_words(bad, records)} ({bad.repeat_file})" if bad.kept else _words(bad, records)
 
 
 def _words(bad: ProcessRecord, records: Sequence[ProcessRecord]) -> str:

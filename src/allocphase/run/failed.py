@@ -21,23 +21,23 @@ from allocphase.files.regular import refuse_linked_folder
 from allocphase.process.driver import Failure, Job, Outcome
 from allocphase.process.progress import FaultyOperation
 from allocphase.process.repetition import repetitions
+from allocphase.store.record import repeat_file
 from allocphase.text.line import plain
 from allocphase.trace.excerpt import excerpt
 from allocphase.trace.records import TraceError
 
-__all__ = ["FOLDER", "keep_failed"]
+__all__ = ["keep_failed"]
 
-FOLDER = "failed"
-_TEXT = "repeat.txt"
 _MARK = "-->"
 
 
-def keep_failed(run: Path, job: Job, outcome: Outcome, failure: Failure) -> str:
-    """Keeps what repeats the process; returns the name of its text, from the run directory on.
+def keep_failed(run: Path, job: Job, outcome: Outcome, failure: Failure) -> None:
+    """Keeps what repeats the process.
 
     Raises AllocphaseError where that cannot be written.
     """
-    folder = _made(_made(run / FOLDER) / str(job.id))
+    text = run.absolute() / repeat_file(job.id)
+    folder = _made(_made(text.parent.parent) / text.parent.name)
     trace = folder.parent / job.trace.name
     if not trace.exists():
         keep_file(job.trace, trace)
@@ -47,8 +47,7 @@ def keep_failed(run: Path, job: Job, outcome: Outcome, failure: Failure) -> str:
         *_operations(trace, failure),
         *_commands(kept, failure, folder),
     ]
-    write_text(folder / _TEXT, "\n".join(lines) + "\n", synced=False)
-    return f"{FOLDER}/{job.id}/{_TEXT}"
+    write_text(text, "\n".join(lines) + "\n", synced=False)
 
 
 def _made(folder: Path) -> Path:

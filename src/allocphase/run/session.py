@@ -224,8 +224,8 @@ class Session:
     def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
         record, arrays = self._what_to_keep(_record(job, outcome), outcome.arrays)
         if self._keep_failed and outcome.failure is not None:
-            kept = keep_failed(self.path, job, outcome, outcome.failure)
-            record = replace(record, kept=kept)
+            keep_failed(self.path, job, outcome, outcome.failure)
+            record = replace(record, kept=True)
         self._writer.add(record, arrays)
         self._learn(record)
         self._done += 1

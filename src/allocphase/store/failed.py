@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.errors import DataError
-from allocphase.files.regular import read_regular_text
+from allocphase.files.regular import read_regular_text, refuse_linked_folder
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 
@@ -40,10 +40,13 @@ class KeptFailures:
 
 
 def kept_failures(run: Path) -> KeptFailures:
-    """Nothing where the run keeps none. Raises DataError for what is no longer as it was."""
+    """Of those that are there still: people delete what they have done with.
+
+    Raises DataError for what is no longer as it was.
+    """
     groups: dict[tuple[str, str, str], list[ProcessRecord]] = {}
     for record in RunFiles(run).processes():
-        if record.kept:
+        if record.kept and (run / record.repeat_file).exists():
             key = (record.allocator, record.scenario, record.probe)
             groups.setdefault(key, []).append(record)
     return KeptFailures(
@@ -55,17 +58,20 @@ def kept_failures(run: Path) -> KeptFailures:
 
 
 def _shown(run: Path, group: Sequence[ProcessRecord]) -> KeptFailure:
-    first, *others = sorted(group, key=lambda record: record.id)
-    return KeptFailure(_text(run / first.kept), tuple(str(run / other.kept) for other in others))
+    first, *others = (run / each.repeat_file for each in sorted(group, key=lambda one: one.id))
+    return KeptFailure(_text(first), tuple(map(str, others)))
 
 
 def _text(path: Path) -> str:
+    """Without control characters, which ours has none of: the run may come from elsewhere."""
+    refuse_linked_folder(path.parent)
     try:
-        return read_regular_text(path, MAX_TEXT_BYTES).rstrip("\n")
+        text = read_regular_text(path, MAX_TEXT_BYTES).rstrip("\n")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: {error}") from None
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -370,7 +370,7 @@ def test_a_look_at_everything_finds_nothing_wrong_with_what_other_threads_write(
     ops: list[Op] = []
     for slot in range(60):
         ops += [malloc(slot, 200), (Kind.REALLOC, slot, 300, 0, 0)]
-        ops += [(Kind.WRITE, slot, 40, 0, 0)] * 20
+        ops += [(Kind.WRITE, slot, 100_000, 0, 0)] * 5
     ops += [free(slot) for slot in range(60)]
     path = write_trace(tmp_path / "t", ops, thread=[slot % 3 for _, slot, *_ in ops])
     cpus = sorted(os.sched_getaffinity(0))

@@ -16,9 +16,15 @@ import pytest
 
 from allocphase.allocator import Source
 from allocphase.allocator.source import rebuilding
+from allocphase.probe.probe import Probe
+from allocphase.process.driver import DriverExecutor
+from allocphase.process.keeper import Limits
+from allocphase.run.session import run
 from allocphase.store.reader import RunFiles
 from tests.support.gallery import FOLDER as FAULTY
+from tests.support.gallery import faults
 from tests.support.plugins import ROOT, Plugins
+from tests.support.runs import no_progress, request_of
 
 Needs = Callable[..., None]
 
@@ -251,6 +257,26 @@ def test_what_hung_is_repeated_under_the_keeper_which_says_so(author: Author) ->
     again = kept.repeat("as it ran")
     assert again.returncode == 0
     assert again.stdout.startswith("timeout ")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("leak", "memory"), ("starts-many-processes", "processes")]
+)
+def test_what_grew_without_end_is_repeated_within_the_same_limits(
+    tmp_path: Path, plugins: Plugins, name: str, reason: str
+) -> None:
+    (fault,) = [each for each in faults() if each.name == name]
+    request = request_of(
+        tmp_path / "out",
+        allocators=[fault.allocator(plugins)],
+        probes=[Probe.VERIFY],
+        timeout_s=60.0,
+        keep_failed=True,
+    )
+    limits = Limits(memory_bytes=128 << 20, processes=16)
+    kept = Kept(run(request, DriverExecutor(limits=limits), progress=no_progress))
+    again = kept.repeat("as it ran")
+    assert again.stdout.startswith(f"{reason} "), again
 
 
 # ---- Preloads ---------------------------------------------------------------------------------

@@ -46,9 +46,11 @@ def excerpt(path: Path, *, thread: int, op: int, count: int = SHOWN) -> list[str
     start = int(threads["first_op"][thread])
     first = max(0, op - count + 1)
     ops = read_ops(path, start + first, op - first + 1)
+    if len(ops) != op - first + 1:
+        raise TraceError(f"{path}: has a thread that lies beyond its operations")
     if int(kind_of(ops).max()) >= len(Kind):
         raise TraceError(f"{path}: has an operation of a kind that does not exist")
-    origins = _origins(path, int(threads["op_count"].sum()), ops)
+    origins = _origins(path, ops)
     return [
         f"operation {first + index} of thread {thread}: {_words(each, origins, threads)}"
         for index, each in enumerate(ops)
@@ -68,14 +70,14 @@ def _words(op: Any, origins: dict[tuple[int, int], _Origin], threads: Ops) -> st
     return f"{text} ({counted(origin.size, 'byte')} since {made})"
 
 
-def _origins(path: Path, total: int, ops: Ops) -> dict[tuple[int, int], _Origin]:
+def _origins(path: Path, ops: Ops) -> dict[tuple[int, int], _Origin]:
     """By (slot, epoch) of the operations that use an old block, the operation that made it: of
     those on its slot that give one, the last before it.
     """
     wanted = [(int(op["slot"]), int(op["epoch"])) for op in ops if int(kind_of(op)) in _OLD_BLOCK]
     found: dict[tuple[int, int], _Origin] = {}
-    for start in range(0, total if wanted else 0, _BLOCK):
-        block = read_ops(path, start, min(_BLOCK, total - start))
+    start = 0
+    while wanted and len(block := read_ops(path, start, _BLOCK)):
         makes = np.isin(kind_of(block), np.array(_NEW_BLOCK, dtype=np.uint8))
         for slot, epoch in wanted:
             places = np.flatnonzero(makes & (block["slot"] == slot) & (block["epoch"] < epoch))
@@ -85,4 +87,5 @@ def _origins(path: Path, total: int, ops: Ops) -> dict[tuple[int, int], _Origin]
             origin = _Origin(int(block["epoch"][place]), start + place, int(block["size"][place]))
             known = found.get((slot, epoch), origin)
             found[slot, epoch] = max(known, origin, key=lambda each: each.epoch)
+        start += len(block)
     return found

@@ -104,7 +104,8 @@ def read_ops(path: Path, first: int, count: int) -> npt.NDArray[Any]:
     """
     with opened(path, max_bytes=MAX_FILE_BYTES) as file:
         head = _head(file)
-        count = max(0, min(count, int(head["op_count"]) - first))
+        first = min(first, int(head["op_count"]))
+        count = min(count, int(head["op_count"]) - first)
         return _records(file, OP, int(head["op_offset"]) + first * OP.itemsize, count)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from allocphase.trace import excerpt as module
 from allocphase.trace.excerpt import excerpt
-from allocphase.trace.records import HEADER, OP, Kind, TraceError
+from allocphase.trace.records import HEADER, OP, THREAD, Kind, TraceError
 from allocphase.trace.wording import operation_text
 from tests.support.traces import Op, batch, free, malloc, write_trace
 
@@ -78,6 +79,11 @@ def test_a_trace_that_was_written_over_is_refused(tmp_path: Path) -> None:
     content[-OP.itemsize :] = b"\xff" * OP.itemsize
     path.write_bytes(content)
     with pytest.raises(TraceError, match="of a kind that does not exist"):
+        excerpt(path, thread=0, op=39)
+    threads = np.frombuffer(content, THREAD, 1, HEADER.itemsize)
+    threads["op_count"] = threads["first_op"] = 1 << 63
+    path.write_bytes(content)
+    with pytest.raises(TraceError, match="has a thread that lies beyond its operations"):
         excerpt(path, thread=0, op=39)
     path.write_bytes(content[: HEADER.itemsize + 8])
     with pytest.raises(TraceError):

@@ -6,6 +6,7 @@ AllocphaseError may come out; the caller sees to that, to time and to memory.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -46,7 +47,8 @@ from allocphase.machine.fingerprint import differences
 from allocphase.report.content.source import Source
 from allocphase.report.page.page import page
 from allocphase.report.text.markdown import markdown as report_markdown
-from allocphase.trace.records import HEADER, OP, THREAD
+from allocphase.trace.excerpt import excerpt
+from allocphase.trace.records import HEADER, OP, THREAD, TraceError
 from tests.fuzz import seeds
 from tests.fuzz.mutate import mutated_arrays, mutated_bytes, mutated_json, mutated_toml
 from tests.support.plugins import ROOT
@@ -68,6 +70,8 @@ def _traces(folder: Path) -> Try:
         if rng.random() < 0.2:
             data = bytearray(mutated_bytes(bytes(data), rng))
         path.write_bytes(_with_digest(bytes(data)) if rng.random() < 0.9 else data)
+        with contextlib.suppress(TraceError):  # looked at unchecked, when a process has failed
+            excerpt(path, thread=rng.randrange(3), op=rng.choice((0, 1, 2, 5)))
         trace.read(path)
 
     return attempt

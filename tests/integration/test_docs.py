@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from allocphase import allocator, scenario
+from allocphase.store.reader import RunFiles
 from cli import main
 from tests.support.plugins import ROOT
 
@@ -35,7 +36,7 @@ def test_the_plug_in_of_the_guide_compiles_and_is_measured_from_its_source(
 ) -> None:
     guide = ROOT / "docs" / "plugins.md"
     (source,) = fenced(guide, "c")
-    command = commands(guide)[0]
+    command, *_ = commands(guide)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     Path("bump.c").write_text(source, encoding="utf-8")
@@ -52,6 +53,27 @@ def test_the_plug_in_of_the_guide_compiles_and_is_measured_from_its_source(
     assert any("emulated" in warning for warning in bump["warnings"])
 
 
+def test_what_the_guide_shows_of_a_plug_in_that_fails_is_what_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = ROOT / "docs" / "plugins.md"
+    (source,), (change,) = fenced(guide, "c"), fenced(guide, "diff")
+    before, after = (line[3:] for line in change.splitlines())
+    assert source.count(before) == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Path("bump.c").write_text(source.replace(before, f"{before}\n{after}"), encoding="utf-8")
+    for number, (command, shown) in enumerate(
+        zip(commands(guide)[1:3], fenced(guide, "text"), strict=True)
+    ):
+        result = CliRunner().invoke(main, [*command, "--out", f"out{number}"])
+        assert result.exit_code == 5
+        (run,) = Path(f"out{number}").iterdir()
+        (record,) = RunFiles(run).processes()
+        assert f"{record.status}: {record.message}" == shown.splitlines()[0]
+    assert shown in (run / "failed" / "0" / "repeat.txt").read_text(encoding="utf-8")
+
+
 def test_the_folder_of_the_guide_is_listed_measured_and_gated_by_its_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,7 +84,7 @@ def test_the_folder_of_the_guide_is_listed_measured_and_gated_by_its_path(
     folder.mkdir()
     (folder / "bump.c").write_text(fenced(guide, "c")[0], encoding="utf-8")
     (folder / "allocator.toml").write_text(fenced(guide, "toml")[0], encoding="utf-8")
-    listed, run, gate = commands(guide)[1:]
+    listed, run, gate = commands(guide)[3:]
     found = CliRunner().invoke(main, listed)
     assert found.exit_code == 0, found.output
     assert "settings: pool_bytes=67108864" in found.output

@@ -26,7 +26,7 @@ from pathlib import Path
 from allocphase import resources
 from allocphase.allocator.shared_object import search_library
 from allocphase.errors import UsageError
-from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
+from allocphase.files.regular import MAX_OBJECT_BYTES, opened, read_regular
 
 __all__ = ["Rebuilding", "Source", "compile_plugin", "rebuilding"]
 
@@ -101,7 +101,7 @@ def compile_plugin(source: Source) -> Path:
 def rebuilding(source: Source) -> Rebuilding:
     """The same source under the address and undefined-behaviour sanitizers."""
     compiler = _compiler()
-    is_clang = "clang" in _said_by([compiler, "--version"])
+    is_clang = _is_clang(compiler)
     shared_runtime = ("-shared-libsan",) if is_clang else ()
     flags = (*_SHARED, *_SANITIZED, *shared_runtime, f"-I{_headers()}", *source.cflags)
     return Rebuilding(
@@ -110,15 +110,28 @@ def rebuilding(source: Source) -> Rebuilding:
     )
 
 
+@functools.cache
+def _is_clang(compiler: str) -> bool:
+    return "clang" in _said_by([compiler, "--version"])
+
+
+@functools.cache
 def _sanitizers_runtime(compiler: str, *, is_clang: bool) -> Path | None:
     """The library; what the compiler names may also be a script of the linker's."""
     clangs = f"libclang_rt.asan-{platform.machine()}.so"
     name = clangs if is_clang else "libasan.so"
     told = Path(_said_by([compiler, f"-print-file-name={name}"]).strip())
-    with contextlib.suppress(OSError):
-        if told.is_absolute() and read_regular(told, MAX_OBJECT_BYTES, follow=True)[:1] == b"\x7f":
-            return told.resolve()
+    if told.is_absolute() and _is_object(told):
+        return told.resolve()
     return None if is_clang else search_library([f"{name}.*"])
+
+
+def _is_object(path: Path) -> bool:
+    try:
+        with opened(path, max_bytes=MAX_OBJECT_BYTES, follow=True) as file:
+            return file.read(4) == b"\x7fELF"
+    except OSError:
+        return False
 
 
 def _said_by(command: Sequence[str]) -> str:

@@ -523,6 +523,7 @@ def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> 
     names = {parameter.name for parameter in main.commands["run"].params}
     refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
     refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
+    refused |= {"cflags", "check_every", "keep_failed"}
     assert {field.name for field in fields(RunOptions)} == refused
     assert names - refused == {"resume", "json_path", "with_report", "quiet", "strict"}
 

@@ -173,13 +173,16 @@ static const struct elf_object *libc(void) {
   return NULL;
 }
 
-bool binding_prove(const char *preload, struct text *names) {
+bool binding_prove(const char *preload, const char *trusted, struct text *names) {
   see_what_is_loaded(preload);
   if (loaded_count == 0) {
     text_add(names, "all of them: the linker keeps no list");
     return false;
   }
   trust_what_is_needed_by(&loaded[0]);
+  for (uint32_t i = 1; trusted && i < loaded_count; i++)
+    if (loaded[i].loyalty == STRANGER && is_same_file(loaded[i].path, trusted))
+      trust_what_is_needed_by(&loaded[i]);
   bool proved = prove_slots(DT_RELA, DT_RELASZ, names);
   proved = prove_slots(DT_JMPREL, DT_PLTRELSZ, names) && proved;
   interposed_count = 0;

@@ -16,10 +16,12 @@
 #include "base/json.h"
 #include "base/text.h"
 
-/* `preload`: the path of the library that is measured, or NULL. Returns false when a function
- * of the driver's is served by a stranger; `names` gets whose. From then on what copies
- * blocks in a timed replay is libc's. */
-bool binding_prove(const char *preload, struct text *names);
+/* `preload`: the path of the library that is measured, or NULL. `trusted`: that of a library
+ * that may serve the driver all the same, or NULL: a sanitizer's runtime wraps half of libc, and
+ * who looks for a fault with it wants no figure. Returns false when a function of the driver's is
+ * served by a stranger; `names` gets whose. From then on what copies blocks in a timed replay is
+ * libc's. */
+bool binding_prove(const char *preload, const char *trusted, struct text *names);
 
 /* Adds the array `interposes`: each function of libc's that the preload has put its own in
  * place of, but for those that hand out or take memory. */

@@ -133,7 +133,8 @@ static void prove_binding(struct session *session) {
   const struct options *options = &session->options;
   struct text foreign = text_in(names, sizeof names), text = text_in(line, sizeof line);
   bool preload = options->subject == SUBJECT_PRELOAD;
-  if (binding_prove(preload ? options->subject_path : NULL, &foreign)) return;
+  const char *subject = preload ? options->subject_path : NULL;
+  if (binding_prove(subject, options->sanitizer, &foreign)) return;
   text_add(&text, "it takes the place of what the driver itself needs of libc: ");
   text_add(&text, names);
   session_end_early(session, "unsupported", line);

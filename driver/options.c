@@ -30,6 +30,12 @@ static uint32_t parse_small(const char *option, const char *text) {
   return (uint32_t)value;
 }
 
+static uint32_t parse_interval(const char *option, const char *text) {
+  uint32_t value = parse_small(option, text);
+  if (value == 0) die(EXIT_USAGE, option, "at least 1");
+  return value;
+}
+
 static int parse_choice(const char *option, const char *text, const char *const *names, int count) {
   for (int i = 0; i < count; i++)
     if (strcmp(text, names[i]) == 0) return i;
@@ -74,6 +80,7 @@ static void apply(struct options *options, const char *name, const char *value) 
     options->probe = parse_choice(name, value, probe_names, PROBE_COUNT);
   else if (!strcmp(name, "--plugin")) set_subject(options, SUBJECT_PLUGIN, value);
   else if (!strcmp(name, "--preloaded")) set_subject(options, SUBJECT_PRELOAD, value);
+  else if (!strcmp(name, "--sanitizer")) options->sanitizer = value;
   else if (!strcmp(name, "--set")) parse_setting(options, value);
   else if (!strcmp(name, "--cpu")) parse_cpu(options, value);
   else if (!strcmp(name, "--pass-ns")) options->pass_ns = parse_number(name, value);
@@ -81,7 +88,8 @@ static void apply(struct options *options, const char *name, const char *value) 
   else if (!strcmp(name, "--passes")) options->passes = parse_small(name, value);
   else if (!strcmp(name, "--raw-ops")) options->raw_ops = parse_number(name, value);
   else if (!strcmp(name, "--checkpoints")) options->checkpoints = parse_small(name, value);
-  else if (!strcmp(name, "--check-every")) options->check_every = parse_small(name, value);
+  else if (!strcmp(name, "--check-every")) options->check_every = parse_interval(name, value);
+  else if (!strcmp(name, "--aloud")) options->aloud = parse_small(name, value) != 0;
   else if (!strcmp(name, "--syscall-backend"))
     options->backend = (enum syscall_backend)parse_choice(name, value, backend_names, BACKEND_NONE);
   else if (!strcmp(name, "--fixed-addresses"))
@@ -96,7 +104,6 @@ void options_parse(struct options *options, int argc, char **argv) {
       .passes = 5,
       .raw_ops = 4000000,
       .checkpoints = 400,
-      .check_every = 1000,
   };
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc) die(EXIT_USAGE, argv[i], "wants a value");
@@ -106,5 +113,4 @@ void options_parse(struct options *options, int argc, char **argv) {
   if (!options->out_folder) die(EXIT_USAGE, "--out", "is missing");
   if (options->passes == 0 || options->passes > 1000) die(EXIT_USAGE, "--passes", "1 to 1000");
   if (options->checkpoints == 0) die(EXIT_USAGE, "--checkpoints", "at least 1");
-  if (options->check_every == 0) die(EXIT_USAGE, "--check-every", "at least 1");
 }

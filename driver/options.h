@@ -23,6 +23,7 @@ struct options {
   int probe; /* its place in the list of probes/probes.h */
   enum subject_kind subject;
   const char *subject_path; /* plug-in to load, or preloaded object to expect */
+  const char *sanitizer;    /* of a plug-in that is looked into: its preloaded runtime; or NULL */
   struct allocphase_setting settings[MAX_SETTINGS];
   size_t setting_count;
   int cpus[MAX_CPUS]; /* lane i runs on cpus[i % cpu_count] */
@@ -32,9 +33,11 @@ struct options {
   uint32_t passes;        /* throughput: warm passes */
   uint64_t raw_ops;       /* latency: up to this many operations every sample is kept */
   uint32_t checkpoints;   /* footprint: readings over op time */
-  uint32_t check_every;   /* verify: operations between two calls of check() */
+  uint32_t check_every;   /* verify: so many operations between two looks at all live objects
+                           * and two calls of check(); 0: as verify.c thinks best */
   enum syscall_backend backend;
   bool fixed_addresses; /* ASLR off, so that two processes place objects alike */
+  bool aloud; /* for people: how it ended is said on stderr too, and by the exit code */
   uint32_t life; /* under a keeper (base/channel.h): 1, or its pid under the preload; else 0 */
 };
 

@@ -29,6 +29,7 @@ enum progress_place {
   PROGRESS_NOWHERE, /* before the first operation, or in a timed probe */
   PROGRESS_CALL,    /* in the allocator */
   PROGRESS_USE,     /* behind it, on the way to the next operation */
+  PROGRESS_FAILED,  /* the driver ends the process, for what it saw there */
 };
 
 struct progress_thread {
@@ -70,13 +71,23 @@ static inline void progress_ask(uint32_t function, uint64_t bytes) {
 
 static inline void progress_answered(void) { progress->asked_place = PROGRESS_USE; }
 
-static inline void progress_enter(const struct worker *worker, const struct trace_op *op) {
+static inline void progress_note(const struct worker *worker, const struct trace_op *op,
+                                 enum progress_place place) {
   struct progress_thread *at = &progress->threads[worker->thread];
   at->op = (uint64_t)(op - worker->ops);
   at->slot = op->slot;
   at->size = op->size;
   at->kind = op->kind;
-  at->place = PROGRESS_CALL;
+  at->place = place;
+}
+
+static inline void progress_enter(const struct worker *worker, const struct trace_op *op) {
+  progress_note(worker, op, PROGRESS_CALL);
+}
+
+/* Of timed probes too, which say nothing else. */
+static inline void progress_fail(const struct worker *worker, const struct trace_op *op) {
+  progress_note(worker, op, PROGRESS_FAILED);
 }
 
 static inline void progress_leave(const struct worker *worker) {

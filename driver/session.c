@@ -28,15 +28,20 @@ void session_end_early(struct session *session, const char *status, const char *
   json_string(&json, "status", status);
   json_string(&json, "message", message);
   json_finish(&json, session_path(session, "result.json"));
-  _exit(EXIT_MEASURED);
+  if (!session->options.aloud) _exit(EXIT_MEASURED);
+  say(status, message);
+  _exit(EXIT_FAILED);
 }
 
-void session_fail(struct worker *worker, uint64_t op, const char *status, const char *what) {
+_Noreturn static void fail(struct worker *worker, uint64_t op, const char *status,
+                           const char *what, const char *when) {
   char line[512];
   const struct trace_op *at = &worker->ops[op];
   struct text text = text_in(line, sizeof line);
+  progress_fail(worker, at);
   text_add(&text, what);
-  text_add(&text, " at operation ");
+  text_add(&text, when);
+  text_add(&text, "operation ");
   text_add_number(&text, op);
   text_add(&text, " of thread ");
   text_add_number(&text, worker->thread);
@@ -44,7 +49,7 @@ void session_fail(struct worker *worker, uint64_t op, const char *status, const 
   text_add(&text, trace_kind_names[at->kind]);
   text_add(&text, ", ");
   text_add_number(&text, at->size);
-  text_add(&text, " bytes, slot ");
+  text_add(&text, at->kind == TRACE_WRITE ? " times, slot " : " bytes, slot ");
   text_add_number(&text, at->slot);
   text_add(&text, ")");
   if (worker->session->replay > 1) {
@@ -52,6 +57,15 @@ void session_fail(struct worker *worker, uint64_t op, const char *status, const 
     text_add_number(&text, worker->session->replay);
   }
   session_end_early(worker->session, status, line);
+}
+
+void session_fail(struct worker *worker, uint64_t op, const char *status, const char *what) {
+  fail(worker, op, status, what, " at ");
+}
+
+void session_fail_after(struct worker *worker, uint64_t op, const char *status,
+                        const char *what) {
+  fail(worker, op, status, what, " after ");
 }
 
 /* ---- Around the probe ---------------------------------------------------------- */

@@ -72,6 +72,9 @@ _Noreturn void session_end_early(struct session *session, const char *status,
  * " in replay <r>" where that is not the first. */
 _Noreturn void session_fail(struct worker *worker, uint64_t op, const char *status,
                             const char *what);
+/* "<what> after operation ...": of what was seen when that was over. */
+_Noreturn void session_fail_after(struct worker *worker, uint64_t op, const char *status,
+                                  const char *what);
 
 /* The path of a file in the session's folder; valid until the next call. */
 const char *session_path(const struct session *session, const char *name);

@@ -1,10 +1,12 @@
 #!/bin/sh
 # What the tests want from the system: allocators to compare, an outside tracer to
-# check against, a fuzzer, a browser to look at the report. As root they are installed; an
-# ordinary user is told the command, and the tests that need them skip and say so.
+# check against, a debugger and memcheck to repeat what failed, a fuzzer, a browser to look at
+# the report. As root they are installed; an ordinary user is told the command, and the tests
+# that need them skip and say so.
 set -eu
 
-wanted="strace libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 clang-14 libclang-rt-14-dev chromium"
+wanted="strace gdb valgrind libc6-dbg libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0"
+wanted="$wanted clang-14 libclang-rt-14-dev chromium"
 
 command -v apt-get >/dev/null || { echo "no apt-get here; the tests can use: $wanted"; exit 0; }
 missing=""

@@ -16,7 +16,8 @@ enum exit_code {
   EXIT_MEASURED = 0, /* a result was written; its status may still be a failure */
   EXIT_TOOL = 1,     /* the driver itself could not do its work */
   EXIT_USAGE = 2,    /* bad option or bad trace */
-  EXIT_HINDERED = 3  /* nor this, and the allocator may have taken what was needed */
+  EXIT_HINDERED = 3, /* nor this, and the allocator may have taken what was needed */
+  EXIT_FAILED = 5    /* with --aloud: a result was written, and its status is not ok */
 };
 
 /* Called once, before any code of the allocator's own runs, or at the start of main where

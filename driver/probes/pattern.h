@@ -37,6 +37,15 @@ static inline bool pattern_holds(const unsigned char *bytes, size_t size, uint32
   return memcmp(bytes + at, &word, size - at) == 0;
 }
 
+/* The first byte that is not as it was filled; `size` where all are. */
+static inline size_t pattern_broken_at(const unsigned char *bytes, size_t size, uint32_t owner) {
+  for (size_t at = 0; at < size; at++) {
+    uint64_t word = pattern_word(owner, at / 8);
+    if (memcmp(bytes + at, (const char *)&word + at % 8, 1) != 0) return at;
+  }
+  return size;
+}
+
 /* Each byte equals the one before it, and the first is zero. */
 static inline bool is_zero(const unsigned char *bytes, size_t size) {
   return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);

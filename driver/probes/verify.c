@@ -5,6 +5,9 @@
  * was asked for), no overlap with any live object, calloc's zeroes, the prefix
  * that realloc must keep, the pattern, usable_size at least the size; and the
  * allocator's own check() now and then in the first replay, and when all is free.
+ * With --check-every N so is the pattern of every live object after each N operations,
+ * in all replays, and check() with it: what damages an object is found beside the
+ * operation that did it, and not only when the object is next used.
  *
  * The trace is replayed more than once: a timed process replays it dozens of times,
  * and what an allocator does when everything was freed (reset, recycle, count) shows
@@ -32,6 +35,9 @@
 #define FEW_OPERATIONS 1000000u
 #define REPLAYS 2u
 #define REPLAYS_OF_FEW 3u
+/* A check() may cost more than a thousand operations: where nobody says how often, later
+ * replays are looked at when all is free. */
+#define OWN_CHECK_EVERY 1000u
 
 /* Node i is slot i. */
 struct node {
@@ -172,14 +178,23 @@ static void unwrite(unsigned char *object, size_t size, uint32_t times) {
   memcpy(object, &word, bytes);
 }
 
-/* The program's write, and a free that was refused, leave the rest of the object alone:
- * it is not filled anew, or nobody would see that they did not. */
 static void check_untouched(struct worker *worker, const struct cell *cell,
                             const struct trace_op *op) {
-  unsigned char *object = (unsigned char *)cell_object(cell);
-  if (op->kind == TRACE_WRITE) unwrite(object, cell->size, op->size);
-  if (!pattern_holds(object, cell->size, op->slot))
+  if (!pattern_holds((unsigned char *)cell_object(cell), cell->size, op->slot))
     corrupt(worker, op, "the object's content has changed");
+}
+
+/* The program's write, and a free that was refused, leave the rest of the object alone:
+ * it is not filled anew, or nobody would see that they did not. Under the lock, since
+ * another thread may look at all objects meanwhile. */
+static void write_object(struct worker *worker, const struct cell *cell,
+                         const struct trace_op *op) {
+  unsigned char *object = (unsigned char *)cell_object(cell);
+  pthread_mutex_lock(&probe.lock);
+  replay_write(object, cell->size, op->size);
+  unwrite(object, cell->size, op->size);
+  check_untouched(worker, cell, op);
+  pthread_mutex_unlock(&probe.lock);
 }
 
 static void before(struct worker *worker, const struct cell *cell, const struct trace_op *op) {
@@ -202,16 +217,56 @@ static void check_new(struct worker *worker, const struct cell *cell, const stru
   pattern_fill(object, cell->size, op->slot);
 }
 
+/* ---- The checks now and then ------------------------------------------------------- */
+
+/* A live object of the tree that is not as it was filled, or NOBODY. */
+static uint32_t treap_damaged(uint32_t tree, const struct cell *cells) {
+  while (tree != NOBODY) {
+    const struct cell *cell = &cells[tree];
+    if (!pattern_holds((unsigned char *)cell_object(cell), cell->size, tree)) return tree;
+    uint32_t found = treap_damaged(probe.nodes[tree].left, cells);
+    if (found != NOBODY) return found;
+    tree = probe.nodes[tree].right;
+  }
+  return NOBODY;
+}
+
+_Noreturn static void damaged(struct worker *worker, const struct trace_op *op, uint32_t slot) {
+  char line[256];
+  const struct cell *cell = &worker->session->cells[slot];
+  uint32_t every = worker->session->options.check_every;
+  struct text text = text_in(line, sizeof line);
+  text_add(&text, "the live object in slot ");
+  text_add_number(&text, slot);
+  text_add(&text, " has changed at byte ");
+  text_add_number(&text, pattern_broken_at((unsigned char *)cell_object(cell), cell->size, slot));
+  text_add(&text, " of ");
+  text_add_number(&text, cell->size);
+  text_add(&text, ", seen");
+  if (every > 1) {
+    text_add(&text, " within ");
+    text_add_number(&text, every);
+    text_add(&text, " operations,");
+  }
+  session_fail_after(worker, (uint64_t)(op - worker->ops), "corrupt", line);
+}
+
+static void check_everything(struct worker *worker, const struct trace_op *op) {
+  uint32_t slot = treap_damaged(probe.root, worker->session->cells);
+  if (slot != NOBODY) damaged(worker, op, slot);
+  run_own_check(worker, op);
+}
+
 static void after(struct worker *worker, const struct cell *cell, const struct trace_op *op,
                   uint32_t old_size) {
+  uint32_t every = worker->session->options.check_every;
   pthread_mutex_lock(&probe.lock);
-  if (op->kind == TRACE_WRITE || op->kind == TRACE_FREE_FOREIGN)
-    check_untouched(worker, cell, op);
-  else if (op->kind != TRACE_FREE)
+  if (op->kind == TRACE_FREE_FOREIGN) check_untouched(worker, cell, op);
+  else if (op->kind != TRACE_FREE && op->kind != TRACE_WRITE)
     check_new(worker, cell, op, old_size);
-  /* Later replays are looked at when all is free: a check may cost more than a thousand
-   * operations. */
-  if (++probe.done % worker->session->options.check_every == 0 && worker->session->replay == 1)
+  probe.done++;
+  if (every && probe.done % every == 0) check_everything(worker, op);
+  else if (!every && probe.done % OWN_CHECK_EVERY == 0 && worker->session->replay == 1)
     run_own_check(worker, op);
   pthread_mutex_unlock(&probe.lock);
 }
@@ -219,6 +274,7 @@ static void after(struct worker *worker, const struct cell *cell, const struct t
 #define REPLAY_BEFORE(worker, cell, op) before(worker, cell, op)
 #define REPLAY_ENTER(worker, op) progress_enter(worker, op)
 #define REPLAY_LEAVE(worker, op) progress_leave(worker)
+#define REPLAY_WRITE(worker, cell, op) write_object(worker, cell, op)
 #define REPLAY_AFTER(worker, cell, op, old_size) after(worker, cell, op, old_size)
 
 #include "replay_both.inc"

@@ -2,6 +2,8 @@
 
     phase21                          a name, for a scenario also a glob or a path
     mine=build/libmine.so            an allocator from a file, under a name of one's own
+    ./mine                           one from a folder with an allocator.toml, under the folder's
+    other=./mine                     the same under another name
     phase21?pool_bytes=1048576       with a setting; several are joined by &
     phase2?objects_per_slab=1,8,64   a comma separates values: one allocator or scenario each
     xmalloc?sizes=16+64              + joins the items of one value that is a list
@@ -28,7 +30,7 @@ __all__ = ["Setting", "Spec", "base_name", "found_arm", "found_name", "items", "
 # A run has a cell for each of them.
 MAX_POINTS = 10_000
 _SETTINGS = "[?KEY=VALUE,VALUE&KEY=VALUE]"
-_ALLOCATOR = f"NAME[=FILE]{_SETTINGS}"
+_ALLOCATOR = f"NAME[=FILE]|FOLDER{_SETTINGS}"
 _SCENARIO = f"NAME{_SETTINGS}"
 
 
@@ -58,11 +60,14 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A specification taken apart. `file` is what comes after the = of an allocator's name."""
+    """A specification taken apart. `file` is what comes after the = of an allocator's name, a file
+    or a folder. `named` is False of a folder alone, whose own name is the allocator's.
+    """
 
     name: str
     file: str | None = None
     settings: tuple[Setting, ...] = ()
+    named: bool = True
 
     @classmethod
     def of_allocator(cls, text: str, *, where: str = "") -> Spec:
@@ -70,6 +75,8 @@ class Spec:
         where = f"{where}allocator {shown(text)}"
         found = _read(text, where=where, form=_ALLOCATOR)
         name, equals, file = found.name.partition("=")
+        if not equals and ("/" in name or name in (".", "..")):
+            return replace(found, name=_folder_name(name, where=where), file=name, named=False)
         if not name:
             raise _wrong(where, "there is no name", _ALLOCATOR)
         if equals and not file:
@@ -107,8 +114,9 @@ class Spec:
         return replace(self, settings=tuple(settings.values()))
 
     def __str__(self) -> str:
-        head = self.name if self.file is None else f"{self.name}={self.file}"
-        return _joined(head, map(str, self.settings))
+        named = [self.name] if self.named else []
+        file = [] if self.file is None else [self.file]
+        return _joined("=".join(named + file), map(str, self.settings))
 
     @property
     def label(self) -> str:
@@ -171,6 +179,15 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
+
+
+def _folder_name(path: str, *, where: str) -> str:
+    """What an allocator is called whose folder alone was given. Raises UsageError."""
+    folder = Path(path).absolute()
+    name = folder.resolve().name if folder.name == ".." else folder.name
+    if not name or set(name) & set("=?&"):
+        raise _wrong(where, f"it cannot be called {shown(name)}, give it a name", _ALLOCATOR)
+    return name
 
 
 def _read(text: str, *, where: str, form: str) -> Spec:

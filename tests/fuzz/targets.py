@@ -41,8 +41,10 @@ from allocphase.files.elf import loaded_sha256
 from allocphase.files.typed import load_json
 from allocphase.gate.baseline import load_baseline
 from allocphase.gate.baseline_text import describe
+from allocphase.judge.calls import call_differences
 from allocphase.judge.document import document, read_verdict
 from allocphase.judge.limits import parse_limit, read_limits
+from allocphase.judge.render.calls import print_calls
 from allocphase.judge.render.console import print_verdict
 from allocphase.judge.render.explain import explain
 from allocphase.judge.render.github import report_to_github
@@ -60,7 +62,8 @@ from allocphase.spec import Spec, found_arm, found_name
 from allocphase.store.manifest import Manifest
 from allocphase.store.record import ProcessRecord
 from allocphase.text.share import parse_share
-from allocphase.trace.records import HEADER, OP, THREAD
+from allocphase.trace.excerpt import excerpt
+from allocphase.trace.records import HEADER, OP, THREAD, TraceError
 from tests.fuzz import seeds
 from tests.fuzz.mutate import (
     mutated_arrays,
@@ -88,6 +91,8 @@ def _traces(folder: Path) -> Try:
         if rng.random() < 0.2:
             data = bytearray(mutated_bytes(bytes(data), rng))
         path.write_bytes(_with_digest(bytes(data)) if rng.random() < 0.9 else data)
+        with contextlib.suppress(TraceError):  # looked at unchecked, when a process has failed
+            excerpt(path, thread=rng.randrange(3), op=rng.choice((0, 1, 2, 5)))
         trace.read(path)
 
     return attempt
@@ -160,6 +165,8 @@ def _use_run(path: Path, *, thoroughly: bool) -> None:
     for name in run.scenarios:
         for one in run.allocators:
             run.operations_of(one, name)
+        arms = (run.allocators[0], run.allocators[0], run.allocators[-1])
+        print_calls(call_differences(path, name, arms=arms), name, io.StringIO())
     print_section(judge(load("phase-report"), run), io.StringIO())
     if thoroughly:
         compare_runs([path, path], CompareSettings())

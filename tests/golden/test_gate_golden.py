@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +43,7 @@ from allocphase.judge.render.junit import junit
 from allocphase.judge.render.markdown import markdown
 from allocphase.stats import Interval
 from allocphase.text.console import WIDTH
+from tests.support.screens import shown_at
 
 Golden = Callable[[str, str], None]
 
@@ -162,6 +165,19 @@ def test_the_verdict_on_the_terminal_is_as_before(verdict: GateVerdict, golden: 
     assert max(len(line) for line in stream.getvalue().splitlines()) <= WIDTH
 
 
+@pytest.mark.parametrize("columns", [60, 140])
+def test_a_verdict_is_as_wide_as_its_terminal(
+    verdict: GateVerdict, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = shown_at(columns, functools.partial(print_verdict, verdict), monkeypatch)
+    assert max(map(len, lines)) in range(columns - 20, columns + 1)
+    heads = ("baseline", "candidate", "change", "95% interval", "sees")
+    table = lines[: lines.index(HOSTILE)]
+    assert all(any(head in line for line in table) for head in heads)
+    assert any(all(head in line for head in heads) for line in table) == (columns == 140)
+    assert sum("not confirmed" in line for line in table) == 1
+
+
 def test_equal_counts_are_printed_when_everything_is_asked_for(verdict: GateVerdict) -> None:
     brief, full = io.StringIO(), io.StringIO()
     print_verdict(verdict, brief)
@@ -264,3 +280,15 @@ def test_a_comparison_as_json_has_the_same_rows_as_the_csv(run: Run) -> None:
     found = compare_runs([run.path], CompareSettings())
     text = json.dumps(comparison_document(found), allow_nan=False)
     assert len(json.loads(text)["rows"]) == len(csv_text(found).splitlines()) - 1
+
+
+@pytest.mark.parametrize("columns", [60, 140])
+def test_a_comparison_is_as_wide_as_its_terminal(
+    run: Run, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = compare_runs([run.path], CompareSettings())
+    lines = shown_at(columns, functools.partial(print_comparison, found), monkeypatch)
+    assert max(map(len, lines)) in range(columns - 20, columns + 1)
+    heads = "metric +verdict +baseline +candidate +change +95% interval +sees"
+    assert bool(re.search(heads, "\n".join(lines))) == (columns == 140)
+    assert sum(line.startswith("page_faults ") for line in lines) >= 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import io
 import re
@@ -17,6 +18,7 @@ from allocphase.report.render import render
 from allocphase.report.text.markdown import markdown
 from allocphase.report.text.terminal import print_summary
 from allocphase.text.console import WIDTH
+from tests.support.screens import shown_at
 
 Golden = Callable[[str, str], None]
 
@@ -61,6 +63,21 @@ def test_the_terminal_summary_keeps_within_its_width(run: Run) -> None:
     stream = io.StringIO()
     print_summary(run, stream)
     assert max(len(line) for line in stream.getvalue().splitlines()) <= WIDTH
+
+
+@pytest.mark.parametrize("columns", [60, 140])
+def test_a_summary_is_as_wide_as_its_terminal(
+    run: Run, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = shown_at(columns, functools.partial(print_summary, run), monkeypatch)
+    assert max(map(len, lines)) in range(columns - 20, columns + 1)
+    text = "\n".join(lines)
+    assert "…" not in text
+    heads = "time/op +replay +ratio +p99 +p99.9 +sys/op +peak RSS +frag +kept"
+    assert bool(re.search(heads, text)) == (columns == 140)
+    assert all(re.search(rf"(?m)(^| ){head}( |$)", text) for head in heads.split(" +"))
+    assert any(line.startswith("<i>markup</i> & |pipe|") for line in lines)
+    assert any(line.startswith("|pipe|") for line in lines) == (columns == 60)
 
 
 def test_a_summary_that_goes_to_a_file_has_no_colour_codes(run: Run) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from allocphase import allocator
+from allocphase import allocator, scenario
+from allocphase.store.reader import RunFiles
 from cli import main
 from tests.support.plugins import ROOT
 
@@ -32,7 +36,7 @@ def test_the_plug_in_of_the_guide_compiles_and_is_measured_from_its_source(
 ) -> None:
     guide = ROOT / "docs" / "plugins.md"
     (source,) = fenced(guide, "c")
-    (command,) = commands(guide)
+    command, *_ = commands(guide)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     Path("bump.c").write_text(source, encoding="utf-8")
@@ -47,6 +51,85 @@ def test_the_plug_in_of_the_guide_compiles_and_is_measured_from_its_source(
     assert bump["metrics"]["syscalls"]["init"] == {"mmap": 1}
     assert bump["metrics"]["syscalls"]["operation"] == {}
     assert any("emulated" in warning for warning in bump["warnings"])
+
+
+def test_what_the_guide_shows_of_a_plug_in_that_fails_is_what_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = ROOT / "docs" / "plugins.md"
+    (source,), (change,) = fenced(guide, "c"), fenced(guide, "diff")
+    before, after = (line[3:] for line in change.splitlines())
+    assert source.count(before) == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Path("bump.c").write_text(source.replace(before, f"{before}\n{after}"), encoding="utf-8")
+    for number, (command, shown) in enumerate(
+        zip(commands(guide)[1:3], fenced(guide, "text"), strict=True)
+    ):
+        result = CliRunner().invoke(main, [*command, "--out", f"out{number}"])
+        assert result.exit_code == 5
+        (run,) = Path(f"out{number}").iterdir()
+        (record,) = RunFiles(run).processes()
+        assert f"{record.status}: {record.message}" == shown.splitlines()[0]
+    assert shown in (run / "failed" / "0" / "repeat.txt").read_text(encoding="utf-8")
+
+
+def test_the_folder_of_the_guide_is_listed_measured_and_gated_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = ROOT / "docs" / "plugins.md"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = Path("bump")
+    folder.mkdir()
+    (folder / "bump.c").write_text(fenced(guide, "c")[0], encoding="utf-8")
+    (folder / "allocator.toml").write_text(fenced(guide, "toml")[0], encoding="utf-8")
+    listed, run, gate = commands(guide)[3:]
+    found = CliRunner().invoke(main, listed)
+    assert found.exit_code == 0, found.output
+    assert "settings: pool_bytes=67108864" in found.output
+    extra = ["--probe", "syscalls", "--probe", "verify", "--json", "cells.json"]
+    found = CliRunner().invoke(main, [*run, *extra])
+    assert found.exit_code == 0, found.output
+    cells = json.loads(Path("cells.json").read_text())["cells"]
+    assert [(cell["allocator"], cell["status"]) for cell in cells] == [
+        ("bump", "ok"),
+        ("small", "ok"),
+    ]
+    found = CliRunner().invoke(main, gate)
+    assert found.exit_code == 0, found.output
+    assert re.search(r"peak_mapped +improved +64.0 MiB +32.0 MiB", found.output), found.output
+
+
+def test_the_scenario_of_the_guide_is_listed_run_and_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = ROOT / "docs" / "writing-scenarios.md"
+    monkeypatch.chdir(tmp_path)
+    (text,) = fenced(guide, "toml")
+    Path("sessions.toml").write_text(text, encoding="utf-8")
+    listed, *runs = commands(guide)
+    found = CliRunner().invoke(main, listed)
+    assert found.exit_code == 0, found.output
+    assert "trace: 40,000 operations: 20,000 malloc, 20,000 free\n" in found.output
+    for run in runs:
+        found = CliRunner().invoke(main, [*run, "--json", "cells.json"])
+        assert found.exit_code == 0, found.output
+    cells = json.loads(Path("cells.json").read_text())["cells"]
+    assert {cell["scenario"] for cell in cells} == {"sessions?live=100", "sessions?live=400"}
+    assert {cell["status"] for cell in cells} == {"ok"}
+    (script,) = fenced(guide, "python")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, *_, last = done.stdout.splitlines()
+    assert re.fullmatch(r"malloc slot \d+ bytes \d+", first)
+    assert last.startswith("Counter({12: ")
+
+
+def test_the_guide_to_scenarios_has_every_key_and_no_other() -> None:
+    text = (ROOT / "docs" / "writing-scenarios.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `\[?(\w+)\]?` \|", text, re.MULTILINE))
+    assert told == {field.name for field in dataclasses.fields(scenario.Scenario)} - {"name"}
 
 
 def test_the_guides_folders_are_what_the_collection_reads(tmp_path: Path) -> None:

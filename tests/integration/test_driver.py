@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.allocator import Allocator, resolve, shared_object
+from allocphase.allocator import Allocator, resolve
 from allocphase.files.typed import plain, read
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result, Syscalls
 from allocphase.process.driver import Outcome
 from tests.support.driving import FULL_SPEED, Driver
-from tests.support.plugins import Plugins, plugin
+from tests.support.plugins import Plugins, compiled, plugin
 from tests.support.processes import alive
 from tests.support.traces import batch, write_trace
 
@@ -311,7 +311,7 @@ def test_a_plug_in_from_source_has_aligned_functions_and_its_thread_local_heap_l
         """
     )
     path = write_trace(tmp_path / "t", batch(3))
-    built = shared_object.compile_plugin(source)
+    built = compiled(source)
     outcome = driver.measure(Probe.THROUGHPUT, path, plugin(built), pass_ns=1)
     assert outcome.result.function_alignment_bytes == 64
     assert b"__tls_get_addr" not in built.read_bytes()

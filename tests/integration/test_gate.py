@@ -23,6 +23,7 @@ from allocphase import scenario, trace
 from allocphase.allocator import Allocator
 from allocphase.gate import Arms, GateRequest, run_gate
 from allocphase.judge import Outcome, read_limits
+from allocphase.judge.calls import CallDifferences, call_differences
 from allocphase.judge.limits import parse_limit
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import DriverExecutor
@@ -85,6 +86,8 @@ def test_an_allocator_passes_against_itself_in_every_format(cli: Cli) -> None:
     assert "allocphase gate: passed" in (cli.folder / "gate.md").read_text("utf-8")
     document = json.loads((cli.folder / "gate.json").read_text("utf-8"))
     assert (document["exit_code"], document["candidate"]["name"]) == (0, "phase3")
+    (folder,) = (cli.folder / "out").glob("*-gate")
+    assert '"probe":"latency"' not in (folder / "processes.jsonl").read_text("utf-8"), "no time"
 
 
 def test_more_system_calls_fail_with_3_and_an_old_verdict_can_be_explained(cli: Cli) -> None:
@@ -298,6 +301,33 @@ def test_a_run_is_compared_in_every_format(cli: Cli) -> None:
     table = cli("compare", str(folder), "--baseline", "phase21", "--export-markdown", "c.md")
     assert "phase2 on phase-report  against phase21" in table.stdout
     assert "| phase2 | syscalls | regressed |" in (cli.folder / "c.md").read_text("utf-8")
+
+
+# ---- Which calls got slower -------------------------------------------------------------------
+
+
+def test_the_one_size_class_that_got_slower_is_named_first(cli: Cli, plugins: Plugins) -> None:
+    """By some microseconds, so that no noise is as large; the median is that of other sizes."""
+    built = plugins("banded")
+    baseline, candidate = f"mine={built}", f"mine={built}?least=257&most=512&spins=10000"
+    arms = ["--baseline", baseline, "--candidate", candidate]
+    scenario = "random-churn?operations=20000"
+    arguments = [*arms, "--limit", "*=off", "--limit", "p50=900%", "-s", scenario]
+    result = cli("gate", *arguments, "--explain", f"p50:{scenario}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = result.stdout.splitlines()
+    head = lines.index(f"Calls of {scenario}, those first that add most")
+    assert lines[head + 2].startswith("malloc 257-512 "), "\n".join(lines)
+    (folder,) = (cli.folder / "out").glob("*-gate")
+    found = call_differences(folder, scenario)
+    assert isinstance(found, CallDifferences)
+    slow, *others = found.told
+    assert slow.group == ("malloc", 9)
+    assert slow.p50_ns[1] > slow.p50_ns[0] + 500
+    assert slow.added_ns > 10 * max(abs(call.added_ns) for call in others)
+    assert {("malloc", 10), ("free", 10)} <= {call.group for call in found.told}
+    again = cli("gate", "--again", str(folder), "--explain", f"p50:{scenario}")
+    assert "\n".join(lines[head:]) in again.stdout
 
 
 # ---- docs/ci.md -------------------------------------------------------------------------------

@@ -70,8 +70,12 @@ def test_a_long_trace_has_the_figures_of_a_short_one(
         assert counts["neither"] + counts["page_fault"] < 10
         assert set(metrics_of(run)["outlier_causes"]) == {"p99", "p99_9", "p99_99"}
     frames = [run.operations_of("one", "some") for run in (raw, long)]
-    for column in ("thread", "op", "kind", "size"):
+    for column in ("thread", "op", "kind"):
         assert frames[0][column].tolist() == frames[1][column].tolist()
+    frees = frames[0]["kind"].isin(["free", "free_remote"])
+    assert frames[0]["size"][~frees].tolist() == frames[1]["size"][~frees].tolist()
+    assert (frames[0]["size"][frees] > 0).all(), "the size of the object"
+    assert (frames[1]["size"][frees] == 0).all(), "which is known of a trace that is kept whole"
     assert frames[1]["latency_ns"].notna().all()
     stored = long.files.operations("some")
     assert stored.pop("thread_ops").sum() == total

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -50,7 +53,7 @@ def test_a_correct_allocator_passes_with_its_own_check_called(
 ) -> None:
     outcome = driver.measure(Probe.VERIFY, path, plugin(plugins("broken")), check_every=4)
     verify = outcome.result.part(Verify)
-    checks = 16 // 4 + 3 + 1  # in the first replay, after each of them, and at the end
+    checks = 48 // 4 + 3 + 1  # in each replay, after each of them, and at the end
     assert (verify.operations, verify.replays, verify.own_checks) == (48, 3, checks)
     assert outcome.result.allocator_stats == {"checks": checks}
     assert outcome.result.skipped_operations == 0
@@ -169,7 +172,7 @@ def test_damage_is_seen_at_a_write_that_only_adds_to_the_first_word(
     driver.measure(Probe.VERIFY, path, plugin(plugins("subtle", folder=FAULTY)))
     subject = plugin(plugins("subtle", folder=FAULTY), fault="previous-object")
     assert driver.run(Probe.VERIFY, path, subject).message == (
-        "the object's content has changed at operation 3 of thread 0 (write, 3 bytes, slot 0)"
+        "the object's content has changed at operation 3 of thread 0 (write, 3 times, slot 0)"
     )
 
 
@@ -311,3 +314,67 @@ def test_the_null_allocator_is_caught(driver: Driver, tmp_path: Path) -> None:
     outcome = driver.run(Probe.VERIFY, path, resolve("null")[0])
     assert outcome.status == "corrupt"
     assert "overlaps a live one" in outcome.message
+
+
+# ---- A look at everything, every so many operations --------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("every", "message"),
+    [
+        (
+            0,
+            "the object's content has changed at operation 20 of thread 0 (free, 0 bytes, slot 0)",
+        ),
+        (
+            1,
+            "the live object in slot 0 has changed at byte 0 of 64, seen after operation 1"
+            " of thread 0 (malloc, 64 bytes, slot 1)",
+        ),
+        (
+            8,
+            "the live object in slot * has changed at byte 0 of 64, seen within 8 operations, after"
+            " operation 7 of thread 0 (malloc, 64 bytes, slot 7)",
+        ),
+    ],
+)
+def test_damage_is_found_at_the_operation_that_does_it_where_everything_is_looked_at(
+    driver: Driver, plugins: Plugins, tmp_path: Path, every: int, message: str
+) -> None:
+    path = write_trace(tmp_path / "t", batch(20))
+    subject = plugin(plugins("subtle", folder=FAULTY), fault="previous-object")
+    run = functools.partial(driver.run, Probe.VERIFY, path, subject)
+    outcome = run(check_every=every) if every else run()
+    assert outcome.status == "corrupt"
+    assert fnmatchcase(outcome.message, message), outcome.message
+
+
+def test_damage_in_a_later_replay_is_found_there_and_the_byte_is_told(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(10, 100))
+    subject = plugin(plugins("neighbour", folder=FAULTY), at="13")
+    assert driver.run(Probe.VERIFY, path, subject, check_every=1).message == (
+        "the live object in slot 2 has changed at byte 99 of 100, seen after operation 3"
+        " of thread 0 (malloc, 100 bytes, slot 3) in replay 2"
+    )
+    assert driver.run(Probe.VERIFY, path, subject).message == (
+        "the object's content has changed at operation 12 of thread 0 (free, 0 bytes, slot 2)"
+        " in replay 2"
+    )
+
+
+def test_a_look_at_everything_finds_nothing_wrong_with_what_other_threads_write(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    ops: list[Op] = []
+    for slot in range(60):
+        ops += [malloc(slot, 200), (Kind.REALLOC, slot, 300, 0, 0)]
+        ops += [(Kind.WRITE, slot, 100_000, 0, 0)] * 5
+    ops += [free(slot) for slot in range(60)]
+    path = write_trace(tmp_path / "t", ops, thread=[slot % 3 for _, slot, *_ in ops])
+    cpus = sorted(os.sched_getaffinity(0))
+    subject = plugin(plugins("libc"))
+    verify = driver.measure(Probe.VERIFY, path, subject, cpus=cpus, check_every=1).result.verify
+    assert verify is not None
+    assert verify.operations == 3 * len(ops)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from allocphase.allocator import Allocator
 from allocphase.files.typed import read
@@ -40,15 +41,15 @@ class FigureExecutor(FakeExecutor):
     """Answers each job with figures that are functions of the job.
 
     time_ns: the process's time per operation. calls: system calls in operation, None where
-    nobody sees them. memory: the memory probe's figures. latency_ns: of every call in a process,
-    for traces of `ops` operations. status: a status and a message instead of a result, or None.
-    alignment: of the arm's functions.
+    nobody sees them. memory: the memory probe's figures. latency_ns: of every call in a process, or
+    of each, for traces of `ops` operations. status: a status and a message instead of a result, or
+    None. alignment: of the arm's functions.
     """
 
     time_ns: Callable[[Job], float] = lambda _: 10.0
     calls: Callable[[Job], Mapping[str, int] | None] = lambda _: {}
     memory: Callable[[Job], Mapping[str, int]] = lambda _: MEMORY
-    latency_ns: Callable[[Job], int] = lambda _: 30
+    latency_ns: Callable[[Job], int | npt.NDArray[np.int64]] = lambda _: 30
     status: Callable[[Job], tuple[str, str] | None] = lambda _: None
     alignment: Callable[[Job], int] = lambda _: 64
     ops: int = 100

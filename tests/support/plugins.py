@@ -7,10 +7,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from allocphase.allocator import Allocator
+from allocphase.allocator import Allocator, Source
+from allocphase.allocator.source import compile_plugin
 from tests.support.sharing import made_once
 
-__all__ = ["ROOT", "Plugins", "digest", "plugin"]
+__all__ = ["ROOT", "Plugins", "compiled", "digest", "plugin"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-fPIC", "-shared"]
@@ -36,6 +37,11 @@ class Plugins:
 def digest(*words: str) -> str:
     """A few letters that stand for these words in a file's name."""
     return hashlib.sha256("\0".join(words).encode()).hexdigest()[:12]
+
+
+def compiled(source: Path, *cflags: str) -> Path:
+    """The object that a source becomes on the command line."""
+    return compile_plugin(Source(path=source, cflags=cflags, folder=Path.cwd()))
 
 
 def plugin(path: Path, **config: str) -> Allocator:

@@ -1,6 +1,8 @@
-"""The grammar NAME[=FILE][?KEY=VALUE,VALUE&KEY=VALUE]."""
+"""The grammar NAME[=FILE]|FOLDER[?KEY=VALUE,VALUE&KEY=VALUE]."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,12 +11,13 @@ from hypothesis import strategies as st
 from allocphase.errors import UsageError
 from allocphase.spec import Setting, Spec, base_name, found_arm, items, listed, written
 
-ALLOCATOR = "it is written NAME[=FILE][?KEY=VALUE,VALUE&KEY=VALUE]"
+ALLOCATOR = "it is written NAME[=FILE]|FOLDER[?KEY=VALUE,VALUE&KEY=VALUE]"
 SCENARIO = "it is written NAME[?KEY=VALUE,VALUE&KEY=VALUE]"
 
 # What a name, a key, a value and a file may be made of: all but the signs of the grammar.
 plain = st.text(st.characters(exclude_characters="?=&,", categories=["L", "N", "P", "S"]))
 words = plain.filter(bool)
+names = words.filter(lambda word: "/" not in word and word not in (".", ".."))
 settings = st.dictionaries(words, st.lists(words, min_size=1, unique=True), max_size=3)
 
 
@@ -22,7 +25,7 @@ def spec_of(name: str, file: str | None, values: dict[str, list[str]]) -> Spec:
     return Spec(name, file, tuple(Setting(key, tuple(found)) for key, found in values.items()))
 
 
-@given(words, st.none() | words, settings)
+@given(names, st.none() | words, settings)
 def test_what_is_written_reads_as_what_it_was(
     name: str, file: str | None, values: dict[str, list[str]]
 ) -> None:
@@ -47,6 +50,34 @@ def test_a_value_may_have_an_equals_sign_and_a_question_mark() -> None:
     assert Spec.of_allocator("a?b=c=d?e").settings == (Setting("b", ("c=d?e",)),)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "file"),
+    [
+        ("./mine", "mine", "./mine"),
+        ("../a/b.d/", "b.d", "../a/b.d/"),
+        ("/opt/mine", "mine", "/opt/mine"),
+    ],
+)
+def test_a_folder_alone_has_the_name_of_its_last_part(text: str, name: str, file: str) -> None:
+    found = Spec.of_allocator(f"{text}?chunk=64,8")
+    assert (found.name, found.file, found.named) == (name, file, False)
+    assert found.settings == (Setting("chunk", ("64", "8")),)
+    assert str(found) == f"{text}?chunk=64,8"
+    assert found.label == f"{name}?chunk=64,8"
+    named = Spec.of_allocator(f"other={text}")
+    assert (named.name, named.file, named.named) == ("other", file, True)
+
+
+def test_this_folder_and_the_one_above_have_their_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert Spec.of_allocator(".").name == "below"
+    assert Spec.of_allocator("..").name == tmp_path.name
+    assert Spec.of_allocator("../below/..").name == tmp_path.name
+
+
 def test_a_scenario_s_path_may_have_an_equals_sign() -> None:
     found = Spec.of_scenario("/a=b/web.toml?live=3")
     assert (found.name, found.file, found.is_path) == ("/a=b/web.toml", None, True)
@@ -60,6 +91,7 @@ def test_a_scenario_s_path_may_have_an_equals_sign() -> None:
         ("=x.so", "there is no name"),
         ("?a=1", "there is no name"),
         ("mine=", "there is no file after the ="),
+        ("/", "it cannot be called '', give it a name"),
         ("mine=?a=1", "there is no file after the ="),
         ("a?b", "'b' has no value, or an empty one"),
         ("a?b=", "'b' has no value, or an empty one"),

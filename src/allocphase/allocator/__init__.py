@@ -1,7 +1,8 @@
 """Allocators: what is measured.
 
     collection      the allocators of the collection allocators/, and those of a command line
-    shared_object   what a shared object is, where the system has it, and how a source becomes one
+    shared_object   what a shared object is, and where the system has it
+    source          how a plug-in's C file becomes one, and is rebuilt under sanitizers
 
 Place in the pipeline: beside scenario; the driver process loads what is named here.
 """
@@ -9,5 +10,6 @@ Place in the pipeline: beside scenario; the driver process loads what is named h
 from __future__ import annotations
 
 from allocphase.allocator.collection import Allocator, Kind, collected, load, resolve
+from allocphase.allocator.source import Source
 
-__all__ = ["Allocator", "Kind", "collected", "load", "resolve"]
+__all__ = ["Allocator", "Kind", "Source", "collected", "load", "resolve"]

@@ -1,21 +1,22 @@
 """Allocators: what to measure, and how it comes into the driver process.
 
-Each folder of the collection has an allocator.toml; its stem is the allocator's name. A
-specification on the command line (spec.py) picks one, changes its settings, or brings an object
-from elsewhere: a shared object, which is a plug-in or else a preload, or a plug-in's source, which
-is compiled with cc.
+Each folder of the collection has an allocator.toml; the folder's name is the allocator's. A
+specification on the command line (spec.py) picks one, changes its settings, or brings one from
+elsewhere: such a folder, a shared object, which is a plug-in or else a preload, or a plug-in's
+source, which is compiled with cc.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from allocphase import resources
-from allocphase.allocator.shared_object import compile_plugin, inspect_object, search_library
+from allocphase.allocator.shared_object import inspect_object, search_library
+from allocphase.allocator.source import Source, compile_plugin
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.elf import loaded_sha256
 from allocphase.files.typed import Check, FieldError, Name, length, load_toml
@@ -24,6 +25,8 @@ from allocphase.spec import Spec, written
 __all__ = ["Allocator", "Kind", "collected", "load", "resolve"]
 
 Kind = Literal["plugin", "preload", "libc"]
+
+TOML = "allocator.toml"
 
 
 def _setting(value: object) -> str:
@@ -45,7 +48,9 @@ _Settings = Mapping[_Key, Annotated[str, _setting]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Preload:
-    """Where a preload is found. libraries: file names, the first that there is; package: apt's."""
+    """Where a preload is found. libraries: file names, the first that there is, beside its TOML or
+    in the system's folders; package: apt's.
+    """
 
     libraries: Annotated[tuple[Name, ...], length(least=1)]
     package: str = "the package that provides it"
@@ -54,11 +59,14 @@ class _Preload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Description:
-    """An allocator.toml."""
+    """An allocator.toml. object: of a plug-in, from the folder on; without it NAME.so, or NAME.c in
+    a folder that was named.
+    """
 
     title: str
     summary: str
     kind: Kind
+    object: Name | None = None
     correct: bool = True
     default_scenarios: tuple[str, ...] = ("*",)
     config: _Settings | None = None
@@ -67,6 +75,8 @@ class _Description:
     def __post_init__(self) -> None:
         if self.config is not None and self.kind != "plugin":
             raise FieldError("is for kind 'plugin' only", ".config")
+        if self.object is not None and self.kind != "plugin":
+            raise FieldError("is for kind 'plugin' only", ".object")
         if self.preload is not None and self.kind != "preload":
             raise FieldError("is for kind 'preload' only", ".preload")
         if self.preload is None and self.kind == "preload":
@@ -80,7 +90,8 @@ class Allocator:
     `path` is the object to load or preload; None for libc and for what is missing. `correct` is
     False for the null allocator alone: its blocks overlap, so it is a floor and never verified.
     `default_scenarios`: patterns of those that it takes part in when nobody asks for it by name; a
-    hundredfold slower allocator would take the time that the others need.
+    hundredfold slower allocator would take the time that the others need. `source`: of what was
+    compiled for this run. `described`: by an allocator.toml; a bare object says nothing of itself.
     """
 
     name: str
@@ -93,6 +104,8 @@ class Allocator:
     correct: bool = True
     default_scenarios: tuple[str, ...] = ("*",)
     missing: str | None = None
+    source: Source | None = None
+    described: bool = field(default=True, compare=False)
 
     def with_settings(self, changes: Mapping[str, str]) -> Allocator:
         """The same with other settings, named `name?key=value`. Raises UsageError."""
@@ -117,29 +130,79 @@ def collected() -> dict[str, Allocator]:
     return {name: load(path) for name, path in _files().items()}
 
 
-def resolve(text: str) -> tuple[Allocator, ...]:
+def resolve(text: str, *, cflags: Sequence[str] = ()) -> tuple[Allocator, ...]:
     """The allocators that a specification names; several when a setting has several values.
 
-    Raises UsageError, with the nearest match for a name that does not exist.
+    `cflags`: for the compiler, where it names a source. Raises UsageError, with the nearest match
+    for a name that does not exist.
     """
     spec = Spec.of_allocator(text)
-    found = _from_file(spec.name, Path(spec.file)) if spec.file else _from_collection(spec.name)
+    found = _named(spec, tuple(cflags))
     return tuple(found.with_settings(point) for point in spec.points())
+
+
+def _named(spec: Spec, cflags: tuple[str, ...]) -> Allocator:
+    if spec.file is None:
+        return _from_collection(spec.name)
+    path = Path(spec.file)
+    if path.is_dir():
+        return _from_folder(spec.name, path, cflags)
+    if spec.named:
+        return _from_file(spec.name, path, cflags)
+    if path.name == TOML:
+        raise UsageError(f"{path}: name the folder that it lies in: {path.parent}")
+    if path.is_file():
+        raise UsageError(f"{path}: no folder: a file wants a name, {path.stem}={path}")
+    raise UsageError(f"{path}: no such folder")
 
 
 def _from_collection(name: str) -> Allocator:
     files = _files()
     if name not in files:
-        raise UsageError(unknown("allocator", name, files))
+        here = f"; the folder here is ./{name}" if Path(name, TOML).is_file() else ""
+        raise UsageError(unknown("allocator", name, files) + here)
     return load(files[name])
 
 
-def _from_file(name: str, path: Path) -> Allocator:
+def _from_folder(name: str, folder: Path, cflags: tuple[str, ...]) -> Allocator:
+    """That of an allocator.toml anywhere; its plug-in may be a source."""
+    path = folder.resolve() / TOML
+    if not path.is_file():
+        raise UsageError(f"allocator {name}: {folder}: no {TOML} in it")
+    found = replace(load(path), name=name)
+    if found.kind != "plugin":
+        return found
+    built, source = _own_object(path), None
+    if built.suffix == ".c":
+        source = Source(path=built, cflags=cflags, folder=Path.cwd())
+        built = compile_plugin(source)
+    if not inspect_object(built).is_plugin:
+        raise UsageError(f"{path}: kind: {built} is no plug-in: it exports no allocphase_plugin")
+    return replace(found, path=built, source=source, missing=None)
+
+
+def _own_object(path: Path) -> Path:
+    """What an allocator.toml of kind "plugin" has beside it. Raises UsageError."""
+    folder, name = path.parent, path.parent.name
+    given = load_toml(_Description, path).object
+    usual = [f"{name}.so", f"{name}.c"]
+    there = [folder / each for each in ([given] if given else usual) if (folder / each).is_file()]
+    if given and not there:
+        raise UsageError(f"{path}: object: {folder / given}: no such file")
+    if not there:
+        raise UsageError(f"{path}: object: missing, and neither {' nor '.join(usual)} is there")
+    if len(there) > 1:
+        raise UsageError(f"{path}: object: missing: {' and '.join(usual)} are there, say which")
+    return there[0]
+
+
+def _from_file(name: str, path: Path, cflags: tuple[str, ...]) -> Allocator:
     if not path.is_file():
         raise UsageError(f"allocator {name}: {path}: no such file")
-    path = path.resolve()
+    path, source = path.resolve(), None
     if path.suffix == ".c":
-        path = compile_plugin(path)
+        source = Source(path=path, cflags=cflags, folder=Path.cwd())
+        path = compile_plugin(source)
     kind: Kind = "plugin" if inspect_object(path).is_plugin else "preload"
     return Allocator(
         name=name,
@@ -149,6 +212,8 @@ def _from_file(name: str, path: Path) -> Allocator:
         path=path,
         config={},
         environment={},
+        source=source,
+        described=False,
     )
 
 
@@ -159,7 +224,7 @@ def _files() -> dict[str, Path]:
     """
     own, files = resources.folders("allocators"), dict[str, Path]()
     for folder in resources.collection_folders("allocators"):
-        for path in sorted(folder.glob("*/allocator.toml")):
+        for path in sorted(folder.glob(f"*/{TOML}")):
             name = path.parent.name
             if name in files and folder not in own:
                 raise UsageError(f"{path}: an allocator of this name is in {files[name]} too")
@@ -190,11 +255,15 @@ def _locate(path: Path, found: _Description) -> tuple[Path | None, str | None]:
     if found.kind == "libc":
         return None, None
     if found.preload is not None:
-        library = search_library(found.preload.libraries)
+        library = search_library(found.preload.libraries, beside=path.parent)
         return (
             library,
             None if library else f"not installed: apt-get install {found.preload.package}",
         )
+    if found.object is not None:
+        built = path.parent / found.object
+        usable = built.is_file() and built.suffix != ".c"
+        return (built, None) if usable else (None, f"{built} is not there, or not built")
     name = path.parent.name
     for folder in resources.collection_folders("allocators"):
         built = folder / name / f"{name}.so"

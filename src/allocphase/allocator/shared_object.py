@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import difflib
-import functools
 import glob
-import hashlib
 import os
 import platform
 import re
-import shutil
-import signal
 import struct
-import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from allocphase import resources
 from allocphase.errors import UsageError
 from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
-from allocphase.text.line import plain
 
-__all__ = ["SharedObject", "compile_plugin", "inspect_object", "search_library"]
+__all__ = ["SharedObject", "inspect_object", "search_library"]
 
 _ELF_HEADER = struct.Struct("<4sBBB9xHH")  # magic, class, byte order, version, type, machine
 _ET_DYN = 3
@@ -39,13 +29,6 @@ _SYMBOL = struct.Struct("<IBBH16x")
 _DYNSYM = 11
 # Of a misspelt name; allocphase_allocator is less alike.
 _ALIKE = 0.8
-# As CMakeLists.txt compiles ours. Functions begin a cache line: where they happen to lie in one
-# would move their time by 7%. Thread-local variables are read as a preload reads its own, not
-# through a call: 2 ns an operation.
-_COMPILE = ("-std=gnu11", "-O2", "-g", "-fPIC", "-shared")
-_LAYOUT = ("-falign-functions=64", "-ftls-model=initial-exec")
-# One C file; the largest allocator in one takes 20 s.
-COMPILE_S = 180.0
 _LIBRARY_FOLDERS = (
     "/usr/local/lib",
     "/usr/lib/{machine}-linux-gnu",
@@ -136,14 +119,17 @@ def _content(path: Path) -> bytes:
         raise UsageError(f"{path}: {error.strerror}") from None
 
 
-def search_library(names: Iterable[str]) -> Path | None:
-    """The first of `names` that exists: absolute glob patterns, or names in library folders.
+def search_library(names: Iterable[str], *, beside: Path | None = None) -> Path | None:
+    """The first of `names` that exists: absolute glob patterns, or names in library folders. In the
+    folder `beside` a name, which may be a path from there on, is looked for first.
 
     `{machine}` in either stands for this machine's name, such as x86_64. Of several matches of a
     pattern the newest version is taken: numbers in names are numbers, so .so.10 is after .so.9.
     """
     extra = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
     for name in names:
+        if beside is not None and (beside / name).is_file():
+            return (beside / name).resolve()
         patterns = [name] if name.startswith("/") else _in_folders(name, extra)
         for pattern in patterns:
             matches = glob.glob(pattern.replace("{machine}", platform.machine()))  # noqa: PTH207
@@ -159,93 +145,3 @@ def _version(path: str) -> list[tuple[int, str]]:
 
 def _in_folders(name: str, extra: list[str]) -> list[str]:
     return [f"{folder}/{name}" for folder in (*extra, *_LIBRARY_FOLDERS)]
-
-
-def compile_plugin(source: Path) -> Path:
-    """Compiles one C file into a cached shared object; the same source is compiled once.
-
-    Where the cache cannot be written, into a temporary folder. Raises UsageError with the
-    compiler's own words.
-    """
-    header = resources.find("driver/allocphase.h")
-    compiler = os.environ.get("CC", "cc")
-    command = [compiler, *_COMPILE, *_LAYOUT]
-    key = hashlib.sha256(" ".join(command).encode() + _content(header) + _content(source))
-    command += [f"-I{header.parent}", *_without_places(header.parent, source)]
-    name = f"{source.stem}-{key.hexdigest()[:16]}.so"
-    for cache in _caches():
-        if (cache / name).is_file():
-            return cache / name
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            scratch = tempfile.TemporaryDirectory(dir=cache)
-        except OSError:
-            continue  # not ours to write: the next one is
-        with scratch as folder:
-            built = Path(folder) / name
-            _compile(source, [*command, "-o", str(built), str(source), "-lpthread"], folder)
-            built.replace(cache / name)
-        return cache / name
-    raise UsageError(
-        f"{source}: no folder to compile into can be written: set XDG_CACHE_HOME to one"
-    )
-
-
-def _without_places(headers: Path, source: Path) -> list[str]:
-    """What keeps the object the same, wherever its source lies and whoever compiles it."""
-    folders = {Path.cwd(): ".", headers: "driver", source.parent: "."}
-    return [f"-ffile-prefix-map={folder}={name}" for folder, name in folders.items()]
-
-
-def _caches() -> Iterator[Path]:
-    """Where compiled plug-ins are kept, and where they go if that cannot be: for this run only."""
-    if folder := os.environ.get("XDG_CACHE_HOME"):
-        yield Path(folder) / "allocphase"
-    else:
-        with contextlib.suppress(RuntimeError):  # a user without a home
-            yield Path.home() / ".cache" / "allocphase"
-    with contextlib.suppress(OSError):
-        yield _own_folder()
-
-
-@functools.cache
-def _own_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="allocphase-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def _compile(source: Path, command: Sequence[str], scratch: str) -> None:
-    """The compiler's own files go into `scratch`: its /tmp may not be ours to write."""
-    try:
-        code, words = _finished(command, {**os.environ, "TMPDIR": scratch})
-    except OSError:
-        raise UsageError(
-            f"{source}: no C compiler {command[0]!r}: install one, or set CC"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise UsageError(f"{source}: still being compiled after {COMPILE_S:g} s") from None
-    if code != 0:
-        first = next((line for line in words.splitlines() if "error" in line), "")
-        raise UsageError(f"{source}: does not compile: {plain(first or words)}")
-
-
-def _finished(command: Sequence[str], variables: Mapping[str, str]) -> tuple[int, str]:
-    """Exit code, and what it wrote to stderr. A source may include a pipe, and wait for ever.
-
-    Raises OSError, and subprocess.TimeoutExpired, behind which nothing of it is left.
-    """
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=variables,
-        process_group=0,
-    ) as process:
-        try:
-            _, words = process.communicate(timeout=COMPILE_S)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return process.returncode, words.decode("utf-8", errors="replace")

@@ -247,7 +247,13 @@ def load(path: str | Path) -> Run:
 
 
 def _message(bad: ProcessRecord, records: Sequence[ProcessRecord]) -> str:
-    """What the first bad process said; of which probe, where the others said something else."""
+    """What the first bad process said; of which probe, where the others said something else; and
+    where it says how to repeat it.
+    """
+    return f"{_words(bad, records)} ({bad.repeat_file})" if bad.kept else _words(bad, records)
+
+
+def _words(bad: ProcessRecord, records: Sequence[ProcessRecord]) -> str:
     if len({record.probe for record in records}) > 1 and all(
         (record.status, record.message) == (bad.status, bad.message) for record in records
     ):

@@ -35,7 +35,9 @@ def baseline() -> None:
 
 @baseline.command()
 @click.argument("name")
-@click.option("-a", "--allocator", required=True, metavar="NAME[=FILE]", help="What to measure.")
+@click.option(
+    "-a", "--allocator", required=True, metavar="NAME[=FILE]|FOLDER", help="What to measure."
+)
 @scenario_option
 @rounds_option(default=40, most=400)
 @timeout_option

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -73,9 +74,9 @@ class Outputs:
 
 
 @click.command()
-@click.option("--baseline", metavar="NAME[=FILE]", help="What it must not be worse than.")
+@click.option("--baseline", metavar="NAME[=FILE]|FOLDER", help="What it must not be worse than.")
 @click.option("--saved", metavar="NAME", help="A saved baseline instead: `allocphase baseline`.")
-@click.option("--candidate", metavar="NAME[=FILE]", help="What is judged.")
+@click.option("--candidate", metavar="NAME[=FILE]|FOLDER", help="What is judged.")
 @scenario_option
 @click.option(
     "--theta",
@@ -145,7 +146,13 @@ class Outputs:
     is_flag=True,
     help="Exit codes for `git bisect run`: 0 good, 1 bad, 125 cannot be told, 128 broken.",
 )
-@click.option("--explain", "rows", multiple=True, metavar="ROW", help="Say why, in sentences.")
+@click.option(
+    "--explain",
+    "rows",
+    multiple=True,
+    metavar="ROW",
+    help="Say why, in sentences; of a time, by which calls.",
+)
 @click.option("--all-rows", is_flag=True, help="Print counts that are equal, too.")
 @target_option("--json", "json_path", help="Write the verdict as JSON.")
 @target_option("--junit", "junit_path", help="Write it as JUnit XML.")
@@ -189,8 +196,8 @@ def gate(
     )
     with _as_bisect_wants(ctx) if bisect_exit else nullcontext():
         _require_targets(ctx)
-        verdict = _judge(GateOptions(**options)) if again is None else _read(again)
-        _render(verdict, outputs)
+        verdict = _judge(GateOptions(**options), rows) if again is None else _read(again)
+        _render(verdict, outputs, again or Path(verdict.sessions[0].path))
     ctx.exit(_BISECT[verdict.exit_code] if bisect_exit else verdict.exit_code)
 
 
@@ -222,10 +229,10 @@ def _read(folder: Path) -> GateVerdict:
     return read_verdict(folder)
 
 
-def _judge(options: GateOptions) -> GateVerdict:
+def _judge(options: GateOptions, explained: Sequence[str]) -> GateVerdict:
     from allocphase.gate import run_gate
 
-    request = _request(options)
+    request = _request(options, explained)
     with measuring() as (executor, progress):
         verdict = run_gate(request, executor, progress=progress)
     for session in verdict.sessions:
@@ -233,7 +240,7 @@ def _judge(options: GateOptions) -> GateVerdict:
     return verdict
 
 
-def _request(options: GateOptions) -> GateRequest:
+def _request(options: GateOptions, explained: Sequence[str]) -> GateRequest:
     from allocphase.gate import Arms, GateRequest, baseline_arm, candidate_arm
     from allocphase.gate.saved import against_saved
     from allocphase.run.request import chosen_scenarios, draw_seed
@@ -255,11 +262,23 @@ def _request(options: GateOptions) -> GateRequest:
         label=options.label,
         command=command_line(),
         fail_inconclusive=options.inconclusive == "fail",
+        explained=_scenarios_of_times(explained),
     )
     if not options.saved:
         return request
     allowed = options.allow_machine_mismatch
+    request = replace(request, explained=frozenset())  # a saved baseline has no single calls
     return against_saved(request, options.saved, options.baseline_dir, allow_mismatch=allowed)
+
+
+def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:
+    """Of rows to be explained those that calls make up; one that does not exist is told later."""
+    from allocphase.analysis.metric_names import compared, is_compared
+
+    parts = [row.partition(":") for row in rows]
+    return frozenset(
+        scenario for metric, _, scenario in parts if is_compared(metric) and compared(metric).timed
+    )
 
 
 def _limits(options: GateOptions) -> Limits:
@@ -276,7 +295,7 @@ def _limits(options: GateOptions) -> Limits:
     )
 
 
-def _render(verdict: GateVerdict, outputs: Outputs) -> None:
+def _render(verdict: GateVerdict, outputs: Outputs, folder: Path) -> None:
     from allocphase.judge.document import document
     from allocphase.judge.render.console import print_verdict
     from allocphase.judge.render.explain import explain
@@ -297,3 +316,15 @@ def _render(verdict: GateVerdict, outputs: Outputs) -> None:
         click.echo(line, err=takes_stdout)
     for row in outputs.rows:  # last: a row that does not exist must not cost the files
         say(explain(verdict, row), err=takes_stdout)
+        _print_calls(verdict, row, folder, sys.stderr if takes_stdout else sys.stdout)
+
+
+def _print_calls(verdict: GateVerdict, row_id: str, folder: Path, stream: TextIO) -> None:
+    """Of a time, which calls make it up."""
+    from allocphase.judge.calls import call_differences
+    from allocphase.judge.render.calls import print_calls
+    from allocphase.judge.render.explain import found_row
+
+    row = found_row(verdict, row_id).row
+    if row.measure.timed:
+        print_calls(call_differences(folder, row.scenario), row.scenario, stream)

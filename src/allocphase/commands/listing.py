@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from allocphase import allocator, scenario
-from allocphase.scenario import Scenario
-from allocphase.scenario.families import FAMILIES, Value
+import numpy as np
 
-__all__ = ["allocators", "scenarios", "scenarios_markdown"]
+from allocphase.allocator import Allocator
+from allocphase.scenario import Scenario, generate
+from allocphase.scenario.families import FAMILIES, Family, Value
+from allocphase.text.units import counted, format_bytes
+from allocphase.trace.records import Kind, Trace, kind_of
+
+__all__ = ["allocators", "families", "scenarios", "scenarios_markdown"]
 
 WIDTH = 80
 PAGE_WIDTH = 100
@@ -28,10 +35,10 @@ def _block(label: str, text: str) -> str:
     )
 
 
-def allocators(*, verbose: bool) -> str:
+def allocators(chosen: Sequence[Allocator], *, verbose: bool) -> str:
     """A line for each allocator; what is not installed says how to install it."""
     lines = ["allocators"]
-    for found in allocator.collected().values():
+    for found in chosen:
         state = found.missing or found.kind
         lines.append(f"  {found.name:<20} {state}")
         if verbose:
@@ -42,10 +49,12 @@ def allocators(*, verbose: bool) -> str:
     return "\n".join(lines)
 
 
-def scenarios(*, verbose: bool) -> str:
-    """A line for each scenario; * marks the default set."""
+def scenarios(chosen: Sequence[Scenario], *, verbose: bool, traced: bool = False) -> str:
+    """A line for each scenario; * marks the default set. traced: what it comes to, too, which takes
+    making it.
+    """
     lines = ["scenarios (* is in the default set)"]
-    for found in scenario.collected():
+    for found in chosen:
         title = found.title.partition(":")[0] if not verbose else found.title
         mark = "*" if found.default else " "
         room = WIDTH - 23
@@ -56,7 +65,51 @@ def scenarios(*, verbose: bool) -> str:
             lines.append(_block("does not show", found.does_not_show))
             parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
             lines.append(_block("parameters", f"{found.family}: {parameters}"))
+        if traced:
+            lines += [_block(*fact) for fact in _trace_facts(generate(found))]
     return "\n".join(lines)
+
+
+def _trace_facts(trace: Trace) -> Iterator[tuple[str, str]]:
+    counts = [f"{count:,} {kind}" for kind, count in trace.op_counts.items() if count]
+    threads = f", {counted(len(trace.threads), 'thread')}" if len(trace.threads) > 1 else ""
+    yield "trace", f"{counted(len(trace.ops), 'operation')}{threads}: {', '.join(counts)}"
+    sizes = trace.ops["size"][kind_of(trace.ops) <= Kind.ALIGNED_ALLOC]
+    if sizes.size:
+        least, middle, most = (format_bytes(float(f(sizes))) for f in (np.min, np.median, np.max))
+        yield "sizes", f"{least} to {most}, median {middle}"
+    yield "peak live", format_bytes(trace.peak_live_bytes)
+    yield "digest", trace.digest
+
+
+def families(*, verbose: bool) -> str:
+    """A line for each family of workloads; in full with its parameters."""
+    lines = ["families"]
+    for name, family in FAMILIES.items():
+        about = _about(family)
+        shortened = textwrap.shorten(about, WIDTH - 14, placeholder="...")
+        lines.append(f"  {name:<11} {about if verbose else shortened}")
+        if verbose:
+            lines += [_block(key, _parameter(field)) for key, field in family.fields().items()]
+    return "\n".join(lines)
+
+
+def _about(family: Family) -> str:
+    """The first sentence of its module, behind the colon."""
+    text = str(sys.modules[family.draft.__module__].__doc__).partition("\n")[0]
+    return text.partition(": ")[2] or text
+
+
+def _parameter(field: dataclasses.Field[Any]) -> str:
+    meta: Mapping[str, Any] = field.metadata
+    bounds = [
+        f"{word} {meta[key]:,}"
+        for word, key in (("from", "minimum"), ("to", "maximum"))
+        if meta[key] is not None
+    ]
+    value: Any = field.default
+    default = "required" if value is dataclasses.MISSING else f"default {_shown(value)}"
+    return "; ".join([meta["doc"], *([" ".join(bounds)] if bounds else []), default])
 
 
 def scenarios_markdown(chosen: Sequence[Scenario]) -> str:

@@ -30,7 +30,7 @@ from allocphase.commands.shared import (
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.files.durable import require_writable
 from allocphase.probe.probe import Probe
-from allocphase.text.units import counted
+from allocphase.text.units import counted, format_bytes
 
 if TYPE_CHECKING:
     from allocphase.analysis.cell import Cell
@@ -54,7 +54,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "--allocator",
     "allocators",
     multiple=True,
-    metavar="NAME[=FILE][?KEY=VALUE,VALUE]",
+    metavar="NAME[=FILE]|FOLDER[?KEY=VALUE,VALUE]",
     help="An allocator, one for each value; repeat for more. Without it: all that are installed.",
 )
 @scenario_option
@@ -93,6 +93,22 @@ BACKENDS = ("auto", "dispatch", "ptrace")
 )
 @timeout_option
 @click.option(
+    "--cflags",
+    metavar="'FLAGS'",
+    help="More flags for the compiler of NAME=FILE.c.",
+)
+@click.option(
+    "--check-every",
+    type=click.IntRange(1, 2**31 - 1),
+    metavar="N",
+    help="In verify, look at all live objects after every N operations. 1 is slow, and exact.",
+)
+@click.option(
+    "--keep-failed",
+    is_flag=True,
+    help="Keep what repeats each failed process, also under gdb, valgrind and ASan, and say how.",
+)
+@click.option(
     "--syscall-backend",
     default="auto",
     show_default=True,
@@ -130,6 +146,7 @@ def run(
     Example:
       allocphase run -a phase2 -a phase21 -s phase-report --probe syscalls --json -
       allocphase run -a libc -a mine=./libmine.so -s 'random*' --report
+      allocphase run -a mine=mine.c --cflags=-O0 -p verify --check-every 1 --keep-failed
       allocphase run --resume out/20261123-101500-run
     """
     require_targets(ctx)
@@ -205,6 +222,20 @@ def _fill(begun: Begun, executor: Executor) -> InterruptionError | None:
     return None
 
 
+def _show_failed(folder: Path) -> None:
+    """How to repeat what failed, once for each cell and probe; the others are as well kept."""
+    from allocphase.store.failed import kept_failures
+
+    kept = kept_failures(folder)
+    for failure in kept.shown:
+        say(f"\n{failure.text}", err=True)
+        if failure.others:
+            say(f"and as well: {', '.join(failure.others)}", err=True)
+    if kept.shown:
+        size = format_bytes(kept.size_bytes)
+        say(f"\nkept of {counted(kept.count, 'failed process')}: {size} in {kept.folder}", err=True)
+
+
 def _show(folder: Path, json_path: str | None, *, with_report: bool) -> Sequence[Cell]:
     """Everything that a run prints and writes; returns its cells."""
     from allocphase.analysis import frames
@@ -223,5 +254,6 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> Sequence
         from allocphase.report.render import render
 
         click.echo(f"report: {render(finished)}", err=json_path == "-")
+    _show_failed(folder)
     click.echo(f"run directory: {folder}", err=True)
     return finished.cell_list

@@ -29,7 +29,7 @@ QUICK_EFFECTS = (0.0, 0.05, 0.10)
     "--allocator",
     default="phase3",
     show_default=True,
-    metavar="NAME[=FILE]",
+    metavar="NAME[=FILE]|FOLDER",
     help="What is gated against itself.",
 )
 @click.option(

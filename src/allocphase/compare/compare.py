@@ -13,10 +13,14 @@ from allocphase.analysis.metric_names import compared
 from allocphase.compare.pairs import between_runs, within_run
 from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
 from allocphase.errors import NothingMeasuredError
-from allocphase.stats import least_processes
+from allocphase.judge.render.words import percent
+from allocphase.stats import Verdict, least_processes
 from allocphase.text.units import counted
 
 __all__ = ["CompareSettings", "ComparedRuns", "compare_runs"]
+
+# commands/run.py: what -r takes.
+MAX_ROUNDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +83,47 @@ def _doubts(rows: Sequence[CompareRow]) -> list[str]:
             f"few rounds for a verdict: together they take {counted(needed, 'round')} or more (run "
             f"-r {needed})"
         )
+    found += _noise(times)
     if counts:
-        found.append(
-            f"{len(counts)} counts differ from process to process, and are judged like times; "
-            f"{blind[1]} of them have too few processes for a verdict: `allocphase gate` takes as "
-            "many as it needs, and both sides in one session"
-        )
+        found.append(_varying(len(counts), blind[1]))
     return found
+
+
+def _varying(counts: int, blind: int) -> str:
+    text = f"{counted(counts, 'count')} {'differs' if counts == 1 else 'differ'} from process to "
+    text += f"process, and {'is' if counts == 1 else 'are'} judged like times"
+    if not blind:
+        return text
+    return (
+        f"{text}; {blind} of them {'has' if blind == 1 else 'have'} too few processes for a "
+        "verdict: `allocphase gate` takes as many as it needs, and both sides in one session"
+    )
+
+
+def _noise(times: Sequence[CompareRow]) -> list[str]:
+    """How many rounds would do where noise is all that is in the way.
+
+    What rounds see beyond theta shrinks as the root of their number; the aim is to see twice theta,
+    as little as a gate calls small. A row that sees that lies too near the limit to be decided.
+    """
+    noisy = [row for row in times if row.verdict is Verdict.INCONCLUSIVE and row.can_regress]
+    needed = [rounds for row in noisy if (rounds := _rounds_to_see_twice_theta(row)) > row.pairs]
+    if not needed:
+        return []
+    most = max(needed)
+    if most <= MAX_ROUNDS:
+        way_out = f"some {counted(most, 'round')} would show {percent(2.0 * noisy[0].theta)}"
+        way_out += f" (run -r {most})"
+    else:
+        way_out = f"more than {counted(MAX_ROUNDS, 'round')} would be needed: a wider --theta"
+    many = f"{len(needed)} of {counted(len(times), 'time')}"
+    return [f"{many} {'is' if len(needed) == 1 else 'are'} inconclusive by noise: {way_out}"]
+
+
+def _rounds_to_see_twice_theta(row: CompareRow) -> int:
+    beyond = math.log(row.min_detectable_ratio / (1.0 + row.theta))
+    wanted = math.log((1.0 + 2.0 * row.theta) / (1.0 + row.theta))
+    return math.ceil(row.pairs * (beyond / wanted) ** 2) if wanted > 0.0 else 0
 
 
 def _least_pairs(rows: int) -> int:

@@ -1,4 +1,4 @@
-"""A comparison on the terminal, at 80 columns: a block a scenario and allocator."""
+"""A comparison on the terminal, as wide as it is: a block a scenario and allocator."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from allocphase.compare.rows import CompareRow
 from allocphase.judge.render.words import interval_text, percent
 from allocphase.stats import Verdict
-from allocphase.text.table import Cell, Column, Table
+from allocphase.text.fitted import Column
+from allocphase.text.table import Cell, Table
 from allocphase.text.units import format_in
 
 __all__ = ["LEGEND", "table", "word"]

@@ -25,6 +25,7 @@ __all__ = [
     "append_text",
     "copy_whole",
     "drop_torn_end",
+    "keep_file",
     "named_errors",
     "require_appendable",
     "require_room",
@@ -88,6 +89,22 @@ def copy_whole(source: Path, target: Path) -> None:
     """Copies an object that somebody named, be it by a link. The copy need not be on disk."""
     with named_errors(source), opened(source, max_bytes=MAX_OBJECT_BYTES, follow=True) as content:
         write_whole(target, lambda file: shutil.copyfileobj(content, file), synced=False)
+
+
+def keep_file(source: Path, target: Path) -> None:
+    """Gives a file that is no link a second name, or, where the disk can not, copies it."""
+    partial = _beside(target)
+    with named_errors(source):
+        check_regular(source)
+        _refuse_others(target)
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(source, partial, follow_symlinks=False)
+        except OSError:
+            with opened(source, max_bytes=source.stat().st_size) as content:
+                write_whole(target, lambda file: shutil.copyfileobj(content, file), synced=False)
+        else:
+            partial.replace(target)
 
 
 def require_writable(path: Path) -> None:

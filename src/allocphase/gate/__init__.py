@@ -3,6 +3,7 @@
 Place in the pipeline: above both run, which starts processes, and judge, which never does.
 
     arms        the baseline, its twin and the candidate, each a fresh copy of its object
+    request     what is asked of a gate; planned: the rows that it will judge
     rounds      one session: rounds of what the judge still wants, within a budget
     sessions    the first session, the confirming one, and their verdict
     baseline    a baseline that was saved; baseline_text: how it is shown
@@ -12,7 +13,8 @@ Place in the pipeline: above both run, which starts processes, and judge, which 
 from __future__ import annotations
 
 from allocphase.gate.arms import Arms, baseline_arm, candidate_arm, describe_arm
-from allocphase.gate.sessions import GateRequest, run_gate
+from allocphase.gate.request import GateRequest
+from allocphase.gate.sessions import run_gate
 
 __all__ = [
     "Arms",

@@ -56,7 +56,11 @@ def _arm(spec: str) -> Allocator:
 
 
 def _with_settings_of_the_name(chosen: Allocator) -> Allocator:
-    """`phase3=./new.so` is another build of phase3: it gets what the collection gives phase3."""
+    """`phase3=./new.so` is another build of phase3: it gets what the collection gives phase3. A
+    folder has its own allocator.toml.
+    """
+    if chosen.described:
+        return chosen
     known = collected().get(base_name(chosen.name))
     if known is None or known.kind != chosen.kind:
         return chosen

@@ -18,8 +18,8 @@ from allocphase.allocator import Allocator
 from allocphase.errors import NothingMeasuredError
 from allocphase.gate.arms import Arms, describe_arm, fresh_copies
 from allocphase.gate.baseline import Baseline, SavedScenario, load_baseline, saved_values
+from allocphase.gate.request import GateRequest, SavedArm
 from allocphase.gate.rounds import measure_alone
-from allocphase.gate.sessions import GateRequest, SavedArm
 from allocphase.judge import Evidence
 from allocphase.machine.fingerprint import differences, fingerprint
 from allocphase.probe.probe import Probe

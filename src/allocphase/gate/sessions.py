@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from allocphase.allocator import Allocator
-from allocphase.analysis.comparable import holds, not_holding
-from allocphase.analysis.measures import MEASURES, QUANTILES
+from allocphase.analysis.measures import MEASURES, Measure
 from allocphase.analysis.warnings import disturbances
-from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.errors import UsageError
 from allocphase.files.durable import write_text
-from allocphase.gate.arms import Arms, describe_arm, fresh_copies
+from allocphase.gate.arms import describe_arm, fresh_copies
+from allocphase.gate.planned import Planned, planned_in
+from allocphase.gate.request import GateRequest
 from allocphase.gate.rounds import FIRST_SHARE, Clock, Finished, probes_of, run_session
 from allocphase.judge import (
     TWIN,
@@ -26,30 +25,23 @@ from allocphase.judge import (
     GateRow,
     GateVerdict,
     Judge,
-    Limits,
     Row,
     SessionEntry,
     Settings,
     final_rows,
-    planned_rows,
 )
 from allocphase.judge.document import FILE, document
-from allocphase.judge.evidence import Saved
 from allocphase.judge.judge import TooFewRoundsError
+from allocphase.judge.rows import call_measures
 from allocphase.machine.environment import environment
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
-from allocphase.run.request import TIMEOUT_S, Request, draw_seed
-from allocphase.scenario import Scenario, generate
+from allocphase.run.request import Request
 from allocphase.store.reader import RunFiles
-from allocphase.trace.records import Kind, kind_of
 
-__all__ = ["GateRequest", "SavedArm", "run_gate"]
+__all__ = ["run_gate"]
 
-# A quantile with fewer calls of a process beyond it is not gated. Two processes alike differed by
-# two thirds where 20 lay beyond, by a third or less from 50 on (standard deviation, of p99.9).
-CALLS_BEYOND = 50
 # driver/subject.c: what functions should be aligned to.
 CACHE_LINE_BYTES = 64
 
@@ -58,60 +50,6 @@ _TIMES_ARE_ADVICE = (
     "times against a saved baseline are advice and fail nothing: what the machine did between the "
     "days looks like a change in every session; --limit time=10% makes them count"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedArm:
-    """A baseline that was measured before, where the baseline's arm would be.
-
-    rounds: what its times rest on, 0 where it has none. allocator: as by describe_arm. note: what
-    the verdict says of it. differing: the machine's facts that are others now, a line a fact; what
-    depends on one of them does not hold here, and is left out, or with `allow_mismatch` shown as
-    advice.
-    """
-
-    values: Saved
-    rounds: int
-    allocator: ArmEntry
-    note: str
-    differing: Mapping[str, str] = field(default_factory=dict)
-    allow_mismatch: bool = False
-
-    def is_advice(self, row: Row) -> bool:
-        """Whether the row is shown and never fails: where it does not hold here, and of times
-        unless the user gave a limit. Both sessions divide by the same stored values, so a second
-        one would find again whatever the machine did between the days.
-        """
-        return not holds(row.measure, self.differing) or (row.measure.timed and not row.rule.named)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRequest:
-    """What to gate, and with which budget: `time_budget_s` of both sessions together.
-
-    saved: instead of a baseline among the arms.
-    """
-
-    arms: Arms
-    scenarios: Sequence[Scenario]
-    limits: Limits
-    out: Path
-    seed: int = field(default_factory=draw_seed)
-    max_rounds: int = 40
-    min_rounds: int = 1
-    time_budget_s: float = 600.0
-    timeout_s: float = TIMEOUT_S
-    label: str = "gate"
-    command: Sequence[str] = ()
-    verify: bool = True
-    fail_inconclusive: bool = True
-    saved: SavedArm | None = None
-
-    @property
-    def rounds(self) -> int:
-        """Rounds of a session: no more than a saved baseline has values."""
-        saved = self.saved.rounds if self.saved else 0
-        return min(self.max_rounds, saved or self.max_rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +88,7 @@ def run_gate(
     """
     engine = _Engine(request, executor, progress, clock)
     start = clock()
-    planned = _planned(request)
+    planned = planned_in(request)
     judge = _judge(request, planned.rows)
     first = engine.session(judge, budget_s=request.time_budget_s * FIRST_SHARE)
     left_s = request.time_budget_s - (clock() - start)
@@ -190,73 +128,32 @@ def _confirming(request: GateRequest, rows: Sequence[Row]) -> Judge:
     return Judge(rows, request.limits, *rounds, confirms=True, has_twin=False, by_name=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """The rows of a gate; left_out: why some that the limits leave on are not among them;
-    mismatch: which do not hold on this machine, and why.
-    """
-
-    rows: Sequence[Row]
-    left_out: Sequence[str]
-    mismatch: Sequence[str] = ()
-
-
-def _planned(request: GateRequest) -> _Planned:
-    rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
-    rows = [row for row in rows if row.measure.name != "build_time" or _has_build(request, row)]
-    thin = _thin(request, rows)
-    rows = [row for row in rows if row.id not in thin]
-    saved, mismatch = request.saved, list[str]()
-    if saved:
-        mismatch = not_holding((row.measure for row in rows), saved.differing)
-        rows = [r for r in rows if saved.allow_mismatch or holds(r.measure, saved.differing)]
-    if not rows:
-        reason = "; ".join([*thin.values(), *mismatch]) or "every row is off"
-        raise NothingMeasuredError(f"nothing is left to measure: {reason}")
-    return _Planned(rows, list(thin.values()), mismatch)
-
-
-def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
-    """By row, why a quantile is not gated: what a few calls say is chance. Raises UsageError where
-    a limit names that very row.
-    """
-    found = {}
-    for scenario in request.scenarios:
-        tails = [r for r in rows if r.scenario == scenario.name and r.measure.name in QUANTILES]
-        if not tails:
-            continue
-        calls = np.count_nonzero(kind_of(generate(scenario).ops) == Kind.MALLOC)
-        for row in tails:
-            beyond = round(calls * (1.0 - QUANTILES[row.measure.name]))
-            if beyond >= CALLS_BEYOND:
-                continue
-            lie = "1 call lies" if beyond == 1 else f"{beyond} calls lie"
-            reason = f"{row.id} is not gated: {lie} beyond it in a process, {CALLS_BEYOND} must"
-            if row.rule.required:
-                raise UsageError(f"{reason}: take a lower quantile or a longer scenario")
-            found[row.id] = reason
-    return found
-
-
-def _has_build(request: GateRequest, row: Row) -> bool:
-    """Only a scenario with a build part has a time of it: a glob must not ask for the others."""
-    chosen = next(one for one in request.scenarios if one.name == row.scenario)
-    return generate(chosen).build_ops > 0
-
-
 def _inner(request: GateRequest, judge: Judge, arms: Sequence[Allocator]) -> Request:
-    scenarios = {row.scenario for row in judge.rows}
+    names = {row.scenario for row in judge.rows}
+    scenarios = [one for one in request.scenarios if one.name in names]
+    explained = request.explained & names if not judge.confirms else frozenset[str]()
     extra = (Probe.VERIFY,) if request.verify and not judge.confirms else ()
+    gated = probes_of(judge, *extra)
+    probes = probes_of(judge, *extra, Probe.LATENCY) if explained else gated
     return Request(
         allocators=arms,
-        scenarios=[one for one in request.scenarios if one.name in scenarios],
-        probes=probes_of(judge, *extra),
+        scenarios=scenarios,
+        probes=probes,
         rounds=judge.max_rounds,
         seed=(request.seed + judge.confirms) % 2**32,  # another order, as reproducible as the first
         timeout_s=request.timeout_s,
         out=request.out,
         label=f"{request.label}-confirm" if judge.confirms else request.label,
         command=request.command,
+        only=None
+        if probes == gated
+        else frozenset(
+            (arm.name, one.name, probe.value)
+            for arm in arms
+            for one in scenarios
+            for probe in probes
+            if probe in gated or one.name in explained
+        ),
     )
 
 
@@ -278,7 +175,7 @@ def _advised(row: GateRow) -> GateRow:
 
 
 def _verdict(
-    request: GateRequest, planned: _Planned, first: Finished, again: Finished | None
+    request: GateRequest, planned: Planned, first: Finished, again: Finished | None
 ) -> GateVerdict:
     joined = final_rows(first.result, again.result if again else None)
     rows = tuple(_advised(row) if _is_advice(request, row) else row for row in joined)
@@ -332,10 +229,22 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
         seen = disturbances(session.evidence.records)
         notes += [f"{session.path.name}: {warning.text}" for warning in seen]
     notes += _unaligned(request, sessions[0])
-    names = [scenario.name for scenario in request.scenarios]
-    calls = {row.measure.name for row, _ in sessions[0].result.rows}
-    unused = request.limits.unused([*MEASURES, *calls], names)
+    unused = request.limits.unused(_limited(request, sessions[0]))
     return notes + [f"the limit {line} speaks of no row here" for line in unused]
+
+
+def _limited(request: GateRequest, session: Finished) -> list[tuple[Measure, str]]:
+    """What a limit may speak of here, also to turn it off: each metric on each scenario."""
+    ran = RunFiles(session.path).manifest.scenarios
+    built = {entry.name for entry in ran if entry.build_operations}
+    rows = [(row.measure, row.scenario) for row, _ in session.result.rows]
+    others = [
+        (one, scenario.name)
+        for scenario in request.scenarios
+        for one in (*MEASURES.values(), *call_measures(session.evidence, scenario.name))
+        if one.name != "build_time" or scenario.name in built
+    ]
+    return [*rows, *others]
 
 
 def _unaligned(request: GateRequest, session: Finished) -> list[str]:

@@ -8,6 +8,7 @@ gate runs sessions and asks this room what to measure next.
     timed, counted       the two rules: one row's values to a judgement
     judge                all rows of a session: what is still wanted, and where each row stands
     verdict, document    the result of a gate, its exit code, and gate.json
+    calls                which calls differ between the arms, by kind and size
     render/              the same verdict for a terminal, Markdown, JUnit, GitHub, and in sentences
 """
 

@@ -97,13 +97,10 @@ class Limits:
         names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIX)]
         return [name for name in dict.fromkeys(names) if not _is_glob(name)]
 
-    def unused(self, metrics: Sequence[str], scenarios: Sequence[str]) -> list[str]:
-        """The lines that speak of no row that could be."""
-        measures = [compared(metric) for metric in metrics]
+    def unused(self, places: Sequence[tuple[Measure, str]]) -> list[str]:
+        """The lines that speak of none of these, a metric on a scenario each."""
         return [
-            str(line)
-            for line in self.lines
-            if not any(line.matches(one, s) for one in measures for s in scenarios)
+            str(line) for line in self.lines if not any(line.matches(*place) for place in places)
         ]
 
     def _default(self, one: Measure) -> Rule | None:

@@ -25,6 +25,7 @@ __all__ = [
     "FAULT_EVENT",
     "OUTLIER",
     "RAW_OPS",
+    "SIZE_CLASSES",
     "SLOW_CALL",
     "SYSCALL_EVENT",
     "Arrays",

@@ -26,13 +26,23 @@ from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
-from allocphase.process.keeper import Command, Containment, Ending, Limits
+from allocphase.process.keeper import Command, Containment, Ending, Limits, Reason
 from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
-from allocphase.process.progress import whereabouts
+from allocphase.process.progress import FaultyOperation, faulty_operations, whereabouts
 from allocphase.text.line import plain
 from allocphase.text.units import format_bytes
 
-__all__ = ["DriverExecutor", "Executor", "Job", "Outcome"]
+__all__ = [
+    "PADDING_VARIABLE",
+    "DriverExecutor",
+    "Executor",
+    "Failure",
+    "Job",
+    "Outcome",
+    "driver_arguments",
+    "file_bytes",
+    "own_variables",
+]
 
 # The length of the environment moves the stack, and with it what shares a cache line (Mytkowicz
 # et al., "Producing wrong data without doing anything obviously wrong", 2009): so it is drawn.
@@ -81,14 +91,29 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What it takes to look into a process that failed, beside its job. ended_by: "ended" where it
+    ended by itself; operations: where in its trace, as far as is known.
+    """
+
+    driver: Path
+    limits: Limits
+    ended_by: Reason
+    operations: tuple[FaultyOperation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a job. `result` says nothing where the driver wrote none."""
+    """What became of a job. `result` says nothing where the driver wrote none; `failure` is there
+    where a driver was started, and the status is not ok.
+    """
 
     status: Status
     message: str
     wall_s: float
     result: Result = field(default_factory=Result)
     arrays: Arrays = field(default_factory=dict)
+    failure: Failure | None = None
 
 
 class Executor(Protocol):
@@ -135,24 +160,42 @@ class DriverExecutor:
                 raise self._stopped
             if _is_of_a_disk(ending):
                 _check_disk(folder)
-            return _outcome(job, folder, ending, limits=self._containment.limits, wall_s=wall_s)
+            limits = self._containment.limits
+            outcome = _outcome(job, folder, ending, limits=limits, wall_s=wall_s)
+            if outcome.status is Status.OK:
+                return outcome
+            return replace(outcome, failure=self._failure(folder, ending))
+
+    def _failure(self, folder: Path, ending: Ending) -> Failure:
+        return Failure(
+            driver=self._driver,
+            limits=self._containment.limits,
+            ended_by=ending.reason,
+            operations=faulty_operations(folder / "progress.bin"),
+        )
 
     def _run_in(self, folder: Path, job: Job) -> Ending:
         working_folder = folder / "cwd"  # what an allocator dumps into it goes with it
         working_folder.mkdir()
         return self._containment.run(
             Command(
-                arguments=[str(self._driver), *UNDER_A_KEEPER, *_arguments(job, folder)],
+                arguments=[str(self._driver), *UNDER_A_KEEPER, *driver_arguments(job, folder)],
                 environment={**_environment(job), "TMPDIR": str(working_folder)},
                 folder=working_folder,
                 timeout_s=job.timeout_s,
-                file_bytes=FILE_BYTES + job.trace.stat().st_size,
+                file_bytes=file_bytes(job),
                 writable=[folder, *_also_writable()],
             )
         )
 
 
-def _arguments(job: Job, folder: Path) -> list[str]:
+def file_bytes(job: Job) -> int:
+    """What no file of its process may be longer than."""
+    return FILE_BYTES + job.trace.stat().st_size
+
+
+def driver_arguments(job: Job, folder: Path) -> list[str]:
+    """What the driver is called with, but for its keeper's; its files go into `folder`."""
     arguments = ["--trace", str(job.trace.absolute()), "--out", str(folder)]
     arguments += ["--probe", job.probe.value]
     if job.allocator.path is not None and job.allocator.kind in ("plugin", "preload"):
@@ -176,18 +219,24 @@ def _also_writable() -> list[Path]:
 
 
 def _environment(job: Job) -> dict[str, str]:
-    """The same conditions for each kind of allocator.
+    ours = ("LD_PRELOAD", PADDING_VARIABLE)
+    return {k: v for k, v in os.environ.items() if k not in ours} | own_variables(job)
+
+
+def own_variables(job: Job) -> dict[str, str]:
+    """What the driver has beside the harness's own environment, which is without LD_PRELOAD there:
+    the same conditions for each kind of allocator.
 
     A plug-in is bound when it is loaded, so a preload is too: else the linker's work would be in
     the first call of each function. Room for the thread-local variables of a plug-in that reads
     them as fast as a preload is only set aside when a process starts.
     """
-    variables = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", PADDING_VARIABLE)}
-    variables.update(job.allocator.environment)
+    variables = dict(job.allocator.environment)
     if job.allocator.kind == "preload":
         variables["LD_BIND_NOW"] = "1"
     elif job.allocator.kind == "plugin":
-        tunables = (variables.get("GLIBC_TUNABLES"), STATIC_TLS)
+        given = variables.get("GLIBC_TUNABLES", os.environ.get("GLIBC_TUNABLES"))
+        tunables = (given, STATIC_TLS)
         variables["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
     variables[PADDING_VARIABLE] = "x" * job.padding_bytes
     return variables

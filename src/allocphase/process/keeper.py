@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from allocphase.machine.kernel_file import read_text
 
-__all__ = ["Command", "Containment", "Ending", "Limits", "Reason", "read_ending"]
+__all__ = ["Command", "Containment", "Ending", "Limits", "Reason", "keeping", "read_ending"]
 
 Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "disk", "stopped", "lost"]
 
@@ -137,7 +137,7 @@ class Containment:
 
     def _start(self, command: Command, stderr: int, stdout: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [str(self._keeper), "--keep", *self._options(command), "--", *command.arguments],
+            [str(self._keeper), *self._options(command), *command.arguments],
             env=dict(command.environment),
             cwd=command.folder,
             stdin=subprocess.DEVNULL,
@@ -147,16 +147,22 @@ class Containment:
         )
 
     def _options(self, command: Command) -> list[str]:
-        values = {
-            "parent": os.getpid(),
-            "timeout-ns": round(command.timeout_s * 1e9),
-            "memory-bytes": self.limits.memory_bytes,
-            "file-bytes": command.file_bytes,
-            "disk-bytes": self.limits.disk_bytes + command.file_bytes,
-            "processes": self.limits.processes,
-        }
-        options = [text for key, value in values.items() for text in (f"--{key}", str(value))]
-        return options + [text for path in command.writable for text in ("--writable", str(path))]
+        within = keeping(self.limits, timeout_s=command.timeout_s, file_bytes=command.file_bytes)
+        writable = [text for path in command.writable for text in ("--writable", str(path))]
+        return [within[0], "--parent", str(os.getpid()), *writable, *within[1:]]
+
+
+def keeping(limits: Limits, *, timeout_s: float, file_bytes: int) -> list[str]:
+    """What stands between the keeper's own name and a command that it is to keep."""
+    values = {
+        "timeout-ns": round(timeout_s * 1e9),
+        "memory-bytes": limits.memory_bytes,
+        "file-bytes": file_bytes,
+        "disk-bytes": limits.disk_bytes + file_bytes,
+        "processes": limits.processes,
+    }
+    options = [text for key, value in values.items() for text in (f"--{key}", str(value))]
+    return ["--keep", *options, "--"]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""What a process was doing when it ended: a phrase made from the file that it leaves."""
+"""What a process was doing when it ended, from the file that it leaves."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 from allocphase.files.regular import read_regular
 from allocphase.text.units import plural
 from allocphase.trace.records import Kind
+from allocphase.trace.wording import operation_text
 
-__all__ = ["whereabouts"]
+__all__ = ["FaultyOperation", "faulty_operations", "whereabouts"]
 
 # driver/progress.h: struct progress, struct progress_thread, enum progress_place
 HEADER = struct.Struct("<IIIIQI36x")
 THREAD = struct.Struct("<QIIII40x")
-IN_CALL, BEHIND_CALL = 1, 2
+IN_CALL, BEHIND_CALL, FAILED = 1, 2, 3
 # enum progress_phase
 PHASES = (
     "while it was loaded",
@@ -45,9 +46,8 @@ class _Thread:
     place: int
 
     def __str__(self) -> str:
-        name = Kind(self.kind).name.lower()
         operation = f"operation {self.op} of thread {self.number}"
-        return f"{operation} ({name}, {self.size} {plural('byte', self.size)}, slot {self.slot})"
+        return f"{operation} ({operation_text(self.kind, self.size, self.slot)})"
 
 
 def whereabouts(path: Path) -> str:
@@ -69,6 +69,29 @@ def whereabouts(path: Path) -> str:
     return PHASES[phase]
 
 
+@dataclass(frozen=True, slots=True)
+class FaultyOperation:
+    """At which operation of which thread a process ended; `op` is its rank there."""
+
+    thread: int
+    op: int
+
+
+def faulty_operations(path: Path) -> tuple[FaultyOperation, ...]:
+    """Those that `whereabouts` names, or the one that the driver itself has ended the process at.
+
+    None where the process was not in its trace, or does not say where in it.
+    """
+    try:
+        content = read_regular(path, MAX_BYTES)
+        phase, *_ = HEADER.unpack_from(content)
+    except (OSError, struct.error):
+        return ()
+    threads = list(_threads(content)) if phase == TRACE else []
+    failed = [each for each in threads if each.place == FAILED]
+    return tuple(FaultyOperation(each.number, each.op) for each in failed or _at(threads))
+
+
 def _in_replay(replay: int) -> str:
     return f" in replay {replay}" if replay > 1 else ""
 
@@ -82,14 +105,19 @@ def _conformance(place: int, asked: int, size: int) -> str:
 
 
 def _operations(content: bytes) -> str:
-    """Who is in a call; a single thread may also be behind one. "" in a timed probe."""
-    threads = list(_threads(content))
-    calling = [str(thread) for thread in threads if thread.place == IN_CALL]
-    if calling:
-        return f"at {' and '.join(calling[:SHOWN_THREADS])}"
-    if len(threads) == 1 and threads[0].place == BEHIND_CALL:
-        return f"after {threads[0]} had returned"
-    return ""
+    """ "" in a timed probe."""
+    at = _at(list(_threads(content)))
+    if at and at[0].place == IN_CALL:
+        return f"at {' and '.join(map(str, at))}"
+    return f"after {at[0]} had returned" if at else ""
+
+
+def _at(threads: list[_Thread]) -> list[_Thread]:
+    """Who is in a call, the first few; a single thread may also be behind one."""
+    if calling := [thread for thread in threads if thread.place == IN_CALL]:
+        return calling[:SHOWN_THREADS]
+    is_behind = len(threads) == 1 and threads[0].place == BEHIND_CALL
+    return threads if is_behind else []
 
 
 def _threads(content: bytes) -> Iterator[_Thread]:

@@ -5,6 +5,7 @@
     prepare        the run directory, up to the moment before its first process
     describe       what run.json says of it
     session        the processes, one after the other, each on disk before the next one
+    failed         what is kept of failed processes, to repeat them
     restore        run.json read back into a plan
     resume         a run that was broken off, opened again
     traces         the traces of a run, while it lasts

@@ -9,12 +9,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from allocphase.allocator import Allocator
+from allocphase.allocator import Allocator, Source
 from allocphase.machine.environment import environment
 from allocphase.run.plan import Plan, process_count
 from allocphase.run.request import Request
 from allocphase.scenario import Scenario
-from allocphase.store.manifest import AllocatorEntry, Manifest, PlanEntry, ScenarioEntry
+from allocphase.store.manifest import (
+    AllocatorEntry,
+    Manifest,
+    PlanEntry,
+    ScenarioEntry,
+    SourceEntry,
+)
 from allocphase.trace.records import Kind, Ops, Trace, kind_of
 
 __all__ = ["describe_run", "describe_scenario"]
@@ -49,6 +55,7 @@ def describe_run(
             driver_options=dict(plan.driver_options),
             time_budget_s=budget_s if math.isfinite(budget_s) else None,
             resumable=request.resumable,
+            keep_failed=request.keep_failed,
         ),
         allocators=tuple(_describe_allocator(allocator) for allocator in plan.allocators),
         scenarios=tuple(scenarios),
@@ -124,4 +131,9 @@ def _describe_allocator(allocator: Allocator) -> AllocatorEntry:
         config=dict(allocator.config),
         environment=dict(allocator.environment),
         floor=not allocator.correct,
+        source=None if allocator.source is None else _describe_source(allocator.source),
     )
+
+
+def _describe_source(source: Source) -> SourceEntry:
+    return SourceEntry(path=str(source.path), cflags=source.cflags, folder=str(source.folder))

@@ -23,6 +23,7 @@ from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job, padding
 
 __all__ = [
+    "CHECK_EVERY",
     "COUNT_PROCESSES",
     "FLOOR",
     "Plan",
@@ -34,6 +35,8 @@ __all__ = [
 
 # The null allocator: what the replay and the clock cost by themselves.
 FLOOR = "null"
+# The one of the driver's options that is for a single probe's processes.
+CHECK_EVERY = "check-every"
 # Of each cell that counts, at least. If two allocators count alike, the chance that all 4 processes
 # of one lie above all 4 of the other is 1 in 70; of 3 it would be 1 in 20.
 COUNT_PROCESSES = 4
@@ -179,6 +182,8 @@ def _jobs(
 
 def _options(plan: Plan, probe: Probe) -> dict[str, str]:
     options = dict(plan.driver_options)
+    if probe is not Probe.VERIFY:
+        options.pop(CHECK_EVERY, None)
     if probe.joined:
         options["fixed-addresses"] = "1"
     if probe is Probe.SYSCALLS:

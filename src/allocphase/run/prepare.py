@@ -21,7 +21,7 @@ from allocphase.files.folder_lock import FolderLock
 from allocphase.machine.environment import timed_cpus
 from allocphase.machine.fingerprint import driver_sha256
 from allocphase.run.describe import describe_run, describe_scenario
-from allocphase.run.plan import FLOOR, Plan, Workload
+from allocphase.run.plan import CHECK_EVERY, FLOOR, Plan, Workload
 from allocphase.run.request import Request
 from allocphase.run.traces import make_trace, trace_path
 from allocphase.scenario import Scenario
@@ -37,6 +37,7 @@ class Begun:
     """A run directory to be filled. `finished`: what an earlier part of the run has measured.
 
     `ended`: there is nothing left to measure. `lock`: nobody else fills it meanwhile.
+    `keep_failed`: what repeats a failed process stays there.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Begun:
     time_budget_s: float = math.inf
     finished: tuple[ProcessRecord, ...] = ()
     ended: bool = False
+    keep_failed: bool = False
 
 
 # One warm pass of 4 ms instead of five of 20: a process is short, and its figure less steady.
@@ -66,7 +68,13 @@ def begin(request: Request) -> Begun:
         plan = _plan(request, allocators, workloads)
         manifest = describe_run(request, plan, started, entries, driver_sha256=driver_sha256())
         writer.write_manifest(manifest)
-    return Begun(path=path, plan=plan, lock=lock, time_budget_s=request.time_budget_s)
+    return Begun(
+        path=path,
+        plan=plan,
+        lock=lock,
+        time_budget_s=request.time_budget_s,
+        keep_failed=request.keep_failed,
+    )
 
 
 def _plan(request: Request, allocators: Sequence[Allocator], workloads: Sequence[Workload]) -> Plan:
@@ -79,9 +87,16 @@ def _plan(request: Request, allocators: Sequence[Allocator], workloads: Sequence
         timeout_s=request.timeout_s,
         cpus=timed_cpus(),
         syscall_backend=request.syscall_backend,
-        driver_options=QUICK_OPTIONS if request.quick else {},
+        driver_options=_driver_options(request),
         only=request.only,
     )
+
+
+def _driver_options(request: Request) -> dict[str, str]:
+    quick = QUICK_OPTIONS if request.quick else {}
+    if request.check_every is None:
+        return dict(quick)
+    return {**quick, CHECK_EVERY: str(request.check_every)}
 
 
 def _with_floor(request: Request) -> tuple[Allocator, ...]:

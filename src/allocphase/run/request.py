@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -51,7 +52,8 @@ class Request:
     `quick`: short passes, for a first look; such a run is marked and never gated. A run that would
     pass `time_budget_s` ends after a whole round, the first at the earliest. `only`: as in Plan.
     `resumable`: the plan alone says what is run, so that it can be continued; a gate's rounds are
-    chosen while it runs.
+    chosen while it runs. `check_every`: operations between two looks of verify's at all live
+    objects; None: none. `keep_failed`: what repeats a failed process stays in the run directory.
     """
 
     allocators: Sequence[Allocator]
@@ -68,6 +70,8 @@ class Request:
     only: frozenset[tuple[str, str, str]] | None = None
     time_budget_s: float = math.inf
     resumable: bool = True
+    check_every: int | None = None
+    keep_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,8 @@ class RunOptions:
     """What somebody chose of a run, by name; nothing is resolved. Empty: not chosen.
 
     `allocators`, `scenarios`, `sweep`, `probes`: as they are written on a command line.
-    `rounds`: of a run that is not `quick`. `seed`: None for a drawn one. The rest as in Request.
+    `rounds`: of a run that is not `quick`. `seed`: None for a drawn one. `cflags`: as it is written
+    in a shell. The rest as in Request.
     """
 
     allocators: Sequence[str]
@@ -90,6 +95,9 @@ class RunOptions:
     syscall_backend: str
     out: Path
     label: str
+    cflags: str | None = None
+    check_every: int | None = None
+    keep_failed: bool = False
 
 
 def requested(
@@ -99,7 +107,12 @@ def requested(
 
     Raises UsageError, and NothingMeasuredError where all that was named is the floor.
     """
-    chosen = _under_their_names(options.allocators, say=say)
+    chosen = _under_their_names(options.allocators, cflags=_cflags(options.cflags), say=say)
+    if options.cflags is not None and all(found.source is None for found in chosen):
+        raise UsageError(
+            "--cflags is for allocators that are compiled for the run, and there is none: name one "
+            "as -a NAME=FILE.c"
+        )
     wanted = chosen_scenarios(options.scenarios, sweep=options.sweep)
     if not any(found.correct for found in chosen):
         names = ", ".join(found.name for found in chosen)
@@ -108,11 +121,15 @@ def requested(
             "itself: name an allocator to measure, such as -a libc"
         )
     quick = options.quick
-    probes = [Probe(name) for name in options.probes]
+    probes = [Probe(name) for name in options.probes] or (QUICK_PROBES if quick else tuple(Probe))
+    if options.check_every is not None and Probe.VERIFY not in probes:
+        raise UsageError(
+            "--check-every is for the verify probe, which is no part of this run: add -p verify"
+        )
     return Request(
         allocators=chosen,
         scenarios=wanted,
-        probes=probes or (QUICK_PROBES if quick else tuple(Probe)),
+        probes=probes,
         rounds=QUICK_ROUNDS if quick else options.rounds,
         quick=quick,
         time_budget_s=options.time_budget_s,
@@ -122,17 +139,28 @@ def requested(
         out=options.out,
         label=options.label,
         command=command,
+        check_every=options.check_every,
+        keep_failed=options.keep_failed,
         only=default_cells(chosen, wanted) if _leaves_slow_cells_out(options) else None,
     )
 
 
-def _under_their_names(specs: Sequence[str], *, say: Callable[[str], None]) -> list[Allocator]:
+def _cflags(text: str | None) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text or ""))
+    except ValueError as error:
+        raise UsageError(f"--cflags {shown(str(text))}: {error}: quote it as for a shell") from None
+
+
+def _under_their_names(
+    specs: Sequence[str], *, cflags: Sequence[str], say: Callable[[str], None]
+) -> list[Allocator]:
     """Whoever writes `mine=lib.so?pool=64` has said what it is called; of several values each needs
     them in its name, and so does what has its own from the collection. Raises UsageError.
     """
     if not specs:
         return chosen_allocators((), say=say)
-    found = [_named(spec, chosen_allocators([spec], say=say)) for spec in specs]
+    found = [_named(spec, chosen_allocators([spec], say=say, cflags=cflags)) for spec in specs]
     chosen = [each for group in found for each in group]
     _refuse_twins("allocator", [each.name for each in chosen])
     return chosen
@@ -140,7 +168,7 @@ def _under_their_names(specs: Sequence[str], *, say: Callable[[str], None]) -> l
 
 def _named(text: str, found: list[Allocator]) -> list[Allocator]:
     spec = Spec.of_allocator(text)
-    if spec.file is None or len(found) > 1:
+    if spec.file is None or not spec.named or len(found) > 1:
         return found
     return [replace(each, name=spec.name) for each in found]
 
@@ -151,13 +179,16 @@ def _leaves_slow_cells_out(options: RunOptions) -> bool:
     return not (named and options.scenarios) if options.quick else not named
 
 
-def chosen_allocators(specs: Sequence[str], *, say: Callable[[str], None]) -> list[Allocator]:
+def chosen_allocators(
+    specs: Sequence[str], *, say: Callable[[str], None], cflags: Sequence[str] = ()
+) -> list[Allocator]:
     """What was named, or all that is installed; what is missing is said and left out.
 
-    Raises UsageError for what was named and is missing, unknown or named twice.
+    `cflags`: for the compiler of those that are sources. Raises UsageError for what was named and
+    is missing, unknown or named twice.
     """
     if specs:
-        named = [found for spec in specs for found in allocator.resolve(spec)]
+        named = [found for spec in specs for found in allocator.resolve(spec, cflags=cflags)]
         for found in named:
             _refuse_missing(found)
         _refuse_twins("allocator", [found.name for found in named])

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from allocphase.allocator import Allocator
+from allocphase.allocator import Allocator, Source
 from allocphase.errors import UsageError, unknown
 from allocphase.files.typed import FieldError
 from allocphase.run.plan import Plan, Workload
 from allocphase.run.traces import trace_path
 from allocphase.scenario import Scenario
 from allocphase.scenario.families import FAMILIES
-from allocphase.store.manifest import AllocatorEntry, Manifest, ScenarioEntry
+from allocphase.store.manifest import AllocatorEntry, Manifest, ScenarioEntry, SourceEntry
 from allocphase.trace.records import Touch
 
 __all__ = ["Restored", "restore"]
@@ -78,7 +78,12 @@ def _allocator(entry: AllocatorEntry) -> Allocator:
         config=entry.config,
         environment=entry.environment,
         correct=not entry.floor,
+        source=None if entry.source is None else _source(entry.source),
     )
+
+
+def _source(entry: SourceEntry) -> Source:
+    return Source(path=Path(entry.path), cflags=entry.cflags, folder=Path(entry.folder))
 
 
 def _scenario(entry: ScenarioEntry, *, where: str) -> Scenario:

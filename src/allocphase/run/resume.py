@@ -79,6 +79,7 @@ def _reopened(files: RunFiles, restored: Restored, lock: FolderLock) -> Begun:
         time_budget_s=restored.time_budget_s,
         finished=finished,
         ended=left is None,
+        keep_failed=files.manifest.plan.keep_failed,
     )
 
 

@@ -25,6 +25,7 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome
+from allocphase.run.failed import keep_failed
 from allocphase.run.plan import COUNT_PROCESSES, FLOOR, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun, begin
 from allocphase.run.progress_bar import Progress
@@ -87,6 +88,7 @@ class Session:
         self._slow: set[tuple[str, str]] = set()
         self._arms_share_replays = arms_share_replays
         self._what_to_keep = keep
+        self._keep_failed = begun.keep_failed
         self._replays: dict[tuple[str, str], int] = {}
         for record in begun.finished:
             self._learn(record)
@@ -160,7 +162,8 @@ class Session:
             first = idle.get()
             others = [cpu for cpu in job.cpus if cpu != first]
             try:
-                return job, self._run(replace(job, cpus=(first, *others)[: len(job.cpus)]))
+                placed = replace(job, cpus=(first, *others)[: len(job.cpus)])
+                return placed, self._run(placed)
             finally:
                 idle.put(first)
 
@@ -181,7 +184,8 @@ class Session:
     def _measure(self, job: Job) -> ProcessRecord:
         if job.probe.needs_the_machine(len(job.cpus)):
             self._have_the_machine()
-        return self._keep(job, self._run(self._paced(job)))
+        paced = self._paced(job)
+        return self._keep(paced, self._run(paced))
 
     def _paced(self, job: Job) -> Job:
         """With the number of replays that its cell has, once that is known."""
@@ -219,6 +223,9 @@ class Session:
 
     def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
         record, arrays = self._what_to_keep(_record(job, outcome), outcome.arrays)
+        if self._keep_failed and outcome.failure is not None:
+            keep_failed(self.path, job, outcome, outcome.failure)
+            record = replace(record, kept=True)
         self._writer.add(record, arrays)
         self._learn(record)
         self._done += 1

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from allocphase import interruption
 from allocphase.files.durable import named_errors
@@ -51,7 +52,8 @@ def remove_traces(run: Path) -> None:
 def ops_arrays(trace_ops: Any, thread_counts: Any, *, raw_ops: int = RAW_OPS) -> Arrays:
     """What a report needs of a trace: kind, size and thread per operation, and its rank there.
 
-    The kind is an index into operation.KIND_NAMES: a free with a hand-over is a free_remote.
+    The kind is an index into operation.KIND_NAMES: a free with a hand-over is a free_remote. The
+    size of a free is that of its object, which the trace itself does not say.
     `trace_ops`: records of dtype OP, shape (ops,). `thread_counts`: operations of each thread.
 
     A trace of more than `raw_ops` operations has no latency of most of them, and the slowest calls
@@ -64,11 +66,21 @@ def ops_arrays(trace_ops: Any, thread_counts: Any, *, raw_ops: int = RAW_OPS) ->
     thread = np.repeat(np.arange(len(thread_counts), dtype=np.uint16), thread_counts)
     starts = np.repeat(np.cumsum(thread_counts) - thread_counts, thread_counts)
     rank = (np.arange(len(trace_ops)) - starts).astype(np.uint32)
-    size = np.asarray(trace_ops["size"])
     kind = kind_of(trace_ops)
+    size = _with_sizes_of_frees(trace_ops, kind)
     remote = (kind == Kind.FREE) & (trace_ops["kind_flags"] >> FLAGS_SHIFT & WAIT > 0)
     kind[remote] = FREE_REMOTE
     return {"kind": kind, "size": size, "thread": thread, "op": rank}
+
+
+def _with_sizes_of_frees(trace_ops: Any, kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """By slot and epoch, a free comes after what gave its object the size that it has."""
+    order = np.lexsort((trace_ops["epoch"], trace_ops["slot"]))
+    size, gives = np.array(trace_ops["size"], dtype=np.uint32), kind[order] <= Kind.ALIGNED_ALLOC
+    giver = order[np.maximum.accumulate(np.where(gives, np.arange(len(order)), 0))]
+    frees = np.isin(kind[order], (Kind.FREE, Kind.FREE_FOREIGN))
+    size[order[frees]] = size[giver[frees]]
+    return size
 
 
 def _no_operations() -> Arrays:

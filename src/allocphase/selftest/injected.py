@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from allocphase import resources
 from allocphase.allocator import Allocator
-from allocphase.allocator.shared_object import compile_plugin
+from allocphase.allocator.source import Source, compile_plugin
 
 __all__ = ["behind_toll", "with_toll"]
 
@@ -27,7 +28,7 @@ def behind_toll(subject: Allocator) -> Allocator:
         title=subject.title,
         summary=f"{subject.summary} Behind a toll.",
         kind="plugin",
-        path=compile_plugin(resources.find("selftest/slow.c")),
+        path=compile_plugin(Source(path=resources.find("selftest/slow.c"), folder=Path.cwd())),
         config={**subject.config, "iterations": "0"},
         environment=environment,
     )

@@ -33,6 +33,7 @@ __all__ = [
     "Manifest",
     "PlanEntry",
     "ScenarioEntry",
+    "SourceEntry",
     "read_manifest",
 ]
 
@@ -48,6 +49,7 @@ class PlanEntry:
 
     left_out: by allocator, the scenarios in which it has no cell; left_out_cells: [allocator,
     scenario, probe]. resumable: the plan alone says what is run; a gate chooses as it goes.
+    keep_failed: what repeats a failed process stays in the run directory.
     """
 
     probes: tuple[Probe, ...]
@@ -63,11 +65,23 @@ class PlanEntry:
     driver_options: Mapping[str, str]
     time_budget_s: Amount | None
     resumable: bool
+    keep_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEntry:
+    """What an arm was compiled from: its C file, flags of its own, and where the compiler ran."""
+
+    path: str
+    cflags: tuple[str, ...] = ()
+    folder: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocatorEntry:
-    """An arm. `path`: its object, None for libc; `floor`: the null allocator, no cell itself."""
+    """An arm. `path`: its object, None for libc; `floor`: the null allocator, no cell itself;
+    `source`: of one that was compiled for the run.
+    """
 
     name: Name
     title: str
@@ -78,6 +92,7 @@ class AllocatorEntry:
     config: Mapping[str, str]
     environment: Mapping[str, str]
     floor: bool
+    source: SourceEntry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@
     events.jsonl          one line an event of the run as a whole: resumed, unlocked, ended
     samples/<id>.npz      what the process left: latencies, events, checkpoints; but of a gate's
                           latency processes those of the first round only
+    failed/               with --keep-failed: of failed processes, what repeats them
     operations/<n>.npz    of scenario n: kind, size and thread of every operation
 
 A torn last line of the journal belongs to a process that did not finish: it is dropped.
@@ -35,7 +36,7 @@ from allocphase.text.units import counted
 __all__ = ["RunFiles", "resume_command"]
 
 # Which allocphase makes in a run directory, and fills or empties.
-FOLDERS = ("samples", "operations", "traces", "figures")
+FOLDERS = ("samples", "operations", "traces", "figures", "failed")
 # Some 60,000 processes.
 MAX_JOURNAL_BYTES = 128 << 20
 # A few in each part of a run.

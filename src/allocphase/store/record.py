@@ -15,18 +15,19 @@ from allocphase.probe.result import Clock, Part, Result, check_result
 from allocphase.probe.status import Status
 from allocphase.store.manifest import MAX_ROUNDS
 
-__all__ = ["Event", "EventRecord", "ProcessRecord", "rounds_of"]
+__all__ = ["Event", "EventRecord", "ProcessRecord", "repeat_file", "rounds_of"]
 
 P = TypeVar("P", bound=Part)
 
-_OPTIONAL = {"repeat", "quantiles_ns"}
+_OPTIONAL = {"repeat", "quantiles_ns", "kept"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
     """One finished process. `result` is what the driver says of it, and no more than nothing of
     one that did not end well. repeat: which process of its cell within the round. quantiles_ns:
-    of a latency process whose samples are not kept, malloc's by name; empty where they are.
+    of a latency process whose samples are not kept, malloc's by name; empty where they are. kept:
+    whether the run has what repeats one that failed: `repeat_file`, from the run directory on.
     """
 
     id: Annotated[int, at_most(0xFFFFFFFF)]
@@ -40,6 +41,7 @@ class ProcessRecord:
     result: Result
     repeat: Annotated[int, at_most(MAX_ROUNDS)] = 0
     quantiles_ns: Mapping[str, Amount | None] = field(default_factory=dict)
+    kept: bool = False
 
     @property
     def ok(self) -> bool:
@@ -50,6 +52,11 @@ class ProcessRecord:
     def has_samples(self) -> bool:
         """Whether what it measured of each call is kept, and not its quantiles alone."""
         return not self.quantiles_ns
+
+    @property
+    def repeat_file(self) -> str:
+        """What says how to repeat it, where that is kept."""
+        return repeat_file(self.id)
 
     def part(self, kind: type[P]) -> P:
         """What its probe measured; of a process of that probe that ended well."""
@@ -81,6 +88,11 @@ class ProcessRecord:
         except FieldError as error:
             raise ValueError(f"a process record with a wrong value: {error}") from None
         return record
+
+
+def repeat_file(process_id: int) -> str:
+    """Where a run keeps how to repeat a process: "failed/12/repeat.txt"."""
+    return f"failed/{process_id}/repeat.txt"
 
 
 def rounds_of(records: Iterable[ProcessRecord]) -> int:

@@ -1,4 +1,4 @@
-"""What people read: numbers with units, one line out of many, tables of 80 columns.
+"""What people read: numbers with units, one line out of many, tables as wide as a terminal.
 
 Place in the pipeline: below it.
 """

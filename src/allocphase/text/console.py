@@ -1,9 +1,9 @@
-"""What is printed on a terminal, in all commands alike: 80 columns, and the look of a table."""
+"""What is printed on a terminal, in all commands alike: its width, and the look of a table."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
 from typing import IO, Any, cast
 
 from rich.console import Console
@@ -11,15 +11,33 @@ from rich.table import Table
 
 from allocphase.text.line import inert
 
-__all__ = ["WIDTH", "add_figures", "terminal", "unruled"]
+__all__ = ["WIDTH", "terminal", "unruled"]
 
+# Of what is no terminal: a pipe, a file, a CI's log.
 WIDTH = 80
+# Narrower ones have lines of so many columns, which they fold as they like.
+_LEAST_WIDTH = 40
 
 
 def terminal(stream: IO[str] | None = None) -> Console:
-    """A console of WIDTH columns on `stream` (stdout). Colour only on a terminal."""
-    file = cast(IO[str], _Inert(stream or sys.stdout))
-    return Console(file=file, width=WIDTH, highlight=False, markup=False)
+    """A console on `stream` (stdout), as wide as the terminal that it is, else of WIDTH columns.
+    Colour only on a terminal.
+    """
+    file = stream or sys.stdout
+    inert_file = cast(IO[str], _Inert(file))
+    return Console(file=inert_file, width=_width(file), highlight=False, markup=False)
+
+
+def _width(stream: IO[str]) -> int:
+    """COLUMNS goes before what the terminal says, as it does elsewhere."""
+    if not stream.isatty():
+        return WIDTH
+    given = os.environ.get("COLUMNS", "")
+    try:
+        columns = int(given) if given.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return WIDTH
+    return max(columns, _LEAST_WIDTH) if columns else WIDTH
 
 
 class _Inert:
@@ -42,9 +60,3 @@ def unruled(*, header: bool = True) -> Table:
     return Table(
         box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=header, header_style="dim"
     )
-
-
-def add_figures(table: Table, names: Sequence[str]) -> None:
-    """A column for each name, to the right and never folded."""
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)

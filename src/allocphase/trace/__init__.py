@@ -6,6 +6,8 @@
     completion   from a Draft to a Trace: hand-overs numbered, peaks and counts known
     encoding     a Trace to the bytes of a file, and back
     file         written whole, read without trust
+    wording      an operation in words
+    excerpt      the operations before one, in words
 
 Place in the pipeline: after scenario, before the driver process.
 """

@@ -32,7 +32,7 @@ from allocphase.trace.records import (
 )
 from allocphase.trace.slots import History, by_epoch, by_position
 
-__all__ = ["read", "read_thread_counts", "validate", "write"]
+__all__ = ["read", "read_ops", "read_thread_counts", "read_threads", "validate", "write"]
 
 # Mapped, not read: as many operations as a trace may have, and what stands beside them.
 MAX_FILE_BYTES = MAX_OPERATIONS * OP.itemsize + (64 << 20)
@@ -88,8 +88,25 @@ def read_thread_counts(path: Path) -> npt.NDArray[np.int64]:
 
     Raises TraceError with what is wrong with the file's header, OSError.
     """
+    return read_threads(path)["op_count"].astype(np.int64)
+
+
+def read_threads(path: Path) -> npt.NDArray[Any]:
+    """Where each thread begins and how long it is, dtype THREAD, likewise."""
     with opened(path, max_bytes=MAX_FILE_BYTES) as file:
-        return _threads(file, _head(file))["op_count"].astype(np.int64)
+        return _threads(file, _head(file))
+
+
+def read_ops(path: Path, first: int, count: int) -> npt.NDArray[Any]:
+    """Some of its operations by their places, dtype OP, unchecked; fewer where it has no more.
+
+    Raises as read_threads.
+    """
+    with opened(path, max_bytes=MAX_FILE_BYTES) as file:
+        head = _head(file)
+        first = min(first, int(head["op_count"]))
+        count = min(count, int(head["op_count"]) - first)
+        return _records(file, OP, int(head["op_offset"]) + first * OP.itemsize, count)
 
 
 def _mapped(path: Path) -> Trace:

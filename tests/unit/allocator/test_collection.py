@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,10 +100,16 @@ def test_two_configurations_of_one_object_have_one_digest() -> None:
     [
         ("jemaloc", "allocator 'jemaloc' does not exist: did you mean 'jemalloc'?"),
         ("qqq", "allocator 'qqq' does not exist: there are "),
-        ("", "allocator '': there is no name: it is written NAME[=FILE][?KEY=VALUE"),
-        ("=x.so", "allocator '=x.so': there is no name: it is written NAME[=FILE][?KEY=VALUE"),
+        ("", "allocator '': there is no name: it is written NAME[=FILE]|FOLDER[?KEY=VALUE"),
+        (
+            "=x.so",
+            "allocator '=x.so': there is no name: it is written NAME[=FILE]|FOLDER[?KEY=VALUE",
+        ),
         ("phase21?pool_bytes", "'phase21?pool_bytes': 'pool_bytes' has no value"),
-        ("phase21?=5", "'phase21?=5': '=5' has no key: it is written NAME[=FILE][?KEY=VALUE"),
+        (
+            "phase21?=5",
+            "'phase21?=5': '=5' has no key: it is written NAME[=FILE]|FOLDER[?KEY=VALUE",
+        ),
         ("phase21?pool_bytes=", "'pool_bytes' has no value, or an empty one"),
         ("phase21?pool_bytes=1,", "'pool_bytes' has no value, or an empty one"),
         (
@@ -145,9 +152,133 @@ def test_a_source_of_the_users_own_is_compiled(
     assert found.path.suffix == ".so"
 
 
-def test_a_folder_is_no_allocator(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
-        resolve(f"mine={tmp_path}")
+# ---- Folders from elsewhere --------------------------------------------------------------
+
+
+SOURCE = """\
+#include <allocphase.h>
+const struct allocphase_allocator *allocphase_plugin(void) { return NULL; }
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder `mine` with an allocator.toml and its source, in the folder that one is in."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "allocator.toml").write_text(GOOD)
+    (folder / "mine.c").write_text(SOURCE)
+    return folder
+
+
+@pytest.mark.parametrize("way", ["./mine", "other=./mine", "other={}", "{}/"])
+def test_a_folder_with_an_allocator_toml_is_an_allocator(mine: Path, way: str) -> None:
+    (found,) = resolve(way.format(mine) + "?pool_bytes=1")
+    name = "other" if way.startswith("other") else "mine"
+    assert (found.name, found.title, found.kind) == (f"{name}?pool_bytes=1", "Mine", "plugin")
+    assert found.config == {"pool_bytes": "1", "strict": "true", "share": "0.5"}
+    assert found.missing is None
+    assert found.path is not None
+    assert found.path.is_relative_to(mine.parent / "cache")
+    assert found.source is not None
+    assert found.source.path == mine / "mine.c"
+
+
+def test_a_folders_settings_are_known_and_may_have_several_values(mine: Path) -> None:
+    assert [each.name for each in resolve(f"{mine}?pool_bytes=1,2")] == [
+        "mine?pool_bytes=1",
+        "mine?pool_bytes=2",
+    ]
+    with pytest.raises(UsageError, match=r"setting 'pool_byte' .* did you mean 'pool_bytes'"):
+        resolve(f"{mine}?pool_byte=1")
+
+
+def test_the_object_of_a_folder_may_be_named_and_is_found_from_there(
+    mine: Path, plugins: Plugins
+) -> None:
+    (mine / "build").mkdir()
+    shutil.copy(plugins("calls"), mine / "build" / "it.so")
+    (mine / "allocator.toml").write_text('object = "build/it.so"\n' + GOOD)
+    (found,) = resolve(str(mine))
+    assert found.path == mine / "build" / "it.so"
+
+
+def test_a_built_object_of_the_folders_name_is_taken(mine: Path, plugins: Plugins) -> None:
+    shutil.copy(plugins("calls"), mine / "mine.so")
+    (mine / "mine.c").unlink()
+    assert resolve(str(mine))[0].path == mine / "mine.so"
+
+
+def test_a_preload_of_a_folder_lies_in_it(mine: Path, plugins: Plugins) -> None:
+    shutil.copy(plugins("half"), mine / "libhalf.so")
+    (mine / "allocator.toml").write_text(
+        'title = "Half"\nsummary = "h"\nkind = "preload"\n'
+        '[preload]\nlibraries = ["libhalf.so"]\nenvironment = { HALF = "1" }\n'
+    )
+    (found,) = resolve("./mine")
+    assert (found.kind, found.path) == ("preload", mine / "libhalf.so")
+    assert found.environment == {"HALF": "1"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "text", "message"),
+    [
+        ("./nowhere", None, "nowhere: no such folder"),
+        (".", None, ": .: no allocator.toml in it"),
+        ("x=.", None, "allocator x: .: no allocator.toml in it"),
+        ("./mine/mine.c", None, "mine/mine.c: no folder: a file wants a name, mine=mine/mine.c"),
+        ("./mine/allocator.toml", None, "name the folder that it lies in: mine"),
+        ("mine", None, "; the folder here is ./mine"),
+        (
+            "./mine",
+            "titel = 1\n" + GOOD,
+            "mine/allocator.toml: key 'titel' does not exist: did you mean 'title'?",
+        ),
+        ("./mine", 'objekt = "x.so"\n' + GOOD, "did you mean 'object'?"),
+        ("./mine", 'object = "x.so"\n' + GOOD, "mine/x.so: no such file"),
+        (
+            "./mine",
+            'title = "M"\nsummary = "m"\nkind = "libc"\nobject = "x.so"\n',
+            "object: is for",
+        ),
+        ("./mine", GOOD.replace('"plugin"', '"plug"'), "mine/allocator.toml: kind: must be"),
+    ],
+)
+def test_a_folder_that_is_none_is_told_with_file_and_key(
+    mine: Path, spec: str, text: str | None, message: str
+) -> None:
+    if text is not None:
+        (mine / "allocator.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        resolve(spec)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "object: missing, and neither mine.so nor mine.c is there"),
+        (["mine.so", "mine.c"], "object: missing: mine.so and mine.c are there, say which"),
+    ],
+)
+def test_it_is_never_guessed_which_object_is_meant(
+    mine: Path, plugins: Plugins, files: list[str], message: str
+) -> None:
+    (mine / "mine.c").unlink()
+    for name in files:
+        shutil.copy(plugins("calls"), mine / name)
+    with pytest.raises(UsageError, match=message):
+        resolve("./mine")
+
+
+def test_an_object_of_a_folder_must_be_what_its_toml_says(mine: Path, plugins: Plugins) -> None:
+    (mine / "mine.c").unlink()
+    shutil.copy(plugins("half"), mine / "mine.so")
+    with pytest.raises(UsageError, match=r"allocator.toml: kind: .*mine.so is no plug-in"):
+        resolve("./mine")
 
 
 # ---- Broken folders ----------------------------------------------------------------------

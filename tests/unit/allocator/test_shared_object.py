@@ -1,36 +1,17 @@
-"""Shared objects: what is one, where libraries lie, and plug-ins from source."""
+"""Shared objects: what is one, and where libraries lie."""
 
 from __future__ import annotations
 
-import os
 import platform
 import struct
-import tempfile
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from allocphase import resources
-from allocphase.allocator import shared_object
-from allocphase.allocator.shared_object import compile_plugin, inspect_object, search_library
+from allocphase.allocator.shared_object import inspect_object, search_library
 from allocphase.errors import UsageError
-from tests.support.plugins import ROOT, Plugins
-from tests.support.processes import nothing_left
-
-PLUGIN = """
-#include <allocphase.h>
-static const struct allocphase_allocator table = {.abi_version = ALLOCPHASE_ABI_VERSION};
-const struct allocphase_allocator *allocphase_plugin(void) { return &table; }
-"""
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache for compiled plug-ins."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("CC", raising=False)
-    return tmp_path / "cache" / "allocphase"
+from tests.support.plugins import Plugins, compiled
 
 
 def forged(source: Path, target: Path, offset: int, value: int) -> Path:
@@ -74,7 +55,7 @@ def test_a_plug_in_s_symbol_that_is_misspelt_or_hidden_is_named(
 ) -> None:
     (tmp_path / "mine.c").write_text(source)
     with pytest.raises(UsageError) as caught:
-        inspect_object(compile_plugin(tmp_path / "mine.c"))
+        inspect_object(compiled(tmp_path / "mine.c"))
     assert str(caught.value).endswith(f".so: {words}")
 
 
@@ -88,7 +69,7 @@ def test_a_plug_in_s_symbol_that_is_misspelt_or_hidden_is_named(
 )
 def test_what_has_a_malloc_or_nothing_alike_may_be_a_preload(tmp_path: Path, source: str) -> None:
     (tmp_path / "mine.c").write_text(source)
-    assert not inspect_object(compile_plugin(tmp_path / "mine.c")).is_plugin
+    assert not inspect_object(compiled(tmp_path / "mine.c")).is_plugin
 
 
 def test_an_object_without_section_headers_is_told_by_its_text(
@@ -161,123 +142,6 @@ def test_a_library_that_is_not_there_is_not_found() -> None:
     assert search_library(["libnobody-has-this.so.99", "/nowhere/*.so"]) is None
 
 
-# ---- Plug-ins from source ----------------------------------------------------------------
-
-
-def test_a_source_is_compiled_against_the_installed_header(tmp_path: Path, cache: Path) -> None:
-    source = tmp_path / "mine.c"
-    source.write_text(PLUGIN)
-    built = compile_plugin(source)
-    assert built.parent == cache
-    assert inspect_object(built).is_plugin
-
-
-def test_an_unchanged_source_is_compiled_once_and_a_changed_one_again(
-    tmp_path: Path, cache: Path
-) -> None:
-    source = tmp_path / "mine.c"
-    source.write_text(PLUGIN)
-    first = compile_plugin(source)
-    os.utime(first, (1, 1))
-    assert compile_plugin(source) == first
-    assert first.stat().st_mtime == 1
-    source.write_text(PLUGIN + "/* changed */")
-    assert compile_plugin(source) != first
-    assert len(list(cache.iterdir())) == 2  # and no scratch folder
-
-
-def test_a_source_gives_the_same_object_wherever_it_lies_and_is_compiled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CC", raising=False)
-    objects = []
-    for place in ("one", "another one"):
-        folder = tmp_path / place
-        folder.mkdir()
-        (folder / "mine.h").write_text("static const char *const place = __FILE__;\n")
-        source = folder / "mine.c"
-        source.write_text('#include "mine.h"\n' + PLUGIN + "const char *here(void);\n")
-        with source.open("a") as file:
-            file.write("const char *here(void) { return place ? place : __FILE__; }\n")
-        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        monkeypatch.chdir(folder)
-        objects.append(compile_plugin(source))
-    assert objects[0].name == objects[1].name
-    assert objects[0].read_bytes() == objects[1].read_bytes()
-    assert os.fsencode(tmp_path) not in objects[0].read_bytes()
-
-
-def test_a_source_that_does_not_compile_is_refused_in_the_compilers_words(
-    tmp_path: Path, cache: Path
-) -> None:
-    source = tmp_path / "mine.c"
-    source.write_text("int broken( { return 0; }\n")
-    with pytest.raises(UsageError) as caught:
-        compile_plugin(source)
-    assert str(caught.value).startswith(f"{source}: does not compile: ")
-    assert "error" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert list(cache.iterdir()) == []
-
-
-def test_without_a_compiler_the_message_says_what_to_set(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = tmp_path / "mine.c"
-    source.write_text(PLUGIN)
-    monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(
-        UsageError, match="no C compiler 'no-such-compiler': install one, or set CC"
-    ):
-        compile_plugin(source)
-    assert not list(cache.glob("*.so"))
-
-
-def test_the_installed_header_is_the_one_of_the_checkout() -> None:
-    installed = resources.find("driver/allocphase.h")
-    assert installed.read_bytes() == (ROOT / "driver" / "allocphase.h").read_bytes()
-
-
-def test_a_cache_that_cannot_be_written_gives_way_to_a_temporary_folder(
-    tmp_path: Path, cache: Path
-) -> None:
-    cache.parent.write_text("no folder")
-    source = tmp_path / "mine.c"
-    source.write_text(PLUGIN)
-    built = compile_plugin(source)
-    assert inspect_object(built).is_plugin
-    assert built.parent.parent == Path(tempfile.gettempdir())
-    assert compile_plugin(source) == built
-
-
-def test_a_user_without_a_home_has_no_cache_and_can_compile(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", homeless)
-    source = tmp_path / "mine.c"
-    source.write_text(PLUGIN)
-    assert inspect_object(compile_plugin(source)).is_plugin
-    assert not cache.exists()
-
-
-def test_without_any_folder_to_write_the_message_says_what_to_set(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def nowhere() -> Path:
-        raise FileNotFoundError("No usable temporary directory found")
-
-    cache.parent.write_text("no folder")
-    monkeypatch.setattr(shared_object, "_own_folder", nowhere)
-    source = tmp_path / "mine.c"
-    source.write_text(PLUGIN)
-    with pytest.raises(UsageError, match=r"mine\.c: no folder .* set XDG_CACHE_HOME"):
-        compile_plugin(source)
-
-
 def with_sections(content: bytes, tables: int, symbols: int, text: bytes) -> bytes:
     """An object whose section headers are `tables` tables of the same symbols, exported functions
     whose names begin one letter further in `text` each.
@@ -311,25 +175,3 @@ def test_names_within_names_and_tables_within_tables_take_no_more_than_the_file(
     assert peak_bytes < 50 << 20
     path.write_bytes(with_sections(content, tables=60_000, symbols=1000, text=b"x\0" * 500))
     assert not inspect_object(path).is_plugin
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_source_that_includes_a_pipe_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    os.mkfifo(tmp_path / "pipe.h")
-    (tmp_path / "mine.c").write_text('#include "pipe.h"\n')
-    monkeypatch.setattr(shared_object, "COMPILE_S", 1.0)
-    with (
-        nothing_left("compile", monkeypatch),
-        pytest.raises(UsageError, match=r"mine\.c: still being compiled after 1 s"),
-    ):
-        compile_plugin(tmp_path / "mine.c")
-
-
-@pytest.mark.usefixtures("cache")
-def test_what_a_compiler_says_is_one_line_that_commands_no_terminal(tmp_path: Path) -> None:
-    (tmp_path / "mine.c").write_bytes(b"#error \xff \x1b[31mred\n")
-    with pytest.raises(UsageError, match="does not compile: ") as caught:
-        compile_plugin(tmp_path / "mine.c")
-    assert str(caught.value).isprintable()

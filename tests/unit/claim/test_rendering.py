@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
 from dataclasses import replace
 
+import pytest
 from markdown_it import MarkdownIt
 
 from allocphase.claim import (
@@ -18,6 +20,7 @@ from allocphase.claim import (
     section_document,
     section_markdown,
 )
+from tests.support.screens import shown_at
 
 TIMED = Finding(
     form="ratio",
@@ -77,32 +80,32 @@ Claims
 A report.
 Run: by hand, 2026-01-01, Abacus
 
-C1           inconsistent       Slow is slower than quick | by far
-             inconsistent       20.0x; claimed: 54.0x
-                                its own figures: 6.46 µs / 323 ns
-             inconclusive       2.00x (too few rounds for an interval); claimed:
-                                at most 1.50x
-                                time_per_op_ns of slow / quick on flow
-                                ! slow: a timed process was interrupted 102
-                                times: the machine was not idle
+C1          inconsistent       Slow is slower than quick | by far
+            inconsistent       20.0x; claimed: 54.0x
+                               its own figures: 6.46 µs / 323 ns
+            inconclusive       2.00x (too few rounds for an interval); claimed:
+                               at most 1.50x
+                               time_per_op_ns of slow / quick on flow
+                               ! slow: a timed process was interrupted 102
+                               times: the machine was not idle
 
-a-claim-of-a inconclusive       Quick | is quick
--long-name
-                                2.00x (too few rounds for an interval); claimed:
-                                at most 1.50x
-                                time_per_op_ns of slow / quick on flow
-                                ! slow: a timed process was interrupted 102
-                                times: the machine was not idle
+a-claim-of- inconclusive       Quick | is quick
+a-long-name
+                               2.00x (too few rounds for an interval); claimed:
+                               at most 1.50x
+                               time_per_op_ns of slow / quick on flow
+                               ! slow: a timed process was interrupted 102
+                               times: the machine was not idle
 
-C3           differs here       Slow is 54x slower than quick
-             differs here       the time
-                                2.00x (1.90x to 2.10x); claimed: about 54.0x
-                                (43.2x to 67.5x)
-                                time_per_op_ns of slow / quick on flow
-                                ! need not travel: tied to the kernel's mmap()
-             noted              of the frees
-                                1,000
-                                syscalls.operation.munmap of slow on flow
+C3          differs here       Slow is 54x slower than quick
+            differs here       the time
+                               2.00x (1.90x to 2.10x); claimed: about 54.0x
+                               (43.2x to 67.5x)
+                               time_per_op_ns of slow / quick on flow
+                               ! need not travel: tied to the kernel's mmap()
+            noted              of the frees
+                               1,000
+                               syscalls.operation.munmap of slow on flow
 
 What is removed is gone.
 
@@ -128,6 +131,18 @@ def printed(section: Section) -> str:
 def test_each_claim_stands_with_its_verdict_and_its_figures_in_80_columns() -> None:
     assert printed(SECTION) == TERMINAL
     assert max(len(line) for line in TERMINAL.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("columns", [60, 140])
+def test_claims_are_as_wide_as_their_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = shown_at(columns, functools.partial(print_section, SECTION), monkeypatch)
+    longest = max(map(len, map(str.rstrip, lines)))
+    assert longest <= columns and (longest > 80) == (columns == 140)
+    assert any(line.startswith("a-claim-of-") for line in lines)
+    interval = "2.00x (1.90x to 2.10x); claimed: about 54.0x (43.2x to 67.5x)"
+    assert any(interval in line for line in lines) == (columns == 140)
 
 
 def test_no_escape_sequence_leaves_a_stream_that_is_no_terminal() -> None:

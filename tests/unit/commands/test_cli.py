@@ -6,6 +6,8 @@ import importlib
 import json
 import os
 import platform
+import re
+import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import fields
@@ -24,6 +26,7 @@ from allocphase.process import driver
 from allocphase.process.driver import Job, Outcome
 from allocphase.run.plan import COUNT_PROCESSES
 from allocphase.run.request import RunOptions
+from allocphase.scenario.families import FAMILIES
 from tests.support.plugins import ROOT, Plugins
 from tests.support.runs import FakeExecutor, good, process, write_run
 from tests.support.strange import STRANGE, in_time
@@ -212,7 +215,7 @@ def test_a_source_that_does_not_compile_is_refused(invoke: Invoke, tmp_path: Pat
 def test_an_allocator_that_is_not_installed_says_how_to_install_it(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("allocphase.allocator.collection.search_library", lambda _: None)
+    monkeypatch.setattr("allocphase.allocator.collection.search_library", lambda *_, **__: None)
     line = complaint(invoke("run", "-a", "jemalloc", *SMALL), 2)
     assert line == "allocator jemalloc: not installed: apt-get install libjemalloc2"
 
@@ -371,7 +374,7 @@ def test_lists_name_every_allocator_and_scenario_within_80_columns(invoke: Invok
 def test_a_missing_allocator_is_listed_with_how_to_install_it(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("allocphase.allocator.collection.search_library", lambda _: None)
+    monkeypatch.setattr("allocphase.allocator.collection.search_library", lambda *_, **__: None)
     lines = invoke("list", "allocators").stdout.splitlines()
     assert "  jemalloc             not installed: apt-get install libjemalloc2" in lines
 
@@ -380,6 +383,37 @@ def test_a_verbose_list_says_what_each_stands_for(invoke: Invoke) -> None:
     text = invoke("list", "scenarios", "-v").stdout
     assert text.count("does not show: ") == text.count("stands for: ") > 4
     assert "settings: pool_bytes=16777216" in invoke("list", "allocators", "--verbose").stdout
+
+
+def test_families_are_listed_with_all_that_their_parameters_take(invoke: Invoke) -> None:
+    brief, full = (invoke("list", "families", *more).stdout for more in ([], ["-v"]))
+    assert all(len(line) <= 80 for line in brief.splitlines())
+    assert len(brief.splitlines()) == 1 + len(FAMILIES)
+    words = " ".join(full.split())
+    for family in FAMILIES.values():
+        assert f" {family.name} " in words
+        for key, field in family.fields().items():
+            assert f" {key}: {' '.join(field.metadata['doc'].split())}; " in words
+    assert "size_max: largest size in bytes; from 1 to 2,147,483,648; required" in words
+    assert "batches: how often this is done; from 1; default 1" in words
+
+
+def test_an_allocator_and_a_scenario_of_ones_own_are_described(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "allocator.toml").write_text('title = "M"\nsummary = "Mine."\nkind = "libc"\n')
+    path = tmp_path / "web.toml"
+    shutil.copy(ROOT / "scenarios" / "phase-report.toml", path)
+    text = invoke("list", "-a", str(folder), "-s", f"{path}?allocations=50").stdout
+    assert "  mine                 libc\n    what: Mine.\n" in text
+    assert "* web?allocations=50 " in text
+    assert "trace: 100 operations: 50 malloc, 50 free\n" in text
+    assert re.search(r"sizes: \d+\.\d B to \d+ B, median \d+ B\n", text)
+    assert "phase21" not in text and "random-churn" not in text
+    assert complaint(invoke("list", "-s", f"{path}?allocations=0"), 2)
+    assert complaint(invoke("list", "-a", str(tmp_path)), 2)
 
 
 @pytest.fixture
@@ -489,6 +523,7 @@ def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> 
     names = {parameter.name for parameter in main.commands["run"].params}
     refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
     refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
+    refused |= {"cflags", "check_every", "keep_failed"}
     assert {field.name for field in fields(RunOptions)} == refused
     assert names - refused == {"resume", "json_path", "with_report", "quiet", "strict"}
 
@@ -516,7 +551,7 @@ def test_the_floor_alone_is_nothing_to_measure_and_that_is_said(
 def test_ctrl_c_where_nothing_is_measured_is_exit_code_130(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(**_: object) -> str:
+    def interrupted(*_: object, **__: object) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("allocphase.commands.listing.allocators", interrupted)

@@ -135,6 +135,40 @@ def test_the_number_of_rounds_that_is_named_is_enough(tmp_path: Path) -> None:
     assert verdicts(less)["new", "time"] is Verdict.INCONCLUSIVE
 
 
+def noisy(spread: float) -> FigureExecutor:
+    rng = random.Random(11)
+    return FigureExecutor(time_ns=lambda _: 10.0 * rng.lognormvariate(0, spread))
+
+
+def test_rounds_that_would_see_through_the_noise_are_named(tmp_path: Path) -> None:
+    names = ("old", "same")
+    few = compare(measure(tmp_path, "few", names=names, executor=noisy(0.04)), metrics=["time"])
+    (note,) = [note for note in few.notes if "inconclusive by noise" in note]
+    needed = int(note.rpartition("run -r ")[2].rstrip(")"))
+    assert 20 < needed <= 1000
+    assert f"1 of 1 time is inconclusive by noise: some {needed} rounds would show 4.0%" in note
+    path = measure(tmp_path, "enough", names=names, executor=noisy(0.04), rounds=needed)
+    (row,) = compare(path, metrics=["time"]).rows
+    assert row.min_detectable_ratio < 1.045 < few.rows[0].min_detectable_ratio
+    assert row.verdict is Verdict.UNCHANGED
+
+
+def test_where_no_run_has_enough_rounds_that_is_said(tmp_path: Path) -> None:
+    path = measure(tmp_path, "wild", names=("old", "same"), executor=noisy(0.5))
+    notes = compare(path, metrics=["time"]).notes
+    assert any("more than 1,000 rounds would be needed: a wider --theta" in note for note in notes)
+
+
+def test_a_count_that_varies_in_processes_enough_for_a_verdict_needs_no_more(
+    tmp_path: Path,
+) -> None:
+    rng = random.Random(5)
+    executor = FigureExecutor(calls=lambda _: {"futex": rng.randrange(1000, 1100)})
+    path = measure(tmp_path, "one", names=("old", "new"), executor=executor)
+    notes = compare(path, metrics=["syscalls"], baseline="old").notes
+    assert "1 count differs from process to process, and is judged like times" in notes
+
+
 def test_a_cell_that_failed_has_no_verdict(tmp_path: Path) -> None:
     executor = FigureExecutor(
         status=lambda job: ("crashed", "") if job.allocator.name == "new" else None

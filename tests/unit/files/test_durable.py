@@ -10,7 +10,13 @@ from typing import BinaryIO
 import pytest
 
 from allocphase.errors import AllocphaseError
-from allocphase.files.durable import append_line, drop_torn_end, require_room, write_whole
+from allocphase.files.durable import (
+    append_line,
+    drop_torn_end,
+    keep_file,
+    require_room,
+    write_whole,
+)
 
 
 def test_a_file_that_cannot_be_written_to_its_end_is_not_there(tmp_path: Path) -> None:
@@ -115,3 +121,41 @@ def test_room_that_a_disk_does_not_have_is_one_error_and_takes_none(tmp_path: Pa
     with pytest.raises(AllocphaseError, match=f"^{tmp_path}: (No space left|File too large)"):
         require_room(tmp_path, 1 << 60)
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- A file under a second name ------------------------------------------------------------
+
+
+def test_a_file_that_is_kept_is_the_same_one_and_outlives_its_first_name(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"content")
+    keep_file(first, second)
+    assert first.samefile(second)
+    first.unlink()
+    assert second.read_bytes() == b"content"
+    assert [path.name for path in tmp_path.iterdir()] == ["second"]
+
+
+def test_where_there_are_no_second_names_it_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", none)
+    (tmp_path / "first").write_bytes(b"content")
+    keep_file(tmp_path / "first", tmp_path / "second")
+    assert (tmp_path / "second").read_bytes() == b"content"
+    assert not (tmp_path / "first").samefile(tmp_path / "second")
+
+
+def test_a_link_is_not_kept_and_nothing_is_kept_in_the_place_of_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").write_bytes(b"secret")
+    with pytest.raises(AllocphaseError, match="link: is a link"):
+        keep_file(tmp_path / "link", tmp_path / "copy")
+    with pytest.raises(AllocphaseError, match="link: is a link"):
+        keep_file(tmp_path / "file", tmp_path / "link")
+    assert (tmp_path / "elsewhere").read_bytes() == b"secret"
+    assert not (tmp_path / "copy").exists()

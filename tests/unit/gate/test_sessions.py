@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,11 +14,13 @@ from typing import Any
 import pytest
 
 from allocphase.analysis import frames
+from allocphase.analysis.measures import MEASURES
 from allocphase.analysis.metric_names import measure
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
 from allocphase.gate import Arms, baseline_arm, candidate_arm, run_gate
-from allocphase.judge import GateVerdict, Outcome
+from allocphase.gate.planned import planned_in
+from allocphase.judge import GateVerdict, Outcome, read_limits
 from allocphase.judge.document import read_verdict
 from allocphase.machine.disturbance import Disturbance
 from allocphase.probe.probe import Probe
@@ -26,6 +29,7 @@ from allocphase.process import driver
 from allocphase.process.driver import Executor, Job
 from allocphase.report.content.source import Source
 from allocphase.report.text.markdown import markdown
+from allocphase.scenario import resolve
 from tests.support.gates import (
     MEMORY,
     FigureExecutor,
@@ -34,6 +38,7 @@ from tests.support.gates import (
     no_progress,
     small_scenario,
 )
+from tests.support.plugins import ROOT
 
 TIME_ONLY = ("*=off", "time=2%")
 CALLS_ONLY = ("*=off", "syscalls=exact")
@@ -303,6 +308,44 @@ def test_a_limit_without_effect_is_noted(tmp_path: Path) -> None:
     assert "the limit p99=5%:larson* speaks of no row here" in found.notes
 
 
+def test_a_limit_that_turns_a_row_off_has_an_effect(tmp_path: Path) -> None:
+    """That a call was made is known once it was, and what is off has no row."""
+    seen = FigureExecutor(calls=lambda _: {"madvise": 3, "mmap": 2})
+    found = gate(tmp_path, "time=off", "syscalls.madvise=off", executor=seen)
+    assert "syscalls.mmap:" in " ".join(row.row.id for row in found.rows)
+    assert not [note for note in found.notes if "speaks of no row" in note]
+    unseen = gate(tmp_path, "time=off", "syscalls.madvise=off", executor=FigureExecutor())
+    assert "the limit syscalls.madvise=off speaks of no row here" in unseen.notes
+
+
+def test_a_limit_of_build_times_speaks_of_none_where_nothing_is_built(tmp_path: Path) -> None:
+    churn = small_scenario("phase-report?allocations=50&batches=2")
+    lines = (*TIME_ONLY, "build_time=5%")
+    found = gate(tmp_path, *lines, executor=FigureExecutor(), scenarios=[churn])
+    assert "the limit build_time=5% speaks of no row here" in found.notes
+
+
+def test_the_limits_of_the_guide_have_an_effect_on_every_set_that_it_names(tmp_path: Path) -> None:
+    """On the scenarios of its workflow, and on the default set."""
+    text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "gate.toml").write_text(example, encoding="utf-8")
+    lines = read_limits(tmp_path / "gate.toml")
+    assert lines
+    (command,) = re.findall(
+        r"allocphase gate --baseline mine=base.so.*\n.*--limits gate.toml", text
+    )
+    for names in (re.findall(r"-s (\S+)", command), ["default"]):
+        scenarios = [found for name in names for found in resolve(name)]
+        request = gate_request(tmp_path, *lines, scenarios=scenarios)
+        rows = planned_in(request).rows
+        for line in request.limits.lines:
+            places = [(row.measure, row.scenario) for row in rows]
+            if line.rule == "off":
+                places = [(one, found.name) for one in MEASURES.values() for found in scenarios]
+            assert any(line.matches(*place) for place in places), f"{line} on {names}"
+
+
 def test_each_round_measures_fresh_copies_that_go_away(tmp_path: Path) -> None:
     contents: dict[str, set[tuple[str, bytes]]] = {}
 
@@ -483,6 +526,21 @@ def test_another_build_of_a_known_allocator_gets_its_settings() -> None:
     other = candidate_arm(f"mine={ours.path}")
     assert build.config == ours.config != {}
     assert other.config == {}
+
+
+def test_a_folder_is_what_its_own_file_says_whatever_the_collection_has(tmp_path: Path) -> None:
+    ours = candidate_arm("phase2")
+    assert ours.path is not None
+    folder = tmp_path / "phase2"
+    folder.mkdir()
+    (folder / "phase2.so").write_bytes(ours.path.read_bytes())
+    (folder / "allocator.toml").write_text(
+        'title = "Mine"\nsummary = "s"\nkind = "plugin"\n[config]\nobjects_per_slab = 3\n'
+    )
+    for spec in (str(folder), f"phase2={folder}"):
+        found = candidate_arm(spec)
+        assert (found.name, found.title, found.path) == ("phase2", "Mine", folder / "phase2.so")
+        assert found.config == {"objects_per_slab": "3"}
 
 
 def test_functions_that_do_not_begin_a_cache_line_are_a_doubt_about_times(tmp_path: Path) -> None:

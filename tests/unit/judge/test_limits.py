@@ -75,7 +75,7 @@ def test_a_glob_is_of_paths_where_it_fits_no_short_name() -> None:
     assert found.rule(MEASURES["p99_9"], "any") == Rule(0.30, exact=False, named=True)
     assert found.rule(MEASURES["p90"], "any") is None
     assert found.rule(MEASURES["time"], "any") == Limits().rule(MEASURES["time"], "any")
-    assert found.unused(list(MEASURES), ["any"]) == []
+    assert found.unused([(one, "any") for one in MEASURES.values()]) == []
     assert [str(line) for line in found.lines] == [
         "peak_*_bytes=7%",
         "process_latency_ns.malloc.p99*=30%",
@@ -128,7 +128,8 @@ def test_a_limit_that_says_nothing_is_refused_with_the_reason(line: str, why: st
 
 def test_lines_that_speak_of_no_row_are_named() -> None:
     found = limits("time=3%:larson", "time=3%:random*", "syscalls.brk=off")
-    unused = found.unused([*MEASURES, "syscalls.mmap"], ["random-churn"])
+    measures = (*MEASURES.values(), measure("syscalls.mmap"))
+    unused = found.unused([(one, "random-churn") for one in measures])
     assert unused == ["time=3%:larson", "syscalls.brk=off"]
 
 

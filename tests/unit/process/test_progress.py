@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.process.progress import ASKED, CONFORMANCE, PHASES, TRACE, whereabouts
+from allocphase.process.progress import (
+    ASKED,
+    CONFORMANCE,
+    PHASES,
+    TRACE,
+    FaultyOperation,
+    faulty_operations,
+    whereabouts,
+)
 from allocphase.trace.records import Kind
 
-NOWHERE, CALL, USE = range(3)
+NOWHERE, CALL, USE, FAILED = range(4)
 
 
 def thread(op: int, kind: int, place: int) -> bytes:
@@ -102,3 +110,28 @@ def test_without_a_file_main_was_not_reached(tmp_path: Path, content: bytes) -> 
 def test_a_file_that_was_written_over_is_not_believed(tmp_path: Path, tail: bytes) -> None:
     assert whereabouts(write(tmp_path, TRACE, tail)) == PHASES[TRACE]
     assert whereabouts(write(tmp_path, 0xFFFFFFFF, tail)) == "at a place that cannot be told"
+
+
+# ---- Which operations ----------------------------------------------------------------------
+
+
+def test_the_operation_at_which_the_driver_ended_it_is_the_faulty_one(tmp_path: Path) -> None:
+    threads = [thread(5, Kind.FREE, CALL), thread(7, Kind.MALLOC, FAILED)]
+    assert faulty_operations(write(tmp_path, TRACE, *threads)) == (FaultyOperation(1, 7),)
+
+
+def test_else_they_are_those_that_the_phrase_names(tmp_path: Path) -> None:
+    calling = [thread(n, Kind.FREE, CALL if n != 1 else USE) for n in range(6)]
+    found = faulty_operations(write(tmp_path, TRACE, *calling))
+    assert found == (FaultyOperation(0, 0), FaultyOperation(2, 2), FaultyOperation(3, 3))
+    behind = write(tmp_path, TRACE, thread(7, Kind.MALLOC, USE))
+    assert faulty_operations(behind) == (FaultyOperation(0, 7),)
+
+
+def test_none_is_known_outside_of_the_trace_of_a_timed_probe_or_of_what_was_written_over(
+    tmp_path: Path,
+) -> None:
+    assert faulty_operations(write(tmp_path, TRACE + 1, thread(7, Kind.MALLOC, CALL))) == ()
+    assert faulty_operations(write(tmp_path, TRACE, thread(0, 0, NOWHERE))) == ()
+    assert faulty_operations(write(tmp_path, TRACE, b"\xff" * 64)) == ()
+    assert faulty_operations(tmp_path / "absent") == ()

@@ -203,7 +203,7 @@ def test_what_is_no_cell_is_refused_with_advice(
 def test_an_allocator_that_is_not_installed_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("allocphase.allocator.collection.search_library", lambda _: None)
+    monkeypatch.setattr("allocphase.allocator.collection.search_library", lambda *_, **__: None)
     with pytest.raises(UsageError, match="allocator jemalloc: not installed: apt-get install"):
         request(_order(tmp_path, allocator="jemalloc"))
 

@@ -13,11 +13,12 @@ import pytest
 
 from allocphase.errors import DataError, UsageError
 from allocphase.run.traces import ops_arrays
+from allocphase.scenario import generate, resolve
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import Event, EventRecord, ProcessRecord
 from allocphase.store.writer import RunWriter
 from allocphase.trace import read
-from allocphase.trace.records import Kind
+from allocphase.trace.records import Kind, kind_of
 from tests.support.manifests import plan_entry
 from tests.support.runs import manifest, process
 from tests.support.traces import batch, write_trace
@@ -168,13 +169,36 @@ def test_a_scenario_of_the_run_that_has_no_operations_file_is_one_clear_error(
         RunFiles(writer.path).operations("some")
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "realloc-growth?growing=8&operations=500",
+        "larson?slots=20&replacements=200",
+        "ariax-domains?replacements=50",
+    ],
+)
+def test_the_size_of_a_free_is_its_objects(spec: str) -> None:
+    made = generate(resolve(spec)[0])
+    arrays = ops_arrays(made.ops, made.threads["op_count"])
+    sizes: dict[int, int] = {}
+    kinds = kind_of(made.ops)
+    by_slot = np.lexsort((made.ops["epoch"], made.ops["slot"])).tolist()
+    for place in range(len(made.ops)) if len(made.threads) == 1 else by_slot:
+        slot, size = made.ops["slot"][place], int(made.ops["size"][place])
+        if kinds[place] <= Kind.ALIGNED_ALLOC:
+            sizes[slot] = size
+        expected = size if kinds[place] == Kind.WRITE else sizes[slot]
+        assert arrays["size"][place] == expected
+    assert np.isin(kinds, (Kind.FREE, Kind.FREE_FOREIGN)).any()
+
+
 def test_operations_are_kind_size_thread_and_rank(tmp_path: Path) -> None:
     ops = batch(4, 32)
     made = read(write_trace(tmp_path / "t", ops, thread=[0, 1, 0, 1, 0, 1, 1, 0]))
     arrays = ops_arrays(made.ops, made.threads["op_count"])
     assert arrays["thread"].tolist() == [0] * 4 + [1] * 4
     assert arrays["op"].tolist() == [0, 1, 2, 3] * 2
-    assert arrays["size"].tolist() == [32, 32, 0, 0] * 2
+    assert arrays["size"].tolist() == [32, 32, 32, 32] * 2
     own, remote = int(Kind.FREE), 7
     # Slots 0 and 1 are freed by their own thread; 2 and 3 by the other.
     assert arrays["kind"].tolist() == [0, 0, own, remote, 0, 0, own, remote]

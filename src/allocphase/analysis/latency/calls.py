@@ -18,7 +18,13 @@ import numpy.typing as npt
 from allocphase.analysis.latency.attribution import CAUSES, EVENTS, Rows, causes_of, events_of
 from allocphase.errors import DataError
 from allocphase.operation import KIND_NAMES
-from allocphase.probe.arrays import OUTLIER, SLOW_CALL, Arrays, bucket_midpoints
+from allocphase.probe.arrays import (
+    OUTLIER,
+    SIZE_CLASSES,
+    SLOW_CALL,
+    Arrays,
+    bucket_midpoints,
+)
 from allocphase.probe.result import Latency
 from allocphase.store.record import ProcessRecord
 
@@ -29,7 +35,10 @@ __all__ = [
     "merged",
     "process_calls",
     "process_touches",
+    "size_classes",
+    "size_range",
     "uncalled_kinds",
+    "undisturbed_calls",
     "undisturbed_mallocs",
 ]
 
@@ -163,20 +172,75 @@ def undisturbed_mallocs(record: ProcessRecord, arrays: Arrays, kinds: Kinds) -> 
     """A latency process's calls of malloc but for those in which somebody else had the CPU, which
     is the machine's doing. Of a trace too long to keep each call, to a histogram's bucket.
     """
-    slow = arrays.get("slow", np.empty(0, SLOW_CALL))
-    put_aside = slow["op"][slow["preemptions"] > 0].astype(np.int64)
     if "call_ticks" in arrays:
         left = kinds == _MALLOC
-        left[put_aside] = False
+        left[_put_aside(arrays)] = False
         return _in_ns(record, *np.unique(arrays["call_ticks"][left], return_counts=True))
-    counts = arrays["call_histogram"][_MALLOC].sum(axis=0).astype(np.int64)
+    return _in_ns(record, *_buckets(_undisturbed_histogram(arrays)[_MALLOC].sum(axis=0)))
+
+
+def undisturbed_calls(
+    record: ProcessRecord, arrays: Arrays, kinds: Kinds, sizes: npt.NDArray[np.uint32]
+) -> dict[tuple[str, int], Weighted]:
+    """All of its calls in the same way, by name of kind and by size class (see size_classes).
+
+    kinds, sizes: of each operation, shape (ops,); a free has no size. Raises DataError where
+    samples and operations are not of one trace.
+    """
+    skipped = uncalled_kinds(record)
+    if "call_ticks" not in arrays:
+        counts = _undisturbed_histogram(arrays)
+        return {
+            (KIND_NAMES[kind], group): _in_ns(record, *_buckets(counts[kind, group]))
+            for kind, group in np.argwhere(counts.any(axis=2)).tolist()
+            if kind not in skipped
+        }
+    ticks = arrays["call_ticks"]
+    if len(ticks) != len(kinds):
+        raise DataError(f"process {record.id}: {len(ticks)} latencies for {len(kinds)} operations")
+    left = ~np.isin(kinds, skipped)
+    left[_put_aside(arrays)] = False
+    codes = kinds[left].astype(np.int64) * SIZE_CLASSES + size_classes(sizes[left])
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+    parts = np.split(ticks[left][order], starts[1:])
+    return {
+        (KIND_NAMES[code // SIZE_CLASSES], code % SIZE_CLASSES): _in_ns(
+            record, *np.unique(part, return_counts=True)
+        )
+        for code, part in zip(present.tolist(), parts, strict=False)
+    }
+
+
+def size_classes(sizes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    """0 for sizes of 0 and 1, then the exponent of the next power of two; same shape.
+
+    driver/probes/histogram.h: histogram_size_class.
+    """
+    return np.frexp(np.maximum(sizes.astype(np.float64) - 1.0, 0.0))[1].astype(np.int64)
+
+
+def size_range(size_class: int) -> tuple[int, int]:
+    """The least and the greatest size of a class, in bytes."""
+    return (1 << (size_class - 1)) + 1 if size_class else 0, 1 << size_class
+
+
+def _put_aside(arrays: Arrays) -> npt.NDArray[np.int64]:
+    """The places of the calls in which somebody else had the CPU."""
+    slow = arrays.get("slow", np.empty(0, SLOW_CALL))
+    return slow["op"][slow["preemptions"] > 0].astype(np.int64)
+
+
+def _undisturbed_histogram(arrays: Arrays) -> npt.NDArray[np.int64]:
+    """Shape (kinds, size classes, buckets)."""
+    counts = arrays["call_histogram"].astype(np.int64)
     kept = arrays.get("outliers", np.empty(0, OUTLIER))
     # By sorting: a table of all places of a long trace would be as long as the trace.
-    was_put_aside = np.isin(kept["op"].astype(np.int64), put_aside, kind="sort")
-    hit = kept[(kept["kind"] == _MALLOC) & was_put_aside]
+    hit = kept[np.isin(kept["op"].astype(np.int64), _put_aside(arrays), kind="sort")]
     edges = (bucket_midpoints()[1:] + bucket_midpoints()[:-1]) / 2
-    np.subtract.at(counts, np.searchsorted(edges, hit["ticks"]), 1)
-    return _in_ns(record, *_buckets(np.maximum(counts, 0)))
+    buckets = np.searchsorted(edges, hit["ticks"])
+    np.subtract.at(counts, (hit["kind"], size_classes(hit["size"]), buckets), 1)
+    return np.maximum(counts, 0)
 
 
 def process_touches(record: ProcessRecord, arrays: Arrays, kinds: Kinds) -> Weighted:

@@ -1,4 +1,4 @@
-"""A section on the terminal, at 80 columns: each claim, its verdict, and under it the figures."""
+"""A section on the terminal: each claim, its verdict, and under it the figures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from allocphase.claim.finding import Finding
 from allocphase.claim.section import Judged, Section
 from allocphase.claim.verdict import Verdict
 from allocphase.text.console import terminal, unruled
+from allocphase.text.fitted import folded, longest_word
 from allocphase.text.units import counted
 
 __all__ = ["print_section"]
@@ -29,8 +30,6 @@ _STYLES = {
     Verdict.NOTED: "dim",
 }
 _VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
-# A longer identifier is folded; the figures keep what is left of the 80 columns.
-_ID_WIDTH = 12
 
 
 def print_section(section: Section, stream: IO[str] | None = None) -> None:
@@ -41,26 +40,30 @@ def print_section(section: Section, stream: IO[str] | None = None) -> None:
     console.print(
         Text(f"Run: {section.run}, {section.machine}\n".replace(", \n", "\n"), style="dim")
     )
-    console.print(_table(section))
+    console.print(_table(section, console.width))
     for sentence in section.thesis:
         console.print(Text(f"{sentence}\n"))
     console.print(Text(_summary(section), style="bold"))
 
 
-def _table(section: Section) -> Table:
+def _table(section: Section, width: int) -> Table:
+    ids = [claim.id for claim in section.claims]
+    # A longer identifier is folded; the figures keep most of the width.
+    id_width = max(12, width // 8, *map(longest_word, ids))
     table = unruled(header=False)
-    table.add_column(max_width=_ID_WIDTH, overflow="fold")
+    table.add_column(max_width=id_width, overflow="fold")
     table.add_column(width=_VERDICT_WIDTH)
     table.add_column(overflow="fold", ratio=1)
     for claim in section.claims:
-        for row in _rows(claim):
+        for row in _rows(claim, id_width):
             table.add_row(*row)
         table.add_row()
     return table
 
 
-def _rows(claim: Judged) -> Iterator[tuple[Text, Text, Text]]:
-    yield Text(claim.id, style="bold"), _verdict(claim.verdict), Text(claim.text, style="bold")
+def _rows(claim: Judged, id_width: int) -> Iterator[tuple[Text, Text, Text]]:
+    name = Text(folded(claim.id, id_width), style="bold")
+    yield name, _verdict(claim.verdict), Text(claim.text, style="bold")
     alone = len(claim.checks) == 1
     for finding in claim.checks:
         first, *others = filter(None, (finding.part, _figures(finding)))

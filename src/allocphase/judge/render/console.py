@@ -1,4 +1,4 @@
-"""The verdict on the terminal, at 80 columns."""
+"""The verdict on the terminal, as wide as it is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def print_verdict(
     for scenario in dict.fromkeys(row.row.scenario for row in shown):
         console.print(Text(scenario, style="bold"))
         rows = [row for row in shown if row.row.scenario == scenario]
-        # The limits are known to who gave them; 80 columns have no room for them.
+        # The limits are known to who gave them; a usual terminal has no room for them.
         console.print(rich_table(table(rows, names_scenario=False).without(LIMIT)))
     if any(not row.first.exact for row in shown):
         console.print(Text(LEGEND, style="dim"))

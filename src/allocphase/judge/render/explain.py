@@ -19,7 +19,7 @@ from allocphase.judge.render.words import (
 from allocphase.judge.verdict import GateRow, GateVerdict
 from allocphase.text.units import counted
 
-__all__ = ["explain"]
+__all__ = ["explain", "found_row"]
 
 _MEANING = {
     Outcome.REGRESSED: "It regressed in two sessions: the gate fails.",
@@ -41,12 +41,17 @@ def explain(verdict: GateVerdict, row_id: str) -> str:
 
     Raises UsageError for a row that does not exist.
     """
+    return "\n".join(_sentences(found_row(verdict, row_id), verdict))
+
+
+def found_row(verdict: GateVerdict, row_id: str) -> GateRow:
+    """By either name of its metric. Raises UsageError for one that does not exist."""
     rows = {row.row.id: row for row in verdict.rows}
     by_path = {f"{row.row.measure.path}:{row.row.scenario}": row for row in verdict.rows}
     found = rows.get(row_id) or by_path.get(row_id)
     if found is None:
         raise UsageError(unknown("row", row_id, rows))
-    return "\n".join(_sentences(found, verdict))
+    return found
 
 
 def _sentences(row: GateRow, verdict: GateVerdict) -> Iterator[str]:

@@ -19,7 +19,8 @@ from allocphase.judge.render.words import (
     value_text,
 )
 from allocphase.judge.verdict import GateRow, GateVerdict
-from allocphase.text.table import Cell, Column, Table
+from allocphase.text.fitted import Column
+from allocphase.text.table import Cell, Table
 
 __all__ = ["LIMIT", "remarks", "shown_rows", "table"]
 

@@ -1,4 +1,4 @@
-"""The summary on the terminal: a block a scenario, a row an allocator, at 80 columns."""
+"""The summary on the terminal: a block a scenario, a row an allocator, as wide as the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import IO
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from allocphase.analysis.cell import Cell
@@ -25,7 +24,8 @@ from allocphase.report.content.values import (
     operations_text,
     ranged_text,
 )
-from allocphase.text.console import WIDTH, add_figures, terminal, unruled
+from allocphase.text.console import terminal
+from allocphase.text.fitted import Column, Fitted
 from allocphase.text.units import format_ns
 
 __all__ = ["figures_table", "print_summary"]
@@ -43,9 +43,8 @@ _OTHERS = tuple(
     )
 )
 _COLUMNS = (*(one.heading for one in _TIMES), "ratio", *(one.heading for one in _OTHERS), "kept")
-# Names of the first length leave figures of usual length the rest of the 80 columns; where figures
-# are longer, names give way down to the second. Longer ones are folded.
-_NAME_WIDTH, _LEAST_NAME_WIDTH = 12, 8
+# Of names at least, where figures take all else.
+_NAME_WIDTH = 8
 
 
 def print_summary(run: Run, stream: IO[str] | None = None) -> None:
@@ -53,15 +52,15 @@ def print_summary(run: Run, stream: IO[str] | None = None) -> None:
     console = terminal(stream)
     source = Source.of(run)
     for scenario in source.scenarios:
-        console.print(_block(source, scenario))
+        console.print(_block(source, scenario, console.width))
     console.print(_legend(source.baseline))
     for note in source.notes:
         console.print(_note(f"! {note}", "bold"))
 
 
-def _block(source: Source, scenario: str) -> RenderableType:
+def _block(source: Source, scenario: str, width: int) -> RenderableType:
     cells = source.cells(scenario)
-    parts: list[RenderableType] = [_title(source, scenario)]
+    parts: list[RenderableType] = [_title(source, scenario, width)]
     measured = [c for c in by_time(cells) if c.metrics.get("time_per_op_ns") or _ok(c)]
     if measured:
         parts.append(figures_table(measured, source.ratios(scenario)))
@@ -79,7 +78,7 @@ def _ok(cell: Cell) -> bool:
     return bool(cell.ok)
 
 
-def _title(source: Source, scenario: str) -> Text:
+def _title(source: Source, scenario: str, width: int) -> Text:
     facts = [operations_text(source.entry(scenario))]
     floor_ns, clock_ns = source.floor_ns(scenario), source.clock_ns(scenario)
     if floor_ns:
@@ -87,17 +86,14 @@ def _title(source: Source, scenario: str) -> Text:
     if clock_ns:
         facts.append(f"clock {format_ns(clock_ns)}")
     text = ", ".join(facts)
-    if len(scenario) + 2 + len(text) > WIDTH:  # a line for the trace, one for the costs
+    if len(scenario) + 2 + len(text) > width:  # a line for the trace, one for the costs
         text = f"{facts[0]}\n  {', '.join(facts[1:])}"
     return Text.assemble((scenario, "bold"), (f"  {text}", "dim"))
 
 
-def figures_table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> Table:
-    """A row a cell, as they come; found: its ratio by allocator. No wider than WIDTH."""
-    table = _grid("", _COLUMNS)
-    for cell in cells:
-        table.add_row(*_row(cell, found.get(cell.allocator)))
-    return table
+def figures_table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> Fitted:
+    """A row a cell, as they come; found: its ratio by allocator."""
+    return Fitted(_columns("", _COLUMNS), [_row(cell, found.get(cell.allocator)) for cell in cells])
 
 
 def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
@@ -106,16 +102,19 @@ def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
     if quantile is None:
         return []
     causes = causes_seen(cells)
-    table = _grid(NAMES[quantile], causes)
     rows = [why(cell, quantile, causes) for cell in cells]
     widths = [max(map(len, costs)) for costs in zip(*(row.costs for row in rows), strict=True)]
-    for row in rows:
-        texts = [
-            Text.assemble(share, (f" {cost:>{width}}" if width else "", "dim"))
-            for share, cost, width in zip(row.shares, row.costs, widths, strict=True)
+    table = [
+        [
+            Text(row.allocator),
+            *(
+                Text.assemble(share, (f" {cost:>{width}}" if width else "", "dim"))
+                for share, cost, width in zip(row.shares, row.costs, widths, strict=True)
+            ),
         ]
-        table.add_row(Text(row.allocator), *texts)
-    return [table]
+        for row in rows
+    ]
+    return [Fitted(_columns(NAMES[quantile], causes), table)]
 
 
 def _ranges(cell: Cell) -> str:
@@ -128,16 +127,8 @@ def _ranges(cell: Cell) -> str:
     return f"{cell.allocator}: {', '.join(texts)}" if texts else ""
 
 
-def _grid(first: str, columns: Sequence[str]) -> Table:
-    table = unruled()
-    table.add_column(
-        f"{first:{_NAME_WIDTH}}",
-        min_width=_LEAST_NAME_WIDTH,
-        max_width=_NAME_WIDTH,
-        overflow="fold",
-    )
-    add_figures(table, columns)
-    return table
+def _columns(first: str, names: Sequence[str]) -> list[Column]:
+    return [Column(first, figure=False, width=_NAME_WIDTH), *map(Column, names)]
 
 
 def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:

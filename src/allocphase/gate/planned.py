@@ -1,0 +1,77 @@
+"""The rows that a gate will judge, and why others that the limits leave on are not among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from allocphase.analysis.comparable import holds, not_holding
+from allocphase.analysis.measures import QUANTILES
+from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.gate.request import GateRequest
+from allocphase.judge import Row, planned_rows
+from allocphase.scenario import generate
+from allocphase.trace.records import Kind, kind_of
+
+__all__ = ["Planned", "planned_in"]
+
+# A quantile with fewer calls of a process beyond it is not gated. Two processes alike differed by
+# two thirds where 20 lay beyond, by a third or less from 50 on (standard deviation, of p99.9).
+CALLS_BEYOND = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The rows of a gate; left_out: why some that the limits leave on are not among them;
+    mismatch: which do not hold on this machine, and why.
+    """
+
+    rows: Sequence[Row]
+    left_out: Sequence[str]
+    mismatch: Sequence[str] = ()
+
+
+def planned_in(request: GateRequest) -> Planned:
+    """What a gate will judge. Raises as `run_gate`."""
+    rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
+    rows = [row for row in rows if row.measure.name != "build_time" or _has_build(request, row)]
+    thin = _thin(request, rows)
+    rows = [row for row in rows if row.id not in thin]
+    saved, mismatch = request.saved, list[str]()
+    if saved:
+        mismatch = not_holding((row.measure for row in rows), saved.differing)
+        rows = [r for r in rows if saved.allow_mismatch or holds(r.measure, saved.differing)]
+    if not rows:
+        reason = "; ".join([*thin.values(), *mismatch]) or "every row is off"
+        raise NothingMeasuredError(f"nothing is left to measure: {reason}")
+    return Planned(rows, list(thin.values()), mismatch)
+
+
+def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
+    """By row, why a quantile is not gated: what a few calls say is chance. Raises UsageError where
+    a limit names that very row.
+    """
+    found = {}
+    for scenario in request.scenarios:
+        tails = [r for r in rows if r.scenario == scenario.name and r.measure.name in QUANTILES]
+        if not tails:
+            continue
+        calls = np.count_nonzero(kind_of(generate(scenario).ops) == Kind.MALLOC)
+        for row in tails:
+            beyond = round(calls * (1.0 - QUANTILES[row.measure.name]))
+            if beyond >= CALLS_BEYOND:
+                continue
+            lie = "1 call lies" if beyond == 1 else f"{beyond} calls lie"
+            reason = f"{row.id} is not gated: {lie} beyond it in a process, {CALLS_BEYOND} must"
+            if row.rule.required:
+                raise UsageError(f"{reason}: take a lower quantile or a longer scenario")
+            found[row.id] = reason
+    return found
+
+
+def _has_build(request: GateRequest, row: Row) -> bool:
+    """Only a scenario with a build part has a time of it: a glob must not ask for the others."""
+    chosen = next(one for one in request.scenarios if one.name == row.scenario)
+    return generate(chosen).build_ops > 0

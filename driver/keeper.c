@@ -332,7 +332,8 @@ static const char *beyond_a_limit(struct keeper *keeper, uint32_t poll) {
   uint16_t others = (uint16_t)(tasks_of_the_machine() - child.threads);
   if (poll == 0) others_at_scan = others;
   if (child.bytes > keeper->memory_bytes) return "memory";
-  if (space_is_exceeded(&keeper->space)) return "disk";
+  if (space_is_exceeded(&keeper->space, keeper->child)) return "disk";
+  if (space_memory_is_exceeded(&keeper->space, keeper->child, keeper->memory_bytes)) return "memory";
   int growth = (int16_t)(others - others_at_scan);
   if (growth < 0) others_at_scan = others;
   bool due = poll % POLLS_BETWEEN_SCANS == POLLS_BETWEEN_SCANS - 1;

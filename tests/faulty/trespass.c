@@ -9,6 +9,8 @@
  *   append       to what the user has at home: $TRESPASS_TARGET
  *   long-files   writes files of 32 MiB into its folder, one after the other
  *   many-files   makes a million small ones
+ *   unnamed      writes files of 32 MiB that it has removed, and leaves them open
+ *   memfds       writes to memory of the kernel's that it never maps
  *   one-file     makes one of 10 GiB, a hole
  *   shared       makes System V shared memory, and leaves it
  *   kill-parent, kill-harness, stop-harness
@@ -22,6 +24,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +86,18 @@ static void fill_the_disk(int files, size_t bytes) {
   }
 }
 
+/* Until it is killed, or cannot any more. */
+static void hoard(bool in_memory) {
+  static char zeros[1 << 20];
+  for (;;) {
+    int fd = in_memory ? memfd_create("hoard", 0) : open("hoard", O_WRONLY | O_CREAT, 0644);
+    if (fd < 0) return;
+    if (!in_memory) unlink("hoard");
+    for (size_t done = 0; done < 32 << 20; done += sizeof zeros)
+      if (write(fd, zeros, sizeof zeros) < 0) return;
+  }
+}
+
 static void make_a_hole(void) {
   int fd = open("hole", O_WRONLY | O_CREAT, 0644);
   count(ftruncate(fd, (off_t)10 << 30));
@@ -108,6 +123,7 @@ static void trespass(void) {
   if (is("append") && target) write_to(target, O_APPEND | O_CREAT);
   if (is("long-files")) fill_the_disk(1 << 20, 32 << 20);
   if (is("many-files")) fill_the_disk(1000000, 0);
+  if (is("unnamed") || is("memfds")) hoard(is("memfds"));
   if (is("one-file")) make_a_hole();
   if (is("shared")) share();
   if (is("kill-parent")) count(kill(getppid(), SIGKILL));

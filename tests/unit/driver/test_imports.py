@@ -12,7 +12,7 @@ from tests.support.plugins import ROOT
 
 # Of the keeper, which no subject's code runs in; and of the driver before any does.
 KEEPERS = """
-    closedir dprintf dup2 execv fdopendir fork fstatat openat opendir pipe2 pread readdir recv
+    closedir dirfd dprintf dup2 execv fdopendir fork fstatat openat opendir pipe2 pread readdir recv
     sched_setscheduler setenv setpriority setrlimit setsid sigaddset sigemptyset signal sigprocmask
     sigtimedwait snprintf socketpair sscanf strtol strtoull sysinfo waitid
 """

@@ -65,8 +65,9 @@ static void count(int fd, int depth, const struct space *space, struct found *fo
 
 #define MOST_OPEN 4096 /* files that are told apart */
 
-/* What nobody finds in any folder: deleted files and memfds that are still open, each once. */
-static uint64_t unnamed_bytes(pid_t owner) {
+/* What nobody finds in any folder, each once: open files without a name, on the disk of the folder
+ * or else in memory. */
+static uint64_t unnamed_bytes(const struct space *space, pid_t owner, bool on_disk) {
   static struct {
     dev_t device;
     ino_t inode;
@@ -74,6 +75,8 @@ static uint64_t unnamed_bytes(pid_t owner) {
   char path[64];
   size_t length = 0;
   uint64_t bytes = 0;
+  struct stat disk = {0};
+  if (space->folder) stat(space->folder, &disk);
   snprintf(path, sizeof path, "/proc/%d/fd", (int)owner);
   DIR *folder = opendir(path);
   if (!folder) return 0;
@@ -81,6 +84,7 @@ static uint64_t unnamed_bytes(pid_t owner) {
     struct stat status;
     if (fstatat(dirfd(folder), entry->d_name, &status, 0) != 0) continue;
     if (!S_ISREG(status.st_mode) || status.st_nlink > 0) continue;
+    if ((status.st_dev == disk.st_dev) != on_disk) continue;
     size_t i = 0;
     while (i < length && (seen[i].inode != status.st_ino || seen[i].device != status.st_dev)) i++;
     if (i < length) continue;
@@ -105,7 +109,7 @@ bool space_is_exceeded(struct space *space, pid_t owner) {
     return false;
   struct found found = {0, 0};
   count(open(space->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0, space, &found);
-  found.bytes += unnamed_bytes(owner);
+  found.bytes += unnamed_bytes(space, owner, true);
   if (found.bytes > space->most_bytes || found.files > space->most_files) return true;
   space->free_bytes = bytes; /* it was somebody else */
   space->free_files = files;
@@ -142,5 +146,5 @@ bool space_memory_is_exceeded(struct space *space, pid_t owner, uint64_t most) {
   if (bytes < space->shared_bytes) space->shared_bytes = bytes;
   if (lost(bytes, space->shared_bytes) <= most) return false; /* it has grown less */
   space->shared_bytes = bytes;
-  return unnamed_bytes(owner) + segments(owner, false) > most;
+  return unnamed_bytes(space, owner, false) + segments(owner, false) > most;
 }

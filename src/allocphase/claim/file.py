@@ -20,12 +20,22 @@ from allocphase.files.typed import FieldError, length, load_toml, read
 
 __all__ = ["Claim", "ClaimsFile", "Part", "load"]
 
+MOST_OF_AN_ID = 100
+
 
 def _text(value: object) -> str:
     """A demand, which gives the text in one line."""
     if not isinstance(value, str) or not value.strip():
         raise FieldError(f"must be a string that is not empty, not {shown(value)}")
     return " ".join(value.split())
+
+
+def _id(value: object) -> str:
+    """A demand; every error about a claim begins with it."""
+    text = _text(value)
+    if len(text) > MOST_OF_AN_ID:
+        raise FieldError(f"must be at most {MOST_OF_AN_ID} characters, not {shown(text)}")
+    return text
 
 
 def _finite(value: object) -> float:
@@ -43,7 +53,7 @@ _Finite = Annotated[float, _finite]
 class _ClaimTable:
     """A [[claim]]. check: one table or several, each read by its form."""
 
-    id: _Text
+    id: Annotated[str, _id]
     text: _Text
     source: _Text
     published: Mapping[str, _Finite] = field(default_factory=dict)

@@ -332,3 +332,12 @@ def test_the_document_teaches_every_form_and_every_key() -> None:
         if f"`{name}`" not in text and f"`{name} = " not in text
     ]
     assert missing == []
+
+
+def test_an_id_that_no_line_of_an_error_holds_is_refused(tmp_path: Path) -> None:
+    claim = COUNT + 'metric = "verified"\nequals = 1\n'
+    long = HEAD.replace('id = "A"', f'id = "{"x" * 5000}"')
+    assert long != HEAD
+    with pytest.raises(UsageError, match="id: must be at most 100 characters") as caught:
+        load(written(tmp_path, long + claim))
+    assert len(str(caught.value)) < 500

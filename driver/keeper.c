@@ -20,8 +20,11 @@
  *                turn among thousands ends nothing. Where it is root and may not, a
  *                bomb that doubles can take the machine
  *   file size    RLIMIT_FSIZE; what would go beyond it fails, and kills nobody
+ *   disk         what its folder has (space.h)
  *   core files   none
- *   privileges   none are gained by what the command starts (PR_SET_NO_NEW_PRIVS)
+ *   privileges   none are gained by what the command starts (PR_SET_NO_NEW_PRIVS), and root's
+ *                are given up
+ *   fence        files and signals, where the kernel has it (fence.h)
  *
  * If the kernel runs out of memory first, the command is what it takes
  * (oom_score_adj). If the harness ends, however it does, the keeper is told and ends
@@ -55,6 +58,8 @@
 #include "base/channel.h"
 #include "base/clock.h"
 #include "base/system.h"
+#include "fence.h"
+#include "space.h"
 #include "trace.h"
 
 #define POLL_NS 50000000u
@@ -64,12 +69,19 @@
 #define ALARMING_GROWTH 64
 #define MAX_PROCESSES 65536 /* that a scan looks at: beyond that nobody can help */
 
+#define MOST_WRITABLE 16
+#define MOST_FILES_OF_A_FOLDER 10000
+
 struct keeper {
   pid_t parent;
   uint64_t timeout_ns;
   uint64_t memory_bytes;
   uint64_t file_bytes;
+  uint64_t disk_bytes;
   uint64_t processes;
+  const char *writable[MOST_WRITABLE]; /* fence.h; none: there is no fence */
+  size_t writable_count;
+  struct space space; /* in the first of them */
   char **command;
   pid_t child;
   int channel;  /* our end of it, and what the child gets: base/channel.h */
@@ -91,6 +103,11 @@ static uint64_t number(const char *option, const char *text) {
   return value;
 }
 
+static void add_writable(struct keeper *keeper, const char *path) {
+  if (keeper->writable_count == MOST_WRITABLE) die(EXIT_USAGE, "--writable", "too many of them");
+  keeper->writable[keeper->writable_count++] = path;
+}
+
 static void parse(struct keeper *keeper, int argc, char **argv) {
   int i = 0;
   for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
@@ -99,7 +116,9 @@ static void parse(struct keeper *keeper, int argc, char **argv) {
     else if (!strcmp(name, "--timeout-ns")) keeper->timeout_ns = number(name, value);
     else if (!strcmp(name, "--memory-bytes")) keeper->memory_bytes = number(name, value);
     else if (!strcmp(name, "--file-bytes")) keeper->file_bytes = number(name, value);
+    else if (!strcmp(name, "--disk-bytes")) keeper->disk_bytes = number(name, value);
     else if (!strcmp(name, "--processes")) keeper->processes = number(name, value);
+    else if (!strcmp(name, "--writable")) add_writable(keeper, value);
     else die(EXIT_USAGE, name, "no such option of the keeper");
   }
   keeper->command = argv + i + 1;
@@ -191,6 +210,8 @@ _Noreturn static void become_command(const struct keeper *keeper, pid_t keepers_
   dup2(keeper->childs_token, CHANNEL_TOKEN_FD);
   channel_open(false);
   sigprocmask(SIG_SETMASK, &keeper->callers_signals, NULL);
+  fence_give_up_privileges();
+  if (keeper->writable_count) fence_close(keeper->writable, keeper->writable_count);
   execv(keeper->command[0], keeper->command);
   die(EXIT_TOOL, keeper->command[0], strerror(errno));
 }
@@ -305,12 +326,13 @@ static const char *scan_standing_still(const struct keeper *keeper) {
 }
 
 /* The child's own threads are no processes. */
-static const char *beyond_a_limit(const struct keeper *keeper, uint32_t poll) {
+static const char *beyond_a_limit(struct keeper *keeper, uint32_t poll) {
   static uint16_t others_at_scan;
   struct reading child = read_child(keeper);
   uint16_t others = (uint16_t)(tasks_of_the_machine() - child.threads);
   if (poll == 0) others_at_scan = others;
   if (child.bytes > keeper->memory_bytes) return "memory";
+  if (space_is_exceeded(&keeper->space)) return "disk";
   int growth = (int16_t)(others - others_at_scan);
   if (growth < 0) others_at_scan = others;
   bool due = poll % POLLS_BETWEEN_SCANS == POLLS_BETWEEN_SCANS - 1;
@@ -337,7 +359,7 @@ static bool child_ended(const struct keeper *keeper) {
   }
 }
 
-static const char *watch(const struct keeper *keeper) {
+static const char *watch(struct keeper *keeper) {
   uint64_t end_ns = now_ns() + keeper->timeout_ns;
   for (uint32_t poll = 0;; poll++) {
     if (child_ended(keeper)) return "ended";
@@ -431,16 +453,20 @@ int keeper_main(int argc, char **argv) {
       .timeout_ns = UINT64_MAX / 4,
       .memory_bytes = UINT64_MAX,
       .file_bytes = UINT64_MAX,
+      .disk_bytes = UINT64_MAX,
       .processes = UINT64_MAX,
       .parent = getppid(),
   };
   parse(&keeper, argc, argv);
   table = take_lazy_pages(MAX_PROCESSES * sizeof *table);
+  if (keeper.writable_count)
+    space_watch(&keeper.space, keeper.writable[0], keeper.disk_bytes, MOST_FILES_OF_A_FOLDER);
   start(&keeper);
   const char *reason = watch(&keeper);
   double hz = clock_hz_since(&keeper.clock);
   int left = 0;
   int status = end_all(&keeper, &left);
+  space_remove_shared_memory(keeper.child);
   dprintf(STDOUT_FILENO, "%s %d %d %s %.0f\n%s", reason, status, left, keeper.token, hz,
           failure(&keeper));
   return EXIT_MEASURED;

@@ -90,7 +90,17 @@ static void check_trace(struct session *session) {
 
 /* A preload's code runs before main. So under a keeper the driver starts without it, says
  * what is wrong with its own work while the channel is nobody else's, and then becomes
- * the process that measures: "--kept 2". */
+ * the process that measures, "--kept PID": what a preload forks before main has another. The
+ * number has always as many digits, since its length moves the stack. */
+#define PID_DIGITS 10
+
+static char *own_pid(void) {
+  static char digits[PID_DIGITS + 1];
+  pid_t rest = getpid();
+  for (int i = PID_DIGITS - 1; i >= 0; i--, rest /= 10) digits[i] = (char)('0' + rest % 10);
+  return digits;
+}
+
 static void go_under_the_preload(struct session *session, char **argv) {
   const struct options *options = &session->options;
   if (options->life != 1 || options->subject != SUBJECT_PRELOAD) return;
@@ -98,7 +108,7 @@ static void go_under_the_preload(struct session *session, char **argv) {
   channel_close_on_exec();
   setenv("LD_PRELOAD", options->subject_path, 1);
   for (char **argument = argv + 1; *argument; argument += 2)
-    if (strcmp(argument[0], "--kept") == 0) argument[1] = (char *)"2";
+    if (strcmp(argument[0], "--kept") == 0) argument[1] = own_pid();
   start_again(argv);
 }
 

@@ -38,7 +38,7 @@ struct options {
   enum syscall_backend backend;
   bool fixed_addresses; /* ASLR off, so that two processes place objects alike */
   bool aloud; /* for people: how it ended is said on stderr too, and by the exit code */
-  uint32_t life; /* under a keeper (base/channel.h): 1, or 2 under the preload; else 0 */
+  uint32_t life; /* under a keeper (base/channel.h): 1, or its pid under the preload; else 0 */
 };
 
 /* Dies with EXIT_USAGE on anything it does not know. */

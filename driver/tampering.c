@@ -6,10 +6,16 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
+
+#include "base/system.h"
+#include "base/text.h"
 
 enum change {
   CHANGED_CPUS,
@@ -22,12 +28,18 @@ enum change {
   CHANGED_UMASK,
   CHANGED_USER,
   CHANGED_DESCRIPTORS,
+  CHANGED_FLOATS,
+  CHANGED_PERSONALITY,
+  CHANGED_TIMERS,
+  CHANGED_FILTER,
+  CHANGED_ENVIRONMENT,
   CHANGES
 };
 
 static const char *const change_names[CHANGES] = {
     "CPU affinity", "priority",          "signal mask", "signal handlers", "limits",
     "locale",       "working directory", "umask",       "user",            "standard streams",
+    "floating-point modes", "personality", "timers", "filter of system calls", "environment",
 };
 
 static _Atomic uint32_t changes; /* a bit each; the threads of the trace meet here */
@@ -38,9 +50,22 @@ static void note(enum change change, bool differs) {
 
 /* ---- A thread -------------------------------------------------------------------- */
 
+static uint64_t float_modes(void) {
+#if defined(__x86_64__)
+  uint16_t x87;
+  __asm__ volatile("fnstcw %0" : "=m"(x87));
+  return (__builtin_ia32_stmxcsr() & 0xffc0u) | (uint64_t)x87 << 32; /* no flags of the past */
+#elif defined(__aarch64__)
+  uint64_t modes;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(modes));
+  return modes;
+#endif
+}
+
 void thread_state_take(struct thread_state *state) {
   struct sched_param parameter = {0};
   memset(state, 0, sizeof *state); /* compared as bytes */
+  state->float_modes = float_modes();
   syscall(SYS_sched_getaffinity, 0, sizeof state->cpus, state->cpus);
   syscall(SYS_rt_sigprocmask, 0, NULL, &state->blocked_signals, sizeof state->blocked_signals);
   state->policy = sched_getscheduler(0);
@@ -53,6 +78,7 @@ void thread_state_compare(const struct thread_state *before) {
   struct thread_state now;
   thread_state_take(&now);
   note(CHANGED_CPUS, memcmp(now.cpus, before->cpus, sizeof now.cpus) != 0);
+  note(CHANGED_FLOATS, now.float_modes != before->float_modes);
   note(CHANGED_MASK, now.blocked_signals != before->blocked_signals);
   note(CHANGED_PRIORITY, now.policy != before->policy || now.priority != before->priority ||
                              now.nice != before->nice);
@@ -78,6 +104,10 @@ static struct process_state {
   mode_t umask;
   uid_t users[3];
   gid_t groups[3];
+  int personality;
+  uint64_t timers;
+  uint64_t filters;
+  uint64_t environment;
 } before;
 
 static struct identity identity_of(int error, const struct stat *status) {
@@ -104,6 +134,37 @@ static void take_handlers(void **handlers) {
   }
 }
 
+/* What runs, and how late the kernel may be. */
+static uint64_t timers(void) {
+  uint64_t found = (uint64_t)prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0) << 3;
+  for (int which = 0; which < 3; which++) {
+    struct itimerval timer = {0};
+    syscall(SYS_getitimer, which, &timer);
+    if (timer.it_value.tv_sec || timer.it_value.tv_usec) found |= 1u << which;
+  }
+  return found;
+}
+
+/* How many there are; the user's own, of a container, are among them. */
+static uint64_t filters(void) {
+  static char status[8192];
+  read_text("/proc/self/status", status, sizeof status);
+  return text_field(status, "\nSeccomp:") + text_field(status, "\nSeccomp_filters:") * 4;
+}
+
+extern char **__environ;
+
+/* FNV-1a of all variables, in their order. */
+static uint64_t environment(void) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (char **variable = __environ; variable && *variable; variable++)
+    for (const char *at = *variable;; at++) {
+      hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+      if (!*at) break;
+    }
+  return hash;
+}
+
 static void take_state(struct process_state *state) {
   struct stat status;
   memset(state, 0, sizeof *state); /* compared as bytes */
@@ -120,6 +181,10 @@ static void take_state(struct process_state *state) {
   if (getresuid(&state->users[0], &state->users[1], &state->users[2]) != 0 ||
       getresgid(&state->groups[0], &state->groups[1], &state->groups[2]) != 0)
     memset(state->users, 0xff, sizeof state->users); /* as no other user has */
+  state->personality = personality(0xffffffff);
+  state->timers = timers();
+  state->filters = filters();
+  state->environment = environment();
 }
 
 void tampering_watch(void) { take_state(&before); }
@@ -135,6 +200,10 @@ static void compare(void) {
   note(CHANGED_UMASK, now.umask != before.umask);
   note(CHANGED_USER, memcmp(now.users, before.users, sizeof now.users) != 0 ||
                          memcmp(now.groups, before.groups, sizeof now.groups) != 0);
+  note(CHANGED_PERSONALITY, now.personality != before.personality);
+  note(CHANGED_TIMERS, now.timers != before.timers);
+  note(CHANGED_FILTER, now.filters != before.filters);
+  note(CHANGED_ENVIRONMENT, now.environment != before.environment);
   for (int fd = 0; fd < 3; fd++)
     note(CHANGED_DESCRIPTORS, !same_identity(now.streams[fd], before.streams[fd]));
 }

@@ -15,6 +15,7 @@
 /* Of the calling thread: CPUs, priority, signal mask. Every thread of the trace
  * remembers them before its first operation and compares after its last. */
 struct thread_state {
+  uint64_t float_modes; /* rounding, what is flushed to zero, what traps */
   uint64_t cpus[16]; /* 1,024 of them: more are not told apart */
   uint64_t blocked_signals;
   int policy;

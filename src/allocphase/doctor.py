@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from allocphase import allocator, scenario, trace
+from allocphase import allocator, resources, scenario, trace
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
-from allocphase.process.driver import DriverExecutor, Job, Outcome
+from allocphase.process.driver import FILE_BYTES, DriverExecutor, Job, Outcome
+from allocphase.process.keeper import Command, Containment, Limits
 from allocphase.text.units import format_bytes, format_ns
 
 __all__ = ["Finding", "findings"]
@@ -91,12 +92,41 @@ def _abilities() -> Iterator[Finding]:
     with scratch as folder:
         path = Path(folder) / "trial.trace"
         trace.write(scenario.generate(scenario.resolve("phase-report")[0]), path)
+        yield _fence(Path(folder))
         timed = _trial(path, Probe.LATENCY)
         yield _clock(timed)
         yield from _lacks(timed)
         yield _backend("dispatch", _trial(path, Probe.SYSCALLS, backend="dispatch"))
         yield _backend("ptrace", _trial(path, Probe.SYSCALLS, backend="ptrace"))
         yield _rss(_trial(path, Probe.MEMORY))
+
+
+# To be tried by somebody who may write into their own folder alone.
+_TRESPASSES = "echo > ../outside; kill -0 $PPID && echo > heard"
+
+
+def _fence(folder: Path) -> Finding:
+    """What keeps an allocator to its own folder."""
+    inside = folder / "inside"
+    inside.mkdir()
+    driver = resources.find("driver/allocphase-driver")
+    Containment(driver, Limits()).run(
+        Command(
+            arguments=["/bin/sh", "-c", _TRESPASSES],
+            environment=os.environ,
+            folder=inside,
+            timeout_s=TRIAL_TIMEOUT_S,
+            file_bytes=FILE_BYTES,
+            writable=[inside],
+        )
+    )
+    if (folder / "outside").exists():
+        text = "no Landlock (Linux 6.2 has what is needed): allocators can write wherever you can"
+        return Finding("missing", "fence", text)
+    if (inside / "heard").exists():
+        text = "around files; Linux 6.12 would keep signals in, too: allocators can kill this run"
+        return Finding("note", "fence", text)
+    return Finding("ok", "fence", "allocators can write into their own folder, and kill themselves")
 
 
 def _trial(path: Path, probe: Probe, *, backend: str = "auto") -> Outcome:

@@ -17,6 +17,8 @@ Place in the pipeline: before everything; what reads a run takes its names apart
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +27,8 @@ from allocphase.errors import UsageError, shown
 
 __all__ = ["Setting", "Spec", "base_name", "found_arm", "found_name", "items", "listed", "written"]
 
+# A run has a cell for each of them.
+MAX_POINTS = 10_000
 _SETTINGS = "[?KEY=VALUE,VALUE&KEY=VALUE]"
 _ALLOCATOR = f"NAME[=FILE]|FOLDER{_SETTINGS}"
 _SCENARIO = f"NAME{_SETTINGS}"
@@ -94,7 +98,13 @@ class Spec:
         return self.name.endswith(".toml") or "/" in self.name
 
     def points(self) -> list[dict[str, str]]:
-        """Every combination of the settings' values; one empty point where there are none."""
+        """Every combination of the settings' values; one empty point where there are none.
+
+        Raises UsageError where there are more than MAX_POINTS.
+        """
+        count = math.prod(len(entry.values) for entry in self.settings)
+        if count > MAX_POINTS:
+            raise UsageError(f"{shown(str(self))}: more than {MAX_POINTS} combinations")
         axes = [[(entry.key, value) for value in entry.values] for entry in self.settings]
         return [dict(point) for point in itertools.product(*axes)]
 
@@ -186,9 +196,8 @@ def _read(text: str, *, where: str, form: str) -> Spec:
         raise _wrong(where, "it cannot be printed", form)
     name, _, rest = text.partition("?")
     settings = [Setting.read(part, where=where, form=form) for part in rest.split("&") if rest]
-    keys = [entry.key for entry in settings]
-    for key in keys:
-        if keys.count(key) > 1:
+    for key, count in Counter(entry.key for entry in settings).items():
+        if count > 1:
             raise _wrong(where, f"{shown(key)} is set twice", form)
     return Spec(name, settings=tuple(settings))
 

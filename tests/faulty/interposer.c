@@ -5,6 +5,7 @@
  *               equal, copy and set nothing; and files that are never written
  *   TAKES_LOCKS mutexes that the driver needs of libc, and that let everybody in
  *   SPEAKS      none, but before main it complains as the driver would, and ends
+ *   FORKS       none, but before main it forks, and both go on
  *   FORGES      none, but before main it leaves a result, and ends
  *
  * It never gives memory back, and clears all of it. */
@@ -85,6 +86,10 @@ __attribute__((constructor)) static void loaded(void) {
   for (int fd = 2; fd < 32; fd++) syscall(SYS_write, fd, words, sizeof words - 1);
   _exit(2);
 }
+
+#elif defined(FORKS)
+
+__attribute__((constructor)) static void loaded(void) { fork(); }
 
 #elif defined(FORGES)
 

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["mutated_arrays", "mutated_bytes", "mutated_json", "mutated_toml", "toml_text"]
+__all__ = [
+    "mutated_arrays",
+    "mutated_bytes",
+    "mutated_json",
+    "mutated_text",
+    "mutated_toml",
+    "toml_text",
+]
 
 DEEP = 100_000
 SCALARS: tuple[Any, ...] = (
@@ -23,6 +30,7 @@ SCALARS: tuple[Any, ...] = (
     *("", "a", "0", "-1", "x" * 5000, "../../../x", "/", "*", "[", "%s%n", "ok", "time"),
     *("a\0b", "\x1b[31m", "\ud800", "\u202e", "<script>alert(1)</script>", "]]>", "1" * 5000),
 )
+SEPARATORS = "?&=,+:*[]%./\\ \n\t'\"#"
 CONTAINERS: tuple[str, ...] = ("[]", "{}", "[[]]", "[null]", '{"": {}}', "[1, 2, 3, 4, 5, 6]")
 
 
@@ -44,6 +52,23 @@ def mutated_bytes(content: bytes, rng: random.Random) -> bytes:
             case _:
                 data[at : at + length] = bytes([rng.choice((0, 255, 127, 10))]) * length
     return bytes(data)
+
+
+def mutated_text(text: str, rng: random.Random) -> str:
+    """Characters of a word dropped, repeated, or replaced by what means something elsewhere."""
+    letters = list(text)
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at = rng.randrange(len(letters) + 1)
+        match rng.randrange(4):
+            case 0:
+                letters[at : at + 1] = []
+            case 1:
+                letters[at:at] = letters[at : at + 5] * rng.choice((1, 2, 40))
+            case 2:
+                letters[at:at] = [rng.choice(SEPARATORS)] * rng.choice((1, 1, 2, 3000))
+            case _:
+                letters[at:at] = [str(_hostile(rng))]
+    return "".join(letters)
 
 
 def mutated_json(document: Any, rng: random.Random) -> bytes:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +13,31 @@ from allocphase import trace
 from allocphase.allocator import resolve as resolve_allocator
 from allocphase.analysis.frames import Run
 from allocphase.claim import judge, load, write_section
+from allocphase.gate import run_gate
 from allocphase.gate.baseline import save_baseline
 from allocphase.gate.saved import measure_baseline
 from allocphase.judge.document import FILE as VERDICT_FILE
 from allocphase.probe.probe import Probe
-from allocphase.process.driver import DriverExecutor
+from allocphase.process.driver import DriverExecutor, Job
+from allocphase.process.keeper import Ending
 from allocphase.run.session import run
 from allocphase.scenario import resolve as resolve_scenario
+from allocphase.store.record import Event, EventRecord
 from allocphase.trace.records import Draft, Kind, Touch, operations
-from tests.support.gates import FigureExecutor, arm, no_progress
+from tests.support.gates import FigureExecutor, arm, gate_request, no_progress
 from tests.support.plugins import ROOT
 from tests.support.runs import request_of
 from tests.support.traces import Op, free, malloc, tags, write_trace
 
-__all__ = ["documents", "run_directory", "traces"]
+__all__ = [
+    "Left",
+    "deliveries",
+    "documents",
+    "gate_directory",
+    "run_directory",
+    "traces",
+    "unfinished_run",
+]
 
 SCENARIOS = (
     "phase-report?allocations=6",
@@ -73,6 +87,74 @@ def run_directory(out: Path) -> Path:
     folder = run(request, DriverExecutor(), progress=no_progress)
     write_section(judge(load("phase-report"), Run(folder)), folder)
     return folder
+
+
+def unfinished_run(out: Path) -> Path:
+    """The same, of which the last process and the word that it has ended are missing."""
+    folder = run_directory(out)
+    lines = (folder / "processes.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "processes.jsonl").write_bytes(b"".join(lines[:-1]))
+    resumed = EventRecord(event=Event.RESUMED, message="continued")
+    (folder / "events.jsonl").write_text(resumed.to_json() + "\n", encoding="utf-8")
+    return folder
+
+
+def gate_directory(folder: Path) -> Path:
+    """A gate's first session: latencies of its first round, and quantiles of the others."""
+    executor = FigureExecutor(latency_ns=lambda job: 30 + job.round % 2, ops=1200)
+    scenarios = resolve_scenario("phase-report?allocations=600")
+    request = gate_request(folder, "p90=10%", scenarios=scenarios)
+    return Path(run_gate(request, executor, progress=no_progress).sessions[0].path)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one driver process left: `folder` with its files, and how it ended."""
+
+    job: Job
+    folder: Path
+    ending: Ending
+
+
+@dataclass
+class _KeepingExecutor(DriverExecutor):
+    """Copies what processes leave into `kept` before it goes away."""
+
+    kept: Path
+    left: list[Left] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def _run_in(self, folder: Path, job: Job) -> Ending:
+        ending = super()._run_in(folder, job)
+        copy = self.kept / f"{len(self.left)}"
+        shutil.copytree(folder, copy)
+        self.left.append(Left(job, copy, ending))
+        return ending
+
+
+def deliveries(folder: Path) -> list[Left]:
+    """Of libc under every probe, on a trace of one thread and of two."""
+    executor = _KeepingExecutor(folder / "kept")
+    (libc,) = resolve_allocator("libc")
+    written = traces(folder)
+    for path in (written[1], written[3]):
+        for probe in Probe:
+            executor.run(
+                Job(
+                    id=0,
+                    round=0,
+                    allocator=libc,
+                    scenario=path.name,
+                    trace=path,
+                    probe=probe,
+                    cpus=(min(os.sched_getaffinity(0)),) * 2,
+                    timeout_s=60.0,
+                    options={"pass-ns": "1", "passes": "1"},
+                )
+            )
+    return executor.left
 
 
 def documents(folder: Path) -> list[Path]:

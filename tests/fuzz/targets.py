@@ -12,13 +12,16 @@ import io
 import json
 import random
 import shutil
+import struct
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from allocphase import allocator, scenario, trace
+from allocphase.allocator.shared_object import inspect_object
 from allocphase.analysis.comparable import not_holding
 from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import MEASURES
@@ -32,7 +35,10 @@ from allocphase.claim import (
     section_markdown,
 )
 from allocphase.compare import CompareSettings, compare_runs
+from allocphase.errors import UsageError
 from allocphase.export.cells import cells_document
+from allocphase.files.elf import loaded_sha256
+from allocphase.files.typed import load_json
 from allocphase.gate.baseline import load_baseline
 from allocphase.gate.baseline_text import describe
 from allocphase.judge.calls import call_differences
@@ -41,17 +47,32 @@ from allocphase.judge.limits import parse_limit, read_limits
 from allocphase.judge.render.calls import print_calls
 from allocphase.judge.render.console import print_verdict
 from allocphase.judge.render.explain import explain
+from allocphase.judge.render.github import report_to_github
 from allocphase.judge.render.junit import junit
 from allocphase.judge.render.markdown import markdown
 from allocphase.machine.fingerprint import differences
+from allocphase.machine.lock import holder_words, read_holder
+from allocphase.process.driver import DriverExecutor, Job, Outcome
+from allocphase.process.keeper import Ending, read_ending
 from allocphase.report.content.source import Source
 from allocphase.report.page.page import page
 from allocphase.report.text.markdown import markdown as report_markdown
+from allocphase.run.resume import resume
+from allocphase.spec import Spec, found_arm, found_name
+from allocphase.store.manifest import Manifest
+from allocphase.store.record import ProcessRecord
+from allocphase.text.share import parse_share
 from allocphase.trace.excerpt import excerpt
 from allocphase.trace.records import HEADER, OP, THREAD, TraceError
 from tests.fuzz import seeds
-from tests.fuzz.mutate import mutated_arrays, mutated_bytes, mutated_json, mutated_toml
-from tests.support.plugins import ROOT
+from tests.fuzz.mutate import (
+    mutated_arrays,
+    mutated_bytes,
+    mutated_json,
+    mutated_text,
+    mutated_toml,
+)
+from tests.support.plugins import ROOT, Plugins
 
 __all__ = ["TARGETS", "Try"]
 
@@ -99,10 +120,15 @@ def _with_digest(content: bytes) -> bytes:
 
 def _runs(folder: Path) -> Try:
     """Run directories: each kind of file in them, and all that is ever made of one."""
-    source = seeds.run_directory(folder / "out")
+    run = _run_files(seeds.run_directory(folder / "out"), folder / "broken")
+    gate = _run_files(seeds.gate_directory(folder / "gate"), folder / "broken-gate")
+    return lambda rng: (gate if rng.random() < 0.2 else run)(rng)
+
+
+def _run_files(source: Path, broken: Path) -> Try:
+    """One or two files of a copy of `source`, and whole again behind it."""
     names = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
     contents = {name: (source / name).read_bytes() for name in names}
-    broken = folder / "broken"
     shutil.copytree(source, broken)
 
     def attempt(rng: random.Random) -> None:
@@ -146,6 +172,157 @@ def _use_run(path: Path, *, thoroughly: bool) -> None:
         compare_runs([path, path], CompareSettings())
         report_markdown(Source.of(run))
         page(Source.of(run))
+
+
+def _resumptions(folder: Path) -> Try:
+    """Run directories that are opened again to be filled; most with a digest that is right."""
+    source = seeds.unfinished_run(folder / "out")
+    names = ("run.json", "run.json", "processes.jsonl", "events.jsonl")
+    contents = {name: (source / name).read_bytes() for name in names}
+    broken = folder / "broken"
+
+    def attempt(rng: random.Random) -> None:
+        shutil.copytree(source, broken)
+        try:
+            name = rng.choice(names)
+            (broken / name).write_bytes(_mutated_file(Path(name), contents[name], rng))
+            if name == "run.json" and rng.random() < 0.9:
+                _with_plan_digest(broken / name)
+            resume(broken).lock.release()
+        finally:
+            shutil.rmtree(broken)
+
+    return attempt
+
+
+def _with_plan_digest(path: Path) -> None:
+    """As if the plan had been so from the beginning. Raises what reading raises."""
+    found = load_json(Manifest, path, schema=2)
+    path.write_text(replace(found, plan_sha256=found.digest_of_plan()).to_json(), "utf-8")
+
+
+class _LeavingExecutor(DriverExecutor):
+    """Starts nothing: copies `left` to where a process would have left it, mutated."""
+
+    def __init__(self, left: seeds.Left, rng: random.Random) -> None:
+        super().__init__()
+        self._left = left
+        self._rng = rng
+
+    def _run_in(self, folder: Path, _job: Job) -> Ending:
+        shutil.copytree(self._left.folder, folder, dirs_exist_ok=True)
+        names = sorted(path for path in folder.iterdir() if path.is_file())
+        for path in self._rng.sample(names, self._rng.choice((1, 1, 2))):
+            path.write_bytes(self._mutated(path))
+        ending = self._left.ending
+        if self._rng.random() < 0.3:
+            status = self._rng.choice((0, 0, 256, 768, 9, 11))
+            said = f"ended {status} 0 {ending.token} {ending.clock_hz:.0f}\n".encode()
+            ending = read_ending(mutated_bytes(said, self._rng), 0)
+        return ending
+
+    def _mutated(self, path: Path) -> bytes:
+        content = path.read_bytes()
+        if path.name != "result.json" or self._rng.random() < 0.1:
+            return mutated_bytes(content, self._rng)
+        signature = content[content.rindex(b',"token":') :]
+        document = json.loads(content[: -len(signature)] + b"}")
+        return mutated_json(document, self._rng).rstrip(b"}") + signature
+
+
+def _deliveries(folder: Path) -> Try:
+    """What a process leaves: result.json, arrays, its progress, the keeper's line.
+
+    Whatever is taken for measured is a record that the journal takes, and gives again.
+    """
+    left = seeds.deliveries(folder)
+
+    def attempt(rng: random.Random) -> None:
+        one = rng.choice(left)
+        outcome = _LeavingExecutor(one, rng).run(one.job)
+        record = _record(one.job, outcome)
+        assert ProcessRecord.from_json(record.to_json()) == record
+        if outcome.status != "ok":
+            raise UsageError(outcome.message)
+
+    return attempt
+
+
+def _record(job: Job, outcome: Outcome) -> ProcessRecord:
+    return ProcessRecord(
+        id=job.id,
+        round=job.round,
+        allocator=job.allocator.name,
+        scenario=job.scenario,
+        probe=job.probe,
+        status=outcome.status,
+        message=outcome.message,
+        wall_s=1.0,
+        result=outcome.result,
+    )
+
+
+def _objects(folder: Path) -> Try:
+    """Shared objects: what they are, what they export, and the digest of what is loaded."""
+    plugins = Plugins(folder)
+    contents = [plugins(name).read_bytes() for name in ("empty", "libc")]
+    path = folder / "mutated.so"
+
+    def attempt(rng: random.Random) -> None:
+        data = bytearray(rng.choice(contents))
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            _edit_object(data, rng)
+        path.write_bytes(mutated_bytes(bytes(data), rng) if rng.random() < 0.2 else data)
+        loaded_sha256(path)
+        inspect_object(path)
+
+    return attempt
+
+
+def _edit_object(data: bytearray, rng: random.Random) -> None:
+    """A field of the header, of a segment or of a section, of 2, 4 or 8 bytes."""
+    segments, sections = struct.unpack_from("<QQ", data, 32)
+    table, size = rng.choice(((0, 64), (segments, 56 * 12), (sections, 64 * 30)))
+    width = rng.choice((2, 4, 8))
+    at = table + width * rng.randrange(size // width)
+    values = (0, 1, 4, 11, 24, 64, len(data), 2**31, 2**63, -1)
+    value = rng.choice(values) % 2 ** (8 * width)
+    if at + width <= len(data):
+        data[at : at + width] = value.to_bytes(width, "little")
+
+
+def _words(folder: Path) -> Try:
+    """What a command line, a workflow and other users' lock files say."""
+    arms = {"libc": {}, "mine": {"key": "value"}, "phase2?objects_per_slab=8": {}}
+    limits = ["time=3%", "p99=10%:larson*", "syscalls.*=exact", "peak_rss=0.5", "*=off"]
+    specs = ["mine=./x.so?key=a,b&other=1", "phase2?objects_per_slab=1,8", "larson?threads=1+2"]
+    holder = {"pid": 1, "namespace": "pid:[1]", "user": "x", "run": "/out", "since": "now"}
+    lock = folder / "held"
+
+    def attempt(rng: random.Random) -> None:
+        match rng.randrange(4):
+            case 0:
+                parse_limit(mutated_text(rng.choice(limits), rng))
+            case 1:
+                _use_spec(mutated_text(rng.choice(specs), rng), arms)
+            case 2:
+                with contextlib.suppress(ValueError):
+                    parse_share(mutated_text(rng.choice(("3%", "0.02", "1e-3")), rng))
+            case _:
+                lock.write_bytes(mutated_json(holder, rng))
+                with lock.open("rb") as file:
+                    assert holder_words(read_holder(file.fileno())).isprintable()
+
+    return attempt
+
+
+def _use_spec(text: str, arms: Mapping[str, Mapping[str, str]]) -> None:
+    for spec in (Spec.of_allocator(text), Spec.of_scenario(text)):
+        assert len(spec.points()) >= 1
+        assert spec.label.isprintable()
+        assert Spec.of_scenario(str(spec)) is not None
+    found_arm(text, arms)
+    found_name(text, arms)
 
 
 def _collections(folder: Path) -> Try:
@@ -228,11 +405,20 @@ def _use_verdict(folder: Path) -> None:
     junit(verdict).encode()
     for row in verdict.rows:
         explain(verdict, row.row.id).encode()
+    summary = folder / "summary.md"
+    told = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    for line in report_to_github(verdict, told):
+        assert len(line.splitlines()) == 1
+    summary.unlink()
 
 
 TARGETS: dict[str, Callable[[Path], Try]] = {
     "traces": _traces,
+    "deliveries": _deliveries,
     "runs": _runs,
+    "resumptions": _resumptions,
+    "objects": _objects,
+    "words": _words,
     "collections": _collections,
     "judgements": _judgements,
     "documents": _documents,

@@ -21,7 +21,10 @@ from tests.support.plugins import ROOT
 __all__ = ["LOADER", "TARGET_NAMES", "compiler"]
 
 LOADER = "trace-loader"
-TARGET_NAMES = (LOADER, "traces", "runs", "collections", "judgements", "documents")
+TARGET_NAMES = (
+    *(LOADER, "traces", "objects", "words", "collections", "judgements"),
+    *("deliveries", "runs", "resumptions", "documents"),
+)
 
 # What one try may take: seconds of CPU time, and memory beyond what the target itself has.
 TRY_SECONDS = 20

@@ -115,6 +115,27 @@ def test_the_command_gains_no_privileges_dumps_no_core_and_is_the_first_to_go(
     assert (tmp_path / "seen").read_text().split() == ["NoNewPrivs:", "1", "0", "1000"]
 
 
+def test_of_root_s_rights_the_command_has_those_to_files_and_to_locked_memory_alone(
+    run: Run, tmp_path: Path
+) -> None:
+    """CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_IPC_LOCK; an ordinary user's has none."""
+    run("grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status > seen")
+    words = (tmp_path / "seen").read_text().split()
+    seen = {name: int(value, 16) for name, value in zip(words[::2], words[1::2], strict=True)}
+    most = 1 << 1 | 1 << 2 | 1 << 14
+    own = int(status_field("CapPrm"), 16)
+    assert (seen["CapPrm:"], seen["CapEff:"]) == (own & most, own & most)
+    assert seen["CapInh:"] == seen["CapAmb:"] == 0
+    if own:
+        assert seen["CapBnd:"] & ~most == 0
+
+
+def status_field(name: str) -> str:
+    """Of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith(f"{name}:"))
+
+
 # 150 processes at a stroke, which sleep and fork no further: each ends by itself after a while.
 CROWD = """
 import os, sys, time

@@ -203,8 +203,9 @@ def test_a_null_pointer_is_out_of_memory_and_names_the_operation(
 
 
 def test_a_hang_is_a_timeout_and_nothing_of_its_process_group_is_left(
-    driver: Driver, plugins: Plugins, small: Path, tmp_path: Path
+    driver: Driver, plugins: Plugins, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("ALLOCPHASE_WRITABLE", str(tmp_path))
     pid_file = tmp_path / "pids"
     subject = plugin(plugins("ends"), way="hang", pid_file=str(pid_file), **{"in": "free"})
     outcome = driver.run(Probe.VERIFY, small, subject, timeout_s=1.0)
@@ -272,9 +273,10 @@ def test_no_core_file_is_written_for_a_crash(
 
 
 def test_a_signal_from_outside_is_a_crash_with_its_name(
-    driver: Driver, plugins: Plugins, small: Path, tmp_path: Path
+    driver: Driver, plugins: Plugins, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel's out-of-memory killer, for one, sends SIGKILL."""
+    monkeypatch.setenv("ALLOCPHASE_WRITABLE", str(tmp_path))
     pid_file = tmp_path / "pids"
     subject = plugin(plugins("ends"), way="hang", pid_file=str(pid_file), **{"in": "malloc"})
     watcher = os.fork()

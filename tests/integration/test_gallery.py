@@ -5,14 +5,11 @@ tests/faulty has an allocator for each fault, and expected.toml what each one mu
 
 from __future__ import annotations
 
-import os
 import struct
 import tempfile
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -24,103 +21,51 @@ from allocphase.allocator import Allocator
 from allocphase.allocator.shared_object import inspect_object
 from allocphase.errors import UsageError
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Verify
 from allocphase.process.driver import DriverExecutor, Job, Outcome
 from allocphase.process.keeper import Limits
 from allocphase.run.session import run
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
-from allocphase.trace.records import Kind, Touch
 from tests.support.driving import operation_calls
-from tests.support.gallery import Fault, faults
+from tests.support.gallery import (
+    LIMITS,
+    Fault,
+    Key,
+    check,
+    faults,
+    gallery_job,
+    landlock,
+    outcomes_of,
+    tried,
+)
 from tests.support.plugins import Plugins
 from tests.support.processes import nothing_left
 from tests.support.runs import no_progress, request_of
-from tests.support.traces import Op, free, malloc, tags, write_trace
 
-FAULTS = faults()
+ALL_FAULTS = faults()
+FAULTS = [fault for fault in ALL_FAULTS if fault.is_kept_in(landlock())]
 # Without a table of their own, and with it without settings.
 PRELOADS = {"preload", "interposer"}
-# What the driver needs for itself fits twice; what leaks passes it soon.
-LIMITS = Limits(memory_bytes=128 << 20, processes=16)
-# Whatever hangs is killed at its limit; on a busy machine a short one may end before the fault.
-HANG_S = (1.0, 8.0, 60.0)
-# For all that must end by itself, however busy the machine is.
-PATIENCE_S = 60.0
-
-OPS: list[Op] = [
-    malloc(0, 64),
-    malloc(1, 100),
-    malloc(2, 64),
-    (Kind.CALLOC, 3, 48, 0, 0),
-    (Kind.REALLOC, 0, 300, 0, 0),
-    malloc(4, 32, tag=1),
-    free(1),
-    malloc(5, 100),
-    malloc(6, 100),
-    malloc(7, 40),
-    *(free(slot) for slot in (2, 0, 3, 5, 6, 7)),
-    free(4, tag=1),
-]
-
-Key = tuple[str, Probe]
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """All but the allocator and the probe."""
-    path = tmp_path_factory.mktemp("gallery") / "gallery.trace"
-    write_trace(path, OPS, touch=Touch.FIRST, tag_table=tags((1, 1, 0.0)))
-    return Job(
-        id=0,
-        round=0,
-        allocator=allocator.resolve("libc")[0],
-        scenario="gallery",
-        trace=path,
-        probe=Probe.VERIFY,
-        cpus=(min(os.sched_getaffinity(0)),),
-        timeout_s=PATIENCE_S,
-        options={"pass-ns": "1", "passes": "1"},
-    )
+    return gallery_job(tmp_path_factory.mktemp("gallery"))
 
 
 @pytest.fixture(scope="module")
 def outcomes(plugins: Plugins, job: Job) -> Mapping[Key, Outcome]:
     """Every fault under every probe; several at once, since nothing is timed here."""
-    keys = [(fault, probe) for fault in FAULTS for probe in Probe]
-    with ThreadPoolExecutor(4 * len(os.sched_getaffinity(0))) as pool:
-        found = pool.map(lambda key: _outcome(plugins, job, *key), keys)
-        return {(key[0].name, key[1]): one for key, one in zip(keys, found, strict=True)}
-
-
-def _outcome(plugins: Plugins, job: Job, fault: Fault, probe: Probe) -> Outcome:
-    """Within the shortest time limit in which the process reaches its fault, or the longest."""
-    job = replace(job, allocator=fault.allocator(plugins), probe=probe)
-    executor = DriverExecutor(limits=LIMITS)
-    for limit_s in HANG_S if fault.hangs else (PATIENCE_S,):
-        outcome = executor.run(replace(job, timeout_s=limit_s))
-        if fnmatchcase(outcome.message, fault.expected(probe)[1]):
-            break
-    return outcome
+    return outcomes_of([(fault, probe) for fault in FAULTS for probe in Probe], plugins, job)
 
 
 @pytest.mark.parametrize("probe", list(Probe))
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", tried(ALL_FAULTS))
 def test_a_faulty_allocator_gets_its_status_and_message(
     outcomes: Mapping[Key, Outcome], fault: Fault, probe: Probe
 ) -> None:
-    outcome = outcomes[fault.name, probe]
-    status, message = fault.expected(probe)
-    assert outcome.status == status, outcome.message
-    assert fnmatchcase(outcome.message, message), outcome.message
-    if status == "ok" and not fault.may_tamper:
-        assert outcome.result.tampered == tuple(fault.tampered)
-    if status == "ok":
-        assert sorted(outcome.result.interposes) == sorted(fault.interposes)
-    if (status, probe) == ("ok", Probe.VERIFY):
-        found = outcome.result.part(Verify).conformance
-        assert len(found) == len(fault.conformance), found
-        assert all(map(fnmatchcase, found, fault.conformance)), found
+    check(fault, probe, outcomes[fault.name, probe])
 
 
 @pytest.mark.parametrize("file", sorted({fault.values["file"] for fault in FAULTS} - PRELOADS))
@@ -131,6 +76,55 @@ def test_it_is_the_fault_that_is_told(plugins: Plugins, job: Job, file: str) -> 
     outcome = DriverExecutor(limits=limits).run(replace(job, allocator=none.allocator(plugins)))
     assert (outcome.status, outcome.message) == ("ok", "")
     assert outcome.result.tampered == ()
+
+
+# ---- What is not its own --------------------------------------------------------------------
+
+
+TRESPASSES = [fault for fault in ALL_FAULTS if fault.wants]
+
+
+@pytest.mark.parametrize("fault", tried(TRESPASSES))
+def test_what_an_allocator_reaches_for_outside_of_its_folder_it_does_not_get(
+    plugins: Plugins, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    trace, target = tmp_path / "some.trace", tmp_path / "precious"
+    trace.write_bytes(job.trace.read_bytes())
+    target.write_text("mine\n")
+    monkeypatch.setenv("TRESPASS_TARGET", str(target))
+    job = replace(job, allocator=fault.allocator(plugins), trace=trace)
+    outcome = DriverExecutor(limits=LIMITS).run(job)
+    assert outcome.status == "ok", outcome.message
+    assert outcome.result.allocator_stats == {"succeeded": 0}
+    assert everything_in(tmp_path) == [target, trace]
+    assert trace.read_bytes() == job.trace.read_bytes()
+    assert target.read_text() == "mine\n"
+
+
+def test_shared_memory_that_it_has_made_is_gone(plugins: Plugins, job: Job) -> None:
+    fault = next(fault for fault in ALL_FAULTS if fault.values.get("fault") == "shared")
+    before = Path("/proc/sysvipc/shm").read_text()
+    outcome = DriverExecutor(limits=LIMITS).run(replace(job, allocator=fault.allocator(plugins)))
+    assert outcome.status == "ok", outcome.message
+    assert Path("/proc/sysvipc/shm").read_text() == before
+
+
+def test_a_file_of_ten_gigabytes_is_refused(plugins: Plugins, job: Job) -> None:
+    fault = next(fault for fault in ALL_FAULTS if fault.values.get("fault") == "one-file")
+    outcome = DriverExecutor(limits=LIMITS).run(replace(job, allocator=fault.allocator(plugins)))
+    assert outcome.result.allocator_stats == {"succeeded": 0}
+
+
+def test_a_folder_that_whoever_runs_it_permits_is_written(
+    plugins: Plugins, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "log"
+    monkeypatch.setenv("TRESPASS_TARGET", str(target))
+    monkeypatch.setenv("ALLOCPHASE_WRITABLE", f"{tmp_path}:/dev/shm")
+    fault = next(fault for fault in ALL_FAULTS if fault.values.get("fault") == "append")
+    outcome = DriverExecutor(limits=LIMITS).run(replace(job, allocator=fault.allocator(plugins)))
+    assert outcome.result.allocator_stats == {"succeeded": 2}
+    assert target.read_text() == "x"
 
 
 # ---- What cannot be refused, and what is said of it ----------------------------------------

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.plugins import ROOT
+from tests.support.restricted import read_only_prefix
 
 CLI = [sys.executable, "-m", "allocphase.cli"]
 SCENARIO = "phase-report"
@@ -148,12 +149,7 @@ def test_root_without_any_capability_is_enough(tmp_path: Path, needs: Callable[.
 @pytest.fixture(scope="module")
 def read_only(needs: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Goes in front of a folder and a command: only that folder can be written then."""
-    namespaces = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
-    before = ["unshare", *namespaces, "sh", str(ROOT / "tests" / "support" / "readonly.sh")]
-    trial = [*before, str(tmp_path_factory.mktemp("trial")), "true"]
-    possible = subprocess.run(trial, capture_output=True).returncode == 0
-    needs(possible, "mount namespaces", install="run as root, or allow user namespaces")
-    return before
+    return read_only_prefix(needs, tmp_path_factory.mktemp("trial"))
 
 
 def test_with_a_read_only_root_a_run_and_its_report_need_no_more_than_their_folder(

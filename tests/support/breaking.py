@@ -50,6 +50,7 @@ class Kitchen:
         for name in ("tmp", "cache"):
             (self.folder / name).mkdir(exist_ok=True)
         changes = {name: str(self.folder / place) for name, place in places.items()}
+        changes["ALLOCPHASE_WRITABLE"] = str(self.folder)  # plug-ins leave their pids there
         return {**os.environ, **changes, MARKER: str(self.folder)}
 
     def command(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:

@@ -27,7 +27,7 @@ class Plugins:
         def build(target: Path) -> None:
             source = folder / f"{name}.c"
             command = ["cc", *FLAGS, *(f"-D{define}" for define in defines)]
-            command += [f"-I{ROOT / 'driver'}", "-o", str(target), str(source), "-lpthread"]
+            command += [f"-I{ROOT / 'driver'}", "-o", str(target), str(source), "-lpthread", "-lm"]
             subprocess.run(command, check=True)
 
         variant = digest(str(folder), *defines)

@@ -13,6 +13,7 @@ __all__ = ["FileScheduling"]
 ONE_BY_ONE = (
     "tests/fuzz/",
     "tests/benchmarks/",
+    "tests/integration/test_gallery_elsewhere.py",
     "tests/integration/test_gate.py",
     "tests/integration/test_interruption.py",
     "tests/integration/test_restricted.py",

@@ -124,6 +124,15 @@ def test_a_bad_specification_of_a_scenario_has_its_own_form(text: str, reason: s
     assert str(caught.value) == f"mine.toml: scenario {text!r}: {reason}: {SCENARIO}"
 
 
+def test_more_combinations_than_a_run_has_cells_are_refused_before_they_are_made() -> None:
+    """Forty settings of two values: 2^40 points."""
+    text = "a?" + "&".join(f"k{index}=1,2" for index in range(40))
+    with pytest.raises(UsageError, match="more than 10000 combinations"):
+        Spec.of_allocator(text).points()
+    many = "a?" + "&".join(f"k{index}=1" for index in range(30_000))
+    assert Spec.of_allocator(many).points() == [{f"k{index}": "1" for index in range(30_000)}]
+
+
 def test_points_are_every_combination_in_the_order_that_is_written() -> None:
     assert Spec.of_allocator("a?b=1,2&c=3,4").points() == [
         {"b": "1", "c": "3"},

@@ -82,20 +82,30 @@ def _check_spelling(path: Path, names: set[str], content: bytes) -> None:
 
 
 def _exported_names(content: bytes) -> set[str] | None:
-    """Of the symbols that others can bind to; None where the file does not say."""
+    """Of the symbols that others can bind to; None where the file does not say.
+
+    Or where it says more than fits into it: names within names, tables within tables.
+    """
     try:
         (start,) = _SECTIONS_AT.unpack_from(content, 40)
         count = int.from_bytes(content[60:62], "little")
+        if start + count * _SECTION.size > len(content):
+            return None
         sections = [_SECTION.unpack_from(content, start + i * _SECTION.size) for i in range(count)]
         found: set[str] = set()
+        left = 2 * len(content)
         tables = [section for section in sections if section[0] == _DYNSYM]
-        for _, offset, size, link in tables:
+        for _, offset, size, link in tables[:1]:  # gABI: an object has one at most
             _, strings_at, length, _ = sections[link]
             strings = content[strings_at : strings_at + length]
+            if offset + size > len(content):
+                return None
             for at in range(offset, offset + size, _SYMBOL.size):
                 name, _, visibility, section = _SYMBOL.unpack_from(content, at)
                 if section != 0 and visibility & 3 in (0, 3):
-                    found.add(strings[name : strings.index(b"\0", name)].decode())
+                    end = strings.index(b"\0", name, name + left + 1)
+                    left -= end - name
+                    found.add(strings[name:end].decode())
     except (struct.error, ValueError, IndexError):
         return None
     return found if tables else None

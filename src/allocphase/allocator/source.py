@@ -17,6 +17,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from allocphase import resources
 from allocphase.allocator.shared_object import search_library
 from allocphase.errors import UsageError
 from allocphase.files.regular import MAX_OBJECT_BYTES, opened, read_regular
+from allocphase.text.line import plain
 
 __all__ = ["Rebuilding", "Source", "compile_plugin", "rebuilding"]
 
@@ -36,6 +38,8 @@ __all__ = ["Rebuilding", "Source", "compile_plugin", "rebuilding"]
 _SHARED = ("-std=gnu11", "-g", "-fPIC", "-shared", "-ftls-model=initial-exec")
 _AS_MEASURED = ("-O2", "-falign-functions=64")
 _LIBRARIES = ("-lpthread",)
+# One C file; the largest allocator in one takes 20 s.
+COMPILE_S = 180.0
 # What the sanitizers' own documentation advises: frames that are there, and little inlined.
 _SANITIZED = ("-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined")
 # A name in a rule of make, as `cc -M` writes it: a blank has a backslash before it, and so has each
@@ -202,15 +206,39 @@ def _run(source: Source, command: Sequence[str], *, scratch: str | None = None) 
     """
     variables: Mapping[str, str] = {**os.environ, **({"TMPDIR": scratch} if scratch else {})}
     try:
-        done = subprocess.run(
-            command, capture_output=True, check=False, env=variables, cwd=source.folder
-        )
+        done = _finished(command, variables, source.folder)
     except OSError:
         raise UsageError(
             f"{source.path}: no C compiler {command[0]!r}: install one, or set CC"
         ) from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"{source.path}: still being compiled after {COMPILE_S:g} s") from None
     if done.returncode != 0:
         words = done.stderr.decode("utf-8", errors="replace")
         first = next((line for line in words.splitlines() if "error" in line), "")
-        raise UsageError(f"{source.path}: does not compile: {first or words.strip()}")
+        raise UsageError(f"{source.path}: does not compile: {plain(first or words)}")
     return os.fsdecode(done.stdout)
+
+
+def _finished(
+    command: Sequence[str], variables: Mapping[str, str], folder: Path
+) -> subprocess.CompletedProcess[bytes]:
+    """What became of a compiler. A source may include a pipe, and wait for ever.
+
+    Raises OSError, and subprocess.TimeoutExpired, behind which nothing of it is left.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=variables,
+        cwd=folder,
+        process_group=0,
+    ) as process:
+        try:
+            said, words = process.communicate(timeout=COMPILE_S)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, said, words)

@@ -27,11 +27,13 @@ MAX_DOTS_IN_LINE = 1000
 MAX_KEY_LENGTH = 300
 MAX_INTEGER = (1 << 64) - 1
 
-# Control characters but tab, line feed and return: escaped as JSON has them, and as they are.
+# Control characters but tab, line feed and return, and those that turn the direction of what
+# follows, so that a line is read otherwise than it is: escaped as JSON has them, and as they are.
 _ESCAPED_CONTROL = re.compile(
-    r"(?<!\\)((?:\\\\)*)\\(?:u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|[bf])", re.IGNORECASE
+    r"(?<!\\)((?:\\\\)*)\\(?:u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|u20(?:2[a-e]|6[6-9])|[bf])",
+    re.IGNORECASE,
 )
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NO_TEXT = re.compile(f"{_CONTROL.pattern}|[\ud800-\udfff]")
 
 

@@ -62,11 +62,14 @@ def _loaded(content: bytes) -> Iterator[bytes]:
     _, _, _, _, _, table, _, _, _, size, count, *_ = _HEADER.unpack_from(content)
     if size != _SEGMENT.size:
         raise _NotLoadableError
+    if table + count * size > len(content):
+        raise _NotLoadableError
     entries = [table + index * size for index in range(count)]
     segments = [_SEGMENT.unpack_from(content, entry) for entry in entries]
     at, places = _PLACE_OF_SEGMENT
     blank = [*_PLACES_OF_HEADER, *((entry + at, places) for entry in entries)]
     image = bytearray(content)
+    _check_total(segments, len(content))
     for kind, _, offset, _, _, length, _, align in segments:
         if offset + length > len(content):
             raise _NotLoadableError
@@ -78,6 +81,13 @@ def _loaded(content: bytes) -> Iterator[bytes]:
         if kind == _PT_LOAD:
             yield struct.pack("<IQQ", flags, address, memory)
             yield bytes(image[offset : offset + length])
+
+
+def _check_total(segments: list[tuple[int, ...]], file_bytes: int) -> None:
+    """65,535 segments of the whole file each would take hours to read. Raises _NotLoadableError."""
+    for kind in (_PT_LOAD, _PT_NOTE):
+        if sum(segment[5] for segment in segments if segment[0] == kind) > 2 * file_bytes:
+            raise _NotLoadableError
 
 
 def _build_ids(content: bytes, notes: _Span, align: int) -> Iterator[_Span]:

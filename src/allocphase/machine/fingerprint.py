@@ -19,6 +19,7 @@ from typing import Any
 from allocphase import resources
 from allocphase.files.elf import loaded_sha256
 from allocphase.machine.environment import environment
+from allocphase.text.line import plain
 
 __all__ = [
     "CALL_FACTS",
@@ -61,6 +62,8 @@ TIME_FACTS = (
 )
 _DIGEST_LETTERS = 64
 _SHOWN_LETTERS = 12
+# Twice what a kernel says of its mitigations; the fact may be of a file from elsewhere.
+_MOST_LETTERS = 240
 
 
 def fingerprint() -> dict[str, Any]:
@@ -100,5 +103,7 @@ def fact_text(value: object) -> str:
 
 
 def _brief(value: object) -> str:
-    text = fact_text(value)
+    text = plain(fact_text(value))
+    if len(text) > _MOST_LETTERS:
+        return f"{text[: _MOST_LETTERS - 3]}..."
     return text[:_SHOWN_LETTERS] if len(text) == _DIGEST_LETTERS else text

@@ -29,7 +29,7 @@ from allocphase.files.regular import open_regular
 from allocphase.machine.kernel_file import read_text
 from allocphase.text.line import inert
 
-__all__ = ["MachineLock"]
+__all__ = ["MachineLock", "holder_words", "read_holder"]
 
 _LOG = logging.getLogger("allocphase")
 
@@ -82,11 +82,11 @@ def _locked_file() -> int | None:
     """
     told = None
     while not _taken(file := _open()):
-        holder = _holder(file)
+        holder = read_holder(file)
         os.close(file)
         if _is_ancestor(holder):
             return None
-        if (who := _words(holder)) != told:
+        if (who := holder_words(holder)) != told:
             _LOG.warning("waiting: the machine is taken for timing by %s", who)
             told = who
         interruption.check()
@@ -144,7 +144,7 @@ def _write_holder(file: int, run: Path) -> None:
         os.pwrite(file, json.dumps(record).encode(), 0)
 
 
-def _holder(file: int) -> dict[str, Any]:
+def read_holder(file: int) -> dict[str, Any]:
     """What the holder wrote, empty when it is unreadable: anybody may have written it."""
     try:
         record = parse_json(os.pread(file, RECORD_BYTES, 0).decode("utf-8"))
@@ -153,7 +153,8 @@ def _holder(file: int) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _words(holder: dict[str, Any]) -> str:
+def holder_words(holder: dict[str, Any]) -> str:
+    """Who that is, on one line that can be printed."""
     if not holder:
         return "another run"
     text = "process {pid} of {user}, {run}, since {since}".format_map(

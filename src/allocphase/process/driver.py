@@ -19,7 +19,7 @@ from typing import Protocol
 
 from allocphase import resources
 from allocphase.allocator import Allocator
-from allocphase.errors import AllocphaseError
+from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.durable import require_room
 from allocphase.files.removal import passing_folder, remove_tree
 from allocphase.probe.arrays import Arrays
@@ -29,6 +29,7 @@ from allocphase.probe.status import Status
 from allocphase.process.keeper import Command, Containment, Ending, Limits, Reason
 from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
 from allocphase.process.progress import FaultyOperation, faulty_operations, whereabouts
+from allocphase.text.line import plain
 from allocphase.text.units import format_bytes
 
 __all__ = [
@@ -47,6 +48,9 @@ __all__ = [
 # et al., "Producing wrong data without doing anything obviously wrong", 2009): so it is drawn.
 PADDING_VARIABLE = "ALLOCPHASE_PADDING"
 PADDING_BYTES = 4096
+# Folders or files, with colons between, which allocators may write: /dev/shm, a device.
+WRITABLE_VARIABLE = "ALLOCPHASE_WRITABLE"
+MOST_WRITABLE = 15  # driver/keeper.c: MOST_WRITABLE, but for the folder
 # Of the thread-local variables of a plug-in that was built for initial-exec; glibc keeps 512 bytes.
 STATIC_TLS = "glibc.rtld.optional_static_tls=65536"
 # Longer than every file of the driver's that does not grow with the trace. latency.bin does: by
@@ -176,10 +180,11 @@ class DriverExecutor:
         return self._containment.run(
             Command(
                 arguments=[str(self._driver), *UNDER_A_KEEPER, *driver_arguments(job, folder)],
-                environment=_environment(job),
+                environment={**_environment(job), "TMPDIR": str(working_folder)},
                 folder=working_folder,
                 timeout_s=job.timeout_s,
                 file_bytes=file_bytes(job),
+                writable=[folder, *_also_writable()],
             )
         )
 
@@ -203,6 +208,14 @@ def driver_arguments(job: Job, folder: Path) -> list[str]:
     for name, value in job.options.items():
         arguments += [f"--{name}", value]
     return arguments
+
+
+def _also_writable() -> list[Path]:
+    """What whoever runs this permits beside a process's own folder. Raises UsageError."""
+    paths = [Path(text) for text in os.environ.get(WRITABLE_VARIABLE, "").split(":") if text]
+    if len(paths) > MOST_WRITABLE:
+        raise UsageError(f"{WRITABLE_VARIABLE}: more than {MOST_WRITABLE} paths")
+    return paths
 
 
 def _environment(job: Job) -> dict[str, str]:
@@ -235,7 +248,7 @@ def own_variables(job: Job) -> dict[str, str]:
 def _outcome(job: Job, folder: Path, ending: Ending, *, limits: Limits, wall_s: float) -> Outcome:
     if ending.failure:
         whose = f"{job.allocator.name} on {job.scenario} ({job.probe})"
-        words = ending.failure.removeprefix(DRIVERS_OWN_WORDS)
+        words = plain(ending.failure).removeprefix(DRIVERS_OWN_WORDS)
         raise AllocphaseError(f"{whose}: {DRIVERS_OWN_WORDS}{words}")
     words = ending.words.replace(f"{folder}/", "")  # a folder that is gone by then
     where = whereabouts(folder / "progress.bin")
@@ -311,6 +324,8 @@ def _bad_end(job: Job, ending: Ending, where: str, limits: Limits) -> tuple[Stat
     if ending.reason == "memory":
         limit = format_bytes(limits.memory_bytes)
         return Status.OUT_OF_MEMORY, f"grew beyond {limit} {where}: killed."
+    if ending.reason == "disk":
+        return Status.CRASHED, f"filled the disk, with long files or very many, {where}: killed."
     if ending.reason == "processes":
         return Status.CRASHED, f"started more than {limits.processes} processes {where}: killed."
     if ending.reason == "lost":

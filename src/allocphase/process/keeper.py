@@ -19,9 +19,9 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from allocphase.machine.kernel_file import read_text
 
-__all__ = ["Command", "Containment", "Ending", "Limits", "Reason", "keeping"]
+__all__ = ["Command", "Containment", "Ending", "Limits", "Reason", "keeping", "read_ending"]
 
-Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "stopped", "lost"]
+Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "disk", "stopped", "lost"]
 
 # A keeper that does not end after its command's time waits for something the kernel does not end.
 GRACE_S = 30.0
@@ -34,6 +34,8 @@ _LINE = re.compile(
 )
 # What a library that forks for its own purposes may need.
 PROCESSES = 64
+# What may be in a command's own folder beside one file of the longest; 10,000 files are the most.
+DISK_BYTES = 1 << 30
 _CGROUP_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
@@ -52,6 +54,7 @@ class Limits:
 
     memory_bytes: int = field(default_factory=half_of_memory)
     processes: int = PROCESSES
+    disk_bytes: int = DISK_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +79,18 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run where. `file_bytes`: no file may grow longer, nor what is kept of stderr."""
+    """What to run where. `file_bytes`: no file may grow longer, nor what is kept of stderr.
+
+    writable: beneath these it may write, where the kernel can see to that (driver/fence.h), and
+    signal nobody but itself; none given, there is no fence.
+    """
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
     timeout_s: float
     file_bytes: int
+    writable: Sequence[Path] = ()
 
 
 class Containment:
@@ -114,7 +122,7 @@ class Containment:
                 if self._stopped:  # before it was known to `stop`
                     process.terminate()
                 process.wait(timeout=command.timeout_s + GRACE_S)
-                return _ending(_said(ours), process.returncode)
+                return read_ending(_said(ours), process.returncode)
             except subprocess.TimeoutExpired:
                 return Ending(reason="timeout", code=-signal.SIGKILL)
             finally:
@@ -140,7 +148,8 @@ class Containment:
 
     def _options(self, command: Command) -> list[str]:
         within = keeping(self.limits, timeout_s=command.timeout_s, file_bytes=command.file_bytes)
-        return [within[0], "--parent", str(os.getpid()), *within[1:]]
+        writable = [text for path in command.writable for text in ("--writable", str(path))]
+        return [within[0], "--parent", str(os.getpid()), *writable, *within[1:]]
 
 
 def keeping(limits: Limits, *, timeout_s: float, file_bytes: int) -> list[str]:
@@ -149,6 +158,7 @@ def keeping(limits: Limits, *, timeout_s: float, file_bytes: int) -> list[str]:
         "timeout-ns": round(timeout_s * 1e9),
         "memory-bytes": limits.memory_bytes,
         "file-bytes": file_bytes,
+        "disk-bytes": limits.disk_bytes + file_bytes,
         "processes": limits.processes,
     }
     options = [text for key, value in values.items() for text in (f"--{key}", str(value))]
@@ -178,16 +188,18 @@ def _said(ours: socket.socket) -> bytes:
     return b""
 
 
-def _ending(said: bytes, code: int) -> Ending:
+def read_ending(said: bytes, code: int) -> Ending:
+    """From what the keeper has said, and the exit code of the keeper itself."""
     line, _, failure = said.decode("utf-8", errors="replace").partition("\n")
     if code == 0 and (told := _LINE.fullmatch(line)) and told["reason"] in get_args(Reason):
-        return Ending(
-            reason=cast(Reason, told["reason"]),
-            code=os.waitstatus_to_exitcode(int(told["status"])),
-            left=int(told["left"]),
-            failure=failure,
-            token=told["token"],
-            clock_hz=float(told["hz"]),
-        )
+        with contextlib.suppress(ValueError):  # a status that the kernel gives nobody
+            return Ending(
+                reason=cast(Reason, told["reason"]),
+                code=os.waitstatus_to_exitcode(int(told["status"])),
+                left=int(told["left"]),
+                failure=failure,
+                token=told["token"],
+                clock_hz=float(told["hz"]),
+            )
     # Told to stop before it could listen, and before it had started anything.
     return Ending(reason="stopped" if code == -signal.SIGTERM else "lost", code=code)

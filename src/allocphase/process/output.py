@@ -103,7 +103,7 @@ def _words(said: Any) -> tuple[Status, str]:
     if not isinstance(said, dict):
         raise DamagedError("result: is no table")
     status, message = said.pop("status", None), said.pop("message", None)
-    if status not in STATUSES or not isinstance(message, str):
+    if not isinstance(status, str) or status not in STATUSES or not isinstance(message, str):
         raise DamagedError("result: has no status or no message")
     return Status(status), message
 

@@ -33,6 +33,11 @@ from allocphase.text.units import counted
 
 __all__ = ["resume"]
 
+# Of what may be a file from elsewhere: one line can be read.
+SHOWN_CHANGES = 3
+SHOWN_LETTERS = 500
+SHOWN_COMMAND = 400
+
 
 def resume(path: Path) -> Begun:
     """The run in `path`, with what it has measured, its traces in place again.
@@ -83,9 +88,13 @@ def _reopened(files: RunFiles, restored: Restored, lock: FolderLock) -> Begun:
 
 def _refuse(files: RunFiles, changes: Sequence[str]) -> None:
     if changes:
+        reasons = [change[:SHOWN_LETTERS] for change in changes[:SHOWN_CHANGES]]
+        if more := len(changes) - len(reasons):
+            reasons.append(f"and {more} more")
         command = shlex.join(files.manifest.command)
-        reasons = "; ".join(changes)
-        raise UsageError(f"{files.path}: cannot be continued: {reasons}. Start anew: `{command}`")
+        again = f": `{command}`" if len(command) <= SHOWN_COMMAND else ""
+        why = "; ".join(reasons)
+        raise UsageError(f"{files.path}: cannot be continued: {why}. Start anew{again}")
 
 
 def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:

@@ -39,6 +39,8 @@ __all__ = ["RunFiles", "resume_command"]
 FOLDERS = ("samples", "operations", "traces", "figures", "failed")
 # Some 60,000 processes.
 MAX_JOURNAL_BYTES = 128 << 20
+# A few in each part of a run.
+MAX_EVENTS = 10_000
 
 
 class RunFiles:
@@ -68,6 +70,8 @@ class RunFiles:
                 raise DataError(f"{path}: line {number}: {error}") from None
             if record.id in self._records:
                 raise DataError(f"{path}: line {number}: process {record.id} is there twice")
+            if record.round > number:  # each round has a process; arrays have a row for each round
+                raise DataError(f"{path}: line {number}: is of round {record.round} already")
             self._records[record.id] = record
             self._read_bytes += len(line) + 1
         return list(self._records.values())
@@ -97,6 +101,8 @@ class RunFiles:
     def _events(self) -> Iterator[tuple[Event, str]]:
         path = self.path / "events.jsonl"
         for number, line in enumerate(_whole_lines(path), start=1):
+            if number > MAX_EVENTS:
+                raise DataError(f"{path}: more than {MAX_EVENTS} events")
             try:
                 record = EventRecord.from_json(line.decode("utf-8"))
             except ValueError as error:

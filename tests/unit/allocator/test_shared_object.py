@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,38 @@ def test_a_library_is_found_by_its_name_in_the_users_own_folders(
 
 def test_a_library_that_is_not_there_is_not_found() -> None:
     assert search_library(["libnobody-has-this.so.99", "/nowhere/*.so"]) is None
+
+
+def with_sections(content: bytes, tables: int, symbols: int, text: bytes) -> bytes:
+    """An object whose section headers are `tables` tables of the same symbols, exported functions
+    whose names begin one letter further in `text` each.
+    """
+    at = len(content)
+    entries = b"".join(struct.pack("<IBBHQQ", i, 0x12, 0, 1, 0, 0) for i in range(symbols))
+    strings_at = at + len(entries)
+    headers_at = strings_at + len(text)
+    strings = struct.pack("<IIQQQQIIQQ", 0, 3, 0, 0, strings_at, len(text), 0, 0, 1, 0)
+    table = struct.pack("<IIQQQQIIQQ", 0, 11, 0, 0, at, len(entries), 0, 0, 8, 24)
+    changed = bytearray(content)
+    struct.pack_into("<Q", changed, 40, headers_at)
+    struct.pack_into("<H", changed, 60, tables + 1)
+    return bytes(changed) + entries + text + strings + table * tables
+
+
+def test_names_within_names_and_tables_within_tables_take_no_more_than_the_file(
+    plugins: Plugins, tmp_path: Path
+) -> None:
+    """Names of 40,000 symbols of up to 40,000 letters were 800 MB, and 60,000 tables of them hours.
+
+    What such an object exports nobody asks any further.
+    """
+    path = tmp_path / "hostile.so"
+    content = plugins("half").read_bytes()
+    path.write_bytes(with_sections(content, tables=1, symbols=40_000, text=b"x" * 40_000 + b"\0"))
+    tracemalloc.start()
+    assert not inspect_object(path).is_plugin
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 50 << 20
+    path.write_bytes(with_sections(content, tables=60_000, symbols=1000, text=b"x\0" * 500))
+    assert not inspect_object(path).is_plugin

@@ -13,6 +13,7 @@ from allocphase.allocator import source as source_module
 from allocphase.allocator.shared_object import inspect_object
 from allocphase.errors import UsageError
 from tests.support.plugins import ROOT, compiled
+from tests.support.processes import nothing_left
 
 PLUGIN = """
 #include <allocphase.h>
@@ -206,3 +207,25 @@ def test_a_relative_folder_among_the_flags_is_of_where_it_was_named(
     source.write_text(f"#include <deep.h>\n{PLUGIN}")
     monkeypatch.chdir(tmp_path / "here")
     assert compiled(source, "-Iinclude").parent == cache
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_source_that_includes_a_pipe_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.h")
+    (tmp_path / "mine.c").write_text('#include "pipe.h"\n')
+    monkeypatch.setattr(source_module, "COMPILE_S", 1.0)
+    with (
+        nothing_left("compile", monkeypatch),
+        pytest.raises(UsageError, match=r"mine\.c: still being compiled after 1 s"),
+    ):
+        compiled(tmp_path / "mine.c")
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_a_compiler_says_is_one_line_that_commands_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "mine.c").write_bytes(b"#error \xff \x1b[31mred\n")
+    with pytest.raises(UsageError, match="does not compile: ") as caught:
+        compiled(tmp_path / "mine.c")
+    assert str(caught.value).isprintable()

@@ -107,3 +107,37 @@ def test_a_file_that_is_no_object_has_the_digest_of_all_its_bytes(
         path = tmp_path / "file"
         path.write_bytes(content)
         assert loaded_sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+def table_of(content: bytes, *, offset: int | None = None, count: int | None = None) -> bytearray:
+    """The object with another place, or number of entries, of its segments in its header."""
+    changed = bytearray(content)
+    if offset is not None:
+        struct.pack_into("<Q", changed, 32, offset)
+    if count is not None:
+        struct.pack_into("<H", changed, 56, count)
+    return changed
+
+
+@pytest.mark.parametrize("offset", [1 << 62, 1 << 63, (1 << 64) - 1])
+def test_segments_that_lie_nowhere_make_it_a_file_like_any_other(
+    plugins: Plugins, tmp_path: Path, offset: int
+) -> None:
+    content = table_of(plugins("empty").read_bytes(), offset=offset)
+    path = tmp_path / "hostile.so"
+    path.write_bytes(content)
+    assert loaded_sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("kind", [1, 4])
+def test_segments_that_claim_the_whole_file_each_are_not_read_each(
+    plugins: Plugins, tmp_path: Path, kind: int
+) -> None:
+    """65,535 times 4 MB would be 270 GB."""
+    segment = struct.pack("<IIQQQQQQ", kind, 4, 0, 0, 0, 4 << 20, 4 << 20, 4096)
+    start = len(plugins("empty").read_bytes())
+    content = table_of(plugins("empty").read_bytes(), offset=start, count=65_535)
+    content += segment * 65_535 + bytes(1 << 20)
+    path = tmp_path / "hostile.so"
+    path.write_bytes(content)
+    assert loaded_sha256(path) == hashlib.sha256(content).hexdigest()

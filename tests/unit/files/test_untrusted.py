@@ -69,6 +69,8 @@ def test_json_of_ordinary_size_is_read_as_it_is() -> None:
         (r'"\u009B2J\u007f\b\f\u0000"', "\ufffd2J" + "\ufffd" * 4),
         ('"\x7f\x9b"', "\ufffd\ufffd"),
         (r'{"\u0007": 1}', {"\ufffd": 1}),
+        (r'"safe \u202Efdp.exe\u2069"', "safe \ufffdfdp.exe\ufffd"),
+        ('"\u202a\u2066"', "\ufffd\ufffd"),
         (r'"\\u001b \\\\b"', "\\u001b \\\\b"),
         (r'"a\tb\nc\r\u00e9"', "a\tb\nc\r\u00e9"),
     ],
@@ -84,6 +86,8 @@ def test_what_would_command_a_terminal_is_replaced_and_nothing_else(
     [
         (r'a = "\u001b[2J"', "control characters"),
         (r'"\u0000" = 1', "control characters"),
+        (r'title = "\u202e"', "control characters"),
+        ('title = "\u2067"', "control characters"),
         ("a = " + "[" * 100_000, "nested too deeply"),
         ("a" + ".a" * 900 + " = 1", "nested deeper than"),
         ("a" + ".a" * 60_000 + " = 1", "a line with more than 1000 dots"),

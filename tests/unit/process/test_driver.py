@@ -69,7 +69,9 @@ class StandIn:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path) -> StandIn:
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """One that may write what it has seen into the test's folder."""
+    monkeypatch.setenv("ALLOCPHASE_WRITABLE", str(tmp_path))
     return StandIn(tmp_path)
 
 
@@ -253,6 +255,7 @@ def test_an_end_without_a_result_is_a_crash(
         ('{"driver":1}', "result: has no status or no message"),
         ('{"status":"fine","message":""}', "result: has no status or no message"),
         ('{"status":"ok","message":["x"]}', "result: has no status or no message"),
+        ('{"status":["ok"],"message":""}', "result: has no status or no message"),
         ('{"status":"ok","message":"","operations":-1}', "result.operations: must be"),
         ('{"status":"ok","message":"","operations":3,"verify":{}}', "result.operations: 3, not 2"),
         ('{"status":"corrupt","message":"","usage":5}', "result.usage: must be"),

@@ -336,6 +336,20 @@ def test_what_changed_is_named_with_the_way_out(
     assert line.endswith(". Start anew: `allocphase run`")
 
 
+def test_a_refusal_is_one_line_whatever_the_run_says_of_its_machine(tmp_path: Path) -> None:
+    folder = broken_run(tmp_path, 4)
+    facts = dict.fromkeys(("kernel", "libc", "cpu", "chip", "microcode"), "x\n::error::y" * 5000)
+    edit(folder, lambda m: m["environment"].update(facts))
+    edit(folder, lambda m: m.update(command=["allocphase", "x" * 5000]))
+    line = refusal(folder)
+    assert line.isprintable()
+    assert len(line) < 2000
+    assert line.endswith("; and 2 more. Start anew")
+    folder = broken_run(tmp_path / "other", 4)
+    edit(folder, lambda m: m["allocators"][1].update(path="x" * 5000), forge=True)
+    assert len(refusal(folder)) < 2000
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

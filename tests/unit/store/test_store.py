@@ -15,7 +15,7 @@ from allocphase.errors import DataError, UsageError
 from allocphase.run.traces import ops_arrays
 from allocphase.scenario import generate, resolve
 from allocphase.store.reader import RunFiles
-from allocphase.store.record import Event, ProcessRecord
+from allocphase.store.record import Event, EventRecord, ProcessRecord
 from allocphase.store.writer import RunWriter
 from allocphase.trace import read
 from allocphase.trace.records import Kind, kind_of
@@ -263,3 +263,23 @@ def test_a_broken_event_names_file_and_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "events.jsonl").write_bytes(line.encode("latin-1") + b"\n")
     with pytest.raises(DataError, match=r"events\.jsonl: line 1: "):
         RunFiles(writer.path).notes()
+
+
+def test_a_round_that_too_few_processes_come_before_is_no_round(writer: RunWriter) -> None:
+    """A report would make a million rows of it."""
+    for number in range(3):
+        writer.add(process("verify", {}, id=number, round=min(number, 1)), {})
+    assert len(RunFiles(writer.path).processes()) == 3
+    writer.add(process("verify", {}, id=3, round=999_999), {})
+    with pytest.raises(DataError, match=r"processes\.jsonl: line 4: is of round 999999 already"):
+        RunFiles(writer.path).processes()
+
+
+def test_more_events_than_a_run_can_have_are_refused(tmp_path: Path) -> None:
+    path = resumable(tmp_path).path
+    line = EventRecord(event=Event.RESUMED, message="continued").to_json() + "\n"
+    (path / "events.jsonl").write_text(line * 10_000)
+    assert len(RunFiles(path).notes()) >= 10_000
+    (path / "events.jsonl").write_text(line * 10_001)
+    with pytest.raises(DataError, match=r"events\.jsonl: more than 10000 events"):
+        RunFiles(path).notes()

@@ -204,7 +204,7 @@ SOME, PLAN, ONE = WHOLE["scenarios"][0], WHOLE["plan"], WHOLE["allocators"][1]
             "plan.left_out.one: must be a list",
         ),
         (
-            {"scenarios": [{**SOME, "name": "a\u202e"}]},
+            {"scenarios": [{**SOME, "name": "a\u200b"}]},
             "scenarios.0..name: must be a string that can be",
         ),
         ({"scenarios": [{**SOME, "operations": 2**40}]}, "scenarios.0..operations"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from allocphase.errors import UsageError
 from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
+from allocphase.text.line import plain
 
 __all__ = ["SharedObject", "inspect_object", "search_library"]
 
@@ -75,7 +76,8 @@ def _check_spelling(path: Path, names: set[str], content: bytes) -> None:
         (name,) = alike
         language = ' (C++ wants extern "C")' if name.startswith("_Z") else ""
         raise UsageError(
-            f"{path}: no plug-in: it exports {name}: did you mean {_PLUGIN_SYMBOL}?{language}"
+            f"{path}: no plug-in: it exports {plain(name)}: "
+            f"did you mean {_PLUGIN_SYMBOL}?{language}"
         )
     if b"\0%s\0" % _PLUGIN_SYMBOL.encode() in content:
         raise UsageError(f"{path}: no plug-in: {_PLUGIN_SYMBOL} is static or hidden, not exported")

@@ -175,3 +175,15 @@ def test_names_within_names_and_tables_within_tables_take_no_more_than_the_file(
     assert peak_bytes < 50 << 20
     path.write_bytes(with_sections(content, tables=60_000, symbols=1000, text=b"x\0" * 500))
     assert not inspect_object(path).is_plugin
+
+
+@pytest.mark.parametrize("letter", [b"\n", b"\x1b", b"\x07"])
+def test_a_symbol_s_name_commands_no_terminal(
+    plugins: Plugins, tmp_path: Path, letter: bytes
+) -> None:
+    content = plugins("calls").read_bytes()
+    path = tmp_path / "hostile.so"
+    path.write_bytes(content.replace(b"allocphase_plugin\0", b"allocphase_p%sugin\0" % letter))
+    with pytest.raises(UsageError, match="no plug-in: it exports allocphase_p") as caught:
+        inspect_object(path)
+    assert str(caught.value).isprintable()

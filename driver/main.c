@@ -56,6 +56,7 @@ static void report_trace(struct session *session) {
   uint64_t counts[TRACE_KINDS] = {0};
   for (uint64_t i = 0; i < header->op_count; i++) counts[session->trace.ops[i].kind]++;
   json_integer(&session->json, "operations", header->op_count);
+  json_integer(&session->json, "repeated_operations", trace_repeated_ops(&session->trace));
   json_open(&session->json, "operation_counts");
   for (int kind = 0; kind < TRACE_KINDS; kind++)
     if (counts[kind]) json_integer(&session->json, trace_kind_names[kind], counts[kind]);

@@ -18,7 +18,7 @@
  * lies on it too: that of a sanitizer needs most of this. */
 #define STACK_BYTES ((size_t)1 << 20)
 
-/* Where all threads of a replay meet. The last to come reads the clock, and all go on. */
+/* Where all threads of a part meet. The last to come reads the clock, and all go on. */
 struct meeting {
   uint32_t parties;
   _Atomic uint32_t missing;
@@ -34,17 +34,21 @@ struct life {
 struct team {
   struct session *session;
   worker_body *body;
+  void *probe;
+  team_script *script;
   struct worker *workers;
   pthread_t *handles;
   struct life *lives; /* of mortal threads */
   char **stacks;
   uint32_t threads;
-  uint64_t replays;
   bool standing;
   bool compares; /* threads look whether the allocator changed them */
-  struct meeting start, end;
-  uint64_t busy_ns; /* of a standing run, as is what follows */
-  uint64_t helper_ns;
+  enum trace_part first, last; /* of the step */
+  uint64_t times;
+  bool over; /* no step follows */
+  struct meeting turn, start, end;
+  uint32_t turns, parts; /* that the first thread has met in */
+  uint64_t busy_ns;      /* of the step */
   _Atomic uint64_t worker_cpu_ns;
 };
 
@@ -101,42 +105,91 @@ static void pin_worker(const struct worker *worker) {
   if (error) conditions_lack("pinning to a CPU", strerror(error));
 }
 
+static void enter_part(struct worker *worker, enum trace_part part) {
+  struct trace_range range = trace_range(&team.session->trace, worker->thread, part);
+  worker->part = part;
+  worker->begin = range.begin;
+  worker->end = range.end;
+  uint64_t before = worker->replays[part];
+  worker->place = before == 0 ? team.session->trace.threads[worker->thread].first_op
+                            : worker->warm_place +
+                                  (before - 1) * trace_repeated_ops(&team.session->trace);
+}
+
 static void work(struct worker *worker) {
   uint64_t start_ns = now_ns();
   team.body(worker);
   worker->busy_ns += now_ns() - start_ns;
+  worker->replays[worker->part]++;
 }
 
-/* Each thread its part: no slot has been used in the replay that begins. */
-static void forget_epochs(uint32_t thread) {
+/* Each thread its share of the slots: where each stands when the part begins. */
+static void forget_epochs(uint32_t thread, enum trace_part part) {
   uint64_t slots = team.session->trace.header->slot_count;
   uint64_t from = slots * thread / team.threads, to = slots * (thread + 1) / team.threads;
-  memset(team.session->epochs + from, 0, (to - from) * sizeof *team.session->epochs);
+  memcpy(team.session->epochs + from, team.session->trace.part_epochs[part] + from,
+         (to - from) * sizeof *team.session->epochs);
 }
 
-/* Between the first meeting and the last, CPU time of the process that is none of its
- * workers' is a helper's. */
-static void live_through_all_replays(struct worker *worker) {
-  bool first = worker->thread == 0;
-  uint32_t replays = (uint32_t)team.replays;
-  session_thread_start(worker);
-  meet(&team.start, 1);
-  if (first) team.helper_ns = process_cpu_ns();
+/* ---- Steps ------------------------------------------------------------------------ */
+
+static bool has_part(enum trace_part part) { return team.session->trace.part_ops[part] > 0; }
+
+/* ---- Standing threads --------------------------------------------------------------- */
+
+static void play_part(struct worker *worker, uint32_t *parts, enum trace_part part) {
+  enter_part(worker, part);
+  forget_epochs(worker->thread, part);
+  meet(&team.start, ++*parts);
+  work(worker);
+  meet(&team.end, *parts);
+  /* Nobody comes to the next end before this thread has come to the next start. */
+  if (worker->thread == 0) team.busy_ns += team.end.last_ns - team.start.last_ns;
+}
+
+static void play_parts(struct worker *worker, uint32_t *parts) {
   uint64_t own_ns = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
-  for (uint32_t r = 1; r <= replays; r++) {
-    forget_epochs(worker->thread);
-    meet(&team.start, r + 1);
-    work(worker);
-    meet(&team.end, r);
-    /* Nobody comes to the next end before this thread has come to the next start. */
-    if (first) team.busy_ns += team.end.last_ns - team.start.last_ns;
-  }
+  for (uint64_t time = 0; time < team.times; time++)
+    for (enum trace_part part = team.first; part <= team.last; part++)
+      if (has_part(part)) play_part(worker, parts, part);
   atomic_fetch_add(&team.worker_cpu_ns, cpu_ns(CLOCK_THREAD_CPUTIME_ID) - own_ns);
-  meet(&team.end, replays + 1);
-  if (first)
-    team.helper_ns = above(process_cpu_ns() - team.helper_ns, atomic_load(&team.worker_cpu_ns));
+}
+
+static void follow(struct worker *worker) {
+  uint32_t turns = 0, parts = 0;
+  for (;;) {
+    meet(&team.turn, ++turns);
+    if (team.over) return;
+    play_parts(worker, &parts);
+    meet(&team.turn, ++turns);
+  }
+}
+
+/* Between the two meetings, CPU time of the process that is none of its workers' is a
+ * helper's. */
+static struct team_time play_standing(struct worker *worker) {
+  meet(&team.turn, ++team.turns);
+  uint64_t helper_ns = process_cpu_ns();
+  play_parts(worker, &team.parts);
+  meet(&team.turn, ++team.turns);
+  helper_ns = above(process_cpu_ns() - helper_ns, atomic_load(&team.worker_cpu_ns));
+  return (struct team_time){team.busy_ns, 0, helper_ns};
+}
+
+static void lead(void) {
+  team.script(team.probe);
+  team.over = true;
+  meet(&team.turn, ++team.turns);
+}
+
+static void live_through_all(struct worker *worker) {
+  session_thread_start(worker);
+  if (worker->thread == 0) lead();
+  else follow(worker);
   session_thread_stop(worker);
 }
+
+/* ---- Mortal threads ------------------------------------------------------------------- */
 
 static uint32_t predecessor_of(uint32_t thread) {
   return team.session->trace.threads[thread].predecessor;
@@ -152,12 +205,17 @@ static void wait_until_gone(uint32_t thread) {
   while (!atomic_load_explicit(&life->over, memory_order_acquire)) continue; /* it is */
 }
 
+static bool is_born(uint32_t thread, enum trace_part part) {
+  struct trace_range range = trace_range(&team.session->trace, thread, part);
+  return range.begin < range.end;
+}
+
 static void live_through_one(struct worker *worker) {
   struct life *life = &team.lives[worker->thread];
   uint32_t before = predecessor_of(worker->thread);
   pthread_mutex_lock(&life->alive);
   meet(&team.start, 1);
-  if (before != TRACE_NO_THREAD) wait_until_gone(before);
+  if (before != TRACE_NO_THREAD && is_born(before, worker->part)) wait_until_gone(before);
   session_thread_start(worker);
   work(worker);
   session_thread_stop(worker);
@@ -169,7 +227,7 @@ static void *worker_main(void *argument) {
   struct thread_state state;
   pin_worker(worker);
   if (team.compares) thread_state_take(&state);
-  if (team.standing) live_through_all_replays(worker);
+  if (team.standing) live_through_all(worker);
   else live_through_one(worker);
   if (team.compares) thread_state_compare(&state);
   return NULL;
@@ -185,48 +243,6 @@ static void start_thread(struct worker *worker) {
   pthread_attr_destroy(&attributes);
 }
 
-/* ---- Runs ------------------------------------------------------------------------- */
-
-/* What stood ready while others had the CPU is theirs. But who had it the kernel does not
- * say: what the allocator's own threads and children worked meanwhile is not taken off.
- * Sleep in a call stays in too. The readings of the delay lie outside the pass and are
- * timed themselves: what was put aside there is none of its delay. */
-static struct team_time run_alone(struct worker *worker) {
-  session_thread_start(worker);
-  uint64_t helper_ns = process_cpu_ns() - cpu_ns(CLOCK_THREAD_CPUTIME_ID);
-  uint64_t outer_ns = now_ns();
-  uint64_t delay_ns = run_delay_ns();
-  uint64_t start_ns = now_ns();
-  for (uint64_t r = 0; r < team.replays; r++) team.body(worker);
-  uint64_t busy_ns = now_ns() - start_ns;
-  delay_ns = run_delay_ns() - delay_ns;
-  uint64_t outside_ns = now_ns() - outer_ns - busy_ns;
-  helper_ns = above(process_cpu_ns() - cpu_ns(CLOCK_THREAD_CPUTIME_ID), helper_ns);
-  session_thread_stop(worker);
-  delay_ns = above(above(delay_ns, outside_ns), helper_ns);
-  if (delay_ns > busy_ns) delay_ns = 0;
-  return (struct team_time){busy_ns - delay_ns, delay_ns, helper_ns};
-}
-
-/* All threads are made before any of them goes: their making is the driver's. */
-static void start_all(uint32_t parties) {
-  meeting_prepare(&team.start, parties);
-  meeting_prepare(&team.end, parties);
-  for (uint32_t t = 0; t < team.threads; t++) start_thread(&team.workers[t]);
-}
-
-static void join_all(void) {
-  for (uint32_t t = 0; t < team.threads; t++) pthread_join(team.handles[t], NULL);
-}
-
-static struct team_time run_standing(void) {
-  team.busy_ns = 0;
-  atomic_store(&team.worker_cpu_ns, 0);
-  start_all(team.threads);
-  join_all();
-  return (struct team_time){team.busy_ns, 0, team.helper_ns};
-}
-
 static void prepare_life(struct life *life) {
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
@@ -236,17 +252,74 @@ static void prepare_life(struct life *life) {
   atomic_store(&life->over, false);
 }
 
-static uint64_t run_mortal(void) {
+/* All threads are made before any of them goes: their making is the driver's. */
+static uint64_t live_and_die(enum trace_part part) {
+  uint32_t born = 0;
   for (uint32_t t = 0; t < team.threads; t++) {
+    forget_epochs(t, part);
+    if (!is_born(t, part)) continue;
     prepare_life(&team.lives[t]);
-    forget_epochs(t);
+    enter_part(&team.workers[t], part);
+    born++;
   }
-  start_all(team.threads + 1);
+  meeting_prepare(&team.start, born + 1);
+  for (uint32_t t = 0; t < team.threads; t++)
+    if (is_born(t, part)) start_thread(&team.workers[t]);
   meet(&team.start, 1);
-  for (uint32_t t = 0; t < team.threads; t++) wait_until_gone(t);
+  for (uint32_t t = 0; t < team.threads; t++)
+    if (is_born(t, part)) wait_until_gone(t);
   uint64_t end_ns = now_ns();
-  join_all();
+  for (uint32_t t = 0; t < team.threads; t++)
+    if (is_born(t, part)) pthread_join(team.handles[t], NULL);
   return end_ns - team.start.last_ns;
+}
+
+/* ---- Runs ------------------------------------------------------------------------- */
+
+/* What stood ready while others had the CPU is theirs. But who had it the kernel does not
+ * say: what the allocator's own threads and children worked meanwhile is not taken off.
+ * Sleep in a call stays in too. The readings of the delay lie outside the step and are
+ * timed themselves: what was put aside there is none of its delay. */
+static struct team_time play_alone(struct worker *worker) {
+  uint64_t helper_ns = process_cpu_ns() - cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+  uint64_t outer_ns = now_ns();
+  uint64_t delay_ns = run_delay_ns();
+  uint64_t start_ns = now_ns();
+  for (uint64_t time = 0; time < team.times; time++)
+    for (enum trace_part part = team.first; part <= team.last; part++)
+      if (has_part(part)) {
+        enter_part(worker, part);
+        team.body(worker);
+        worker->replays[part]++;
+      }
+  uint64_t busy_ns = now_ns() - start_ns;
+  delay_ns = run_delay_ns() - delay_ns;
+  uint64_t outside_ns = now_ns() - outer_ns - busy_ns;
+  helper_ns = above(process_cpu_ns() - cpu_ns(CLOCK_THREAD_CPUTIME_ID), helper_ns);
+  delay_ns = above(above(delay_ns, outside_ns), helper_ns);
+  if (delay_ns > busy_ns) delay_ns = 0;
+  return (struct team_time){busy_ns - delay_ns, delay_ns, helper_ns};
+}
+
+static struct team_time play_mortal(void) {
+  for (uint64_t time = 0; time < team.times; time++)
+    for (enum trace_part part = team.first; part <= team.last; part++)
+      if (has_part(part)) team.busy_ns += live_and_die(part);
+  return (struct team_time){team.busy_ns, 0, 0};
+}
+
+static void run_alone(struct worker *worker) {
+  session_thread_start(worker);
+  team.script(team.probe);
+  session_thread_stop(worker);
+}
+
+static void run_standing(void) {
+  meeting_prepare(&team.turn, team.threads);
+  meeting_prepare(&team.start, team.threads);
+  meeting_prepare(&team.end, team.threads);
+  for (uint32_t t = 0; t < team.threads; t++) start_thread(&team.workers[t]);
+  for (uint32_t t = 0; t < team.threads; t++) pthread_join(team.handles[t], NULL);
 }
 
 /* ---- Interface -------------------------------------------------------------------- */
@@ -268,30 +341,71 @@ void team_prepare(const struct session *session) {
 }
 
 static void prepare_run(struct session *session, worker_body *body, void *probe,
-                        uint64_t replays) {
+                        team_script *script) {
   const struct trace *trace = &session->trace;
   if (!team.workers) team_prepare(session);
   team.session = session;
   team.body = body;
-  team.replays = replays;
-  for (uint32_t t = 0; t < team.threads; t++)
+  team.probe = probe;
+  team.script = script;
+  team.over = false;
+  team.turns = team.parts = 0;
+  uint64_t warm_place = trace->header->op_count;
+  for (uint32_t t = 0; t < team.threads; t++) {
+    struct trace_range begin = trace_range(trace, t, trace_first_repeated(trace));
+    struct trace_range end = trace_range(trace, t, trace_last_repeated(trace));
     team.workers[t] = (struct worker){
         .session = session,
         .thread = t,
         .ops = trace->ops + trace->threads[t].first_op,
-        .count = trace->threads[t].op_count,
+        .warm_place = warm_place - begin.begin,
         .probe = probe,
     };
+    warm_place += end.end - begin.begin;
+  }
 }
 
-struct team_time team_run(struct session *session, worker_body *body, void *probe,
-                          uint64_t replays) {
-  struct team_time time = {0};
-  prepare_run(session, body, probe, replays);
-  if (team.threads == 1) time = run_alone(&team.workers[0]);
-  else if (team.standing) time = run_standing();
-  else
-    for (uint64_t r = 0; r < replays; r++) time.busy_ns += run_mortal();
+void team_run(struct session *session, worker_body *body, void *probe, team_script *script) {
+  prepare_run(session, body, probe, script);
+  if (team.threads == 1) run_alone(&team.workers[0]);
+  else if (team.standing) run_standing();
+  else script(probe);
   team.compares = false; /* once is enough, and mortal threads would be timed with it */
-  return time;
+}
+
+struct team_time team_play(enum trace_part first, enum trace_part last, uint64_t times) {
+  team.first = first;
+  team.last = last;
+  team.times = times;
+  team.busy_ns = 0;
+  atomic_store(&team.worker_cpu_ns, 0);
+  for (uint32_t t = 0; t < team.threads; t++) team.workers[t].busy_ns = 0;
+  if (team.threads == 1) return play_alone(&team.workers[0]);
+  return team.standing ? play_standing(&team.workers[0]) : play_mortal();
+}
+
+/* ---- The usual script ----------------------------------------------------------------- */
+
+static struct {
+  uint64_t warm;
+  uint64_t first_ns; /* what the first replay of each part took */
+} usual;
+
+static void play_usual(void *probe) {
+  (void)probe;
+  enum trace_part first = trace_first_repeated(&team.session->trace);
+  enum trace_part last = trace_last_repeated(&team.session->trace);
+  usual.first_ns = team_play(TRACE_BUILD, last, 1).busy_ns;
+  if (usual.warm) team_play(first, last, usual.warm);
+  if (last < TRACE_DRAIN) usual.first_ns += team_play(TRACE_DRAIN, TRACE_DRAIN, 1).busy_ns;
+}
+
+uint64_t team_run_warm(struct session *session, worker_body *body, void *probe, uint64_t warm) {
+  usual.warm = warm;
+  team_run(session, body, probe, play_usual);
+  return usual.first_ns;
+}
+
+uint64_t team_run_once(struct session *session, worker_body *body, void *probe) {
+  return team_run_warm(session, body, probe, 0);
 }

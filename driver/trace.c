@@ -49,7 +49,6 @@ static const char *check_header(const struct trace *trace) {
       header->slot_count > header->op_count) /* an unused one would still cost memory */
     return "bad slot count";
   if (header->touch > TRACE_TOUCH_ALL) return "unknown kind of touch";
-  if (header->build_ops > header->op_count) return "build_ops lies beyond the last operation";
   if (header->peak_live_op >= header->op_count) return "peak_live_op is no operation";
   if (!section_fits(trace, header->thread_offset, header->thread_count,
                     sizeof(struct trace_thread)) ||
@@ -69,8 +68,16 @@ static const char *check_tags(const struct trace *trace) {
   return NULL;
 }
 
-static const char *check_threads(const struct trace *trace) {
+/* So that where threads end, each is born for its part. */
+static bool has_one_part(const struct trace_thread *thread) {
+  uint64_t ops = thread->op_count;
+  return thread->build_ops == ops || thread->drain_ops == ops ||
+         (thread->build_ops == 0 && thread->drain_ops == 0);
+}
+
+static const char *check_threads(struct trace *trace) {
   uint64_t next = 0;
+  bool standing = true, single = true;
   for (uint32_t t = 0; t < trace->header->thread_count; t++) {
     const struct trace_thread *thread = &trace->threads[t];
     if (thread->first_op != next) return "threads do not follow each other";
@@ -78,8 +85,20 @@ static const char *check_threads(const struct trace *trace) {
     if (thread->predecessor != TRACE_NO_THREAD && thread->predecessor >= t)
       return "a thread's predecessor does not come before it";
     if (thread->lane >= trace->header->thread_count) return "a thread has no such lane";
+    if (thread->build_ops > thread->op_count ||
+        thread->drain_ops > thread->op_count - thread->build_ops)
+      return "a thread's parts are more than its operations";
+    standing &= thread->predecessor == TRACE_NO_THREAD;
+    single &= has_one_part(thread);
+    trace->part_ops[TRACE_BUILD] += thread->build_ops;
+    trace->part_ops[TRACE_DRAIN] += thread->drain_ops;
     next += thread->op_count;
   }
+  trace->part_ops[TRACE_STEADY] =
+      next - trace->part_ops[TRACE_BUILD] - trace->part_ops[TRACE_DRAIN];
+  if (!standing && !single) return "threads end, and one of them has more than one part";
+  if (trace->header->thread_count > 1 && trace->part_ops[TRACE_STEADY] == 0)
+    return "has threads, and no steady part";
   return next == trace->header->op_count ? NULL : "operations belong to no thread";
 }
 
@@ -139,23 +158,12 @@ static const char *hand_over(struct slot_state *slot, const struct trace_op *op,
   return NULL;
 }
 
-/* One thread: the order of the file is the order of the replay. */
-static const char *check_sequence(const struct trace *trace, struct slot_state *slots) {
-  for (uint64_t i = 0; i < trace->header->op_count; i++) {
-    const struct trace_op *op = &trace->ops[i];
-    const char *wrong = check_op(trace, op);
-    if (!wrong) wrong = step(trace, &slots[op->slot], op);
-    if (wrong) return wrong;
-  }
-  return NULL;
-}
-
-/* One thread's run from where it stands to its end, or to a slot that another one
- * has not yet handed over. `done` counts the operations behind it. */
+/* One thread's run from where it stands to the end of its part, or to a slot that another
+ * one has not yet handed over. `done` counts the operations behind it. */
 static const char *run_thread(const struct trace *trace, struct slot_state *slots, uint32_t thread,
-                              uint64_t *done) {
+                              uint64_t *done, uint64_t end) {
   const struct trace_op *ops = trace->ops + trace->threads[thread].first_op;
-  for (; *done < trace->threads[thread].op_count; ++*done) {
+  for (; *done < end; ++*done) {
     const struct trace_op *op = &ops[*done];
     const char *wrong = check_op(trace, op);
     if (wrong) return wrong;
@@ -168,41 +176,76 @@ static const char *run_thread(const struct trace *trace, struct slot_state *slot
   return NULL;
 }
 
-/* Several threads, in rounds. A round in which nobody moves is a deadlock. */
-static const char *check_rounds(const struct trace *trace, struct slot_state *slots,
-                                uint64_t *done) {
+/* All threads' operations of one part, in rounds. One in which nobody moves is a deadlock. */
+static const char *check_part(const struct trace *trace, struct slot_state *slots,
+                              uint64_t *done, enum trace_part part) {
+  uint32_t threads = trace->header->thread_count;
   uint64_t total = 0;
+  for (uint32_t t = 0; t < threads; t++) done[t] = trace_range(trace, t, part).begin;
   for (bool moved = true; moved;) {
     moved = false;
-    for (uint32_t t = 0; t < trace->header->thread_count; t++) {
+    for (uint32_t t = 0; t < threads; t++) {
       uint32_t before = trace->threads[t].predecessor;
-      if (before != TRACE_NO_THREAD && done[before] < trace->threads[before].op_count) continue;
+      if (before != TRACE_NO_THREAD && done[before] < trace_range(trace, before, part).end)
+        continue;
       uint64_t stood_at = done[t];
-      const char *wrong = run_thread(trace, slots, t, &done[t]);
+      const char *wrong = run_thread(trace, slots, t, &done[t], trace_range(trace, t, part).end);
       if (wrong) return wrong;
       total += done[t] - stood_at;
       moved |= done[t] > stood_at;
     }
   }
-  return total == trace->header->op_count ? NULL : "cannot end: a thread waits for a slot for ever";
+  return total == trace->part_ops[part] ? NULL : "cannot end: a thread waits for a slot for ever";
 }
 
-static const char *check_threaded(const struct trace *trace, struct slot_state *slots) {
-  size_t bytes = trace->header->thread_count * sizeof(uint64_t);
-  uint64_t *done = take_lazy_pages(bytes);
-  const char *wrong = check_rounds(trace, slots, done);
-  give_pages(done, bytes);
+/* A part that is repeated begins with other objects, and with the same order of turns. */
+static void take_turns_back(struct slot_state *slots, const struct slot_state *before,
+                            uint32_t count) {
+  for (uint32_t s = 0; s < count; s++) {
+    slots[s].epoch = before[s].epoch;
+    slots[s].thread = before[s].thread;
+    slots[s].posted = before[s].posted;
+  }
+}
+
+static void keep_epochs(struct trace *trace, const struct slot_state *slots,
+                        enum trace_part part) {
+  uint32_t count = trace->header->slot_count;
+  if (trace->header->thread_count == 1) return;
+  trace->part_epochs[part] = take_pages(count * sizeof(uint32_t));
+  for (uint32_t s = 0; s < count; s++) trace->part_epochs[part][s] = slots[s].epoch;
+}
+
+/* The steady part twice: what holds then holds whenever it is repeated. */
+static const char *check_parts(struct trace *trace, struct slot_state *slots,
+                               struct slot_state *before, uint64_t *done) {
+  uint32_t count = trace->header->slot_count;
+  keep_epochs(trace, slots, TRACE_BUILD);
+  const char *wrong = check_part(trace, slots, done, TRACE_BUILD);
+  if (wrong) return wrong;
+  keep_epochs(trace, slots, TRACE_STEADY);
+  memcpy(before, slots, count * sizeof *slots);
+  wrong = check_part(trace, slots, done, TRACE_STEADY);
+  if (wrong) return wrong;
+  take_turns_back(slots, before, count);
+  if (check_part(trace, slots, done, TRACE_STEADY))
+    return "its steady part does not end with the slots that it begins with";
+  keep_epochs(trace, slots, TRACE_DRAIN);
+  wrong = check_part(trace, slots, done, TRACE_DRAIN);
+  for (uint32_t s = 0; !wrong && s < count; s++)
+    if (slots[s].filled) wrong = "an object is never freed";
   return wrong;
 }
 
-static const char *check_ops(const struct trace *trace) {
+static const char *check_ops(struct trace *trace) {
   size_t bytes = (size_t)trace->header->slot_count * sizeof(struct slot_state);
-  struct slot_state *slots = take_lazy_pages(bytes);
-  const char *wrong = trace->header->thread_count == 1 ? check_sequence(trace, slots)
-                                                       : check_threaded(trace, slots);
-  for (uint32_t s = 0; !wrong && s < trace->header->slot_count; s++)
-    if (slots[s].filled) wrong = "an object is never freed";
+  size_t done_bytes = trace->header->thread_count * sizeof(uint64_t);
+  struct slot_state *slots = take_lazy_pages(bytes), *before = take_lazy_pages(bytes);
+  uint64_t *done = take_lazy_pages(done_bytes);
+  const char *wrong = check_parts(trace, slots, before, done);
   give_pages(slots, bytes);
+  give_pages(before, bytes);
+  give_pages(done, done_bytes);
   return wrong;
 }
 

@@ -15,8 +15,10 @@
  *
  * Invariants, checked by trace_open() before anything is replayed:
  *   - in trace order, an allocation finds its slot empty; a realloc, a write and
- *     a free find it filled; at the end every slot is empty, so that a pass can
+ *     a free find it filled; at the end every slot is empty, so that a trace can
  *     be repeated;
+ *   - its steady part finds all slots as it leaves them, so that it can be
+ *     repeated too;
  *   - a slot's operations carry their rank in `epoch`: 0, 1, 2, ...;
  *   - an aligned object is not reallocated, and nothing is reallocated to nothing;
  *   - an object is used under the tag that it was allocated with; a foreign free
@@ -29,7 +31,7 @@
 #include <stdint.h>
 
 #define TRACE_MAGIC "ALCPTRC\n"
-#define TRACE_VERSION 1u
+#define TRACE_VERSION 2u
 
 #define TRACE_MAX_THREADS 4096u
 #define TRACE_MIN_ALIGN_LOG2 4  /* 16 bytes */
@@ -46,6 +48,15 @@ enum trace_kind {
 };
 #define TRACE_KINDS 7
 extern const char *const trace_kind_names[TRACE_KINDS];
+
+/* The parts of a trace, each of them begun when all threads have done the one before. A
+ * trace without a steady part is repeated as a whole; it has one thread. */
+enum trace_part {
+  TRACE_BUILD,  /* what is there before the program settles */
+  TRACE_STEADY, /* ends with the slots filled that it began with, under the same tags */
+  TRACE_DRAIN   /* the last frees */
+};
+#define TRACE_PARTS 3
 
 /* What the program does to a new object (and to the new part of a grown one). */
 enum trace_touch {
@@ -72,6 +83,8 @@ struct trace_op {
 struct trace_thread {
   uint64_t first_op;
   uint64_t op_count;
+  uint64_t build_ops;   /* its first operations */
+  uint64_t drain_ops;   /* its last ones; those in between are of the steady part */
   uint32_t predecessor; /* starts when that thread has ended; none: TRACE_NO_THREAD */
   uint32_t lane;        /* threads of one lane follow each other on one CPU */
 };
@@ -90,7 +103,6 @@ struct trace_header {
   uint32_t header_bytes;
   uint8_t digest[32]; /* SHA-256 of the file with this field zeroed */
   uint64_t op_count;
-  uint64_t build_ops; /* leading operations timed apart from the rest; 0: none */
   uint64_t peak_live_bytes;
   uint64_t peak_live_op; /* first operation after which the peak stands */
   uint32_t thread_count;
@@ -100,11 +112,11 @@ struct trace_header {
   uint64_t thread_offset;
   uint64_t tag_offset;
   uint64_t op_offset;
-  uint8_t reserved[72];
+  uint8_t reserved[80];
 };
 
 _Static_assert(sizeof(struct trace_op) == 16, "trace/records.py: OP");
-_Static_assert(sizeof(struct trace_thread) == 24, "trace/records.py: THREAD");
+_Static_assert(sizeof(struct trace_thread) == 40, "trace/records.py: THREAD");
 _Static_assert(sizeof(struct trace_tag) == 16, "trace/records.py: TAG");
 _Static_assert(sizeof(struct trace_header) == 192, "trace/records.py: HEADER");
 _Static_assert(offsetof(struct trace_op, align_log2) == 15, "trace/records.py: OP");
@@ -116,7 +128,50 @@ struct trace {
   const struct trace_tag *tags;
   const struct trace_op *ops;
   size_t file_bytes;
+  uint64_t part_ops[TRACE_PARTS];     /* of all threads */
+  uint32_t *part_epochs[TRACE_PARTS]; /* of each slot when the part begins; threads only */
 };
+
+/* A range of one thread's operations. */
+struct trace_range {
+  uint64_t begin, end;
+};
+
+static inline struct trace_range trace_range(const struct trace *trace, uint32_t thread,
+                                             enum trace_part part) {
+  const struct trace_thread *of = &trace->threads[thread];
+  uint64_t steady = of->build_ops, drain = of->op_count - of->drain_ops;
+  if (part == TRACE_BUILD) return (struct trace_range){0, steady};
+  if (part == TRACE_STEADY) return (struct trace_range){steady, drain};
+  return (struct trace_range){drain, of->op_count};
+}
+
+/* What can be repeated: the steady part, or all of it. */
+static inline enum trace_part trace_first_repeated(const struct trace *trace) {
+  return trace->part_ops[TRACE_STEADY] ? TRACE_STEADY : TRACE_BUILD;
+}
+static inline enum trace_part trace_last_repeated(const struct trace *trace) {
+  return trace->part_ops[TRACE_STEADY] ? TRACE_STEADY : TRACE_DRAIN;
+}
+static inline uint64_t trace_repeated_ops(const struct trace *trace) {
+  return trace->part_ops[TRACE_STEADY] ? trace->part_ops[TRACE_STEADY]
+                                       : trace->header->op_count;
+}
+
+/* How often a probe that looks at each call repeats it after the first replay: as often as makes
+ * this many, so that a far quantile has calls beyond it. The same in every such probe: what
+ * one sees of a call is joined with what another sees. */
+#define TRACE_WARM_OPS 200000u
+#define TRACE_MAX_WARM 50u
+static inline uint64_t trace_warm_replays(const struct trace *trace) {
+  uint64_t replays = (TRACE_WARM_OPS - 1) / trace_repeated_ops(trace) + 1;
+  return replays < TRACE_MAX_WARM ? replays : TRACE_MAX_WARM;
+}
+
+/* How many operations are replayed then (worker_place()). */
+static inline uint64_t trace_places(const struct trace *trace, uint64_t warm) {
+  return trace->header->op_count + warm * trace_repeated_ops(trace);
+}
 
 /* Maps `path` and checks all of it. Returns NULL, or one line that says what is
  * wrong with the file. */

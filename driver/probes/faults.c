@@ -1,8 +1,9 @@
 /* faults.c: which operation took which page fault, in the call or in the program's first
- * touch of what it got. The kernel is asked around every call, so this pass is many
+ * touch of what it got. The kernel is asked around every call, so a replay is many
  * times slower than a timed one, and in a process of its own.
  *
- * Files: faults.bin (struct fault_event), only operations that took any.
+ * Those of the first replays and of the warm ones (trace.h) are told apart. Files: faults.bin
+ * (struct fault_event), only operations that took any.
  */
 #include <stdatomic.h>
 
@@ -16,8 +17,7 @@
 #define FAULT_EVENTS (1u << 20)
 
 struct fault_event {
-  uint32_t op; /* within its thread */
-  uint32_t thread;
+  uint64_t op; /* its place (worker.h) */
   uint32_t call_faults;
   uint32_t touch_faults;
 };
@@ -25,8 +25,10 @@ struct fault_event {
 _Static_assert(sizeof(struct fault_event) == 16, "probe/arrays.py: FAULT_EVENT");
 
 struct faults_probe {
-  _Atomic uint64_t call_faults;
+  _Atomic uint64_t call_faults; /* of the first replays, as is the next */
   _Atomic uint64_t touch_faults;
+  _Atomic uint64_t warm_call_faults;
+  _Atomic uint64_t warm_touch_faults;
   _Atomic uint32_t event_count; /* may pass FAULT_EVENTS: the rest is only counted */
   struct fault_event events[FAULT_EVENTS];
 };
@@ -50,12 +52,12 @@ static inline void touched(void) { touch_faults = (uint32_t)(thread_faults() - f
 static void log_faults(struct worker *worker, const struct trace_op *op) {
   struct faults_probe *probe = worker->probe;
   if (!(call_faults | touch_faults)) return;
-  atomic_fetch_add(&probe->call_faults, call_faults);
-  atomic_fetch_add(&probe->touch_faults, touch_faults);
+  bool warm = worker_is_warm(worker);
+  atomic_fetch_add(warm ? &probe->warm_call_faults : &probe->call_faults, call_faults);
+  atomic_fetch_add(warm ? &probe->warm_touch_faults : &probe->touch_faults, touch_faults);
   uint32_t at = atomic_fetch_add(&probe->event_count, 1);
   if (at < FAULT_EVENTS)
-    probe->events[at] = (struct fault_event){(uint32_t)(op - worker->ops), worker->thread,
-                                             call_faults, touch_faults};
+    probe->events[at] = (struct fault_event){worker_place(worker, op), call_faults, touch_faults};
   call_faults = touch_faults = 0;
 }
 
@@ -70,7 +72,8 @@ void probe_faults(struct session *session) {
   struct json *json = &session->json;
   resident_touch_own_code();
   session_start(session);
-  uint64_t pass_ns = team_run(session, replay_all, probe, 1).busy_ns;
+  uint64_t warm = trace_warm_replays(&session->trace);
+  uint64_t pass_ns = team_run_warm(session, replay_part, probe, warm);
   session_stop(session);
   uint32_t seen = atomic_load(&probe->event_count);
   uint32_t kept = seen < FAULT_EVENTS ? seen : FAULT_EVENTS;
@@ -78,6 +81,9 @@ void probe_faults(struct session *session) {
   json_integer(json, "pass_ns", pass_ns);
   json_integer(json, "call_faults", atomic_load(&probe->call_faults));
   json_integer(json, "touch_faults", atomic_load(&probe->touch_faults));
+  json_integer(json, "warm_replays", warm);
+  json_integer(json, "warm_call_faults", atomic_load(&probe->warm_call_faults));
+  json_integer(json, "warm_touch_faults", atomic_load(&probe->warm_touch_faults));
   json_integer(json, "events_dropped", seen - kept);
   json_close(json);
   write_file(session_path(session, "faults.bin"), probe->events, kept * sizeof *probe->events);

@@ -80,7 +80,7 @@ void probe_footprint(struct session *session) {
 
   session_start(session);
   take_checkpoint(&probe, 0);
-  uint64_t pass_ns = team_run(session, replay_all, &probe, 1).busy_ns;
+  uint64_t pass_ns = team_run_once(session, replay_part, &probe);
   session_stop(session);
   json_open(&session->json, "footprint");
   json_string(&session->json, "rss_source", exact ? "smaps_rollup" : "statm");

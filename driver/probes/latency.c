@@ -1,11 +1,12 @@
-/* latency.c: every operation's own time, in one cold pass.
+/* latency.c: every operation's own time: of the first replay over each part, which finds
+ * all cold, and of the warm replays (trace.h) apart from it.
  *
- * Up to raw_ops operations each sample is kept (latency.bin: uint32 call ticks
- * of every operation, then uint32 touch ticks). A longer trace is counted into
- * histograms (histogram.bin: calls, then touches; thread_histogram.bin: each
- * thread's calls of all kinds), and of its slowest calls the OUTLIERS longest are
- * kept with their operation (outliers.bin), so that memory does not grow with the
- * trace and no spike loses its name.
+ * Up to raw_ops operations each sample is kept (latency.bin: uint32 call ticks of each
+ * place (worker.h), then uint32 touch ticks). More are counted into histograms
+ * (histogram.bin: calls, then touches; thread_histogram.bin: each thread's calls of all
+ * kinds; in each first the first replay, then the warm ones), and of the slowest calls the
+ * OUTLIERS longest of either are kept with their place (outliers.bin), so that memory does
+ * not grow with the trace and no spike loses its name.
  *
  * Where the driver puts an allocator behind a lock, a call's time has the wait for
  * the lock in it: that is what a program sees that does the same. Waiting for
@@ -38,7 +39,7 @@
 #define LEAST_SLOW_NS 100.0
 
 struct outlier {
-  uint64_t op; /* index in the file: thread after thread */
+  uint64_t op; /* its place (worker.h), as below */
   uint32_t ticks;
   uint32_t size;
   uint16_t thread;
@@ -68,6 +69,9 @@ struct outliers {
   uint32_t count;
 };
 
+enum heat { COLD, WARM };
+#define HEATS 2
+
 /* A thread of a long trace hands its tables on to one that starts when it has
  * ended: as many are needed as threads can run at once. */
 struct tables {
@@ -79,16 +83,20 @@ struct tables {
 /* On lines of its own: two threads that shared one would time each other. */
 struct latency_thread {
   _Alignas(64) uint64_t begin_ticks; /* of what is timed next, or the last reading */
-  uint32_t *calls; /* raw: this thread's part; else NULL */
+  uint32_t *calls; /* raw: by place; else NULL */
   uint32_t *touches;
-  struct tables *tables;
+  struct tables *tables; /* of the first replay and of the warm ones, as is the histogram */
   bool inherited; /* the tables are counted with the thread that had them first */
   bool handed_on;
-  uint64_t *histogram; /* HISTOGRAM_BUCKETS of its own, whatever the kind and size */
+  uint64_t *histogram[HEATS]; /* HISTOGRAM_BUCKETS of its own, whatever the kind and size */
   struct slow_calls *slow_calls;
   uint32_t slow_ticks;
   struct rusage seen; /* when last asked */
 };
+
+static inline struct latency_thread *own_of(const struct worker *worker) {
+  return (struct latency_thread *)worker->probe + worker->thread;
+}
 
 static void outliers_sift_down(struct outliers *outliers, struct outlier item) {
   uint32_t hole = 0;
@@ -118,10 +126,6 @@ static void outliers_offer(struct outliers *outliers, struct outlier item) {
   outliers->heap[hole] = item;
 }
 
-static uint64_t file_index(const struct worker *worker, const struct trace_op *op) {
-  return (uint64_t)(op - worker->session->trace.ops);
-}
-
 /* Half of them read first, which is cheaper: the kernel maps a page of zeroes. */
 static double cheapest_fault_ns(double hz) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -138,7 +142,7 @@ static double cheapest_fault_ns(double hz) {
   return (double)least * 1e9 / hz;
 }
 
-static void ask_why(struct latency_thread *own, uint64_t op, bool keep) {
+static void ask_why(struct latency_thread *own, uint64_t place, bool keep) {
   struct rusage now;
   getrusage(RUSAGE_THREAD, &now);
   long faults = now.ru_minflt + now.ru_majflt - own->seen.ru_minflt - own->seen.ru_majflt;
@@ -150,64 +154,60 @@ static void ask_why(struct latency_thread *own, uint64_t op, bool keep) {
   uint32_t at = atomic_fetch_add(&own->slow_calls->count, 1);
   if (at < SLOW_CALLS)
     own->slow_calls->calls[at] =
-        (struct slow_call){op, (uint32_t)faults, (uint16_t)sleeps, (uint16_t)preemptions};
+        (struct slow_call){place, (uint32_t)faults, (uint16_t)sleeps, (uint16_t)preemptions};
 }
 
-static inline void begin_call(struct worker *worker, const struct trace_op *op) {
-  struct latency_thread *own = worker->probe;
+static inline void begin_call(struct worker *worker) {
+  struct latency_thread *own = own_of(worker);
   if (ticks_begin() - own->begin_ticks > own->slow_ticks)
-    ask_why(own, file_index(worker, op), false);
+    ask_why(own, 0, false);
   own->begin_ticks = ticks_begin();
 }
 
 static inline void record_call(struct worker *worker, const struct trace_op *op, uint64_t end) {
-  struct latency_thread *own = worker->probe;
+  struct latency_thread *own = own_of(worker);
   uint32_t ticks = ticks_clamp(end - own->begin_ticks);
-  uint64_t index = file_index(worker, op);
+  uint64_t place = worker_place(worker, op);
   if (own->calls) {
-    own->calls[op - worker->ops] = ticks;
+    own->calls[place] = ticks;
   } else {
-    histogram_add(&own->tables->calls, op, ticks);
-    own->histogram[histogram_bucket(ticks)]++;
-    outliers_offer(&own->tables->outliers,
-                   (struct outlier){.op = index,
+    enum heat heat = worker_is_warm(worker) ? WARM : COLD;
+    histogram_add(&own->tables[heat].calls, op, ticks);
+    own->histogram[heat][histogram_bucket(ticks)]++;
+    outliers_offer(&own->tables[heat].outliers,
+                   (struct outlier){.op = place,
                                     .ticks = ticks,
                                     .size = op->size,
                                     .thread = (uint16_t)worker->thread,
                                     .kind = (uint8_t)histogram_kind(op)});
   }
-  if (ticks > own->slow_ticks) ask_why(own, index, true);
+  if (ticks > own->slow_ticks) ask_why(own, place, true);
   own->begin_ticks = ticks_begin(); /* the touch follows */
 }
 
 static inline void record_touch(struct worker *worker, const struct trace_op *op, uint64_t end) {
-  struct latency_thread *own = worker->probe;
+  struct latency_thread *own = own_of(worker);
   uint32_t ticks = ticks_clamp(end - own->begin_ticks);
-  if (own->touches) own->touches[op - worker->ops] = ticks;
-  else histogram_add(&own->tables->touches, op, ticks);
+  if (own->touches) own->touches[worker_place(worker, op)] = ticks;
+  else histogram_add(&own->tables[worker_is_warm(worker)].touches, op, ticks);
 }
 
-#define REPLAY_ENTER(worker, op) begin_call(worker, op)
+#define REPLAY_ENTER(worker, op) begin_call(worker)
 #define REPLAY_LEAVE(worker, op) record_call(worker, op, ticks_end())
 #define REPLAY_TOUCHED(worker, op) record_touch(worker, op, ticks_end())
 
 #include "replay_both.inc"
 
-static void run_thread(struct worker *worker) {
-  struct latency_thread *threads = worker->probe;
-  worker->probe = &threads[worker->thread];
-  replay_all(worker);
-}
-
-static void measure_raw(struct session *session, struct latency_thread *threads) {
-  uint64_t ops = session->trace.header->op_count;
-  uint32_t *calls = take_pages(2 * ops * sizeof *calls);
-  for (uint32_t t = 0; t < session->trace.header->thread_count; t++) {
-    threads[t].calls = calls + session->trace.threads[t].first_op;
-    threads[t].touches = threads[t].calls + ops;
+static void measure_raw(struct session *session, struct latency_thread *threads, uint64_t warm) {
+  const struct trace *trace = &session->trace;
+  uint64_t places = trace_places(trace, warm);
+  uint32_t *calls = take_pages(2 * places * sizeof *calls);
+  for (uint32_t t = 0; t < trace->header->thread_count; t++) {
+    threads[t].calls = calls;
+    threads[t].touches = calls + places;
   }
-  team_run(session, run_thread, threads, 1);
-  write_file(session_path(session, "latency.bin"), calls, 2 * ops * sizeof *calls);
+  team_run_warm(session, replay_part, threads, warm);
+  write_file(session_path(session, "latency.bin"), calls, 2 * places * sizeof *calls);
 }
 
 static void merge(struct histogram *into, const struct histogram *from) {
@@ -216,43 +216,58 @@ static void merge(struct histogram *into, const struct histogram *from) {
   for (size_t i = 0; i < sizeof *into / sizeof *total; i++) total[i] += part[i];
 }
 
-static void take_tables(const struct trace *trace, struct latency_thread *threads) {
+static void merge_tables(struct tables *into, const struct tables *from) {
+  merge(&into->calls, &from->calls);
+  merge(&into->touches, &from->touches);
+  for (uint32_t i = 0; i < from->outliers.count; i++)
+    outliers_offer(&into->outliers, from->outliers.heap[i]);
+}
+
+static void take_tables(const struct trace *trace, struct latency_thread *threads,
+                        uint64_t *histograms) {
   uint32_t count = trace->header->thread_count;
-  uint64_t *histograms = take_pages(count * HISTOGRAM_BUCKETS * sizeof *histograms);
   for (uint32_t t = 0; t < count; t++) {
     uint32_t before = trace->threads[t].predecessor;
-    threads[t].histogram = histograms + t * HISTOGRAM_BUCKETS;
+    for (enum heat heat = COLD; heat <= WARM; heat++)
+      threads[t].histogram[heat] = histograms + (heat * count + t) * HISTOGRAM_BUCKETS;
     threads[t].inherited = before != TRACE_NO_THREAD && !threads[before].handed_on;
     if (threads[t].inherited) threads[before].handed_on = true;
-    threads[t].tables =
-        threads[t].inherited ? threads[before].tables : take_pages(sizeof(struct tables));
+    threads[t].tables = threads[t].inherited ? threads[before].tables
+                                             : take_pages(HEATS * sizeof(struct tables));
   }
 }
 
-static void measure_histograms(struct session *session, struct latency_thread *threads) {
+static void measure_histograms(struct session *session, struct latency_thread *threads,
+                               uint64_t warm) {
   uint32_t count = session->trace.header->thread_count;
-  take_tables(&session->trace, threads);
-  team_run(session, run_thread, threads, 1);
+  size_t histograms_bytes = HEATS * count * HISTOGRAM_BUCKETS * sizeof(uint64_t);
+  uint64_t *histograms = take_pages(histograms_bytes);
+  take_tables(&session->trace, threads, histograms);
+  team_run_warm(session, replay_part, threads, warm);
   struct tables *all = threads[0].tables;
-  for (uint32_t t = 1; t < count; t++) {
-    struct tables *part = threads[t].tables;
-    if (threads[t].inherited) continue;
-    merge(&all->calls, &part->calls);
-    merge(&all->touches, &part->touches);
-    for (uint32_t i = 0; i < part->outliers.count; i++)
-      outliers_offer(&all->outliers, part->outliers.heap[i]);
-  }
-  struct part parts[] = {{&all->calls, sizeof all->calls}, {&all->touches, sizeof all->touches}};
-  write_parts(session_path(session, "histogram.bin"), parts, 2);
-  write_file(session_path(session, "thread_histogram.bin"), threads[0].histogram,
-             count * HISTOGRAM_BUCKETS * sizeof *threads[0].histogram);
-  write_file(session_path(session, "outliers.bin"), all->outliers.heap,
-             all->outliers.count * sizeof *all->outliers.heap);
+  for (uint32_t t = 1; t < count; t++)
+    for (enum heat heat = COLD; heat <= WARM && !threads[t].inherited; heat++)
+      merge_tables(&all[heat], &threads[t].tables[heat]);
+  struct tables *cold = &all[COLD], *hot = &all[WARM];
+  struct part counts[] = {
+      {&cold->calls, sizeof cold->calls},
+      {&cold->touches, sizeof cold->touches},
+      {&hot->calls, sizeof hot->calls},
+      {&hot->touches, sizeof hot->touches},
+  };
+  struct part outliers[] = {
+      {cold->outliers.heap, cold->outliers.count * sizeof *cold->outliers.heap},
+      {hot->outliers.heap, hot->outliers.count * sizeof *hot->outliers.heap},
+  };
+  write_parts(session_path(session, "histogram.bin"), counts, 4);
+  write_file(session_path(session, "thread_histogram.bin"), histograms, histograms_bytes);
+  write_parts(session_path(session, "outliers.bin"), outliers, 2);
 }
 
 void probe_latency(struct session *session) {
   const struct trace_header *header = session->trace.header;
-  bool raw = header->op_count <= session->options.raw_ops;
+  uint64_t warm = trace_warm_replays(&session->trace);
+  bool raw = trace_places(&session->trace, warm) <= session->options.raw_ops;
   struct latency_thread *threads = take_pages(header->thread_count * sizeof *threads);
   struct slow_calls *slow = take_pages(sizeof *slow);
   double slow_ns = SLOW_SHARE * cheapest_fault_ns(session->clock.hz);
@@ -262,8 +277,8 @@ void probe_latency(struct session *session) {
     threads[t].slow_ticks = (uint32_t)(slow_ns * session->clock.hz / 1e9);
   }
   session_start(session);
-  if (raw) measure_raw(session, threads);
-  else measure_histograms(session, threads);
+  if (raw) measure_raw(session, threads, warm);
+  else measure_histograms(session, threads, warm);
   uint32_t seen = atomic_load(&slow->count);
   uint32_t kept = seen < SLOW_CALLS ? seen : SLOW_CALLS;
   write_file(session_path(session, "slow.bin"), slow->calls, kept * sizeof *slow->calls);
@@ -271,6 +286,7 @@ void probe_latency(struct session *session) {
   json_double(&session->json, "slow_ns", slow_ns);
   json_integer(&session->json, "slow_calls_dropped", seen - kept);
   json_string(&session->json, "samples", raw ? "raw" : "histogram");
+  json_integer(&session->json, "warm_replays", warm);
   json_close(&session->json);
   session_stop(session);
 }

@@ -90,7 +90,7 @@ static inline void account(struct worker *worker, const struct cell *cell,
 static void replay_steps(struct worker *worker, uint64_t at, uint64_t end) {
   struct memory_probe *probe = worker->probe;
   bool alone = worker->session->trace.header->thread_count == 1;
-  uint64_t step = worker->count / READINGS + 1;
+  uint64_t step = worker->session->trace.threads[worker->thread].op_count / READINGS + 1;
   while (at < end) {
     uint64_t next = at - at % step + step;
     if (next > end) next = end;
@@ -103,14 +103,17 @@ static void replay_steps(struct worker *worker, uint64_t at, uint64_t end) {
   }
 }
 
-static void run_thread(struct worker *worker) {
+static void run_part(struct worker *worker) {
   struct memory_probe *probe = worker->probe;
   const struct trace_header *header = worker->session->trace.header;
   bool alone = header->thread_count == 1;
-  uint64_t peak_op = alone ? header->peak_live_op + 1 : 0;
-  replay_steps(worker, 0, peak_op);
-  if (alone) probe->at_peak = resident_read();
-  replay_steps(worker, peak_op, worker->count);
+  uint64_t begin = worker->begin, peak = header->peak_live_op + 1;
+  if (alone && worker->begin < peak && peak <= worker->end) {
+    replay_steps(worker, begin, peak);
+    probe->at_peak = resident_read();
+    begin = peak;
+  }
+  replay_steps(worker, begin, worker->end);
   if (!alone) tell_gain(probe);
 }
 
@@ -157,7 +160,7 @@ void probe_memory(struct session *session) {
   struct mark before = resident_mark();
 
   session_start(session);
-  uint64_t pass_ns = team_run(session, run_thread, &probe, 1).busy_ns;
+  uint64_t pass_ns = team_run_once(session, run_part, &probe);
   struct mark after = resident_mark();
   struct footprint after_free = resident_read();
   session_stop(session);

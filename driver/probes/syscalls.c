@@ -1,6 +1,6 @@
-/* syscalls.c: one cold pass in which every system call of the allocator is seen
- * and belongs to an operation. Nothing is timed: the observation costs more than
- * most allocations. Files: syscalls.bin, an array of struct syscall_event.
+/* syscalls.c: replays in which every system call of the allocator is seen and belongs to
+ * an operation, those of the first replays and of the warm ones (trace.h) told apart.
+ * Nothing is timed: the observation costs more than most allocations. Files: syscalls.bin, an array of struct syscall_event.
  *
  * The probe opens a gate (a byte) just before it calls the allocator and closes
  * it just after; the lock that the driver puts before an allocator that is not
@@ -12,8 +12,8 @@
  *              the call and makes it. About 3 µs a call, nothing otherwise.
  *   ptrace     a second process stops the thread at each call and reads the gate
  *              in shared memory. About ten times slower; needs permission.
- *   mark       logs nothing, but brackets the operations with close(-1000), so
- *              that an outside tracer can count between two points.
+ *   mark       logs nothing, but brackets the operations of a part with close(-1000), of a
+ *              warm replay with close(-1001), so that an outside tracer can count between two.
  */
 #include <pthread.h>
 #include <string.h>
@@ -33,18 +33,20 @@
 #include "team.h"
 
 #define MARK_FD (-1000)
+#define WARM_MARK_FD (-1001)
 #define NO_SUCH_CALL (SYSCALL_NUMBERS - 1)
 
 struct syscall_probe {
   struct syscall_log *log;
   enum syscall_backend backend;
+  uint64_t warm;    /* replays */
   uint64_t pass_ns; /* what the observed pass took: tells what observing costs */
 };
 
 static _Thread_local struct syscall_thread *here;
 
 static inline void open_gate(struct worker *worker, const struct trace_op *op) {
-  here->op = (uint32_t)(op - worker->ops);
+  here->place = worker_place(worker, op);
   here->gate = GATE_OPEN;
 }
 
@@ -65,8 +67,10 @@ static const char *join(struct syscall_probe *probe, uint32_t index, uint16_t th
 }
 
 /* Right around the loop: what the driver needs to start a pass is not the allocator's. */
-static void mark(const struct syscall_probe *probe) {
-  if (probe->backend == BACKEND_MARK) syscall(SYS_close, MARK_FD);
+static void mark(const struct worker *worker) {
+  const struct syscall_probe *probe = worker->probe;
+  if (probe->backend != BACKEND_MARK) return;
+  syscall(SYS_close, worker_is_warm(worker) ? WARM_MARK_FD : MARK_FD);
 }
 
 static bool counts(const struct syscall_probe *probe) {
@@ -99,10 +103,11 @@ static void check_sight(struct session *session, const struct syscall_probe *pro
                       " --syscall-backend ptrace cannot be ended from inside");
 }
 
-static void run_thread(struct worker *worker) {
-  mark(worker->probe);
-  replay_all(worker);
-  mark(worker->probe);
+static void run_part(struct worker *worker) {
+  here->phase = worker_is_warm(worker) ? PHASE_WARM : PHASE_OPERATION;
+  mark(worker);
+  replay_part(worker);
+  mark(worker);
 }
 
 static bool is_a_thread_of_its_own(const struct worker *worker) {
@@ -183,7 +188,8 @@ static void report_numbers(struct json *json, const struct syscall_log *log) {
     char number[24];
     struct text text = text_in(number, sizeof number);
     text_add_number(&text, n);
-    if (atomic_load(&log->counts[PHASE_OPERATION][n])) json_string(json, number, syscall_name(n));
+    if (atomic_load(&log->counts[PHASE_OPERATION][n]) + atomic_load(&log->counts[PHASE_WARM][n]))
+      json_string(json, number, syscall_name(n));
   }
   json_close(json);
 }
@@ -219,6 +225,8 @@ static void report(struct session *session, const struct syscall_probe *probe) {
     if (session->subject.table.thread_start || session->subject.table.thread_stop)
       report_counts(json, log, PHASE_THREADS, "threads");
     report_counts(json, log, PHASE_OPERATION, "operation");
+    json_integer(json, "warm_replays", probe->warm);
+    report_counts(json, log, PHASE_WARM, "warm");
     report_numbers(json, log);
     report_threads(json, log, session->trace.header->thread_count);
     json_integer(json, "events", kept);
@@ -242,11 +250,12 @@ void probe_syscalls(struct session *session) {
     conditions_lack("system calls", wrong);
     probe.backend = BACKEND_NONE;
   }
+  probe.warm = trace_warm_replays(&session->trace);
   session->enter = enter_part;
   session->leave = leave_part;
   session->hook_state = &probe;
   session_start(session);
-  probe.pass_ns = team_run(session, run_thread, &probe, 1).busy_ns;
+  probe.pass_ns = team_run_warm(session, run_part, &probe, probe.warm);
   session_stop(session);
   check_sight(session, &probe);
   if (probe.backend == BACKEND_DISPATCH) dispatch_leave();

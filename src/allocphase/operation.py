@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["FREE_REMOTE", "KIND_NAMES", "LATENCY_KINDS", "MAX_OPERATIONS", "MAX_THREADS", "Kind"]
+__all__ = [
+    "FREE_REMOTE",
+    "KIND_NAMES",
+    "LATENCY_KINDS",
+    "MAX_OPERATIONS",
+    "MAX_THREADS",
+    "MAX_WARM",
+    "Kind",
+]
 
 # Of one trace. An operation's rank on its slot has 32 bits, and all may be on one slot.
 MAX_OPERATIONS = 0xFFFFFFFF
 MAX_THREADS = 4096
+# Warm replays of a probe that looks at each call (driver/trace.h).
+MAX_WARM = 50
 
 
 class Kind(IntEnum):

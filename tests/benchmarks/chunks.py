@@ -40,6 +40,7 @@ def write_chunks(path: Path, spec: str, *, chunks: int) -> None:
             file.write(made.ops.data)
     threads = first.threads.copy()
     threads["op_count"] = op_count
+    threads["build_ops"] = threads["drain_ops"] = 0  # of the first run
     ops = np.memmap(path, OP, "r", head_bytes)
     with path.open("r+b") as file:
         for part in _head(sealed(replace(whole, ops=ops, threads=threads))):

@@ -17,7 +17,7 @@ NAMES = [one.name for one in scenario.resolve("default")]
 
 
 def _time_per_op_ns(name: str, trace: Path, folder: Path) -> float:
-    """What one process says: the median of its warm passes."""
+    """What one process says: the median of its warm replays."""
     path = allocator.resolve(name)[0].path
     command = [str(resources.find("driver/allocphase-driver")), "--trace", str(trace)]
     command += ["--out", str(folder), "--probe", "throughput", "--plugin", str(path)]

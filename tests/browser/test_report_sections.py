@@ -35,7 +35,7 @@ def test_threads_are_told_apart(open_page: OpenPage, rendered: Render) -> None:
     )
     assert (first["thread"], first["operations"], first["time/op"]) == ("0", "800", "2.00 µs")
     assert (second["time/op"], second["system calls"]) == ("4.00 µs", "800")
-    assert (first["remote frees"], second["remote frees"]) == ("-", "800")
+    assert (first["timed remote frees"], second["timed remote frees"]) == ("-", "8,000")
     assert (first["malloc p50"], second["malloc p50"]) == ("2.03 µs", "-")
 
 

@@ -12,6 +12,7 @@
 #include "correct.h"
 
 static char *last, *freed;
+static char *neighbour; /* the last block as long as it lives: its own lists stay whole */
 
 static bool now(const char *name) { return mallocs > 2 && is(name); }
 
@@ -22,13 +23,14 @@ static void *faulty_malloc(size_t size) {
   if (now("wild")) return (void *)((uintptr_t)REGION_BYTES & ~(uintptr_t)15);
   if (now("overlap")) return last + 16;
   if (now("misaligned")) return block + 8;
-  if (now("neighbour")) memset(last, 0xee, 1);
+  if (now("neighbour") && neighbour) memset(neighbour, 0xee, 1);
   if (now("padding") && size % 32 == 8) memset(block + size, 0xee, 1);
-  return last = block;
+  return last = neighbour = block;
 }
 
 static void faulty_free(void *block) {
   if (!freed) freed = block;
+  if (block == neighbour) neighbour = NULL;
   if (now("overlap") || now("misaligned")) return; /* its own lists stay whole */
   correct_free(block);
 }

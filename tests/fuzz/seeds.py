@@ -56,7 +56,7 @@ def traces(folder: Path) -> list[Path]:
     table = tags((1, 1, 0.5), (1, 2, 0.5))
     return [
         write_trace(folder / "one", [malloc(0), free(0)]),
-        write_trace(folder / "kinds", kinds, touch=Touch.ALL, build_ops=3),
+        write_trace(folder / "kinds", kinds, touch=Touch.ALL, build_ops=3, drain_ops=3),
         write_trace(folder / "tags", foreign, tag_table=table),
         write_trace(folder / "threads", handed, thread=[0, 1, 1, 0]),
         _lane(folder / "lane"),

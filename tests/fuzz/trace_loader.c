@@ -28,6 +28,7 @@ static int file;
 static char path[64];
 
 void *take_lazy_pages(size_t bytes) { return calloc(1, bytes ? bytes : 1); }
+void *take_pages(size_t bytes) { return take_lazy_pages(bytes); }
 void give_pages(void *pages, size_t bytes) {
   (void)bytes;
   free(pages);

@@ -36,7 +36,9 @@ from allocphase.store.manifest import Manifest, ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 from tests.support.manifests import allocator_entry, manifest_of, plan_entry, scenario_entry
+from tests.support.replays import with_warm_replays
 
+WARM_REPLAYS = 10  # so that few operations have a tail
 ROUNDS = 5
 # Further processes of a cell have ids beyond those of all first ones.
 REPEAT_IDS = 1_000_000
@@ -181,6 +183,7 @@ def _operations(name: str, count: int) -> Arrays:
         "size": np.concatenate([16 + np.arange(half) % 300, np.zeros(half)]).astype(np.uint32),
         "thread": (np.arange(count) // (count // threads)).astype(np.uint16),
         "op": rank.astype(np.uint32),
+        **dict.fromkeys(("thread_build", "thread_drain"), np.zeros(threads, np.int64)),
     }
 
 
@@ -228,6 +231,7 @@ def _processes(
                     if allocator == "fast" and name == "keep":
                         _vary(result, repeat)
                     record = _record(number, round_index, allocator, name, probe, result)
+                    arrays = with_warm_replays(arrays, operations=count, warm=WARM_REPLAYS)
                     yield replace(record, id=number + repeat * REPEAT_IDS, repeat=repeat), arrays
 
 
@@ -287,6 +291,7 @@ def _probe(
 ) -> tuple[dict[str, Any], Arrays]:
     result: dict[str, Any] = {
         "operations": count,
+        "repeated_operations": count,
         "clock": {"hz": HZ, "overhead_ns": 18.0, "step_ns": 1.0},
         "usage": {"involuntary_switches": 900 if allocator == "phase2" else 3},
     }
@@ -301,10 +306,12 @@ def _probe(
             "cold_ns_per_op": 2 * value,
             "warm_ns_per_op": [value] * 5,
             "thread_ns_per_op": [value, 2 * value] if threads > 1 else [],
+            "build_ns_per_op": [3 * value],
+            "drain_ns_per_op": [value / 2],
         }
         return result, {}
     if probe == "latency":
-        result["latency"] = {}
+        result["latency"] = {"warm_replays": WARM_REPLAYS}
         return result, _latency(allocator, round_index, count, time_ns, threads=threads)
     if probe == "syscalls":
         return _syscalls(result, allocator, count, threads=threads)
@@ -317,6 +324,8 @@ def _probe(
     faults = np.zeros(3, dtype=FAULT_EVENT)
     faults["op"], faults["call_faults"] = [3, 50, 110], 1
     part = {"call_faults": 3, "touch_faults": 9, "events_dropped": 0, "pass_ns": 9000}
+    warm = {"warm_replays": WARM_REPLAYS, "warm_call_faults": 3 * WARM_REPLAYS}
+    part |= warm
     return {**result, "faults": part}, {"faults": faults}
 
 
@@ -378,12 +387,15 @@ def _syscalls(
     makes = allocator == "phase2"
     events = np.zeros(count if makes else 1, dtype=SYSCALL_EVENT)
     places = np.arange(events.size)
-    events["thread"], events["op"] = np.divmod(places, count // threads)
+    events["thread"], events["op"] = places // (count // threads), places
     events["number"] = np.where(places < half, 9, 11) if makes else 12
+    calls = {"mmap": half, "munmap": half} if makes else {"brk": 1}
     result["syscalls"] = {
         "backend": "dispatch",
         "init": {"mmap": 1} if allocator.startswith("phase") else None,
-        "operation": {"mmap": half, "munmap": half} if makes else {"brk": 1},
+        "operation": calls,
+        "warm_replays": WARM_REPLAYS,
+        "warm": {name: n * WARM_REPLAYS for name, n in calls.items()},
         "teardown": {"munmap": 1} if allocator.startswith("phase") else None,
         "numbers": {"9": "mmap", "11": "munmap", "12": "brk"},
         "thread_calls": np.bincount(events["thread"], minlength=threads).tolist(),

@@ -127,7 +127,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Section:
     request = Request(
         allocators=found(allocator.resolve, needed.allocators),
         scenarios=found(scenario.resolve, needed.scenarios),
-        probes=[Probe.SYSCALLS],
+        probes=[Probe.SYSCALLS, Probe.MEMORY],
         rounds=1,
         seed=1,
         out=tmp_path_factory.mktemp("claims"),

@@ -27,7 +27,7 @@ def measured(driver: Driver, folder: Path, name: str, subject: str, *, raw_ops: 
     trace.write(made, folder.with_suffix(".trace"))
     writer = RunWriter(folder)
     writer.write_manifest(manifest("one", operations=len(made.ops)))
-    writer.write_operations(0, ops_arrays(made.ops, made.threads["op_count"], raw_ops=raw_ops))
+    writer.write_operations(0, ops_arrays(made.ops, made.threads, raw_ops=raw_ops))
     for number, probe in enumerate(PROBES):
         done = driver.measure(
             probe, folder.with_suffix(".trace"), allocated, raw_ops=raw_ops, fixed_addresses=1
@@ -57,17 +57,21 @@ def test_a_long_trace_has_the_figures_of_a_short_one(
 ) -> None:
     raw = measured(driver, tmp_path / "raw", name, "phase2", raw_ops=1_000_000)
     long = measured(driver, tmp_path / "long", name, "phase2", raw_ops=10)
-    samples = [
-        {kind: values["samples"] for kind, values in metrics_of(run)["latency_ns"].items()}
-        for run in (raw, long)
-    ]
-    assert samples[0] == samples[1]
+    for latencies in ("latency_ns", "cold_latency_ns"):
+        samples = [
+            {kind: values["samples"] for kind, values in metrics_of(run)[latencies].items()}
+            for run in (raw, long)
+        ]
+        assert samples[0] == samples[1]
     for run in (raw, long):
-        counts = metrics_of(run)["cause_calls"]
+        counts = metrics_of(run)["cold_cause_calls"]
         total = run.manifest.scenarios[0].operations
         assert sum(counts.values()) == len(run.operations_of("one", "some")) == total
         # phase2 maps each block: its calls make a system call, or wait for the driver's lock.
         assert counts["neither"] + counts["page_fault"] < 10
+        warm = metrics_of(run)["cause_calls"]
+        assert sum(warm.values()) > total
+        assert warm["system_call"] + warm["waited"] > 0.9 * sum(warm.values())
         assert set(metrics_of(run)["outlier_causes"]) == {"p99", "p99_9", "p99_99"}
     frames = [run.operations_of("one", "some") for run in (raw, long)]
     for column in ("thread", "op", "kind"):
@@ -79,4 +83,5 @@ def test_a_long_trace_has_the_figures_of_a_short_one(
     assert frames[1]["latency_ns"].notna().all()
     stored = long.files.operations("some")
     assert stored.pop("thread_ops").sum() == total
+    assert len(stored.pop("thread_build")) == len(stored.pop("thread_drain")) > 0
     assert {array.size for array in stored.values()} == {0}

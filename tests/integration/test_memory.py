@@ -94,9 +94,12 @@ def test_each_fault_belongs_to_the_call_that_took_it(
     path = write_trace(tmp_path / "t", batch(200), touch=Touch.FIRST)
     subject = plugin(plugins("pages"), pages=str(pages), touch="1", release="1")
     outcome = driver.measure(Probe.FAULTS, path, subject)
-    assert outcome.arrays["faults"].tolist() == [(op, 0, pages, 0) for op in range(200)]
-    assert outcome.result.part(Faults).call_faults == 200 * pages
-    assert outcome.result.part(Faults).touch_faults == 0
+    assert outcome.arrays["faults"].tolist() == [(op, pages, 0) for op in range(200)]
+    faults = outcome.result.part(Faults)
+    assert (faults.call_faults, faults.touch_faults) == (200 * pages, 0)
+    warm = [(400 * index + op, pages, 0) for index in range(50) for op in range(200)]
+    assert outcome.arrays["warm_faults"].tolist() == warm
+    assert (faults.warm_replays, faults.warm_call_faults) == (50, 50 * 200 * pages)
     total = driver.measure(Probe.MEMORY, path, subject).result.part(Memory).page_faults
     assert total == 200 * pages
 
@@ -110,7 +113,7 @@ def test_a_fault_of_the_programs_own_touch_is_not_blamed_on_the_call(
     path = write_trace(tmp_path / "t", batch(200, 3 * PAGE + 1), touch=touch)
     subject = plugin(plugins("pages"), pages="4")
     outcome = driver.measure(Probe.FAULTS, path, subject)
-    expected = [(op, 0, 0, faults) for op in range(200)] if faults else []
+    expected = [(op, 0, faults) for op in range(200)] if faults else []
     assert outcome.arrays["faults"].tolist() == expected
     assert outcome.result.part(Faults).touch_faults == 200 * faults
     assert outcome.result.part(Faults).call_faults == 0
@@ -172,8 +175,8 @@ def test_faults_of_threads_are_exact_and_named_by_thread(
     assert memory.peak_rss_bytes <= 1.02 * 5000 * PAGE
     assert memory.page_faults == 5000
     outcome = driver.measure(Probe.FAULTS, path, subject)
-    faults = {(op, thread): calls for op, thread, calls, _ in outcome.arrays["faults"].tolist()}
-    assert faults == {(op, thread): 5 for op in range(500) for thread in range(2)}
+    faults = {op: calls for op, calls, _ in outcome.arrays["faults"].tolist()}
+    assert faults == {1000 * thread + op: 5 for op in range(500) for thread in range(2)}
 
 
 def test_the_live_peak_of_threads_is_that_of_the_generator_s_order_each_time(

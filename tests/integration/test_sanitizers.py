@@ -42,7 +42,8 @@ def workload(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         ops += [malloc(3, 40, tag=1), (Kind.FREE_FOREIGN, 3, 0, 0, 2), (Kind.WRITE, 1, 5, 0, 0)]
         ops += [(Kind.REALLOC, 0, 9000, 0, 0), free(3, tag=1), free(2), free(1), free(0)]
         table = tags((1, 1, 0.5), (1, 2, 0.5))
-        return write_trace(path, ops, touch=Touch.PAGES, build_ops=4, tag_table=table)
+        write_trace(path, ops, touch=Touch.PAGES, tag_table=table, build_ops=4, drain_ops=4)
+        return path
     if request.param == "threads":
         ops = batch(300)
         thread = [slot % 3 for _, slot, *_ in ops[:300]] + [0] * 300

@@ -143,14 +143,17 @@ def test_strace_counts_what_the_probe_counts_in_operation(
         arguments += ["--set", f"{key}={value}"]
     done = driver.bare(arguments, before=before, variables=dict(found.environment))
     assert done.returncode == 0, done.stderr
-    assert between_marks(log) == operation_calls(outcome)
+    assert between_marks(log, -1000) == operation_calls(outcome)
+    assert between_marks(log, -1001) == outcome.result.part(Syscalls).warm
 
 
-def between_marks(log: Path) -> dict[str, int]:
-    """Calls by name between the two close(-1000) of the driver."""
+def between_marks(log: Path, number: int) -> dict[str, int]:
+    """Calls by name between each two close(number) of the driver."""
     calls = [m[1] for m in re.finditer(r"^\d+ +(\w+\([^,)\n]*)", log.read_text(), re.MULTILINE)]
-    first, last = (i for i, call in enumerate(calls) if call == "close(-1000")
-    return dict(Counter(call.partition("(")[0] for call in calls[first + 1 : last]))
+    marks = [i for i, call in enumerate(calls) if call == f"close({number}"]
+    assert marks
+    between = (calls[a + 1 : b] for a, b in zip(marks[::2], marks[1::2], strict=True))
+    return dict(Counter(call.partition("(")[0] for each in between for call in each))
 
 
 @pytest.mark.parametrize("name", ["libc", *PRELOADS, *OURS])
@@ -179,7 +182,9 @@ def test_every_call_is_counted_in_its_phase_and_belongs_to_its_operation(
     expected = {op: Counter(mmap=3) for op in range(10)}
     expected |= {op: Counter(getpid=2) for op in range(10, 20)}
     assert calls_by_op(outcome) == expected
-    assert (counts.events, counts.events_dropped, counts.let_through) == (50, 0, 0)
+    assert (counts.warm_replays, counts.warm) == (50, {"mmap": 50 * 30, "getpid": 50 * 20})
+    assert (counts.events, counts.events_dropped, counts.let_through) == (51 * 50, 0, 0)
+    assert len(outcome.arrays["warm_syscalls"]) == 50 * 50
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -198,8 +203,9 @@ def test_calls_of_several_threads_are_told_apart(
     numbers = outcome.result.part(Syscalls).numbers
     seen = Counter((thread, op, numbers[str(number)]) for op, thread, number in events.tolist())
     slots = {0: 16, 1: 14}
-    maps = {(t, op, "mmap"): 1 for t in slots for op in range(slots[t])}
-    pids = {(t, op, "getpid"): 2 for t in slots for op in range(slots[t], 2 * slots[t])}
+    first = {0: 0, 1: 2 * slots[0]}
+    maps = {(t, first[t] + op, "mmap"): 1 for t in slots for op in range(slots[t])}
+    pids = {(t, first[t] + op, "getpid"): 2 for t in slots for op in range(slots[t], 2 * slots[t])}
     assert seen == maps | pids
 
 
@@ -241,14 +247,14 @@ def two_cpus(needs: Needs) -> list[int]:
 def test_more_calls_than_the_log_holds_are_counted_and_the_rest_is_said_to_be_lost(
     driver: Driver, plugins: Plugins, tmp_path: Path
 ) -> None:
-    per_free = 1 << 17
-    path = write_trace(tmp_path / "t", batch(17))
-    subject = plugin(plugins("calls"), getpids=str(per_free))
+    path = write_trace(tmp_path / "t", batch(100_000))
+    subject = plugin(plugins("calls"), getpids="15")
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend="dispatch")
     counts = outcome.result.part(Syscalls)
-    assert counts.operation == {"getpid": 17 * per_free}
-    assert counts.events == len(outcome.arrays["syscalls"])
-    assert counts.events + counts.events_dropped == 17 * per_free
+    assert counts.operation == counts.warm == {"getpid": 1_500_000}
+    kept = [len(outcome.arrays[name]) for name in ("syscalls", "warm_syscalls")]
+    assert kept == [1_500_000, counts.events - 1_500_000]
+    assert counts.events + counts.events_dropped == 3_000_000
     assert counts.events_dropped > 0
 
 
@@ -275,7 +281,7 @@ def test_dispatch_lets_clone_through_says_so_and_counts_on_in_the_next_operation
     path = write_trace(tmp_path / "t", batch(8))
     subject = plugin(plugins("meddler"), does=does)
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend="dispatch")
-    assert outcome.result.part(Syscalls).let_through == 8
+    assert outcome.result.part(Syscalls).let_through == 8 * (1 + 50)
     calls = calls_by_op(outcome)
     assert [calls[op]["clone"] + calls[op]["clone3"] for op in range(8)] == [1] * 8
     assert [calls[op] for op in range(8, 16)] == [Counter(getppid=1)] * 8
@@ -318,7 +324,7 @@ def test_the_statistics_of_an_allocator_arrive_as_it_gave_them(
         "share": -0.125,
         "endless": None,
         "cpus": 1 << min(os.sched_getaffinity(0)),
-        "mallocs": 4,
+        "mallocs": 4 * (1 + 50),
         'a "quoted"\tname': 0,
     }
     assert "getgid" not in str(outcome.result.part(Syscalls))
@@ -338,8 +344,9 @@ def test_a_profiling_timer_ticks_on_while_its_allocator_is_observed(
     driver: Driver, plugins: Plugins, tmp_path: Path, backend: str
 ) -> None:
     """Its signal arrives in the middle of our handler, and its handler makes a system call."""
-    path = write_trace(tmp_path / "t", batch(100))
+    path = write_trace(tmp_path / "t", batch(2))
     subject = plugin(plugins("ticker"))
     outcome = driver.measure(Probe.SYSCALLS, path, subject, syscall_backend=backend)
-    assert operation_calls(outcome)["getuid"] == 100_000
+    assert operation_calls(outcome)["getuid"] == 2000
+    assert (outcome.result.part(Syscalls).warm or {})["getuid"] == 50 * 2000
     assert (outcome.result.allocator_stats["ticks"] or 0) > 5  # a tick is 1 to 10 ms, by the kernel

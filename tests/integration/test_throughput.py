@@ -37,7 +37,7 @@ def test_the_time_per_op_is_at_least_what_the_allocator_spins(
     assert throughput.cold_ns_per_op >= 0.99 * 3000
     assert len(throughput.warm_ns_per_op) == 5
     assert min(throughput.warm_ns_per_op) >= 0.99 * 3000
-    assert throughput.warm_build_ns_per_op == ()
+    assert throughput.build_ns_per_op == throughput.drain_ns_per_op == ()
 
 
 def test_a_pass_repeats_the_trace_until_it_is_long_enough(
@@ -78,23 +78,53 @@ def test_a_pass_has_as_many_replays_as_it_is_given(
     assert outcome.result.allocator_stats["mallocs"] == 10 * (1 + (1 + 2 + 4) + 3 * 11)
 
 
-def test_the_build_part_is_timed_by_itself(
+def test_build_steady_part_and_drain_are_timed_by_themselves(
     driver: Driver, plugins: Plugins, tmp_path: Path
 ) -> None:
     """The build part's calls spin ten times as long as the others."""
     ops = [malloc(slot, 2000) for slot in range(10)]
     ops += [op for slot in range(10, 100) for op in (malloc(slot, 16), free(slot))]
     ops += [free(slot) for slot in range(10)]
-    path = write_trace(tmp_path / "t", ops, build_ops=10)
-    subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="3000")
+    path = write_trace(tmp_path / "t", ops, build_ops=10, drain_ops=10)
+    subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="3000", free_ns="1000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=3)
     throughput = outcome.result.part(Throughput)
-    assert len(throughput.warm_build_ns_per_op) == 3
-    assert min(throughput.warm_build_ns_per_op) >= 0.99 * 30_000
-    assert min(throughput.warm_ns_per_op) >= 0.99 * (10 * 30_000 + 90 * 3000) / 200
+    (build_ns,), (drain_ns,) = throughput.build_ns_per_op, throughput.drain_ns_per_op
+    assert build_ns >= 0.99 * 30_000
+    assert drain_ns >= 0.99 * 1000
+    assert min(throughput.warm_ns_per_op) >= 0.99 * (3000 + 1000) / 2
+    assert throughput.cold_ns_per_op >= 0.99 * (10 * 30_000 + 90 * 4000) / 190
 
 
-def test_the_one_number_of_a_process_is_the_median_of_its_warm_passes(
+def test_of_a_trace_without_a_steady_part_build_and_drain_are_timed_in_each_pass(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    path = write_trace(tmp_path / "t", batch(100), build_ops=100, drain_ops=100)
+    subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="3000", free_ns="1000")
+    outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=1_000_000, passes=3)
+    throughput = outcome.result.part(Throughput)
+    assert len(throughput.build_ns_per_op) == len(throughput.drain_ns_per_op) == 3
+    assert min(throughput.build_ns_per_op) >= 0.99 * 3000
+    assert min(throughput.drain_ns_per_op) >= 0.99 * 1000
+    assert min(throughput.warm_ns_per_op) >= 0.99 * 2000
+
+
+def test_the_steady_part_is_repeated_between_one_build_and_one_drain(
+    driver: Driver, plugins: Plugins, tmp_path: Path
+) -> None:
+    """The allocator's own counter: a build of 10, and of the 5 steady ones a first replay, warm-up
+    of 1, 2 and 4, and three passes of 11.
+    """
+    ops = [malloc(slot) for slot in range(10)]
+    ops += [op for slot in range(10, 15) for op in (malloc(slot), free(slot))]
+    ops += [free(slot) for slot in range(10)]
+    path = write_trace(tmp_path / "t", ops, build_ops=10, drain_ops=10)
+    outcome = driver.measure(Probe.THROUGHPUT, path, plugin(plugins("calls")), replays=11, passes=3)
+    assert outcome.result.allocator_stats["mallocs"] == 10 + 5 * (1 + (1 + 2 + 4) + 3 * 11)
+    assert outcome.result.repeated_operations == 10
+
+
+def test_the_one_number_of_a_process_is_the_median_of_its_warm_replays(
     driver: Driver, plugins: Plugins, tmp_path: Path
 ) -> None:
     path = write_trace(tmp_path / "t", batch(50))
@@ -228,7 +258,7 @@ def test_what_others_take_of_the_cpu_is_no_time_of_the_build_part(
 ) -> None:
     """Side by side with an idle CPU; with the neighbour in, it would be twice as long."""
     ops = batch(100)
-    path = write_trace(tmp_path / "t", ops, build_ops=100)
+    path = write_trace(tmp_path / "t", ops, build_ops=100, drain_ops=100)
     subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="20000")
     cpu = min(os.sched_getaffinity(0))
 
@@ -236,7 +266,7 @@ def test_what_others_take_of_the_cpu_is_no_time_of_the_build_part(
         outcome = driver.measure(
             Probe.THROUGHPUT, path, subject, cpus=[cpu], pass_ns=40_000_000, passes=5
         )
-        return float(np.median(outcome.result.part(Throughput).warm_build_ns_per_op))
+        return float(np.median(outcome.result.part(Throughput).build_ns_per_op))
 
     quiet = build_ns()
     with busy_on(cpu):

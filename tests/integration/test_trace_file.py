@@ -25,14 +25,15 @@ Edit = tuple[str, int, str, int]
 ALONE: list[Op] = [malloc(0), (Kind.REALLOC, 0, 70, 0, 0), malloc(1, 8), free(1), free(0)]
 BROKEN_ALONE: dict[str, list[Edit]] = {
     "not a trace file": [("head", 0, "magic", 5)],
-    "a trace of another version": [("head", 0, "version", 2)],
+    "a trace of another version": [("head", 0, "version", 3)],
     "header has the wrong length": [("head", 0, "header_bytes", 64)],
     "holds no operation": [("head", 0, "op_count", 0)],
     "bad thread count": [("head", 0, "thread_count", 2**31)],
     "bad tag count": [("head", 0, "tag_count", 0)],
     "bad slot count": [("head", 0, "slot_count", 2**29)],
     "unknown kind of touch": [("head", 0, "touch", 4)],
-    "build_ops lies beyond": [("head", 0, "build_ops", 99)],
+    "parts are more than its operations": [("threads", 0, "build_ops", 99)],
+    "does not end with the slots that it begins with": [("threads", 0, "drain_ops", 1)],
     "peak_live_op is no operation": [("head", 0, "peak_live_op", 5)],
     "a section lies outside": [("head", 0, "op_offset", 2**63)],
     "threads do not follow each other": [("threads", 0, "first_op", 1)],
@@ -65,7 +66,10 @@ BROKEN_ALONE: dict[str, list[Edit]] = {
         ("ops", 1, "size", 0),
     ],
     "a realloc of an aligned": [("ops", 0, "kind_flags", 3), ("ops", 0, "align_log2", 4)],
-    "an object is never freed": [("ops", 4, "kind_flags", Kind.WRITE)],
+    "an object is never freed": [
+        ("ops", 4, "kind_flags", Kind.WRITE),
+        ("threads", 0, "build_ops", 5),
+    ],
 }
 
 # Thread 0: malloc of slot 0, free of slot 1. Thread 1: malloc of slot 1, free of slot 0.
@@ -124,8 +128,8 @@ def test_each_broken_hand_over_is_refused_by_name(
 def mixed_ops() -> list[Op]:
     """Every kind but writes, whose size is a repetition that a flipped bit makes endless."""
     ops = [malloc(0, 24), (Kind.CALLOC, 1, 100, 0, 0), (Kind.ALIGNED_ALLOC, 2, 50, 6, 0)]
-    ops += [(Kind.REALLOC, 0, 400, 0, 0), malloc(3, 4096), free(1), malloc(1, 8)]
-    return ops + [free(slot) for slot in (2, 0, 3, 1)]
+    ops += [(Kind.REALLOC, 0, 400, 0, 0), malloc(3, 4096), free(1), malloc(1, 8), free(3)]
+    return ops + [free(slot) for slot in (2, 0, 1)]
 
 
 @given(
@@ -148,7 +152,8 @@ def test_a_damaged_trace_is_refused_or_replayed_but_never_crashes_the_driver(
 ) -> None:
     ops = mixed_ops()
     thread = [i % 2 for i in range(len(ops))] if threaded else None
-    path = write_trace(tmp_path / "t", ops, touch=Touch.FIRST, build_ops=3, thread=thread)
+    path = tmp_path / "t"
+    write_trace(path, ops, touch=Touch.FIRST, thread=thread, build_ops=3, drain_ops=3)
     content = bytearray(path.read_bytes())
     for place, bit in flips:
         content[place % len(content)] ^= 1 << bit

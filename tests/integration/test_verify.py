@@ -212,7 +212,7 @@ def test_a_crash_is_named_with_its_replay(driver: Driver, plugins: Plugins, tmp_
 def test_a_long_trace_is_replayed_twice_and_others_three_times(
     driver: Driver, tmp_path: Path, allocations: int, replays: int
 ) -> None:
-    found = scenario.resolve(f"phase-report-churn?allocations={allocations}")[0]
+    found = scenario.resolve(f"phase-report?allocations={allocations}")[0]
     trace.write(scenario.generate(found), tmp_path / "t")
     verify = driver.measure(Probe.VERIFY, tmp_path / "t", resolve("libc")[0]).result.part(Verify)
     assert verify.replays == replays

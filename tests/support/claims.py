@@ -19,11 +19,14 @@ from allocphase.probe.status import Status
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 from tests.support.manifests import allocator_entry, manifest_of, scenario_entry
+from tests.support.replays import with_warm_replays
+from tests.support.runs import memory_part
 
 __all__ = ["Writer", "check", "count", "judged", "only", "ratio"]
 
 MALLOC, FREE = 0, 4
 # Ten mallocs, then ten frees: enough for a p90 with one call above it.
+WARM_REPLAYS = 10  # so that few calls have a tail
 KINDS = np.repeat(np.array([MALLOC, FREE], dtype=np.uint8), 10)
 HEAD = 'title = "T"\nsource = "S"\n[[claim]]\nid = "A"\ntext = "t"\nsource = "s"\n'
 
@@ -49,6 +52,7 @@ class Writer:
         size = np.zeros(len(KINDS), np.uint32)
         rank = np.arange(len(KINDS), dtype=np.uint32)
         arrays: Arrays = {"kind": KINDS, "size": size, "thread": size.astype(np.uint16), "op": rank}
+        arrays |= dict.fromkeys(("thread_build", "thread_drain"), np.zeros(1, np.int64))
         for index in range(len(self.scenarios)):
             self.writer.write_operations(index, arrays)
 
@@ -113,7 +117,8 @@ class Writer:
         """
         ticks = np.array(calls_ns, dtype=np.uint32)
         slow = np.array([(op, 1, 0, 0) for op in faults], dtype=SLOW_CALL)
-        arrays = {"call_ticks": ticks, "touch_ticks": ticks * 0, "slow": slow}
+        first = {"call_ticks": ticks, "touch_ticks": ticks * 0, "slow": slow}
+        arrays = with_warm_replays(first, operations=len(ticks), warm=WARM_REPLAYS)
         for index in range(rounds):
             result = {
                 "clock": {"hz": 1e9, "overhead_ns": clock[0], "step_ns": clock[1]},
@@ -131,15 +136,18 @@ class Writer:
         stats: Mapping[str, float] | None = None,
         scenario: str = "flow",
     ) -> None:
-        """A syscalls process; `at`: operations that made an mmap."""
+        """A syscalls process; `at`: operations that made an mmap. stats: of a memory process."""
         counts = {"init": init, "operation": operation, "teardown": {}, "backend": "by hand"}
         result = {"operations": len(KINDS), "syscalls": {**counts, "numbers": {"9": "mmap"}}}
+        if stats is not None:
+            memory = {"memory": memory_part(), "allocator_stats": stats}
+            self.add(allocator, "memory", memory, scenario=scenario)
         events = np.array([(op, 0, 9) for op in at], dtype=SYSCALL_EVENT)
         self.add(
             allocator,
             "syscalls",
-            {**result, "allocator_stats": stats or {}},
-            {"syscalls": events},
+            result,
+            with_warm_replays({"syscalls": events}, operations=len(KINDS), warm=WARM_REPLAYS),
             scenario=scenario,
         )
 

@@ -21,6 +21,8 @@ from allocphase.probe.result import Result
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.scenario import Scenario, resolve
+from allocphase.trace import read as read_trace
+from allocphase.trace.records import Part, warm_replays
 from tests.support.runs import FakeExecutor, memory_part, no_progress
 
 __all__ = [
@@ -67,8 +69,17 @@ class FigureExecutor(FakeExecutor):
     def _arrays(self, job: Job) -> Arrays:
         if job.probe is not Probe.LATENCY:
             return {}
-        ticks = np.full(self.ops, self.latency_ns(job), dtype=np.uint32)
-        return {"call_ticks": ticks, "touch_ticks": np.zeros_like(ticks)}
+        made = read_trace(job.trace)
+        ticks = np.full(len(made.ops), self.latency_ns(job), dtype=np.uint32)
+        part = made.part_of_ops()
+        repeated = part == Part.STEADY if (part == Part.STEADY).any() else part >= Part.BUILD
+        warm = np.tile(ticks[repeated], warm_replays(made.threads))
+        return {
+            "call_ticks": ticks,
+            "touch_ticks": np.zeros_like(ticks),
+            "warm_call_ticks": warm,
+            "warm_touch_ticks": np.zeros_like(warm),
+        }
 
     def _result(self, job: Job) -> Result:
         clock = {"hz": 1e9, "overhead_ns": 18.0, "step_ns": 1.0}
@@ -90,7 +101,7 @@ class FigureExecutor(FakeExecutor):
         if job.probe is Probe.VERIFY:
             result["verify"] = {}
         if job.probe is Probe.LATENCY:
-            result["latency"] = {}
+            result["latency"] = {"warm_replays": warm_replays(read_trace(job.trace).threads)}
         return read(Result, result)
 
 

@@ -45,6 +45,7 @@ def scenario_entry(name: str, operations: int, **changes: Any) -> ScenarioEntry:
         operation_counts={},
         threads=1,
         build_operations=0,
+        drain_operations=0,
         peak_live_bytes=100 * operations,
         requested_bytes=1,
     )

@@ -24,6 +24,7 @@ from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 from allocphase.trace.records import Kind
 from tests.support.manifests import allocator_entry, manifest_of, scenario_entry
+from tests.support.replays import with_warm_replays
 
 __all__ = [
     "FakeExecutor",
@@ -81,6 +82,7 @@ def good(job: Job) -> Outcome:
         "emulated": [],
         "locked": False,
         "operations": 10,
+        "repeated_operations": 10,
         "clock": {"hz": HZ, "overhead_ns": 20.0, "step_ns": 10.0},
         "usage": {"involuntary_switches": 0},
         "allocator_stats": {},
@@ -98,7 +100,7 @@ def good(job: Job) -> Outcome:
     arrays: Arrays = {}
     if job.probe is Probe.LATENCY:
         ticks = np.full(10, 200, dtype=np.uint32)
-        arrays = {"call_ticks": ticks, "touch_ticks": ticks // 2}
+        arrays = with_warm_replays({"call_ticks": ticks, "touch_ticks": ticks // 2}, operations=10)
     return Outcome(
         status=Status.OK,
         message="",
@@ -200,11 +202,12 @@ def write_run(
     allocators: Sequence[str] = ("one",),
     long: Sequence[int] = (),
     operations: int = 6,
+    warm: int = 1,
 ) -> Run:
     """A run whose trace is malloc, calloc, malloc and three frees, in threads of that length.
 
     long: instead, a trace of threads of that length, of whose operations nothing is kept.
-    operations: what run.json says that they are.
+    operations: what run.json says that they are. warm: passes like the first one, after it.
     """
     writer = RunWriter(path)
     writer.write_manifest(manifest(*allocators, operations=operations))
@@ -214,10 +217,12 @@ def write_run(
         "thread": np.repeat(np.arange(len(threads), dtype=np.uint16), threads),
         "op": np.concatenate([np.arange(count, dtype=np.uint32) for count in threads]),
     }
+    parts = dict.fromkeys(("thread_build", "thread_drain"), np.zeros(len(long or threads), int))
     if long:
         columns = {name: array[:0] for name, array in columns.items()}
         columns["thread_ops"] = np.array(long, dtype=np.int64)
-    writer.write_operations(0, columns)
+    writer.write_operations(0, {**columns, **parts})
+    count = sum(long or threads)
     for record, arrays in processes:
-        writer.add(record, arrays)
+        writer.add(record, with_warm_replays(arrays, operations=count, warm=warm))
     return Run(path)

@@ -40,6 +40,7 @@ def write_trace(
     *,
     touch: Touch = Touch.NONE,
     build_ops: int = 0,
+    drain_ops: int = 0,
     tag_table: Records | None = None,
     thread: Sequence[int] | None = None,
 ) -> Path:
@@ -49,6 +50,7 @@ def write_trace(
         operations(kind, slot, size=size, tag=tag, align_log2=align_log2),
         thread=None if thread is None else np.array(thread, dtype=np.uint32),
         build_ops=build_ops,
+        drain_ops=drain_ops,
         tags=tag_table,
     )
     trace.write(trace.complete(draft, touch=touch), path)

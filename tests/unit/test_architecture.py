@@ -18,7 +18,7 @@ PATH = re.compile(r"/|\.(py|c|h|inc|toml|js|html|css)$")
 # Without these nobody can read the code.
 TERMS = (
     "Trace, Op, Slot, Tag, Scenario, Family, Allocator, Setting, Arm, Cell, Probe, Process, "
-    "Replay, Pass, Round, Run, Sweep, Metric, Floor, Cause, Live bytes, Mapped bytes, RSS, "
+    "Replay, Replay, Round, Run, Sweep, Metric, Floor, Cause, Live bytes, Mapped bytes, RSS, "
     "Fragmentation, Warning, Status, Baseline, Candidate, Twin, Theta, Row, Verdict, Claim"
 )
 

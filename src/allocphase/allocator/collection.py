@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from allocphase import resources
-from allocphase.allocator.shared_object import inspect_object, search_library
+from allocphase.allocator.shared_object import inspect_object, is_there, search_library
 from allocphase.allocator.source import Source, compile_plugin
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.elf import loaded_sha256
@@ -262,7 +262,7 @@ def _locate(path: Path, found: _Description) -> tuple[Path | None, str | None]:
         )
     if found.object is not None:
         built = path.parent / found.object
-        usable = built.is_file() and built.suffix != ".c"
+        usable = is_there(built) and built.suffix != ".c"
         return (built, None) if usable else (None, f"{built} is not there, or not built")
     name = path.parent.name
     for folder in resources.collection_folders("allocators"):

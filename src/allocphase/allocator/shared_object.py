@@ -16,7 +16,7 @@ from allocphase.errors import UsageError
 from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
 from allocphase.text.line import plain
 
-__all__ = ["SharedObject", "inspect_object", "search_library"]
+__all__ = ["SharedObject", "inspect_object", "is_there", "search_library"]
 
 _ELF_HEADER = struct.Struct("<4sBBB9xHH")  # magic, class, byte order, version, type, machine
 _ET_DYN = 3
@@ -121,6 +121,11 @@ def _content(path: Path) -> bytes:
         raise UsageError(f"{path}: {error.strerror}") from None
 
 
+def is_there(path: Path) -> bool:
+    """Whether a name that somebody wrote is a file's; one that no file can have is none's."""
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises OSError for a long name)
+
+
 def search_library(names: Iterable[str], *, beside: Path | None = None) -> Path | None:
     """The first of `names` that exists: absolute glob patterns, or names in library folders. In the
     folder `beside` a name, which may be a path from there on, is looked for first.
@@ -130,7 +135,7 @@ def search_library(names: Iterable[str], *, beside: Path | None = None) -> Path 
     """
     extra = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
     for name in names:
-        if beside is not None and (beside / name).is_file():
+        if beside is not None and is_there(beside / name):
             return (beside / name).resolve()
         patterns = [name] if name.startswith("/") else _in_folders(name, extra)
         for pattern in patterns:

@@ -11,7 +11,7 @@ together because the trace is the same, operation by operation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,11 @@ from allocphase.analysis.latency import (
     CAUSES,
     Latencies,
     ProcessCalls,
+    Replay,
     Rows,
+    arrays_of,
     called_rows,
+    kinds_of,
     pool,
     process_calls,
 )
@@ -51,7 +54,7 @@ class Run:
         self.files = RunFiles(path)
         self.path = path
         self.manifest = self.files.manifest
-        self._latencies: dict[tuple[str, str], Latencies] = {}
+        self._latencies: dict[tuple[str, str], Mapping[Replay, Latencies]] = {}
         self._operations: tuple[str, Arrays] = ("", {})
 
     @property
@@ -127,7 +130,8 @@ class Run:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def operations_of(self, allocator: str, scenario: str) -> pd.DataFrame:
-        """One row per operation of a cell, in the order of the trace; the index is its place.
+        """One row per operation of a cell, in the order of the trace, as the first replay found it;
+        the index is its place.
 
         Columns: allocator, scenario, thread, op, kind, size; of the first latency process:
         latency_ns and touch_ns, call_faults, sleeps, preemptions; of the others: syscalls (a
@@ -161,29 +165,43 @@ class Run:
         """How many operations each thread of a scenario has, shape (threads,)."""
         return self.trace_operations(scenario)["thread_ops"]
 
-    def latencies(self, allocator: str, scenario: str) -> Latencies:
-        """The latencies of a cell, by kind and by cause; read once, since they are the bulk."""
+    def latencies(self, allocator: str, scenario: str, which: Replay = Replay.WARM) -> Latencies:
+        """The latencies of a cell in its warm replays, or in the first, by kind and by cause."""
+        return self.latencies_by_replay(allocator, scenario)[which]
+
+    def latencies_by_replay(self, allocator: str, scenario: str) -> Mapping[Replay, Latencies]:
+        """Of both; read once, since they are the bulk."""
         key = (allocator, scenario)
         if key not in self._latencies:
             records = [r for r in self.records_of(*key) if r.probe is Probe.LATENCY and r.ok]
             self._latencies[key] = pool(
                 records,
                 self.files.samples,
-                self.trace_operations(scenario)["kind"],
-                called=self.called_rows(*key) if records else None,
+                self.trace_operations(scenario),
+                called=self._called(*key) if records else {},
                 threads=len(self.thread_counts(scenario)),
             )
         return self._latencies[key]
 
     def process_calls(self, record: ProcessRecord, *, called: Rows) -> ProcessCalls:
-        """The timed calls of one latency process; `called`: called_rows of its cell."""
-        kinds = self.trace_operations(record.scenario)["kind"]
-        return process_calls(record, self.files.samples(record.id), kinds, called=called)
+        """The timed calls of one latency process in its warm replays; `called`: called_rows of its
+        cell.
+        """
+        kinds = kinds_of(self.trace_operations(record.scenario), Replay.WARM)
+        arrays = arrays_of(self.files.samples(record.id), Replay.WARM)
+        return process_calls(record, arrays, kinds, called=called)
 
-    def called_rows(self, allocator: str, scenario: str) -> Rows | None:
-        """The places in the trace at which a cell made system calls; None where nobody saw."""
+    def called_rows(
+        self, allocator: str, scenario: str, which: Replay = Replay.WARM
+    ) -> Rows | None:
+        """The places in the replays at which a cell made system calls; None where nobody saw."""
+        return self._called(allocator, scenario).get(which)
+
+    def _called(self, allocator: str, scenario: str) -> Mapping[Replay, Rows | None]:
         first = self.first(allocator, scenario, Probe.SYSCALLS)
-        return called_rows(*first, self.trace_operations(scenario)) if first else None
+        if first is None:
+            return {}
+        return {which: called_rows(first[0], arrays_of(first[1], which)) for which in Replay}
 
     def first(self, allocator: str, scenario: str, probe: Probe) -> Found | None:
         """The first good process of a cell under one probe, in the order of the plan, with its
@@ -198,9 +216,7 @@ class Run:
 
     def _cell(self, allocator: str, scenario: str) -> Cell:
         records = self.records_of(allocator, scenario)
-        kinds = self.trace_operations(scenario)["kind"]
-        latencies = self.latencies(allocator, scenario)
-        metrics = cell_metrics(records, self.files.samples, kinds, latencies=latencies)
+        metrics = cell_metrics(records, self.latencies_by_replay(allocator, scenario))
         metrics["floor_ns"] = self._floor_ns(scenario)
         metrics["replay_share"] = replay_share(metrics.get("time_per_op_ns"), metrics["floor_ns"])
         metrics |= self._startup(allocator, scenario)

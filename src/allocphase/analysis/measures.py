@@ -186,6 +186,7 @@ CATALOGUE = (
         interval=True,
     ),
     _time("build_time", "build_time_per_op_ns", "time per operation of the build part", rule="off"),
+    _time("drain_time", "drain_time_per_op_ns", "time per operation of the drain part", rule="off"),
     _time("cold_time", "cold_time_per_op_ns", "time per operation of the first replay"),
     _time("helper_time", "helper_ns_per_op", "CPU time of the allocator's own threads"),
     _same("ops_per_second", "operations a second", "rate", Probe.THROUGHPUT),
@@ -214,6 +215,16 @@ CATALOGUE = (
         "first_touch_ns.<statistic>",
         "<statistic> of the first write to new memory",
     ),
+    _latency(
+        "cold_latency.<kind>.<statistic>",
+        "cold_latency_ns.<kind>.<statistic>",
+        "<statistic> of <kind>'s latency in the first replay",
+    ),
+    _latency(
+        "cold_first_touch.<statistic>",
+        "cold_first_touch_ns.<statistic>",
+        "<statistic> of the first write to new memory in the first replay",
+    ),
     _latency("clock_floor", "clock_floor_ns", "what reading the clock costs"),
     _latency("clock_step", "clock_step_ns", "the clock's step"),
     # The latency probe and the syscalls probe taken together.
@@ -226,6 +237,27 @@ CATALOGUE = (
     ),
     _same("cause_calls.<cause>", "timed calls with <cause>", "count", Probe.LATENCY, claimed=False),
     _same("cause_cost_ratio.<cause>", "what <cause> costs", "ratio", Probe.LATENCY, claimed=False),
+    _same(
+        "cold_outlier_causes.<quantile>",
+        "causes of calls above <quantile> in the first replay",
+        "share",
+        Probe.LATENCY,
+        claimed=False,
+    ),
+    _same(
+        "cold_cause_calls.<cause>",
+        "timed calls with <cause> in the first replay",
+        "count",
+        Probe.LATENCY,
+        claimed=False,
+    ),
+    _same(
+        "cold_cause_cost_ratio.<cause>",
+        "what <cause> costs in the first replay",
+        "ratio",
+        Probe.LATENCY,
+        claimed=False,
+    ),
     _counted(
         "syscalls", "syscalls.operation", "system calls in operation", rule="exact", usual=True
     ),
@@ -235,6 +267,13 @@ CATALOGUE = (
     ),
     _counted("syscalls.<phase>.<call>", "syscalls.<phase>.<call>", "calls of <call> in <phase>"),
     _same("syscalls_per_op", "system calls an operation", "rate", Probe.SYSCALLS, heading="sys/op"),
+    _same(
+        "steady_syscalls_per_op",
+        "system calls an operation in the warm replays",
+        "rate",
+        Probe.SYSCALLS,
+        heading="steady sys/op",
+    ),
     _same("thread_syscalls", "system calls of each thread", "count", Probe.SYSCALLS, claimed=False),
     _same("syscall_backend", "how system calls are seen", "", Probe.SYSCALLS, claimed=False),
     _bytes("peak_live", "peak live bytes", heading="peak live", rule="exact", of_trace=True),
@@ -278,13 +317,19 @@ CATALOGUE = (
     ),
     _same("page_faults_in_calls", "page faults in calls", "count", Probe.FAULTS),
     _same(
+        "steady_page_faults_per_op",
+        "page faults an operation in the warm replays",
+        "rate",
+        Probe.FAULTS,
+    ),
+    _same(
         "fragmentation",
         "fragmentation: peak RSS over peak live bytes, less 1",
         "excess",
         Probe.MEMORY,
         heading="frag",
     ),
-    _same("allocator_stats.<stat>", "<stat>, as the allocator says", "count", Probe.SYSCALLS),
+    _same("allocator_stats.<stat>", "<stat>, as the allocator says", "count", Probe.MEMORY),
     _same("verified", "whether verify found nothing", "count", Probe.VERIFY),
 )
 # Those that can be compared and gated, by short name; system calls by name come on top.

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from allocphase.analysis.latency import (
     QUANTILES,
     Latencies,
-    SampleReader,
+    Replay,
     cause_metrics,
     describe,
-    pool,
 )
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.probe import Probe
@@ -35,10 +33,9 @@ __all__ = [
     "CONFIDENCE",
     "KIND_NAMES",
     "QUANTILES",
-    "SampleReader",
     "cell_metrics",
     "flatten",
-    "process_build_ns",
+    "process_part_ns",
     "process_time_ns",
     "replay_share",
 ]
@@ -48,38 +45,33 @@ CONFIDENCE = 0.9
 
 Metrics = dict[str, Any]
 
+# What is told of the first replay has a prefix: what goes on is meant where nothing is said.
+PREFIXES = {Replay.WARM: "", Replay.FIRST: "cold_"}
+
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """The good processes of one cell, by probe, and their latencies."""
 
     by_probe: Mapping[Probe, Sequence[ProcessRecord]]
-    latencies: Latencies
+    latencies: Mapping[Replay, Latencies]
 
     def of(self, probe: Probe) -> Sequence[ProcessRecord]:
         return self.by_probe.get(probe, ())
 
 
 def cell_metrics(
-    records: Sequence[ProcessRecord],
-    samples: SampleReader,
-    kinds: npt.NDArray[np.uint8],
-    *,
-    latencies: Latencies | None = None,
+    records: Sequence[ProcessRecord], latencies: Mapping[Replay, Latencies] | None = None
 ) -> Metrics:
     """Every metric that the processes of one cell support; absent probes leave theirs out.
 
-    kinds: the kind of each operation of the trace, shape (ops,), as the samples are ordered; of a
-    long trace, shape (0,). latencies: those of the same records, where the caller has them (see
-    Run.latencies); without them the samples are read here, and nothing is said of causes.
+    latencies: of the same records, by latency.pool; without them nothing is said of any.
     """
     good: dict[Probe, list[ProcessRecord]] = {}
     for record in records:
         if record.ok:
             good.setdefault(record.probe, []).append(record)
-    if latencies is None:
-        latencies = pool(good.get(Probe.LATENCY, []), samples, kinds)
-    cell = _Cell(good, latencies)
+    cell = _Cell(good, latencies or {})
     metrics: Metrics = {}
     for part in (_throughput, _latency, _syscalls, _memory, _faults, _passes, _verify, _stats):
         metrics.update(part(cell))
@@ -87,15 +79,17 @@ def cell_metrics(
 
 
 def process_time_ns(record: ProcessRecord) -> float:
-    """A process's one number: the median of its warm passes, NaN when it has none."""
+    """A process's one number: the median of its warm replays, NaN when it has none."""
     part = record.result.throughput
     return median(part.warm_ns_per_op if part else ())
 
 
-def process_build_ns(record: ProcessRecord) -> float:
-    """The same of the build part alone, NaN of a trace that has none."""
-    part = record.result.throughput
-    return median(part.warm_build_ns_per_op if part else ())
+def process_part_ns(record: ProcessRecord, part: str) -> float:
+    """The same of the build or the drain alone, each as often as the process timed it by itself;
+    NaN of a trace that has none.
+    """
+    found = record.result.throughput
+    return median(getattr(found, f"{part}_ns_per_op") if found else ())
 
 
 def replay_share(time_ns: float | None, floor_ns: float | None) -> float | None:
@@ -122,9 +116,10 @@ def _throughput(cell: _Cell) -> Metrics:
         "cold_time_per_op_ns": float(np.median([part.cold_ns_per_op for part in parts])),
     }
     metrics["helper_ns_per_op"] = float(np.median([part.helper_ns_per_op for part in parts]))
-    build = [process_build_ns(record) for record in records]
-    if not np.isnan(build).any():
-        metrics["build_time_per_op_ns"] = float(np.median(build))
+    for part in ("build", "drain"):
+        found = [process_part_ns(record, part) for record in records]
+        if not np.isnan(found).any():
+            metrics[f"{part}_time_per_op_ns"] = float(np.median(found))
     threads = [part.thread_ns_per_op for part in parts]
     if all(threads) and len({len(times) for times in threads}) == 1:
         metrics["thread_time_per_op_ns"] = np.median(threads, axis=0).tolist()
@@ -133,23 +128,24 @@ def _throughput(cell: _Cell) -> Metrics:
 
 def _latency(cell: _Cell) -> Metrics:
     records = cell.of(Probe.LATENCY)
-    if not records:
+    if not records or not cell.latencies:
         return {}
-    clock, found = records[0].clock, cell.latencies
+    clock = records[0].clock
     # Where a pair of readings costs less than the clock's step, the step is what can be told.
     floor_ns = max(clock.overhead_ns, clock.step_ns)
-    metrics: Metrics = {
-        "latency_ns": {
-            kind: describe(pair, clock_ns=floor_ns) for kind, pair in found.by_kind.items()
-        },
-        "clock_floor_ns": floor_ns,
-        "clock_step_ns": clock.step_ns,
-    }
-    if mallocs := _process_quantiles(found):
+    metrics: Metrics = {"clock_floor_ns": floor_ns, "clock_step_ns": clock.step_ns}
+    for which, prefix in PREFIXES.items():
+        found = cell.latencies[which]
+        if found.by_kind:
+            metrics[f"{prefix}latency_ns"] = {
+                kind: describe(pair, clock_ns=floor_ns) for kind, pair in found.by_kind.items()
+            }
+        if found.touches[0].size:
+            metrics[f"{prefix}first_touch_ns"] = describe(found.touches)
+        metrics |= cause_metrics(found, prefix=prefix)
+    if mallocs := _process_quantiles(cell.latencies[Replay.WARM]):
         metrics["process_latency_ns"] = {"malloc": mallocs}
-    if found.touches[0].size:
-        metrics["first_touch_ns"] = describe(found.touches)
-    return metrics | cause_metrics(found)
+    return metrics
 
 
 def _process_quantiles(found: Latencies) -> dict[str, float | None]:
@@ -210,12 +206,19 @@ def _syscalls(cell: _Cell) -> Metrics:
         sum((part.operation or {}).values()) / record.result.operations
         for part, record in zip(parts, records, strict=True)
     ]
+    steady = [_steady_rate(part, record) for part, record in zip(parts, records, strict=True)]
     return {
         **_phases(parts),
         **_counted("syscalls_per_op", rates),
+        **_counted("steady_syscalls_per_op", steady),
         "syscall_backend": parts[0].backend,
         **_thread_syscalls([part.thread_calls for part in parts]),
     }
+
+
+def _steady_rate(part: Syscalls, record: ProcessRecord) -> float | None:
+    repeated = part.warm_replays * record.result.repeated_operations
+    return sum((part.warm or {}).values()) / repeated if repeated else None
 
 
 def _phases(parts: Sequence[Syscalls]) -> Metrics:
@@ -291,8 +294,19 @@ def _fragmentation(memory: Sequence[Memory]) -> Metrics:
 
 
 def _faults(cell: _Cell) -> Metrics:
-    calls = [record.part(Faults).call_faults for record in cell.of(Probe.FAULTS)]
-    return _counted("page_faults_in_calls", calls) if calls else {}
+    records = cell.of(Probe.FAULTS)
+    if not records:
+        return {}
+    parts = [record.part(Faults) for record in records]
+    steady = [
+        (part.warm_call_faults + part.warm_touch_faults) / repeated if repeated else None
+        for part, record in zip(parts, records, strict=True)
+        for repeated in [part.warm_replays * record.result.repeated_operations]
+    ]
+    return {
+        **_counted("page_faults_in_calls", [part.call_faults for part in parts]),
+        **_counted("steady_page_faults_per_op", steady),
+    }
 
 
 # Whose cold pass can be held against the timed one: it makes no stop at an operation.
@@ -322,11 +336,12 @@ def _verify(cell: _Cell) -> Metrics:
     return {"verified": True} if cell.of(Probe.VERIFY) else {}
 
 
-_COUNTING = (Probe.SYSCALLS, Probe.MEMORY, Probe.FAULTS, Probe.VERIFY)
+# One of memory makes one replay; the others make warm ones too.
+_COUNTING = (Probe.MEMORY, Probe.SYSCALLS, Probe.FAULTS, Probe.VERIFY)
 
 
 def _stats(cell: _Cell) -> Metrics:
-    """What the allocator says of itself, after one pass: the counting probes' processes."""
+    """What the allocator says of itself, after one replay: the counting probes' processes."""
     for probe in (*_COUNTING, Probe.LATENCY, Probe.THROUGHPUT):
         tables = [stats for r in cell.of(probe) if (stats := r.result.allocator_stats)]
         if tables:

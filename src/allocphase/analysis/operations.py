@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from allocphase.analysis.latency import CAUSES, Rows, causes_of, rows_of
+from allocphase.analysis.latency import CAUSES, Rows, causes_of
 from allocphase.analysis.latency.attribution import PAGE_FAULT, PREEMPTION, SLEEP, SYSTEM_CALL
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.arrays import OUTLIER, SLOW_CALL, Arrays
@@ -43,8 +43,8 @@ def operations_frame(ops: Arrays, found: Mapping[Probe, Found]) -> pd.DataFrame:
     long = len(ops["kind"]) < thread_counts(ops).sum()
     frame = _slowest(ops, found.get(Probe.LATENCY)) if long else _every(ops)
     _add_latency(frame, found.get(Probe.LATENCY))
-    _add_syscalls(frame, ops, found.get(Probe.SYSCALLS))
-    _add_touch_faults(frame, ops, found.get(Probe.FAULTS))
+    _add_syscalls(frame, found.get(Probe.SYSCALLS))
+    _add_touch_faults(frame, found.get(Probe.FAULTS))
     bits = sum((frame[name] > 0) * bit for name, bit in _EVENT_COLUMNS.items())
     frame["cause"] = _categorical(causes_of(bits), CAUSES, frame.index)
     return frame
@@ -108,13 +108,13 @@ def _counts(places: Rows, values: npt.NDArray[Any], length: int) -> npt.NDArray[
     return np.bincount(places, weights=values, minlength=length).astype(np.int64)
 
 
-def _add_syscalls(frame: pd.DataFrame, ops: Arrays, found: Found | None) -> None:
+def _add_syscalls(frame: pd.DataFrame, found: Found | None) -> None:
     frame["syscalls"] = 0
     frame["syscall_names"] = ""
     if found is None or len(found[1].get("syscalls", ())) == 0:
         return
     record, arrays = found
-    places, kept = _places(frame, rows_of(ops, arrays["syscalls"]))
+    places, kept = _places(frame, arrays["syscalls"]["op"].astype(np.int64))
     if not places.size:
         return
     known = {int(number): name for number, name in record.part(Syscalls).numbers.items()}
@@ -141,12 +141,12 @@ def _names_by_row(
     return found, texts
 
 
-def _add_touch_faults(frame: pd.DataFrame, ops: Arrays, found: Found | None) -> None:
+def _add_touch_faults(frame: pd.DataFrame, found: Found | None) -> None:
     frame["touch_faults"] = 0
     if found is None or "faults" not in found[1]:
         return
     events = found[1]["faults"]
-    places, kept = _places(frame, rows_of(ops, events))
+    places, kept = _places(frame, events["op"].astype(np.int64))
     frame["touch_faults"] = _counts(places, events["touch_faults"][kept], len(frame))
 
 

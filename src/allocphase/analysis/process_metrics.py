@@ -6,9 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from allocphase.analysis.latency import malloc_quantiles
+from allocphase.analysis.latency import (
+    Replay,
+    arrays_of,
+    kinds_of,
+    malloc_quantiles,
+    pool,
+    without_samples,
+)
 from allocphase.analysis.measures import Measure
 from allocphase.analysis.metrics import Metrics, cell_metrics
 from allocphase.probe.arrays import Arrays
@@ -18,8 +24,6 @@ from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 
 __all__ = ["ProcessMetrics"]
-
-Kinds = npt.NDArray[np.uint8]
 
 
 @dataclass(slots=True)
@@ -33,7 +37,7 @@ class ProcessMetrics:
     files: RunFiles | None = None
     _found: dict[int, Metrics] = field(default_factory=dict)
     # Of the last scenario that was asked for, with its name: they are long.
-    _kinds: tuple[str, Kinds] = ("", np.empty(0, np.uint8))
+    _operations: tuple[str, Arrays] = ("", {})
 
     def of(self, record: ProcessRecord) -> Metrics:
         """By the names of `--json`; empty where the process failed or measured nothing."""
@@ -62,27 +66,26 @@ class ProcessMetrics:
 
     def condensed(self, record: ProcessRecord, arrays: Arrays) -> tuple[ProcessRecord, Arrays]:
         """What to keep of a process that has just run where its figures will do: of one of latency
-        its quantiles and no arrays, of others all. Needs `files`.
+        its steady quantiles and no arrays, of others all. Needs `files`.
         """
         if record.probe is not Probe.LATENCY or not record.ok:
             return record, arrays
         assert self.files is not None, "the kinds of operations are in the run's files"
-        found = malloc_quantiles(record, arrays, self._kinds_of(self.files, record.scenario))
+        steady = kinds_of(self._operations_of(self.files, record.scenario), Replay.WARM)
+        found = malloc_quantiles(record, arrays_of(arrays, Replay.WARM), steady)
         return replace(record, quantiles_ns=found), {}
 
     def _metrics(self, record: ProcessRecord) -> Metrics:
-        if record.probe is not Probe.LATENCY or not record.has_samples:
-            return cell_metrics([record], _no_samples, np.empty(0, np.uint8))
+        if record.probe is not Probe.LATENCY or not record.ok:
+            return cell_metrics([record])
+        if not record.has_samples:
+            return cell_metrics([record], without_samples(record.quantiles_ns))
         if self.files is None:
             return {}
-        kinds = self._kinds_of(self.files, record.scenario)
-        return cell_metrics([record], self.files.samples, kinds)
+        operations = self._operations_of(self.files, record.scenario)
+        return cell_metrics([record], pool([record], self.files.samples, operations))
 
-    def _kinds_of(self, files: RunFiles, scenario: str) -> Kinds:
-        if self._kinds[0] != scenario:
-            self._kinds = (scenario, files.operations(scenario)["kind"])
-        return self._kinds[1]
-
-
-def _no_samples(_: int) -> Arrays:
-    return {}
+    def _operations_of(self, files: RunFiles, scenario: str) -> Arrays:
+        if self._operations[0] != scenario:
+            self._operations = (scenario, files.operations(scenario))
+        return self._operations[1]

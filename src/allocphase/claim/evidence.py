@@ -137,9 +137,8 @@ class Evidence:
     def _metrics(self, key: tuple[str, str]) -> Mapping[str, Any]:
         """Of a whole cell; read once."""
         if key not in self._cells:
-            kinds = self.run.files.operations(key[1])["kind"]
-            records = self.run.records_of(*key)
-            self._cells[key] = cell_metrics(records, self.run.files.samples, kinds)
+            latencies = self.run.latencies_by_replay(*key)
+            self._cells[key] = cell_metrics(self.run.records_of(*key), latencies)
         return self._cells[key]
 
 

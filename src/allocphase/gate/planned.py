@@ -13,7 +13,7 @@ from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.gate.request import GateRequest
 from allocphase.judge import Row, planned_rows
 from allocphase.scenario import generate
-from allocphase.trace.records import Kind, kind_of
+from allocphase.trace.records import Kind, Part, Trace, kind_of, warm_replays
 
 __all__ = ["Planned", "planned_in"]
 
@@ -36,7 +36,7 @@ class Planned:
 def planned_in(request: GateRequest) -> Planned:
     """What a gate will judge. Raises as `run_gate`."""
     rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
-    rows = [row for row in rows if row.measure.name != "build_time" or _has_build(request, row)]
+    rows = [row for row in rows if row.measure.name not in _PARTS or _has_part(request, row)]
     thin = _thin(request, rows)
     rows = [row for row in rows if row.id not in thin]
     saved, mismatch = request.saved, list[str]()
@@ -58,7 +58,7 @@ def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
         tails = [r for r in rows if r.scenario == scenario.name and r.measure.name in QUANTILES]
         if not tails:
             continue
-        calls = np.count_nonzero(kind_of(generate(scenario).ops) == Kind.MALLOC)
+        calls = _timed_mallocs(generate(scenario))
         for row in tails:
             beyond = round(calls * (1.0 - QUANTILES[row.measure.name]))
             if beyond >= CALLS_BEYOND:
@@ -71,7 +71,20 @@ def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
     return found
 
 
-def _has_build(request: GateRequest, row: Row) -> bool:
+def _timed_mallocs(trace: Trace) -> int:
+    """How many calls of malloc a latency process times in its warm replays."""
+    repeated = np.ones(len(trace.ops), dtype=np.bool_)
+    if trace.part_ops(Part.STEADY):
+        repeated = trace.part_of_ops() == Part.STEADY
+    mallocs = np.count_nonzero(kind_of(trace.ops[repeated]) == Kind.MALLOC)
+    return int(mallocs) * warm_replays(trace.threads)
+
+
+# What a process times by itself of scenarios that have it.
+_PARTS = {"build_time": Part.BUILD, "drain_time": Part.DRAIN}
+
+
+def _has_part(request: GateRequest, row: Row) -> bool:
     """Only a scenario with a build part has a time of it: a glob must not ask for the others."""
     chosen = next(one for one in request.scenarios if one.name == row.scenario)
-    return generate(chosen).build_ops > 0
+    return generate(chosen).part_ops(_PARTS[row.measure.name]) > 0

@@ -1,6 +1,7 @@
 """Which calls of a scenario differ between the arms of a gate: by kind, and by power of two.
 
-From the latency processes whose samples the run directory has: those of the first round. A figure
+From the latency processes whose samples the run directory has: those of the first round, in their
+warm replays. A figure
 is a process's own, without calls in which somebody else had the CPU and without what reading the
 clock costs; an arm's is the median over its processes. What a class adds is its number of calls
 times what its mean call takes more, over all operations of the trace: so the classes add up to what
@@ -19,10 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
+from allocphase.analysis.latency import Replay, arrays_of
 from allocphase.analysis.latency.calls import Weighted, undisturbed_calls
 from allocphase.judge.evidence import BASELINE, CANDIDATE, TWIN
 from allocphase.probe.arrays import Arrays
+from allocphase.probe.consistency import repeated_count, repeated_places
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Latency
 from allocphase.stats import quantiles
 from allocphase.stats.values import median
 from allocphase.store.reader import RunFiles
@@ -112,8 +116,8 @@ def call_differences(
         [_figures(files, record, operations) for record in records]
         for records in (base, twin, candidate)
     ]
-    entry = next(entry for entry in files.manifest.scenarios if entry.name == scenario)
-    told, thin = _told(found, entry.operations)
+    replays = base[0].part(Latency).warm_replays
+    told, thin = _told(found, replays * repeated_count(operations))
     clocks = [_clock_ns(record) for record in (*base, *twin, *candidate)]
     return CallDifferences(
         told=told,
@@ -140,8 +144,10 @@ def _clock_ns(record: ProcessRecord) -> float:
 
 
 def _figures(files: RunFiles, record: ProcessRecord, operations: Arrays) -> Figures:
-    arrays = files.samples(record.id)
-    found = undisturbed_calls(record, arrays, operations["kind"], operations["size"])
+    arrays = arrays_of(files.samples(record.id), Replay.WARM)
+    repeated = repeated_places(operations)
+    kinds, sizes = (operations[name][repeated] for name in ("kind", "size"))
+    found = undisturbed_calls(record, arrays, kinds, sizes)
     return {group: _without_clock(pair, _clock_ns(record)) for group, pair in found.items()}
 
 

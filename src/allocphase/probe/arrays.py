@@ -1,6 +1,8 @@
 """The driver's binary files, as numpy sees them: same layout as the C structs named beside each.
 
-A finished process leaves arrays; the run keeps them in one .npz a process, without pickle.
+A finished process leaves arrays; the run keeps them in one .npz a process, without pickle. What
+was seen in the warm replays, which repeat a part of the trace, has names of its own: those of the
+first replay with `warm_` before them.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ __all__ = [
     "SIZE_CLASSES",
     "SLOW_CALL",
     "SYSCALL_EVENT",
+    "WARM",
     "Arrays",
     "bucket_midpoints",
     "load_arrays",
@@ -36,10 +39,10 @@ __all__ = [
 ]
 
 # driver/probes/syscall_log.h: struct syscall_event
-SYSCALL_EVENT = np.dtype([("op", "<u4"), ("thread", "<u2"), ("number", "<u2")])
+SYSCALL_EVENT = np.dtype([("op", "<u8"), ("thread", "<u4"), ("number", "<u4")])
 # driver/probes/footprint.c: struct checkpoint; driver/probes/faults.c: struct fault_event
 CHECKPOINT = np.dtype([(n, "<u8") for n in ("op", "live_bytes", "mapped_bytes", "rss_bytes")])
-FAULT_EVENT = np.dtype([(n, "<u4") for n in ("op", "thread", "call_faults", "touch_faults")])
+FAULT_EVENT = np.dtype([("op", "<u8"), ("call_faults", "<u4"), ("touch_faults", "<u4")])
 # driver/probes/latency.c: struct outlier, struct slow_call
 OUTLIER = np.dtype(
     [
@@ -61,8 +64,9 @@ SIZE_CLASSES = 33
 
 KINDS = len(KIND_NAMES)
 
-# driver/options.c: the longest trace of which every latency is kept.
+# driver/options.c: of so many operations, first and warm replays together, every latency is kept.
 RAW_OPS = 4_000_000
+WARM = "warm_"
 
 
 def bucket_midpoints() -> npt.NDArray[np.float64]:
@@ -75,14 +79,17 @@ def bucket_midpoints() -> npt.NDArray[np.float64]:
     return midpoints
 
 
-def read_driver_files(folder: Path, files: Mapping[str, int]) -> Arrays:
-    """What the driver left in `folder`: the files that it named, of the lengths that it gave.
+def read_driver_files(folder: Path, files: Mapping[str, int], *, operations: int) -> Arrays:
+    """What the driver left in `folder`: the files that it named, of the lengths that it gave, by
+    a process whose trace has so many operations.
 
     Raises AllocphaseError for a file of another length, OSError for one that cannot be read.
 
     `call_ticks`, `touch_ticks`: shape (ops,). `call_histogram`, `touch_histogram`: shape (kinds,
     size classes, buckets); `thread_histogram`: shape (threads, buckets), of calls of any kind.
-    `outliers`, `slow`, `syscalls`, `checkpoints`, `faults`: records.
+    `outliers`, `slow`, `syscalls`, `checkpoints`, `faults`: records, whose `op` is a place in the
+    trace. Of the warm replays, one after the other: `warm_call_ticks`, shape (replays x ops of what
+    is repeated,), and so on; the `op` of their records is a place among these.
     """
     arrays: Arrays = {}
 
@@ -90,18 +97,33 @@ def read_driver_files(folder: Path, files: Mapping[str, int]) -> Arrays:
         return _read(folder / name, dtype, files[name]) if name in files else None
 
     if (latency := read("latency.bin", np.dtype("<u4"))) is not None:
-        arrays["call_ticks"], arrays["touch_ticks"] = np.split(latency, 2)
+        for name, ticks in zip(("call_ticks", "touch_ticks"), np.split(latency, 2), strict=True):
+            arrays[name], arrays[f"{WARM}{name}"] = np.split(ticks, [operations])
     if (counts := read("histogram.bin", np.dtype("<u8"))) is not None:
-        shape = (2, KINDS, SIZE_CLASSES, BUCKETS)
-        arrays["call_histogram"], arrays["touch_histogram"] = counts.reshape(shape)
+        shape = (2, 2, KINDS, SIZE_CLASSES, BUCKETS)
+        for prefix, (calls, touches) in zip(("", WARM), counts.reshape(shape), strict=True):
+            arrays[f"{prefix}call_histogram"] = calls
+            arrays[f"{prefix}touch_histogram"] = touches
     if (counts := read("thread_histogram.bin", np.dtype("<u8"))) is not None:
-        arrays["thread_histogram"] = counts.reshape(-1, BUCKETS)
+        first, warm = counts.reshape(2, -1, BUCKETS)
+        arrays["thread_histogram"], arrays[f"{WARM}thread_histogram"] = first, warm
     for name, dtype in _RECORDS.items():
         if (records := read(f"{name}.bin", dtype)) is not None:
-            arrays[name] = records
+            arrays |= _by_replay(name, records, operations)
     return arrays
 
 
+def _by_replay(name: str, records: npt.NDArray[np.void], operations: int) -> Arrays:
+    """What was seen in the first replay, and what in the warm ones."""
+    if name not in _OF_CALLS:
+        return {name: records}
+    warm = records["op"] >= operations
+    later = records[warm]
+    later["op"] -= np.uint64(operations)
+    return {name: records[~warm], f"{WARM}{name}": later}
+
+
+_OF_CALLS = ("outliers", "slow", "syscalls", "faults")
 _RECORDS = {
     "outliers": OUTLIER,
     "slow": SLOW_CALL,
@@ -145,9 +167,11 @@ def load_arrays(path: Path, *, operations: int = RAW_OPS) -> Arrays:
     return read_archive(path, known=_DTYPES, max_bytes=max_bytes)
 
 
-# Of each operation: its two latencies, or its kind, size, thread and rank.
-OPERATION_BYTES = 11
-# All that does not grow with the trace: the driver's logs at their capacities, and histograms.
+# Of each operation: its two latencies in the first replay and in a warm one; or its kind, size,
+# thread and rank.
+OPERATION_BYTES = 16
+# All that does not grow with the trace: the driver's logs at their capacities, histograms, and
+# the further warm replays of a short one.
 LOG_BYTES = 128 << 20
 _DTYPES = {
     **_RECORDS,
@@ -155,5 +179,13 @@ _DTYPES = {
     **dict.fromkeys(("call_histogram", "touch_histogram", "thread_histogram"), np.dtype("<u8")),
     "kind": np.dtype("u1"),
     "thread": np.dtype("<u2"),
-    "thread_ops": np.dtype("<i8"),
+    **dict.fromkeys(("thread_ops", "thread_build", "thread_drain"), np.dtype("<i8")),
+}
+_DTYPES |= {
+    f"{WARM}{name}": _DTYPES[name]
+    for name in (
+        *_OF_CALLS,
+        *("call_ticks", "touch_ticks"),
+        *("call_histogram", "touch_histogram", "thread_histogram"),
+    )
 }

@@ -69,11 +69,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
-    """The warm lists have a value a pass; thread_ns_per_op, one a thread."""
+    """The warm list has a value a pass; those of build and drain one each time that they were
+    timed by themselves; thread_ns_per_op, one a thread.
+    """
 
     cold_ns_per_op: Amount
     warm_ns_per_op: tuple[Amount, ...]
-    warm_build_ns_per_op: tuple[Amount, ...] = ()
+    build_ns_per_op: tuple[Amount, ...] = ()
+    drain_ns_per_op: tuple[Amount, ...] = ()
     thread_ns_per_op: tuple[Amount, ...] = ()
     helper_ns_per_op: Amount = 0.0
     replays_per_pass: Count = 0
@@ -82,20 +85,27 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """slow_ns: from there on a call's faults and sleeps were asked for; samples: raw, histogram."""
+    """slow_ns: from there on a call's faults and sleeps were asked for; samples: raw, histogram.
+    warm_replays: after the first one.
+    """
 
     samples: str = "raw"
     slow_ns: Amount | None = None
     slow_calls_dropped: Count = 0
+    warm_replays: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Syscalls:
-    """Counts by name; None where the backend cannot see. thread_calls: in operations, by thread."""
+    """Counts by name; None where the backend cannot see. operation: of the first replay over each
+    part; warm: of the replays after it. thread_calls: in the first replay, by thread.
+    """
 
     backend: str = ""
     init: _Calls | None = None
     operation: _Calls | None = None
+    warm: _Calls | None = None
+    warm_replays: Count = 0
     teardown: _Calls | None = None
     threads: _Calls | None = None
     thread_calls: tuple[Count, ...] = ()
@@ -135,11 +145,14 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """Each operation's are in the arrays."""
+    """Of the first replay over each part, and of the warm ones; by operation in the arrays."""
 
     call_faults: Count
     touch_faults: Count
     pass_ns: Count
+    warm_replays: Count = 0
+    warm_call_faults: Count = 0
+    warm_touch_faults: Count = 0
     events_dropped: Count = 0
 
 
@@ -173,6 +186,7 @@ class Result:
     interposes: tuple[str, ...] = ()
     tracer_pid: Count = 0
     operations: Annotated[int, at_most(MAX_OPERATIONS)] = 0
+    repeated_operations: Annotated[int, at_most(MAX_OPERATIONS)] = 0
     operation_counts: Mapping[str, Count] = field(default_factory=dict)
     skipped_operations: Count = 0
     helper_threads: Count = 0

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from allocphase.errors import AllocphaseError
 from allocphase.files.documents import parse_json
 from allocphase.files.regular import read_regular
@@ -22,8 +24,8 @@ from allocphase.probe.consistency import samples_problem
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result, check_result
 from allocphase.probe.status import Status
-from allocphase.trace.file import read_thread_counts
-from allocphase.trace.records import TraceError
+from allocphase.trace.file import read_threads
+from allocphase.trace.records import TraceError, repeated_ops
 
 __all__ = ["DamagedError", "Delivery", "ForeignError", "read_delivery"]
 
@@ -110,19 +112,21 @@ def _words(said: Any) -> tuple[Status, str]:
 
 def _arrays(folder: Path, files: Mapping[str, int], result: Result, trace: Path) -> Arrays:
     try:
-        counts = read_thread_counts(trace)
+        threads = read_threads(trace)
     except OSError as error:
         raise DamagedError(f"the trace: {error.strerror}") from None
     except TraceError as error:
         raise DamagedError(f"the trace {error}") from None
+    counts = threads["op_count"].astype(np.int64)
     if result.operations != int(counts.sum()):
         raise DamagedError(f"result.operations: {result.operations}, not {counts.sum()}")
     try:
-        arrays = read_driver_files(folder, files)
+        arrays = read_driver_files(folder, files, operations=result.operations)
     except (AllocphaseError, ValueError) as error:
         raise DamagedError(str(error)) from None
     except OSError as error:
         raise DamagedError(f"{Path(error.filename).name}: {error.strerror}") from None
-    if fault := samples_problem(arrays, counts, kinds=len(KIND_NAMES)):
+    repeated = repeated_ops(threads)
+    if fault := samples_problem(arrays, counts, repeated=repeated, kinds=len(KIND_NAMES)):
         raise DamagedError(fault)
     return arrays

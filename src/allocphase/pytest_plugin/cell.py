@@ -20,7 +20,7 @@ class Cell:
     """One allocator on one scenario, measured well: `status` is "ok", else the test has failed.
 
     `metrics` are those of docs/schema.md. `durations_s` has one number for each process of the
-    throughput probe, the median of its warm passes in seconds per operation: it is what
+    throughput probe, the median of its warm replays in seconds per operation: it is what
     pytest-benchmark recorded. `path` is the run directory, for `allocphase.load`.
 
     The properties raise UsageError when the probe that measures them did not run.

@@ -21,7 +21,7 @@ from allocphase.store.manifest import (
     ScenarioEntry,
     SourceEntry,
 )
-from allocphase.trace.records import Kind, Ops, Trace, kind_of
+from allocphase.trace.records import Kind, Ops, Part, Trace, kind_of
 
 __all__ = ["describe_run", "describe_scenario"]
 
@@ -109,7 +109,8 @@ def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> Scena
         operations=len(trace.ops),
         operation_counts=trace.op_counts,
         threads=len(trace.threads),
-        build_operations=trace.build_ops,
+        build_operations=trace.part_ops(Part.BUILD),
+        drain_operations=trace.part_ops(Part.DRAIN),
         peak_live_bytes=trace.peak_live_bytes,
         requested_bytes=_requested_bytes(trace.ops),
     )

@@ -35,7 +35,7 @@ def make_trace(writer: RunWriter, index: int, scenario: Scenario) -> Trace:
     refuse_linked_folder(path.parent)
     write(made, path)
     if not writer.has_operations(index):
-        writer.write_operations(index, ops_arrays(made.ops, made.threads["op_count"]))
+        writer.write_operations(index, ops_arrays(made.ops, made.threads))
     return made
 
 
@@ -49,20 +49,23 @@ def remove_traces(run: Path) -> None:
     shutil.rmtree(run / "traces", ignore_errors=True)
 
 
-def ops_arrays(trace_ops: Any, thread_counts: Any, *, raw_ops: int = RAW_OPS) -> Arrays:
-    """What a report needs of a trace: kind, size and thread per operation, and its rank there.
+def ops_arrays(trace_ops: Any, threads: Any, *, raw_ops: int = RAW_OPS) -> Arrays:
+    """What a report needs of a trace: kind, size and thread per operation, and its rank there; and
+    how many operations of each thread are of the build and of the drain: `thread_build` and
+    `thread_drain`, shape (threads,).
 
     The kind is an index into operation.KIND_NAMES: a free with a hand-over is a free_remote. The
     size of a free is that of its object, which the trace itself does not say.
-    `trace_ops`: records of dtype OP, shape (ops,). `thread_counts`: operations of each thread.
+    `trace_ops`: records of dtype OP, shape (ops,). `threads`: of dtype THREAD.
 
     A trace of more than `raw_ops` operations has no latency of most of them, and the slowest calls
     carry their own kind, size and thread: of such a trace the arrays are empty, and `thread_ops`,
     shape (threads,), says how long each thread is.
     """
-    thread_counts = np.asarray(thread_counts, dtype=np.int64)
+    thread_counts = threads["op_count"].astype(np.int64)
+    parts = {f"thread_{key}": threads[f"{key}_ops"].astype(np.int64) for key in ("build", "drain")}
     if len(trace_ops) > raw_ops:
-        return {**_no_operations(), "thread_ops": thread_counts}
+        return {**_no_operations(), "thread_ops": thread_counts, **parts}
     thread = np.repeat(np.arange(len(thread_counts), dtype=np.uint16), thread_counts)
     starts = np.repeat(np.cumsum(thread_counts) - thread_counts, thread_counts)
     rank = (np.arange(len(trace_ops)) - starts).astype(np.uint32)
@@ -70,7 +73,7 @@ def ops_arrays(trace_ops: Any, thread_counts: Any, *, raw_ops: int = RAW_OPS) ->
     size = _with_sizes_of_frees(trace_ops, kind)
     remote = (kind == Kind.FREE) & (trace_ops["kind_flags"] >> FLAGS_SHIFT & WAIT > 0)
     kind[remote] = FREE_REMOTE
-    return {"kind": kind, "size": size, "thread": thread, "op": rank}
+    return {"kind": kind, "size": size, "thread": thread, "op": rank, **parts}
 
 
 def _with_sizes_of_frees(trace_ops: Any, kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:

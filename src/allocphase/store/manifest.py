@@ -37,7 +37,7 @@ __all__ = [
     "read_manifest",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 # Rounds become rows of arrays; the command line allows a thousandth of it.
 MAX_ROUNDS = 1_000_000
 Operations = Annotated[int, at_most(MAX_OPERATIONS)]
@@ -113,6 +113,7 @@ class ScenarioEntry:
     operation_counts: Mapping[str, Count]
     threads: Count
     build_operations: Count
+    drain_operations: Count
     peak_live_bytes: Count
     requested_bytes: Count
 

@@ -25,6 +25,7 @@ from allocphase.probe.consistency import (
     Counts,
     latencies_problem,
     operations_problem,
+    repeated_count,
     samples_problem,
     thread_counts,
 )
@@ -57,7 +58,7 @@ class RunFiles:
             refuse_linked_folder(path / name)
         self._records: dict[int, ProcessRecord] = {}
         self._read_bytes = 0  # of the journal, which only grows: no line is parsed twice
-        self._counts: dict[str, Counts] = {}
+        self._counts: dict[str, tuple[Counts, int]] = {}
 
     def processes(self) -> list[ProcessRecord]:
         """Every finished process, in order of finishing."""
@@ -122,7 +123,9 @@ class RunFiles:
         return arrays
 
     def operations(self, scenario: str) -> Arrays:
-        """`kind`, `size`, `thread`, `op` of each operation of a scenario, shape (ops,)."""
+        """`kind`, `size`, `thread`, `op` of each operation of a scenario, shape (ops,), and
+        `thread_build` and `thread_drain`, shape (threads,).
+        """
         names = [entry.name for entry in self.manifest.scenarios]
         if scenario not in names:
             raise UsageError(f"{self.path}: run.json has no scenario {shown(scenario)}")
@@ -140,8 +143,9 @@ class RunFiles:
 
     def _arrays_of(self, record: ProcessRecord, path: Path) -> tuple[Arrays, str]:
         arrays = load_arrays(path, operations=self._most_operations)
-        counts = self._counts_of(record.scenario)
-        return arrays, samples_problem(arrays, counts, kinds=len(KIND_NAMES))
+        counts, repeated = self._counts_of(record.scenario)
+        fault = samples_problem(arrays, counts, repeated=repeated, kinds=len(KIND_NAMES))
+        return arrays, fault
 
     def _record(self, process_id: int) -> ProcessRecord:
         if process_id not in self._records:
@@ -150,9 +154,11 @@ class RunFiles:
             raise UsageError(f"{self.path}: samples of process {process_id}, which no line names")
         return self._records[process_id]
 
-    def _counts_of(self, scenario: str) -> Counts:
+    def _counts_of(self, scenario: str) -> tuple[Counts, int]:
+        """Of each thread, and of what is repeated."""
         if scenario not in self._counts:
-            self._counts[scenario] = thread_counts(self.operations(scenario))
+            operations = self.operations(scenario)
+            self._counts[scenario] = thread_counts(operations), repeated_count(operations)
         return self._counts[scenario]
 
 

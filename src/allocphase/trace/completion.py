@@ -16,7 +16,7 @@ from allocphase.trace.records import (
     THREAD,
     UNTAGGED,
     Draft,
-    Ops,
+    Part,
     Records,
     Touch,
     Trace,
@@ -24,7 +24,7 @@ from allocphase.trace.records import (
 )
 from allocphase.trace.slots import History, by_position
 
-__all__ = ["complete", "live_peak", "table_problem"]
+__all__ = ["complete", "live_peak", "part_problem", "table_problem"]
 
 MAX_TAGS = 1 << 16
 
@@ -36,9 +36,10 @@ def complete(draft: Draft, *, touch: Touch) -> Trace:
     That all threads can end needs no search here: the global order is a run in which they do.
     """
     ops, tags = draft.ops, UNTAGGED if draft.tags is None else draft.tags
-    _raise_if(table_problem(len(ops), tags, build_ops=draft.build_ops))
+    _raise_if(table_problem(len(ops), tags) or _draft_problem(draft))
     history = by_position(ops)
-    _raise_if(history.problem(tags))
+    parts = draft.part_of_ops()
+    _raise_if(history.problem(tags) or history.part_problem(parts, tags))
     slot_count = int(np.count_nonzero(history.first))
     if int(ops["slot"].max()) >= slot_count:
         ops["slot"][history.order] = history.slot_numbers()
@@ -47,14 +48,13 @@ def complete(draft: Draft, *, touch: Touch) -> Trace:
     shared: dict[str, Any] = {
         "tags": tags,
         "touch": touch,
-        "build_ops": draft.build_ops,
         "slot_count": slot_count,
         "peak_live_bytes": peak_bytes,
         "digest": "",
     }
     if draft.thread is None:
-        return sealed(Trace(ops, _one_thread(ops), peak_live_op=peak_op, **shared))
-    threads = _thread_table(draft, draft.thread)
+        return sealed(Trace(ops, _one_thread(draft), peak_live_op=peak_op, **shared))
+    threads = _thread_table(draft, draft.thread, parts)
     ops["kind_flags"][history.order] |= history.hand_over(draft.thread) << FLAGS_SHIFT
     del history
     in_file = np.argsort(draft.thread.astype(np.min_scalar_type(len(threads))), kind="stable")
@@ -62,12 +62,10 @@ def complete(draft: Draft, *, touch: Touch) -> Trace:
     return sealed(Trace(ops[in_file], threads, peak_live_op=peak_op, **shared))
 
 
-def table_problem(op_count: int, tags: Records, *, build_ops: int) -> str | None:
-    """What is wrong with counts and tag table, in one line; None: nothing."""
+def table_problem(op_count: int, tags: Records) -> str | None:
+    """What is wrong with the number of ops and the tag table, in one line; None: nothing."""
     if not 0 < op_count <= MAX_OPERATIONS:
         return f"has {op_count} operations, not 1 to 2^32 - 1"
-    if not 0 <= build_ops <= op_count:
-        return f"has {build_ops} build operations of {op_count}"
     if len(tags) > MAX_TAGS:
         return f"has {len(tags)} tags, more than {MAX_TAGS}"
     if len(tags) == 0 or tags[0] != UNTAGGED[0]:
@@ -75,6 +73,28 @@ def table_problem(op_count: int, tags: Records, *, build_ops: int) -> str | None
     hint_hz = tags["hint_hz"]
     if not (np.isfinite(hint_hz) & (hint_hz >= 0)).all():
         return "has a tag whose hint is no frequency"
+    return None
+
+
+def part_problem(threads: Records) -> str | None:
+    """What is wrong with the parts that threads have, in one line; None: nothing.
+
+    Where threads end, each is born for one part; threads have a steady part, since only what
+    begins and ends alike can be repeated without a word on who frees what when.
+    """
+    counts = np.stack(
+        [
+            threads["build_ops"],
+            threads["op_count"] - threads["build_ops"] - threads["drain_ops"],
+            threads["drain_ops"],
+        ],
+        axis=1,
+    )
+    if len(threads) > 1 and counts[:, Part.STEADY].sum() == 0:
+        return "has threads, and no steady part"
+    several = np.flatnonzero((counts > 0).sum(axis=1) > 1)
+    if len(several) and (threads["predecessor"] != NO_THREAD).any():
+        return f"has threads that end, and thread {several[0]} has more than one part"
     return None
 
 
@@ -91,13 +111,23 @@ def _raise_if(problem: str | None) -> None:
         raise TraceError(problem)
 
 
-def _one_thread(ops: Ops) -> Records:
+def _draft_problem(draft: Draft) -> str | None:
+    build, drain, count = draft.build_ops, draft.drain_ops, len(draft.ops)
+    if min(build, drain) < 0 or build + drain > count:
+        return f"has a build of {build} and a drain of {drain} operations, of {count}"
+    return None
+
+
+def _one_thread(draft: Draft) -> Records:
     threads = np.zeros(1, dtype=THREAD)
-    threads["op_count"], threads["predecessor"] = len(ops), NO_THREAD
+    threads["op_count"], threads["predecessor"] = len(draft.ops), NO_THREAD
+    threads["build_ops"], threads["drain_ops"] = draft.build_ops, draft.drain_ops
     return threads
 
 
-def _thread_table(draft: Draft, thread: npt.NDArray[np.uint32]) -> Records:
+def _thread_table(
+    draft: Draft, thread: npt.NDArray[np.uint32], parts: npt.NDArray[np.uint8]
+) -> Records:
     used = int(thread.max()) + 1
     lanes = tuple(range(used)) if draft.lane is None else draft.lane
     if len(thread) != len(draft.ops) or used > len(lanes):
@@ -105,10 +135,12 @@ def _thread_table(draft: Draft, thread: npt.NDArray[np.uint32]) -> Records:
     threads = np.zeros(len(lanes), dtype=THREAD)
     counts = np.bincount(thread, minlength=len(lanes))
     threads["op_count"] = counts
+    for key, part in (("build_ops", Part.BUILD), ("drain_ops", Part.DRAIN)):
+        threads[key] = np.bincount(thread[parts == part], minlength=len(lanes))
     threads["first_op"] = np.cumsum(counts) - counts
     threads["lane"] = lanes
     threads["predecessor"] = [_before(lanes, index) for index in range(len(lanes))]
-    _raise_if(thread_problem(threads) or _overlap(threads, thread))
+    _raise_if(thread_problem(threads) or part_problem(threads) or _overlap(threads, thread))
     return threads
 
 

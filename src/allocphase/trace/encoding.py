@@ -50,7 +50,6 @@ def _head_values(trace: Trace) -> dict[str, Any]:
         "magic": MAGIC,
         "version": VERSION,
         "header_bytes": HEADER.itemsize,
-        "build_ops": trace.build_ops,
         "peak_live_bytes": trace.peak_live_bytes,
         "peak_live_op": trace.peak_live_op,
         "slot_count": trace.slot_count,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from allocphase.files.durable import write_whole
 from allocphase.files.regular import opened
 from allocphase.operation import MAX_OPERATIONS, MAX_THREADS
-from allocphase.trace.completion import MAX_TAGS, live_peak, table_problem
+from allocphase.trace.completion import MAX_TAGS, live_peak, part_problem, table_problem
 from allocphase.trace.deadlock import stuck, thread_problem
 from allocphase.trace.encoding import digest, head_problem, parts
 from allocphase.trace.records import (
@@ -26,13 +26,14 @@ from allocphase.trace.records import (
     TAG,
     THREAD,
     WAIT,
+    Records,
     Touch,
     Trace,
     TraceError,
 )
 from allocphase.trace.slots import History, by_epoch, by_position
 
-__all__ = ["read", "read_ops", "read_thread_counts", "read_threads", "validate", "write"]
+__all__ = ["read", "read_ops", "read_threads", "validate", "write"]
 
 # Mapped, not read: as many operations as a trace may have, and what stands beside them.
 MAX_FILE_BYTES = MAX_OPERATIONS * OP.itemsize + (64 << 20)
@@ -73,9 +74,10 @@ def validate(trace: Trace) -> None:
     The live peak is checked where the file fixes it: with one thread. Raises TraceError.
     """
     problem = (
-        table_problem(len(trace.ops), trace.tags, build_ops=trace.build_ops)
+        table_problem(len(trace.ops), trace.tags)
         or _digest_problem(trace)
         or _thread_bounds(trace)
+        or part_problem(trace.threads)
         or thread_problem(trace.threads)
         or _slot_problem(trace)
     )
@@ -83,16 +85,11 @@ def validate(trace: Trace) -> None:
         raise TraceError(problem)
 
 
-def read_thread_counts(path: Path) -> npt.NDArray[np.int64]:
-    """How many operations each thread has, shape (threads,), without a look at the operations.
+def read_threads(path: Path) -> Records:
+    """The thread table, without a look at the operations.
 
     Raises TraceError with what is wrong with the file's header, OSError.
     """
-    return read_threads(path)["op_count"].astype(np.int64)
-
-
-def read_threads(path: Path) -> npt.NDArray[Any]:
-    """Where each thread begins and how long it is, dtype THREAD, likewise."""
     with opened(path, max_bytes=MAX_FILE_BYTES) as file:
         return _threads(file, _head(file))
 
@@ -112,6 +109,7 @@ def read_ops(path: Path, first: int, count: int) -> npt.NDArray[Any]:
 def _mapped(path: Path) -> Trace:
     with opened(path, max_bytes=MAX_FILE_BYTES, follow=True) as file:
         head = _head(file)
+        _refuse_padding(file, head)
         file.seek(0)
         ops = np.memmap(file, OP, "r", int(head["op_offset"]), (int(head["op_count"]),))
         return Trace(
@@ -119,7 +117,6 @@ def _mapped(path: Path) -> Trace:
             threads=_threads(file, head),
             tags=_records(file, TAG, int(head["tag_offset"]), int(head["tag_count"])),
             touch=Touch(head["touch"]),
-            build_ops=int(head["build_ops"]),
             slot_count=int(head["slot_count"]),
             peak_live_bytes=int(head["peak_live_bytes"]),
             peak_live_op=int(head["peak_live_op"]),
@@ -143,6 +140,14 @@ def _head(file: BinaryIO) -> Any:
     return head
 
 
+def _refuse_padding(file: BinaryIO, head: Any) -> None:
+    """Between the tags and the ops there is nothing, which no digest would see."""
+    end = int(head["tag_offset"]) + int(head["tag_count"]) * TAG.itemsize
+    file.seek(end)
+    if any(file.read(int(head["op_offset"]) - end)):
+        raise TraceError("has something between its tags and its operations")
+
+
 def _threads(file: BinaryIO, head: Any) -> npt.NDArray[Any]:
     return _records(file, THREAD, int(head["thread_offset"]), int(head["thread_count"]))
 
@@ -161,6 +166,10 @@ def _digest_problem(trace: Trace) -> str | None:
 def _thread_bounds(trace: Trace) -> str | None:
     """Python integers again: the counts of a hostile file may wrap around."""
     expected = 0
+    for index, thread in enumerate(trace.threads.tolist()):
+        _, op_count, build_ops, drain_ops, *_ = thread
+        if build_ops + drain_ops > op_count:
+            return f"has thread {index} with {build_ops + drain_ops} of {op_count} ops in its parts"
     for index, (first, count) in enumerate(
         zip(trace.threads["first_op"].tolist(), trace.threads["op_count"].tolist(), strict=True)
     ):
@@ -181,6 +190,7 @@ def _slot_problem(trace: Trace) -> str | None:
         return f"op {history.order[broken[0]]} has epoch {history.ops['epoch'][broken[0]]}"
     return (
         history.problem(trace.tags)
+        or history.part_problem(trace.part_of_ops(), trace.tags)
         or _hand_over_problem(trace, history)
         or (_peak_problem(trace, history) if one_thread else None)
     )

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.errors import UsageError
-from allocphase.operation import Kind
+from allocphase.operation import MAX_WARM, Kind
 
 __all__ = [
     "FLAGS_SHIFT",
@@ -32,12 +32,15 @@ __all__ = [
     "Ints",
     "Kind",
     "Ops",
+    "Part",
     "Records",
     "Touch",
     "Trace",
     "TraceError",
     "kind_of",
     "operations",
+    "repeated_ops",
+    "warm_replays",
 ]
 
 Records: TypeAlias = npt.NDArray[np.void]
@@ -45,8 +48,9 @@ Ops: TypeAlias = npt.NDArray[np.void]
 Ints: TypeAlias = npt.NDArray[np.integer[Any]]
 
 MAGIC = b"ALCPTRC\n"
-VERSION = 1
+VERSION = 2
 NO_THREAD = 0xFFFFFFFF
+WARM_OPS = 200_000
 
 WAIT = 0x1
 POST = 0x2
@@ -65,7 +69,14 @@ OP = np.dtype(
 )
 
 THREAD = np.dtype(
-    [("first_op", "<u8"), ("op_count", "<u8"), ("predecessor", "<u4"), ("lane", "<u4")]
+    [
+        ("first_op", "<u8"),
+        ("op_count", "<u8"),
+        ("build_ops", "<u8"),
+        ("drain_ops", "<u8"),
+        ("predecessor", "<u4"),
+        ("lane", "<u4"),
+    ]
 )
 
 TAG = np.dtype([("class_id", "<u4"), ("domain", "<u4"), ("hint_hz", "<f8")])
@@ -77,7 +88,6 @@ HEADER = np.dtype(
         ("header_bytes", "<u4"),
         ("digest", "u1", (32,)),
         ("op_count", "<u8"),
-        ("build_ops", "<u8"),
         ("peak_live_bytes", "<u8"),
         ("peak_live_op", "<u8"),
         ("thread_count", "<u4"),
@@ -87,7 +97,7 @@ HEADER = np.dtype(
         ("thread_offset", "<u8"),
         ("tag_offset", "<u8"),
         ("op_offset", "<u8"),
-        ("reserved", "u1", (72,)),
+        ("reserved", "u1", (80,)),
     ]
 )
 
@@ -102,6 +112,14 @@ class Touch(IntEnum):
     FIRST = 1
     PAGES = 2
     ALL = 3
+
+
+class Part(IntEnum):
+    """The parts of a trace, in order; the values of `enum trace_part`."""
+
+    BUILD = 0
+    STEADY = 1
+    DRAIN = 2
 
 
 def kind_of(ops: Ops) -> npt.NDArray[np.uint8]:
@@ -131,6 +149,21 @@ def operations(
     return ops
 
 
+def repeated_ops(threads: Records) -> int:
+    """How many ops a further replay repeats: those of the steady part, or all there are."""
+    total, build, drain = (
+        int(threads[key].sum()) for key in ("op_count", "build_ops", "drain_ops")
+    )
+    return total - build - drain or total
+
+
+def warm_replays(threads: Records) -> int:
+    """How often a probe that looks at each call repeats them after the first replay; driver/trace.h
+    has the same figures.
+    """
+    return min(-(-WARM_OPS // repeated_ops(threads)), MAX_WARM)
+
+
 class TraceError(UsageError):
     """A trace breaks an invariant of driver/trace.h; the message says which, and where."""
 
@@ -140,15 +173,26 @@ class Draft:
     """What a generator makes: `ops` in one global order, a possible run of the program.
 
     `thread[i]` performs `ops[i]` (None: all by thread 0); `lane[t]` is thread t's lane (None: each
-    its own), and threads of one lane run one after the other. `build_ops` leading ops are timed
-    apart. `tags` starts with the untagged tag.
+    its own), and threads of one lane run one after the other. The first `build_ops` ops are the
+    build, the last `drain_ops` the drain, and the steady part between them must leave the slots as
+    it finds them. Without a steady part a trace has one thread. `tags` starts with the untagged
+    tag.
     """
 
     ops: Ops
     thread: npt.NDArray[np.uint32] | None = None
     lane: tuple[int, ...] | None = None
     build_ops: int = 0
+    drain_ops: int = 0
     tags: Records | None = None
+
+    def part_of_ops(self) -> npt.NDArray[np.uint8]:
+        """The part of each op, shape (n,), in the order of `ops`."""
+        steady = len(self.ops) - self.build_ops - self.drain_ops
+        return np.repeat(
+            np.array([Part.BUILD, Part.STEADY, Part.DRAIN], dtype=np.uint8),
+            [self.build_ops, steady, self.drain_ops],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +207,25 @@ class Trace:
     threads: Records
     tags: Records
     touch: Touch
-    build_ops: int
     slot_count: int
     peak_live_bytes: int
     peak_live_op: int
     digest: str
+
+    def part_ops(self, part: Part) -> int:
+        """How many ops of all threads are of a part."""
+        ops, build, drain = (
+            int(self.threads[key].sum()) for key in ("op_count", "build_ops", "drain_ops")
+        )
+        return {Part.BUILD: build, Part.STEADY: ops - build - drain, Part.DRAIN: drain}[part]
+
+    def part_of_ops(self) -> npt.NDArray[np.uint8]:
+        """The part of each op, shape (op_count,)."""
+        threads = self.threads
+        steady = threads["op_count"] - threads["build_ops"] - threads["drain_ops"]
+        counts = np.stack([threads["build_ops"], steady, threads["drain_ops"]], axis=1)
+        parts = np.tile(np.array(list(Part), dtype=np.uint8), len(threads))
+        return np.repeat(parts, counts.ravel().astype(np.int64))
 
     @property
     def op_counts(self) -> dict[str, int]:

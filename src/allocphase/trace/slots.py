@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from allocphase.trace.records import POST, WAIT, Kind, Ops, Records, kind_of
+from allocphase.trace.records import POST, WAIT, Kind, Ops, Part, Records, kind_of
 
 __all__ = ["History", "by_epoch", "by_position", "previous", "slot_ranks"]
 
@@ -75,6 +75,31 @@ class History:
     def problem(self, tags: Records) -> str | None:
         """The first broken invariant of a slot's life, in one line; None: there is none."""
         return self._broken_life() or self._broken_object() or self._broken_tag(tags)
+
+    def part_problem(self, part: npt.NDArray[np.uint8], tags: Records) -> str | None:
+        """Why the steady part cannot be repeated, in one line; None: it can be. `part`: of each op,
+        in trace order.
+        """
+        grouped = part[self.order]
+        early = ~self.first
+        early[1:] &= grouped[1:] < grouped[:-1]
+        backward = self._blame(early, "is of an earlier part than its slot's op before")
+        if backward or not (grouped == Part.STEADY).any():
+            return backward
+        again = self._with_two_steady_parts(grouped).problem(tags)
+        return again and f"cannot repeat its steady part: {again}"
+
+    def _with_two_steady_parts(self, part: npt.NDArray[np.uint8]) -> History:
+        """`part`: of each op, as they are grouped."""
+        steady = np.flatnonzero(part == Part.STEADY)
+        copies = np.concatenate([np.arange(len(part)), steady])
+        slot = np.cumsum(self.first)
+        second = np.repeat([0, 1], [len(part), len(steady)])
+        chosen = copies[np.lexsort((copies, second, part[copies], slot[copies]))]
+        number = slot[chosen]
+        first = np.ones(len(chosen), dtype=np.bool_)
+        first[1:] = number[1:] != number[:-1]
+        return History(order=self.order[chosen], ops=self.ops[chosen], first=first)
 
     def _broken_life(self) -> str | None:
         kind = kind_of(self.ops)

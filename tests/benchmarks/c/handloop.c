@@ -64,7 +64,7 @@ int main(int argc, char **argv) {
   uint64_t ops = session.trace.header->op_count;
   session.cells = take_pages(session.trace.header->slot_count * sizeof *session.cells);
   slots = take_pages(session.trace.header->slot_count * sizeof *slots);
-  worker = (struct worker){.session = &session, .ops = session.trace.ops, .count = ops};
+  worker = (struct worker){.session = &session, .ops = session.trace.ops};
   double *driver = take_pages((size_t)rounds * sizeof *driver);
   double *hand = take_pages((size_t)rounds * sizeof *hand);
   double *ratio = take_pages((size_t)rounds * sizeof *ratio);

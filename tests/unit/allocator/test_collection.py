@@ -9,6 +9,7 @@ import pytest
 
 from allocphase import resources
 from allocphase.allocator import collected, resolve
+from allocphase.allocator.collection import load
 from allocphase.errors import UsageError
 from tests.support.plugins import Plugins
 
@@ -344,3 +345,17 @@ def test_another_package_may_not_take_a_name(
     monkeypatch.setattr(resources, "collection_folders", lambda _: [folder, other])
     with pytest.raises(UsageError, match="an allocator of this name is in"):
         resolve("mine")
+
+
+@pytest.mark.parametrize("key", ["object", "library"])
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path, key: str) -> None:
+    """Found by fuzzing: a name of more than 255 bytes is an error of the file system's."""
+    name = "x" * 300 + ".so"
+    lines = {
+        "object": f'kind = "plugin"\nobject = "{name}"\n',
+        "library": f'kind = "preload"\n[preload]\nlibraries = ["{name}"]\npackage = "p"\n',
+    }
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "allocator.toml").write_text(f'title = "T"\nsummary = "S"\n{lines[key]}')
+    assert load(folder / "allocator.toml").missing

@@ -40,13 +40,13 @@ def latency() -> tuple[ProcessRecord, Arrays]:
 
 
 def syscalls(*events: tuple[int, int, int]) -> tuple[ProcessRecord, Arrays]:
-    """Events are (op within its thread, thread, number)."""
+    """Events are (place, thread, number)."""
     arrays = {"syscalls": np.array(list(events), dtype=SYSCALL_EVENT)}
     return process("syscalls", {**SYSCALLS, "numbers": NUMBERS}, id=2), arrays
 
 
-def faults(*events: tuple[int, int, int, int]) -> tuple[ProcessRecord, Arrays]:
-    """Events are (op within its thread, thread, in the call, in the touch)."""
+def faults(*events: tuple[int, int, int]) -> tuple[ProcessRecord, Arrays]:
+    """Events are (place, in the call, in the touch)."""
     part = {"call_faults": 0, "touch_faults": 1, "pass_ns": 1000}
     return process("faults", part, id=3), {"faults": np.array(list(events), dtype=FAULT_EVENT)}
 
@@ -56,7 +56,7 @@ def faults(*events: tuple[int, int, int, int]) -> tuple[ProcessRecord, Arrays]:
 
 def test_an_operation_has_its_latency_its_calls_and_its_faults(tmp_path: Path) -> None:
     events = syscalls((0, 0, 9), (0, 0, 9), (5, 0, 11), (2, 0, 9), (0, 0, 11))
-    run = write_run(tmp_path, [latency(), events, faults((2, 0, 0, 4), (0, 0, 9, 1))])
+    run = write_run(tmp_path, [latency(), events, faults((2, 0, 4), (0, 9, 1))])
     ops = run.operations_of("one", "some")
     assert ops["kind"].tolist() == ["malloc", "calloc", "malloc", "free", "free", "free"]
     assert ops["size"].tolist() == [16, 32, 48, 0, 0, 0]
@@ -98,8 +98,8 @@ def test_every_cause_is_a_category_also_where_it_does_not_occur(tmp_path: Path) 
 
 
 def test_events_of_threads_find_their_thread_s_operation(tmp_path: Path) -> None:
-    events = syscalls((0, 0, 9), (0, 1, 11), (1, 2, 9))
-    run = write_run(tmp_path, [events, faults((1, 1, 0, 7))], threads=(2, 2, 2))
+    events = syscalls((0, 0, 9), (2, 1, 11), (5, 2, 9))
+    run = write_run(tmp_path, [events, faults((3, 0, 7))], threads=(2, 2, 2))
     ops = run.operations_of("one", "some")
     assert ops["thread"].tolist() == [0, 0, 1, 1, 2, 2]
     assert ops["syscall_names"].tolist() == ["mmap", "", "munmap", "", "", "mmap"]
@@ -136,8 +136,8 @@ def test_of_a_trace_without_operations_the_frame_has_the_slowest_calls(tmp_path:
         tmp_path,
         [
             (counted, {**HISTOGRAMS, "outliers": outliers, "slow": slow}),
-            syscalls((50, 1, 9), (8, 1, 9)),
-            faults((50, 1, 0, 3)),
+            syscalls((950, 1, 9), (908, 1, 9)),
+            faults((950, 0, 3)),
         ],
         long=(900, 100),
     )

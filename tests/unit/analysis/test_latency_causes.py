@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocphase.analysis.latency import (
+    BEYOND,
     CAUSES,
     OUTLIERS,
+    Pool,
     called_rows,
     cause_metrics,
     causes_of,
     key_of,
-    pool,
     process_calls,
-    rows_of,
     share_above,
 )
 from allocphase.analysis.latency.attribution import PAGE_FAULT, PREEMPTION, SLEEP, SYSTEM_CALL
@@ -82,12 +82,27 @@ def causes_in(
     kinds: npt.NDArray[np.uint8] | None = None,
     threads: int = 1,
 ) -> dict[str, Any]:
-    samples = {record.id: arrays for record, arrays in processes}
+    """Each of the processes BEYOND times; the counts are those of one time."""
     if kinds is None:
         kinds = np.full(len(processes[0][1]["call_ticks"]), Kind.MALLOC, dtype=np.uint8)
     rows = None if called is None else np.array(called, dtype=np.int64)
-    records = [record for record, _ in processes]
-    return cause_metrics(pool(records, samples.__getitem__, kinds, called=rows, threads=threads))
+    pooled = Pool(kinds, rows, threads)
+    for record, arrays in processes:
+        for _ in range(BEYOND):
+            pooled.add(record, arrays)
+    return once(cause_metrics(pooled.latencies()))
+
+
+def once(found: dict[str, Any]) -> dict[str, Any]:
+    """Of metrics of as many like processes as make a quantile of one call beyond it, the counts of
+    one of them.
+    """
+    for told in found.get("outlier_causes", {}).values():
+        if told is not None:
+            told["calls"] /= BEYOND
+    if "cause_calls" in found:
+        found["cause_calls"] = {key: n / BEYOND for key, n in found["cause_calls"].items()}
+    return found
 
 
 def shares(**found: float) -> dict[str, float]:
@@ -265,14 +280,6 @@ def test_the_longest_trace_with_raw_samples_is_the_driver_s() -> None:
 # ---- Rows, events, one process -----------------------------------------------------------
 
 
-def test_an_event_s_row_counts_the_threads_before_it() -> None:
-    events = np.array([(0, 0, 9), (2, 1, 9), (0, 2, 9)], dtype=SYSCALL_EVENT)
-    by_operation = {"thread": np.repeat([0, 1, 2], [4, 3, 2])}
-    by_thread = {"thread_ops": np.array([4, 3, 2])}
-    assert rows_of(by_operation, events).tolist() == [0, 6, 7]
-    assert rows_of(by_thread, events).tolist() == [0, 6, 7]
-
-
 @pytest.mark.parametrize(
     ("part", "rows"),
     [
@@ -286,8 +293,7 @@ def test_rows_with_system_calls_are_told_once_or_not_at_all(
     part: dict[str, Any], rows: list[int] | None
 ) -> None:
     events = np.array([(2, 0, 9), (0, 0, 9), (2, 0, 11)], dtype=SYSCALL_EVENT)
-    ops = {"thread": np.zeros(3, dtype=np.uint16)}
-    found = called_rows(process("syscalls", part), {"syscalls": events}, ops)
+    found = called_rows(process("syscalls", part), {"syscalls": events})
     assert (None if found is None else found.tolist()) == rows
 
 

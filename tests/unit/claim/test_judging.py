@@ -397,6 +397,7 @@ def _long_trace(run: Writer, allocator: str, calls_ns: Any, *, rounds: int) -> N
         "size": np.zeros(count_ops, np.uint32),
         "thread": np.zeros(count_ops, np.uint16),
         "op": np.arange(count_ops, dtype=np.uint32),
+        **dict.fromkeys(("thread_build", "thread_drain"), np.zeros(1, np.int64)),
     }
     run.writer.write_operations(0, arrays)
     run.latencies(allocator, list(calls_ns), rounds=rounds)

@@ -18,12 +18,12 @@ from tests.support.plugins import ROOT
 def read_all(folder: Path) -> samples.Arrays:
     """As if the driver had named all that is there."""
     files = {path.name: path.stat().st_size for path in folder.iterdir()}
-    return samples.read_driver_files(folder, files)
+    return samples.read_driver_files(folder, files, operations=3)
 
 
 def test_a_file_that_the_driver_does_not_name_is_none_of_its_own(tmp_path: Path) -> None:
     np.arange(6, dtype="<u4").tofile(tmp_path / "latency.bin")
-    assert samples.read_driver_files(tmp_path, {}) == {}
+    assert samples.read_driver_files(tmp_path, {}, operations=3) == {}
 
 
 def test_absent_files_leave_no_arrays(tmp_path: Path) -> None:
@@ -31,19 +31,25 @@ def test_absent_files_leave_no_arrays(tmp_path: Path) -> None:
 
 
 def test_latencies_are_the_calls_and_then_the_touches(tmp_path: Path) -> None:
-    np.arange(6, dtype="<u4").tofile(tmp_path / "latency.bin")
+    """Each of the first replay, and then of the warm ones: here two over two operations."""
+    np.arange(14, dtype="<u4").tofile(tmp_path / "latency.bin")
     arrays = read_all(tmp_path)
     assert arrays["call_ticks"].tolist() == [0, 1, 2]
-    assert arrays["touch_ticks"].tolist() == [3, 4, 5]
+    assert arrays["warm_call_ticks"].tolist() == [3, 4, 5, 6]
+    assert arrays["touch_ticks"].tolist() == [7, 8, 9]
+    assert arrays["warm_touch_ticks"].tolist() == [10, 11, 12, 13]
 
 
-def test_histograms_are_the_calls_and_then_the_touches(tmp_path: Path) -> None:
-    shape = (2, samples.KINDS, samples.SIZE_CLASSES, samples.BUCKETS)
+def test_histograms_are_the_first_pass_and_then_the_warm_ones(tmp_path: Path) -> None:
+    shape = (2, 2, samples.KINDS, samples.SIZE_CLASSES, samples.BUCKETS)
     counts = np.zeros(shape, dtype="<u8")
-    counts[0, 4, 2, 7] = 11
-    counts[1, 0, 1, 3] = 5
+    counts[0, 0, 4, 2, 7] = 11
+    counts[0, 1, 0, 1, 3] = 5
+    counts[1, 0, 1, 1, 1] = 3
     counts.tofile(tmp_path / "histogram.bin")
     arrays = read_all(tmp_path)
+    assert arrays["warm_call_histogram"][1, 1, 1] == arrays["warm_call_histogram"].sum() == 3
+    assert arrays["warm_touch_histogram"].sum() == 0
     assert arrays["call_histogram"][4, 2, 7] == arrays["call_histogram"].sum() == 11
     assert arrays["touch_histogram"][0, 1, 3] == arrays["touch_histogram"].sum() == 5
 
@@ -61,9 +67,14 @@ def test_histograms_are_the_calls_and_then_the_touches(tmp_path: Path) -> None:
 def test_records_keep_their_fields_and_a_torn_file_is_refused(
     tmp_path: Path, name: str, dtype: np.dtype[np.void]
 ) -> None:
-    content = bytes(range(2 * dtype.itemsize))
+    content = bytes(2) + bytes(range(2 * dtype.itemsize - 2))
     (tmp_path / f"{name}.bin").write_bytes(content)
-    assert read_all(tmp_path)[name].tobytes() == content
+    found = read_all(tmp_path)
+    later = found.get(f"warm_{name}", found[name][:0])
+    assert len(found[name]) + len(later) == 2
+    if "op" in (dtype.names or ()) and name != "checkpoints":
+        later["op"] += 3
+    assert found[name].tobytes() + later.tobytes() == content
     (tmp_path / f"{name}.bin").write_bytes(content[:-1])
     with pytest.raises(AllocphaseError, match=rf"{name}.bin: torn: \d+ bytes of \d+ each"):
         read_all(tmp_path)

@@ -76,15 +76,18 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: Job) -> None:
-    files = FILES % ("latency.bin", 16)
-    script = f"result '{files}'; printf 1234567812345678 > $out/latency.bin; echo > $out/slow.bin"
+    files = FILES % ("latency.bin", 32)
+    latencies = "12345678" * 4  # of two operations, in the first replay and in a warm one
+    script = f"result '{files}'; printf {latencies} > $out/latency.bin; echo > $out/slow.bin"
     outcome = stand_in(script).run(job)
     assert (outcome.status, outcome.message, outcome.result) == (
         "ok",
         "",
         Result(operations=2, verify=Verify()),
     )
-    assert set(outcome.arrays) == {"call_ticks", "touch_ticks"}
+    assert set(outcome.arrays) == {
+        f"{prefix}{name}_ticks" for prefix in ("", "warm_") for name in ("call", "touch")
+    }
     assert outcome.wall_s > 0
 
 
@@ -274,9 +277,10 @@ def test_a_result_that_makes_no_sense_is_damage_and_no_measurement(
     ("name", "content", "fault"),
     [
         ("latency.bin", "1234", "array split does not result in an equal division"),
-        ("latency.bin", "12345678", "call_ticks: has shape (1,), not one value"),
-        ("syscalls.bin", "123456789", "syscalls.bin: torn: 9 bytes of 8 each"),
-        ("syscalls.bin", r"\7\0\0\0\0\0\0\0", "syscalls: an operation that"),
+        ("latency.bin", "12345678", "warm_call_ticks: less than one replay"),
+        ("latency.bin", "12345678" * 5, "warm_call_ticks: has shape (3,), not one value"),
+        ("syscalls.bin", "12345678123456789", "syscalls.bin: torn: 17 bytes of 16 each"),
+        ("syscalls.bin", r"\0\1" + r"\0" * 14, "warm_syscalls: an operation that"),
         ("histogram.bin", "12345678", "cannot reshape array"),
     ],
 )

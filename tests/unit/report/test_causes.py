@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.latency import CAUSES, key_of
+from allocphase.probe.arrays import Arrays
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, slow, why
 from allocphase.report.content.threads import thread_calls
 from allocphase.report.content.values import format_percent, kept_share
 from allocphase.report.page.parts.causes import WIDTH, bar
-from allocphase.trace.records import Kind
+from allocphase.store.record import ProcessRecord
 from tests.support.cells import cell_of
+from tests.support.runs import process, write_run
 
 
 def cell(**metrics: Any) -> Cell:
@@ -90,15 +93,22 @@ def test_what_is_kept_is_at_most_the_peak() -> None:
     assert kept_share({}) is None
 
 
-def test_threads_are_told_apart_by_where_their_operations_stand() -> None:
-    latency = np.array([10.0, 30.0, np.nan, 200.0, 300.0])
-    kind = np.array([Kind.MALLOC, Kind.MALLOC, Kind.WRITE, 7, Kind.FREE], dtype=np.int8)
-    first, second = thread_calls(latency, kind, np.array([3, 2]))
-    assert (first.operations, second.operations) == (3, 2)
-    assert first.of["malloc"]["p50"] == first.of[""]["p50"] == 10.0
-    assert (second.of["free_remote"]["max"], second.of["free"]["max"]) == (200.0, 300.0)
-    assert set(first.of) == {"", "malloc"}
+def timed() -> tuple[ProcessRecord, Arrays]:
+    """Of the written trace's malloc, calloc, malloc and three frees; two ticks are a nanosecond."""
+    ticks = np.array([20, 60, 40, 200, 400, 600], dtype=np.uint32)
+    return process("latency", {}), {"call_ticks": ticks, "touch_ticks": ticks * 0}
 
 
-def test_a_single_thread_has_no_table() -> None:
-    assert thread_calls(np.ones(3), np.zeros(3, dtype=np.int8), np.array([3])) == ()
+def test_threads_are_told_apart_by_where_their_operations_stand(tmp_path: Path) -> None:
+    """In two warm replays; the first replay is told of elsewhere."""
+    run = write_run(tmp_path, [timed()], threads=(3, 3), warm=2)
+    first, second = thread_calls(run, "one", "some")
+    assert (first.operations, second.operations) == (3, 3)
+    assert (first.of["malloc"]["max"], first.of["calloc"]["max"]) == (20.0, 30.0)
+    assert (first.of[""]["samples"], second.of["free"]["samples"]) == (6, 6)
+    assert (second.of["free"]["max"], second.of[""]["mean"]) == (300.0, 200.0)
+    assert set(first.of) == {"", "malloc", "calloc"}
+
+
+def test_a_single_thread_has_no_table(tmp_path: Path) -> None:
+    assert thread_calls(write_run(tmp_path, [timed()]), "one", "some") == ()

@@ -9,12 +9,13 @@ import pytest
 
 from allocphase.analysis.frames import Run
 from allocphase.probe.arrays import BUCKETS, KINDS, OUTLIER, SIZE_CLASSES, SLOW_CALL, Arrays
+from allocphase.probe.consistency import COLUMNS
 from allocphase.report.content.source import Source
 from allocphase.report.page.parts.scenario import scenario_part
 from allocphase.report.page.payload import figures_payload
 from allocphase.run.traces import ops_arrays
 from allocphase.store.record import ProcessRecord
-from allocphase.trace.records import OP
+from allocphase.trace.records import OP, THREAD
 from tests.support.runs import process, write_run
 
 OPERATIONS = 100_000_000
@@ -58,15 +59,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_long_trace_stores_how_long_its_threads_are_and_nothing_of_an_operation() -> None:
     ops = np.zeros(1001, dtype=OP)
-    arrays = ops_arrays(ops, [600, 401], raw_ops=1000)
-    assert arrays.pop("thread_ops").tolist() == [600, 401]
-    assert {name: array.size for name, array in arrays.items()} == dict.fromkeys(
-        ("kind", "size", "thread", "op"), 0
-    )
-    stored = ops_arrays(ops[:1000], [600, 400], raw_ops=1000)
-    assert {name: array.size for name, array in stored.items()} == dict.fromkeys(
-        ("kind", "size", "thread", "op"), 1000
-    )
+    threads = np.zeros(2, dtype=THREAD)
+    threads["op_count"], threads["build_ops"] = [600, 401], [7, 0]
+    arrays = ops_arrays(ops, threads, raw_ops=1000)
+    assert arrays["thread_ops"].tolist() == [600, 401]
+    assert arrays["thread_build"].tolist() == [7, 0]
+    assert {arrays[name].size for name in COLUMNS} == {0}
+    threads["op_count"] = [600, 400]
+    stored = ops_arrays(ops[:1000], threads, raw_ops=1000)
+    assert {stored[name].size for name in COLUMNS} == {1000}
 
 
 def test_reading_and_showing_it_takes_bounded_memory(run: Run) -> None:

@@ -15,7 +15,7 @@ from allocphase import scenario, trace
 from allocphase.scenario.families.exchange import ALLOCATE, DROP, EVENT, SWAP, held_before
 from allocphase.scenario.families.weave import weave
 from allocphase.trace import Kind, Trace
-from allocphase.trace.records import NO_THREAD, POST, WAIT, kind_of, operations
+from allocphase.trace.records import NO_THREAD, POST, WAIT, Part, kind_of, operations
 from allocphase.trace.slots import by_epoch
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
@@ -67,22 +67,23 @@ def small_larson() -> Trace:
 
 def test_a_larson_worker_inherits_the_objects_of_its_predecessor() -> None:
     found = small_larson()
-    assert found.threads["predecessor"].tolist() == [NO_THREAD] * 2 + [0, 1, 2, 3]
-    assert found.threads["lane"].tolist() == [0, 1] * 3
+    assert found.threads["predecessor"].tolist() == [NO_THREAD, 0, NO_THREAD, 1, 2, 3, 4, 5]
+    assert found.threads["lane"].tolist() == [0, *([0, 1] * 3), 0]
     lives = ops_by_thread(found)
-    for worker in (0, 1):
+    for worker in (1, 2):
         slots = {frozenset(lives[worker + 2 * g]["slot"].tolist()) for g in range(3)}
         assert max(len(s) for s in slots) == 50
         assert len(frozenset.union(*slots)) == 50
 
 
-def test_larsons_first_workers_fill_their_slots_and_the_last_ones_empty_them() -> None:
-    for first, last in ([0, 4], [1, 5]):
-        lives = ops_by_thread(small_larson())
-        filled, emptied = lives[first][:50], lives[last][-50:]
-        assert set(kind_of(filled).tolist()) == {Kind.MALLOC}
-        assert set(kind_of(emptied).tolist()) == {Kind.FREE}
-        assert set(filled["slot"].tolist()) == set(emptied["slot"].tolist())
+def test_larsons_slots_are_filled_before_and_emptied_after_its_workers() -> None:
+    found = small_larson()
+    filled, *_, emptied = ops_by_thread(found)
+    assert found.threads["build_ops"].tolist() == [100, 0, 0, 0, 0, 0, 0, 0]
+    assert found.threads["drain_ops"].tolist() == [0, 0, 0, 0, 0, 0, 0, 100]
+    assert set(kind_of(filled).tolist()) == {Kind.MALLOC}
+    assert set(kind_of(emptied).tolist()) == {Kind.FREE}
+    assert set(filled["slot"].tolist()) == set(emptied["slot"].tolist())
 
 
 def test_a_larson_worker_frees_then_allocates_in_the_same_place() -> None:
@@ -97,7 +98,7 @@ def test_larson_keeps_its_slots_full() -> None:
     assert size_of(found).min() == 8
     assert size_of(found).max() == 999
     assert found.peak_live_bytes == pytest.approx(10_000 * 503.5, rel=0.03)
-    assert share_freed_elsewhere(found) == pytest.approx(0.02, abs=0.002)
+    assert share_freed_elsewhere(found) == pytest.approx(0.04, abs=0.002)  # 0.02 in the steady part
 
 
 # ---- xmalloc --------------------------------------------------------------------------
@@ -105,6 +106,14 @@ def test_larson_keeps_its_slots_full() -> None:
 
 def test_every_xmalloc_object_is_freed_by_the_other_thread() -> None:
     assert share_freed_elsewhere(made("xmalloc", batches=7, queued=3)) == 1.0
+
+
+def test_a_queue_is_as_full_when_a_pass_ends_as_when_it_begins() -> None:
+    """Rounded up to lcm(queued + 2, 2 queued + 3) = 28 batches, and 3 in the queue."""
+    found = made("xmalloc", batches=20, queued=2, batch_objects=10)
+    assert found.threads["op_count"].tolist() == [31 * 11, 31 * 11]
+    assert found.threads["build_ops"].tolist() == [3 * 11, 0]
+    assert found.threads["drain_ops"].tolist() == [0, 3 * 11]
 
 
 def test_a_consumer_waits_for_its_whole_batch() -> None:
@@ -196,12 +205,10 @@ def test_alloc_test_uses_an_object_once_more_before_it_is_freed() -> None:
 def test_glibc_simple_runs_beside_a_thread_that_waits_for_its_end() -> None:
     found = made("glibc-simple", sizes=(16,), counts=(2, 3), allocations=6)
     idle, busy = ops_by_thread(found)
-    assert kind_of(idle).tolist() == [Kind.MALLOC, Kind.MALLOC, Kind.FREE, Kind.FREE]
-    assert idle["size"].tolist() == [3 * 8, 16, 0, 0]
-    assert busy["slot"][1:-1].tolist() == [0, 1, 0, 1] * 3 + [0, 1, 2, 0, 1, 2] * 2
-    assert (busy[0]["slot"], busy[-1]["slot"]) == (idle[1]["slot"], idle[2]["slot"])
-    assert busy[0]["kind_flags"] >> 4 & WAIT
-    assert idle[2]["kind_flags"] >> 4 & WAIT
+    assert kind_of(idle).tolist() == [Kind.MALLOC, Kind.FREE]
+    assert idle["size"].tolist() == [3 * 8, 0]
+    assert busy["slot"].tolist() == [0, 1, 0, 1] * 3 + [0, 1, 2, 0, 1, 2] * 2
+    assert found.threads["build_ops"].tolist() == found.threads["drain_ops"].tolist() == [1, 0]
 
 
 # ---- glibc-thread -------------------------------------------------------------------------
@@ -352,8 +359,15 @@ def test_rptest_frees_and_replaces_in_strides() -> None:
     found = made("rptest-even", threads=1, loops=3, places=10, op_count=10)
     slots = found.ops["slot"].astype(np.int64)
     births = slots[kind_of(found.ops) == Kind.MALLOC]
-    assert (np.diff(births) % 10 == 7).all()
+    assert births[:10].tolist() == list(range(10))
+    assert (np.diff(births[10:-1]) % 10 == 7).all()  # one place is empty when the loops end
+    assert live_after_loops(found) == 10
     assert found.threads["op_count"].tolist() == [len(found.ops)]
+
+
+def live_after_loops(found: Trace) -> int:
+    ops = found.ops[: len(found.ops) - found.part_ops(Part.DRAIN)]
+    return int(np.sum(np.where(kind_of(ops) == Kind.MALLOC, 1, -1)))
 
 
 def test_rptest_batches_are_freed_some_loops_later() -> None:

@@ -135,9 +135,9 @@ def test_a_manifest_is_written_whole_or_not_at_all(writer: RunWriter) -> None:
     [
         ("", "run.json: not readable as JSON"),
         ("{", "run.json: not readable as JSON"),
-        ("[]", "run.json: schema: this version reads schema 2"),
-        ('{"schema": 3}', "run.json: schema: this version reads schema 2"),
-        ('{"schema": 2}', "run.json: label: missing"),
+        ("[]", "run.json: schema: this version reads schema 3"),
+        ('{"schema": 2}', "run.json: schema: this version reads schema 3"),
+        ('{"schema": 3}', "run.json: label: missing"),
     ],
 )
 def test_a_broken_manifest_names_the_file_and_the_key(
@@ -179,7 +179,7 @@ def test_a_scenario_of_the_run_that_has_no_operations_file_is_one_clear_error(
 )
 def test_the_size_of_a_free_is_its_objects(spec: str) -> None:
     made = generate(resolve(spec)[0])
-    arrays = ops_arrays(made.ops, made.threads["op_count"])
+    arrays = ops_arrays(made.ops, made.threads)
     sizes: dict[int, int] = {}
     kinds = kind_of(made.ops)
     by_slot = np.lexsort((made.ops["epoch"], made.ops["slot"])).tolist()
@@ -194,8 +194,15 @@ def test_the_size_of_a_free_is_its_objects(spec: str) -> None:
 
 def test_operations_are_kind_size_thread_and_rank(tmp_path: Path) -> None:
     ops = batch(4, 32)
-    made = read(write_trace(tmp_path / "t", ops, thread=[0, 1, 0, 1, 0, 1, 1, 0]))
-    arrays = ops_arrays(made.ops, made.threads["op_count"])
+    path = write_trace(
+        tmp_path / "t", [*ops, *ops], thread=[0, 1, 0, 1, 0, 1, 1, 0] * 2, build_ops=0, drain_ops=8
+    )
+    made = read(path)
+    arrays = ops_arrays(made.ops, made.threads)
+    assert arrays["thread_build"].tolist() == [0, 0]
+    assert arrays["thread_drain"].tolist() == [4, 4]
+    steady = np.r_[0:4, 8:12]
+    arrays = {name: arrays[name][steady] for name in ("thread", "op", "size", "kind")}
     assert arrays["thread"].tolist() == [0] * 4 + [1] * 4
     assert arrays["op"].tolist() == [0, 1, 2, 3] * 2
     assert arrays["size"].tolist() == [32, 32, 32, 32] * 2

@@ -19,10 +19,17 @@ from allocphase.probe.arrays import (
     OUTLIER,
     SLOW_CALL,
     SYSCALL_EVENT,
+    WARM,
     Arrays,
     save_arrays,
 )
-from allocphase.probe.consistency import operations_problem, samples_problem
+from allocphase.probe.consistency import (
+    COLUMNS,
+    operations_problem,
+    repeated_count,
+    repeated_places,
+    samples_problem,
+)
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 from tests.support.runs import manifest, memory_part, process, write_run
@@ -38,6 +45,8 @@ def operations(**changes: Any) -> Arrays:
         "size": np.array([8, 8, 0, 0, 8, 0], dtype=np.uint32),
         "thread": np.array([0, 0, 0, 0, 1, 1], dtype=np.uint16),
         "op": np.array([0, 1, 2, 3, 0, 1], dtype=np.uint32),
+        "thread_build": np.array([1, 0]),
+        "thread_drain": np.array([2, 1]),
     }
     return {name: value for name, value in {**columns, **changes}.items() if value is not None}
 
@@ -56,8 +65,28 @@ def events(dtype: np.dtype[Any], **fields: int) -> Arrays:
 
 
 def long_trace(*counts: int) -> Arrays:
-    empty = {name: column[:0] for name, column in operations().items()}
-    return {**empty, "thread_ops": np.array(counts, dtype=np.int64)}
+    empty = {name: operations()[name][:0] for name in COLUMNS}
+    parts = dict.fromkeys(("thread_build", "thread_drain"), np.zeros(len(counts), np.int64))
+    return {**empty, "thread_ops": np.array(counts, dtype=np.int64), **parts}
+
+
+def warmed(arrays: Arrays) -> Arrays:
+    return {f"{WARM}{name}": array for name, array in arrays.items()}
+
+
+def warm(count: int) -> Arrays:
+    """Latencies of so many operations in warm replays."""
+    ticks = np.zeros(count, np.uint32)
+    return warmed({"call_ticks": ticks, "touch_ticks": ticks})
+
+
+def test_what_is_repeated_is_the_steady_part_or_all_there_is() -> None:
+    ops = operations()
+    assert repeated_places(ops).tolist() == [False, True, False, False, True, False]
+    assert repeated_count(ops) == 2
+    whole = operations(thread_build=np.array([2, 1]))
+    assert repeated_places(whole).all()
+    assert repeated_count(whole) == 6
 
 
 def test_operations_that_fit_have_no_fault() -> None:
@@ -76,7 +105,12 @@ def test_operations_that_fit_have_no_fault() -> None:
         (operations(thread=np.full(6, 60_000, np.uint16)), "number of threads"),
         (operations(op=np.arange(6, dtype=np.uint32)), "not numbered"),
         (operations(thread_ops=np.array([6])), "thread_ops: beside operations"),
-        ({name: column[:0] for name, column in operations().items()}, "has 0 operations"),
+        ({name: operations()[name][:0] for name in COLUMNS}, "has 0 operations"),
+        (operations(thread_build=None), "lacks thread_build"),
+        (operations(thread_drain=np.array([1])), "thread_drain: not one number a thread"),
+        (operations(thread_build=np.array([-1, 0])), "that no trace has"),
+        (operations(thread_build=np.array([2**62, 0])), "that no trace has"),
+        (operations(thread_build=np.array([3, 0])), "more operations than the thread has"),
         (long_trace(), "not one number a thread"),
         (long_trace(-1), "that no trace has"),
         (long_trace(2**32), "that no trace has"),
@@ -93,13 +127,16 @@ def test_operations_that_do_not_fit_are_named(arrays: Arrays, fault: str) -> Non
         {},
         {"call_ticks": np.zeros(6, np.uint32), "touch_ticks": np.zeros(6, np.uint32)},
         events(SYSCALL_EVENT, thread=0, op=3),
-        events(FAULT_EVENT, thread=1, op=1),
+        events(FAULT_EVENT, op=5),
         events(OUTLIER, op=5, thread=1, kind=KINDS - 1),
         events(SLOW_CALL, op=5),
+        warm(9),
+        warm(9) | warmed(events(SLOW_CALL, op=8)),
+        warmed(events(SLOW_CALL, op=149)),  # of 50 passes, where nothing says how many there were
     ],
 )
 def test_samples_that_fit_have_no_fault(arrays: Arrays) -> None:
-    assert samples_problem(arrays, COUNTS, kinds=KINDS) == ""
+    assert samples_problem(arrays, COUNTS, repeated=3, kinds=KINDS) == ""
 
 
 @pytest.mark.parametrize(
@@ -110,9 +147,13 @@ def test_samples_that_fit_have_no_fault(arrays: Arrays) -> None:
             "call_ticks: has shape (5,)",
         ),
         ({"call_ticks": np.zeros(6, np.uint32)}, "call_ticks or touch_ticks, not both"),
-        (events(SYSCALL_EVENT, thread=0, op=4), "syscalls: an operation that does not exist"),
-        (events(SYSCALL_EVENT, thread=2), "syscalls: an operation that does not exist"),
-        (events(FAULT_EVENT, thread=1, op=2), "faults: an operation that does not exist"),
+        (events(SYSCALL_EVENT, thread=0, op=6), "syscalls: an operation that does not exist"),
+        (events(SYSCALL_EVENT, thread=2), "syscalls: a thread that does not exist"),
+        (events(FAULT_EVENT, op=6), "faults: an operation that does not exist"),
+        (warm(2), "warm_call_ticks: less than one replay"),
+        (warm(10), "warm_call_ticks: has shape (10,)"),
+        (warm(9) | warmed(events(SLOW_CALL, op=9)), "warm_slow: an operation"),
+        (warmed(events(OUTLIER, op=150)), "warm_outliers: an operation that does not exist"),
         (events(OUTLIER, op=6), "outliers: an operation that does not exist"),
         (events(OUTLIER, kind=KINDS), "outliers: a kind that does not exist"),
         (events(OUTLIER, thread=2), "outliers: a thread that does not exist"),
@@ -126,7 +167,7 @@ def test_samples_that_fit_have_no_fault(arrays: Arrays) -> None:
     ],
 )
 def test_samples_that_do_not_fit_are_named(arrays: Arrays, fault: str) -> None:
-    assert fault in samples_problem(arrays, COUNTS, kinds=KINDS)
+    assert fault in samples_problem(arrays, COUNTS, repeated=3, kinds=KINDS)
 
 
 # ---- The whole directory -----------------------------------------------------------------

@@ -18,10 +18,19 @@ from hypothesis import strategies as st
 
 from allocphase import trace
 from allocphase.errors import AllocphaseError, UsageError
-from allocphase.operation import KIND_NAMES, MAX_OPERATIONS, MAX_THREADS
+from allocphase.operation import KIND_NAMES, MAX_OPERATIONS, MAX_THREADS, MAX_WARM
 from allocphase.trace import HEADER, OP, TAG, THREAD, Draft, Kind, Touch, Trace, TraceError
 from allocphase.trace.encoding import sealed
-from allocphase.trace.records import NO_THREAD, POST, WAIT, Ops, kind_of
+from allocphase.trace.records import (
+    NO_THREAD,
+    POST,
+    VERSION,
+    WAIT,
+    WARM_OPS,
+    Ops,
+    Part,
+    kind_of,
+)
 
 DRIVER = Path(__file__).parents[3] / "driver"
 TRACE_C = (DRIVER / "trace.c").read_text()
@@ -113,7 +122,10 @@ def test_every_enumerator_has_the_value_of_the_c_enum(tmp_path: Path) -> None:
     names = {f"TRACE_{kind.name}": int(kind) for kind in Kind}
     names |= {f"TRACE_TOUCH_{touch.name}": int(touch) for touch in Touch}
     names |= {"TRACE_WAIT": WAIT, "TRACE_POST": POST, "TRACE_KINDS": len(Kind)}
-    names |= {"TRACE_VERSION": 1, "TRACE_NO_THREAD": NO_THREAD, "TRACE_MAX_THREADS": MAX_THREADS}
+    names |= {f"TRACE_{part.name}": int(part) for part in Part} | {"TRACE_PARTS": len(Part)}
+    names |= {"TRACE_VERSION": VERSION, "TRACE_NO_THREAD": NO_THREAD}
+    names |= {"TRACE_MAX_THREADS": MAX_THREADS, "TRACE_MAX_WARM": MAX_WARM}
+    names |= {"TRACE_WARM_OPS": WARM_OPS}
     names |= {"HISTOGRAM_KINDS": len(KIND_NAMES)}
     lines = [f'printf("{name} %u\\n", (unsigned){name});' for name in names]
     source = '#include <stdio.h>\n#include "probes/histogram.h"\nint main(void) {'
@@ -160,7 +172,7 @@ def test_a_trace_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (found.ops == made.ops).all()
     assert (found.threads == made.threads).all()
     assert (found.tags == made.tags).all()
-    for name in ("touch", "build_ops", "slot_count", "peak_live_bytes", "peak_live_op"):
+    for name in ("touch", "slot_count", "peak_live_bytes", "peak_live_op"):
         assert getattr(found, name) == getattr(made, name)
 
 
@@ -434,7 +446,7 @@ def test_a_count_that_wraps_around_is_refused(tmp_path: Path) -> None:
 def contradicting(column: str, value: int) -> Trace:
     """A trace whose digest is right and one of whose derived values is not."""
     made = one_thread((M, 0, 8), (M, 1, 9), (F, 1, 0), (F, 0, 0))
-    if column in ("slot_count", "peak_live_bytes", "peak_live_op", "build_ops"):
+    if column in ("slot_count", "peak_live_bytes", "peak_live_op"):
         changes: dict[str, Any] = {column: value}
         return sealed(replace(made, **changes))
     rows = made.ops if column in ("epoch", "kind_flags") else made.threads
@@ -448,7 +460,8 @@ def contradicting(column: str, value: int) -> Trace:
         ("slot_count", 3, "has slot_count 3; its operations use 2 slots"),
         ("peak_live_bytes", 16, r"has live peak \(bytes, op\) \(16, 1\), not \(17, 1\)"),
         ("peak_live_op", 2, r"not \(17, 1\)"),
-        ("build_ops", 5, "has 5 build operations of 4"),
+        ("build_ops", 5, "has thread 0 with 5 of 4 ops in its parts"),
+        ("drain_ops", 1, "cannot repeat its steady part: op 0 .* allocates a slot that is filled"),
         ("epoch", 2, "op 3 has epoch 2"),
         ("kind_flags", F | WAIT << 4, "op 3 has wrong WAIT or POST flags"),
         ("first_op", 1, "has thread 0 start at op 1, not 0"),
@@ -483,7 +496,7 @@ def by_hand(*rows: tuple[int, int, int, int], predecessor: tuple[int, ...] = ())
     threads["lane"] = 0 if predecessor else np.arange(len(threads))
     tags = np.zeros(1, dtype=TAG)
     slots = len({row[2] for row in rows})
-    return sealed(Trace(ops, threads, tags, Touch.NONE, 0, slots, 0, 0, digest=""))
+    return sealed(Trace(ops, threads, tags, Touch.NONE, slots, 0, 0, digest=""))
 
 
 def test_a_hand_over_that_works_is_valid() -> None:

@@ -1,8 +1,9 @@
 """What happened in a call: the join of one process's latencies with another one's system calls.
 
 A trace is deterministic, so an operation has one place in it (its row: thread after thread) in
-every process. The process that timed the calls saw which of the slow ones faulted, slept or were
-put aside; the syscalls probe saw which ones made a system call. Both are sets of rows.
+every process, and so in each replay that repeats it (replays.py). The process that timed the calls
+saw which of the slow ones faulted, slept or were put aside; the syscalls probe saw which ones made
+a system call. Both are sets of rows.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.probe.arrays import SLOW_CALL, Arrays
-from allocphase.probe.consistency import thread_counts
 from allocphase.probe.result import Syscalls
 from allocphase.store.record import ProcessRecord
 
@@ -29,7 +29,6 @@ __all__ = [
     "called_rows",
     "causes_of",
     "events_of",
-    "rows_of",
 ]
 
 # Why a call may have been slow. `waited`: the thread slept in the call (a lock, as a rule);
@@ -62,15 +61,7 @@ def causes_of(events: npt.ArrayLike) -> npt.NDArray[np.int8]:
     return codes
 
 
-def rows_of(ops: Arrays, events: npt.NDArray[np.void]) -> Rows:
-    """The row of each event, which counts operations by thread; ops: RunFiles.operations."""
-    counts = thread_counts(ops)
-    starts = np.cumsum(counts) - counts
-    rows: Rows = starts[events["thread"]] + events["op"].astype(np.int64)
-    return rows
-
-
-def called_rows(record: ProcessRecord, arrays: Arrays, ops: Arrays) -> Rows | None:
+def called_rows(record: ProcessRecord, arrays: Arrays) -> Rows | None:
     """Rows in which a process of the syscalls probe saw system calls, ascending, each once.
 
     None where it could not see them all: no backend, or more calls than its log holds.
@@ -80,7 +71,7 @@ def called_rows(record: ProcessRecord, arrays: Arrays, ops: Arrays) -> Rows | No
         return None
     if "syscalls" not in arrays:
         return np.empty(0, dtype=np.int64)
-    return np.unique(rows_of(ops, arrays["syscalls"]))
+    return np.unique(arrays["syscalls"]["op"].astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

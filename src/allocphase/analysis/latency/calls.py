@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from allocphase.analysis.latency.attribution import CAUSES, EVENTS, Rows, causes_of, events_of
+from allocphase.analysis.latency.replays import Kinds
 from allocphase.errors import DataError
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.arrays import (
@@ -29,7 +30,6 @@ from allocphase.probe.result import Latency
 from allocphase.store.record import ProcessRecord
 
 __all__ = [
-    "Kinds",
     "ProcessCalls",
     "Weighted",
     "merged",
@@ -42,9 +42,10 @@ __all__ = [
     "undisturbed_mallocs",
 ]
 
-Kinds = npt.NDArray[np.uint8]
 # Values in ns and how many observations each has, in any order.
 Weighted = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+
+_Int = TypeVar("_Int", bound=np.integer[Any])
 
 _WRITE, _FOREIGN = KIND_NAMES.index("write"), KIND_NAMES.index("free_foreign")
 _MALLOC = KIND_NAMES.index("malloc")
@@ -71,7 +72,8 @@ class ProcessCalls:
 def process_calls(
     record: ProcessRecord, arrays: Arrays, kinds: Kinds, *, called: Rows | None = None
 ) -> ProcessCalls:
-    """Groups a latency process's calls. kinds: of each operation, shape (ops,).
+    """Groups a latency process's calls in its first replay, or in its warm ones: `arrays` are those
+    of replays.arrays_of. kinds: of each operation of one replay, shape (ops,).
 
     called: the rows that made a system call; without them nothing is said of what happened.
     Raises DataError where samples and operations are not of one trace.
@@ -86,8 +88,7 @@ def _from_samples(
     record: ProcessRecord, arrays: Arrays, kinds: Kinds, called: Rows | None
 ) -> ProcessCalls:
     ticks = arrays["call_ticks"]
-    if len(ticks) != len(kinds):
-        raise DataError(f"process {record.id}: {len(ticks)} latencies for {len(kinds)} operations")
+    kinds = _each(record, ticks, kinds)
     bits = 0 if called is None else events_of(arrays, called).spread(len(ticks))
     group = _grouped(kinds, bits)
     groups = {
@@ -101,6 +102,15 @@ def _from_samples(
     for (_, bits), pair in groups.items():
         counts[causes_of(bits)] += pair[1].sum()
     return ProcessCalls(by_kind, groups, -math.inf, None if called is None else counts)
+
+
+def _each(
+    record: ProcessRecord, ticks: npt.NDArray[Any], column: npt.NDArray[_Int]
+) -> npt.NDArray[_Int]:
+    """What `column` says of the operations of one replay, for those of all."""
+    if len(column) == 0 or len(ticks) % len(column):
+        raise DataError(f"process {record.id}: {len(ticks)} latencies for {len(column)} operations")
+    return np.resize(column, len(ticks))
 
 
 def _grouped(kinds: Kinds, bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
@@ -173,7 +183,7 @@ def undisturbed_mallocs(record: ProcessRecord, arrays: Arrays, kinds: Kinds) -> 
     is the machine's doing. Of a trace too long to keep each call, to a histogram's bucket.
     """
     if "call_ticks" in arrays:
-        left = kinds == _MALLOC
+        left = np.resize(kinds == _MALLOC, len(arrays["call_ticks"]))
         left[_put_aside(arrays)] = False
         return _in_ns(record, *np.unique(arrays["call_ticks"][left], return_counts=True))
     return _in_ns(record, *_buckets(_undisturbed_histogram(arrays)[_MALLOC].sum(axis=0)))
@@ -184,8 +194,8 @@ def undisturbed_calls(
 ) -> dict[tuple[str, int], Weighted]:
     """All of its calls in the same way, by name of kind and by size class (see size_classes).
 
-    kinds, sizes: of each operation, shape (ops,); a free has no size. Raises DataError where
-    samples and operations are not of one trace.
+    kinds, sizes: of each operation of one replay, shape (ops,); of a free, its object's size.
+    Raises DataError where samples and operations are not of one trace.
     """
     skipped = uncalled_kinds(record)
     if "call_ticks" not in arrays:
@@ -196,8 +206,7 @@ def undisturbed_calls(
             if kind not in skipped
         }
     ticks = arrays["call_ticks"]
-    if len(ticks) != len(kinds):
-        raise DataError(f"process {record.id}: {len(ticks)} latencies for {len(kinds)} operations")
+    kinds, sizes = _each(record, ticks, kinds), _each(record, ticks, sizes)
     left = ~np.isin(kinds, skipped)
     left[_put_aside(arrays)] = False
     codes = kinds[left].astype(np.int64) * SIZE_CLASSES + size_classes(sizes[left])
@@ -246,7 +255,8 @@ def _undisturbed_histogram(arrays: Arrays) -> npt.NDArray[np.int64]:
 def process_touches(record: ProcessRecord, arrays: Arrays, kinds: Kinds) -> Weighted:
     """The program's first writes to new memory."""
     if "touch_ticks" in arrays:
-        ticks = arrays["touch_ticks"][kinds <= _LAST_ALLOCATION]
+        ticks = arrays["touch_ticks"]
+        ticks = ticks[np.resize(kinds <= _LAST_ALLOCATION, len(ticks))]
         return _in_ns(record, *np.unique(ticks, return_counts=True))
     counts = arrays["touch_histogram"].sum(axis=(0, 1)).astype(np.int64)
     return _in_ns(record, *_buckets(counts))

@@ -19,7 +19,7 @@ import numpy as np
 
 from allocphase.analysis.latency.attribution import CAUSES, EVENTS
 from allocphase.analysis.latency.calls import ProcessCalls, Weighted, merged
-from allocphase.analysis.latency.pooled import QUANTILES, Latencies
+from allocphase.analysis.latency.pooled import QUANTILES, Latencies, is_told
 from allocphase.probe.arrays import PARTS
 from allocphase.stats.quantile import Ordered
 
@@ -43,22 +43,24 @@ def key_of(cause: str) -> str:
     return cause.replace(" ", "_")
 
 
-def cause_metrics(found: Latencies) -> dict[str, Any]:
-    """`outlier_causes`, `cause_calls`, `cause_cost_ratio` (docs/schema.md); none without causes."""
+def cause_metrics(found: Latencies, *, prefix: str = "") -> dict[str, Any]:
+    """`outlier_causes`, `cause_calls`, `cause_cost_ratio` (docs/schema.md), with a prefix each;
+    none without causes.
+    """
     if found.known is None or found.by_cause is None:
         return {}
     counts = found.by_cause
     everything, total = merged(list(found.known.values())), sum(counts.values())
     medians = {cause: _median(found, cause) for cause in CAUSES}
     return {
-        "outlier_causes": {
+        f"{prefix}outlier_causes": {
             name: _shares(found.known, _quantile(everything, total, q, found.complete_above_ns))
-            if round(total * (1 - q), 6) >= 1
+            if is_told(total, q)
             else None
             for name, q in OUTLIERS.items()
         },
-        "cause_calls": {key_of(cause): counts[cause] for cause in CAUSES},
-        "cause_cost_ratio": {
+        f"{prefix}cause_calls": {key_of(cause): counts[cause] for cause in CAUSES},
+        f"{prefix}cause_cost_ratio": {
             key_of(cause): _ratio(medians[cause], medians[NEITHER])
             if cause != JOINED or found.threads == 1
             else None

@@ -12,7 +12,7 @@ from allocphase.analysis.latency import uncalled_kinds
 from allocphase.analysis.metrics import KIND_NAMES
 from allocphase.probe.probe import Probe
 from allocphase.report.content.thin import kept
-from allocphase.report.content.threads import ThreadCalls, counted_thread_calls, thread_calls
+from allocphase.report.content.threads import ThreadCalls, thread_calls
 
 __all__ = ["Points", "cell_points", "points_per_cell"]
 
@@ -26,13 +26,14 @@ STRETCH = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Points:
-    """Arrays have shape (points,), in the order of the trace; `row` is the place in it.
+    """Of the first replay. Arrays have shape (points,), in the order of the trace; `row` is the
+    place in it.
 
     calls: the names of the system calls, joined by "+". operations: of the trace. total:
     operations with a latency, of which these are some. slowest_only: the trace is so long that
     only its slowest calls are known one by one, and `total` is how many. growth: by kind, the
     median latency in ns of the first and the last tenth of the operations of that kind that had
-    no cause. threads: none for a single one.
+    no cause. threads: in the warm replays; none for a single one.
     """
 
     row: npt.NDArray[np.uint32]
@@ -87,9 +88,7 @@ def cell_points(run: Run, allocator: str, scenario: str, *, limit: int) -> Point
         total=total,
         slowest_only=slowest_only,
         growth={} if slowest_only else _growth(latency, kind, cause),
-        threads=counted_thread_calls(run, allocator, scenario)
-        if slowest_only
-        else thread_calls(latency, kind, counts),
+        threads=thread_calls(run, allocator, scenario),
     )
 
 

@@ -50,7 +50,7 @@ _HINTS = {
     "replay_share": "of that time, what the replay takes by itself: the null allocator's",
     "latency.malloc.p50": "median latency of malloc; at most so much where it is the clock's own",
     **dict.fromkeys((one.name for one in _LATENCIES[1:]), "of malloc"),
-    "page_faults": "page faults of one pass, in calls and at the first touch",
+    "page_faults": "page faults of one replay, in calls and at the first touch",
     "peak_rss": "growth of resident memory",
 }
 _HEADINGS = {"latency.malloc.p50": "malloc p50"}

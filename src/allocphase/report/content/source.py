@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
-from allocphase.analysis.latency import Latencies
+from allocphase.analysis.latency import Latencies, Replay
 from allocphase.probe.probe import Probe
 from allocphase.report.content.curves import Curve, curves
 from allocphase.report.content.doubts import Doubt, doubts
@@ -178,10 +178,10 @@ class Source:
             self._points[key] = cell_points(arm.run, arm.allocator, scenario, limit=limit)
         return self._points[key]
 
-    def latencies(self, name: str, scenario: str) -> Latencies:
+    def latencies(self, name: str, scenario: str, which: Replay = Replay.WARM) -> Latencies:
         """The latencies of a cell, by kind and by cause."""
         arm = self.arms[name]
-        return arm.run.latencies(arm.allocator, scenario)
+        return arm.run.latencies(arm.allocator, scenario, which)
 
     def curves(self, name: str, scenario: str) -> dict[str, Curve]:
         """The latency distributions by kind of operation."""

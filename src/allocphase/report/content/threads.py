@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.analysis.frames import Run
-from allocphase.analysis.latency import describe
+from allocphase.analysis.latency import Kinds, Replay, arrays_of, describe, kinds_of, uncalled_kinds
 from allocphase.analysis.metrics import KIND_NAMES
-from allocphase.probe.arrays import bucket_midpoints
+from allocphase.probe.arrays import Arrays, bucket_midpoints
+from allocphase.probe.consistency import repeated_places, thread_counts
 from allocphase.probe.probe import Probe
+from allocphase.store.record import ProcessRecord
 
-__all__ = ["ThreadCalls", "counted_thread_calls", "thread_calls"]
+__all__ = ["ThreadCalls", "thread_calls"]
 
 Described = Mapping[str, Any]
 Floats = npt.NDArray[np.float64]
@@ -32,46 +34,48 @@ class ThreadCalls:
     of: Mapping[str, Described]
 
 
-def thread_calls(
-    latency_ns: Floats, kind: npt.NDArray[np.int8], counts: npt.NDArray[np.int64]
-) -> tuple[ThreadCalls, ...]:
-    """A thread each; none for a single one, or where no latency was measured.
-
-    latency_ns, kind: shape (ops,), thread after thread; NaN is not timed. counts: operations of
-    each thread.
+def thread_calls(run: Run, allocator: str, scenario: str) -> tuple[ThreadCalls, ...]:
+    """A thread each, of the first latency process's warm replays; none for a single one, or where
+    no latency was measured.
     """
-    if len(counts) < 2 or np.isnan(latency_ns).all():
+    first, counts = run.first(allocator, scenario, Probe.LATENCY), run.thread_counts(scenario)
+    if first is None or len(counts) < 2:
         return ()
-    ends = np.cumsum(counts)
+    record, arrays = first[0], arrays_of(first[1], Replay.WARM)
+    ns_per_tick = 1e9 / record.clock.hz
+    if "thread_histogram" in arrays:
+        ticks_ns = bucket_midpoints() * ns_per_tick
+        found = [_counted(ticks_ns, each.astype(np.int64)) for each in arrays["thread_histogram"]]
+    else:
+        found = _each(arrays["call_ticks"] * ns_per_tick, run.trace_operations(scenario), record)
     return tuple(
-        ThreadCalls(thread, int(end - start), _by_kind(latency_ns[start:end], kind[start:end]))
-        for thread, (start, end) in enumerate(zip(ends - counts, ends, strict=True))
+        ThreadCalls(thread, int(count), of)
+        for thread, (count, of) in enumerate(zip(counts, found, strict=True))
     )
 
 
-def _by_kind(latency_ns: Floats, kind: npt.NDArray[np.int8]) -> dict[str, Described]:
-    timed = ~np.isnan(latency_ns)
-    found = {"": latency_ns[timed]}
-    found |= {name: latency_ns[timed & (kind == code)] for code, name in enumerate(KIND_NAMES)}
+def _each(
+    latency_ns: Floats, operations: Arrays, record: ProcessRecord
+) -> list[dict[str, Described]]:
+    """`latency_ns`: of the warm replays, one after the other."""
+    kind = np.resize(kinds_of(operations, Replay.WARM), len(latency_ns))
+    thread = np.resize(operations["thread"][repeated_places(operations)], len(latency_ns))
+    timed = ~np.isin(kind, uncalled_kinds(record))
+    threads = range(len(thread_counts(operations)))
+    return [
+        _by_kind(latency_ns[mine], kind[mine])
+        for mine in (timed & (thread == number) for number in threads)
+    ]
+
+
+def _by_kind(latency_ns: Floats, kind: Kinds) -> dict[str, Described]:
+    found = {"": latency_ns}
+    found |= {name: latency_ns[kind == code] for code, name in enumerate(KIND_NAMES)}
     return {
         name: describe(np.unique(values, return_counts=True))
         for name, values in found.items()
         if values.size
     }
-
-
-def counted_thread_calls(run: Run, allocator: str, scenario: str) -> tuple[ThreadCalls, ...]:
-    """The same of a long trace, whose threads have a histogram each."""
-    first, counts = run.first(allocator, scenario, Probe.LATENCY), run.thread_counts(scenario)
-    if first is None or len(counts) < 2 or "thread_histogram" not in first[1]:
-        return ()
-    ticks = bucket_midpoints() * 1e9 / first[0].clock.hz
-    return tuple(
-        ThreadCalls(thread, int(operations), _counted(ticks, histogram.astype(np.int64)))
-        for thread, (operations, histogram) in enumerate(
-            zip(counts, first[1]["thread_histogram"], strict=True)
-        )
-    )
 
 
 def _counted(ticks_ns: Floats, counts: npt.NDArray[np.int64]) -> dict[str, Described]:

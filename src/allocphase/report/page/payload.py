@@ -15,6 +15,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from allocphase.analysis.frames import CAUSES
+from allocphase.analysis.latency import Replay
 from allocphase.analysis.metrics import CONFIDENCE, KIND_NAMES
 from allocphase.errors import UsageError
 from allocphase.report.content.matrix import LEFT_OUT
@@ -84,7 +85,7 @@ def figures_payload(source: Source, scenario: str) -> Values:
     points = {name: source.points(name, scenario) for name in arms}
     return {
         "timeline": {
-            index[name]: _timeline(of_arm, source.latencies(name, scenario).by_cause)
+            index[name]: _timeline(of_arm, source.latencies(name, scenario, Replay.FIRST).by_cause)
             for name, of_arm in points.items()
             if of_arm.row.size
         },

@@ -47,7 +47,7 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     born = np.flatnonzero(kind_of(ops) == Kind.MALLOC)
     ops["kind_flags"][born[~plain]] = Kind.ALIGNED_ALLOC
     ops["align_log2"][born[~plain]] = log2[~plain]
-    return Draft(ops=ops, build_ops=parameters.live)
+    return Draft(ops=ops, build_ops=parameters.live, drain_ops=parameters.live)
 
 
 ALIGNED = Family(

@@ -27,7 +27,9 @@ def most_operations(parameters: Parameters) -> int:
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """Sizes spread evenly over the range, so that each batch has the range's mean."""
+    """Sizes spread evenly over the range, so that each batch has the range's mean. A single batch
+    has no steady state: it is built and dropped. Several are one.
+    """
     count = parameters.allocations
     here = np.arange(count)
     slots = np.concatenate([here, here[::-1] if parameters.reverse else here])
@@ -35,7 +37,8 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     ops = operations(np.tile(kinds, parameters.batches), np.tile(slots, parameters.batches))
     size = sizes.even(rng, parameters.size_min, parameters.size_max, count=count)
     ops["size"].reshape(parameters.batches, 2, count)[:, 0, :] = size
-    return Draft(ops=ops, build_ops=count if parameters.batches == 1 else 0)
+    built = count if parameters.batches == 1 else 0
+    return Draft(ops=ops, build_ops=built, drain_ops=built)
 
 
 BATCH = Family(

@@ -13,7 +13,7 @@ from allocphase.trace.records import Draft, Kind, Ops, operations
 
 __all__ = ["BLOCKS"]
 
-POINTER_BYTES, TOKEN_BYTES = 8, 16
+POINTER_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Parameters:
 
 def most_operations(parameters: Parameters) -> int:
     each = sum(parameters.allocations + count for count in parameters.counts)
-    return 2 * len(parameters.sizes) * each + 6
+    return 2 * len(parameters.sizes) * each + 2
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:  # noqa: ARG001
@@ -47,16 +47,12 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:  # noqa: A
 
 
 def _beside_another(rounds: Ops, most: int) -> Draft:
-    """Thread 0 allocates the array of addresses, and waits until thread 1 has done the rounds."""
-    array, begin, end = np.arange(most, most + 3)[:, None]
-    opening = [
-        operations(Kind.MALLOC, array, size=most * POINTER_BYTES),
-        operations(Kind.MALLOC, begin, size=TOKEN_BYTES),
-    ]
-    work = [operations(Kind.FREE, begin), rounds, operations(Kind.MALLOC, end, size=TOKEN_BYTES)]
-    closing = [operations(Kind.FREE, end), operations(Kind.FREE, array)]
-    ops, thread = chain([*opening, *work, *closing], [0, 0, 1, 1, 1, 0, 0])
-    return Draft(ops=ops, thread=thread)
+    """Thread 0 allocates the array of addresses, and frees it when thread 1 has done the rounds."""
+    array = np.array([most])
+    opened = operations(Kind.MALLOC, array, size=most * POINTER_BYTES)
+    closed = operations(Kind.FREE, array)
+    ops, thread = chain([opened, rounds, closed], [0, 1, 0])
+    return Draft(ops=ops, thread=thread, build_ops=1, drain_ops=1)
 
 
 def _rounds(parameters: Parameters, *, size_bytes: int, count: int) -> Ops:

@@ -8,6 +8,7 @@ import numpy as np
 
 from allocphase.scenario.families import sizes
 from allocphase.scenario.families.family import Family, parameter
+from allocphase.scenario.families.recurrence import last_of_each
 from allocphase.scenario.families.replace import replacements
 from allocphase.scenario.families.tagged import CONSCIOUSNESS, FREQUENCY, REALITY, tag_table
 from allocphase.trace.records import Draft, Ints, Kind, Ops, kind_of
@@ -34,31 +35,42 @@ def most_operations(parameters: Parameters) -> int:
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """Domain and class of each object are random. A foreign free comes just before the free."""
+    """Domain and class of each object are random, but that the last one in a place has those of
+    the first. A foreign free comes just before the free.
+    """
     victims = rng.integers(0, parameters.live, size=parameters.replacements)
     places = np.concatenate([np.arange(parameters.live), victims])
     size = sizes.uniform(rng, parameters.size_min, parameters.size_max, count=len(places))
     ops = replacements(places, size, new_first=False)
     born = kind_of(ops) == Kind.MALLOC
     tag_count = parameters.domains * len(CLASSES)
-    ops["tag"][born] = 1 + rng.integers(0, tag_count, size=int(np.count_nonzero(born)))
+    tag = 1 + rng.integers(0, tag_count, size=len(places))
+    tag[last_of_each(places)] = tag[: parameters.live]
+    ops["tag"][born] = tag
     before = previous(np.ascontiguousarray(ops["slot"]))
     ops["tag"][~born] = ops["tag"][before[~born]]
     numbers = np.arange(tag_count)
     class_id = np.array(CLASSES)[numbers % len(CLASSES)]
     hint_hz = np.where(class_id == FREQUENCY, parameters.base_hz, 0.0)
+    tried = _tried(np.flatnonzero(~born), parameters, rng)
+    in_drain = int(np.count_nonzero(tried >= len(ops) - parameters.live))
     return Draft(
-        ops=_with_foreign(ops, np.flatnonzero(~born), parameters, rng),
+        ops=_with_foreign(ops, tried, parameters, rng),
         build_ops=parameters.live,
+        drain_ops=parameters.live + in_drain,
         tags=tag_table(class_id, 1 + numbers // len(CLASSES), hint_hz)[0],
     )
 
 
-def _with_foreign(ops: Ops, frees: Ints, parameters: Parameters, rng: np.random.Generator) -> Ops:
+def _tried(frees: Ints, parameters: Parameters, rng: np.random.Generator) -> Ints:
+    chosen = rng.integers(0, 100, size=len(frees)) < parameters.foreign_percent
+    return frees[chosen]
+
+
+def _with_foreign(ops: Ops, tried: Ints, parameters: Parameters, rng: np.random.Generator) -> Ops:
     """The tag table is sorted by domain only within a class; a foreign tag is one of the same
     class, some domains further on.
     """
-    tried = frees[rng.integers(0, 100, size=len(frees)) < parameters.foreign_percent]
     foreign = ops[tried]
     foreign["kind_flags"] = Kind.FREE_FOREIGN
     own_class, own_domain = np.divmod(foreign["tag"].astype(np.int64) - 1, parameters.domains)

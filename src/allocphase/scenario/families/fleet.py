@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from allocphase.scenario.families import sizes
 from allocphase.scenario.families.family import Family, ParameterError, parameter
-from allocphase.scenario.families.lifetimes import TICKS, exponential, lived
+from allocphase.scenario.families.lifetimes import TICKS, exponential, recurring
 from allocphase.trace.records import Draft
 
 __all__ = ["FLEET", "expected_live"]
@@ -34,26 +34,34 @@ class Parameters:
 
 
 def most_operations(parameters: Parameters) -> int:
-    return 2 * (parameters.allocations + parameters.live + 2 * len(parameters.sizes))
+    return 4 * parameters.allocations + 2 * (parameters.live + 2 * len(parameters.sizes))
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """The build makes the steady state: exponential lifetimes have no memory, so that what is
-    left of them is distributed as the whole.
+    """Time goes round: what lives on when the steady part ends is there when it begins, so that
+    it can be repeated; the build makes these objects, and those that no lifetime is left for.
+    No object lives longer than a round.
     """
     classes = len(parameters.sizes)
     if not classes == len(parameters.rates) == len(parameters.lives):
         raise ParameterError("sizes", "must be as many as rates and lives")
     live = expected_live(parameters)
-    built = rng.permutation(np.repeat(np.arange(classes), live))
     drawn = sizes.weighted(rng, np.arange(classes), parameters.rates, count=parameters.allocations)
-    size_class = np.concatenate([built, drawn.astype(np.int64)])
-    start = np.zeros(len(built), dtype=np.int64)
-    born = np.concatenate([start, np.arange(1, len(drawn) + 1) * TICKS])
-    mean = _mean_ticks(parameters, live)[size_class]
-    died = np.minimum(born + exponential(rng, mean) + 1, (len(drawn) + 1) * TICKS)
-    ops = lived(born, died, np.array(parameters.sizes)[size_class])
-    return Draft(ops=ops, build_ops=len(built))
+    drawn = drawn.astype(np.int64)
+    born = np.arange(len(drawn)) * TICKS
+    round_ticks = len(drawn) * TICKS
+    mean = _mean_ticks(parameters, live)[drawn]
+    died = born + np.minimum(exponential(rng, mean) + 1, round_ticks - 1)
+    lasting = np.maximum(live - np.bincount(drawn[died >= round_ticks], minlength=classes), 0)
+    size = np.array(parameters.sizes)
+    return recurring(
+        rng,
+        born,
+        died,
+        size[drawn],
+        round_ticks=round_ticks,
+        lasting=size[np.repeat(np.arange(classes), lasting)],
+    )
 
 
 def expected_live(parameters: Parameters) -> Indices:

@@ -17,28 +17,37 @@ __all__ = ["GROWTH"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     growing: int = parameter("objects that grow at the same time", minimum=1)
-    operations: int = parameter("ops before the last frees", minimum=1)
+    operations: int = parameter("ops of the steady part, rounded up to whole lives", minimum=1)
     size_min: int = parameter("first size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
     size_max: int = parameter("last size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
     growth_percent: int = parameter("next size in percent of the last", minimum=101, maximum=1000)
 
 
 def most_operations(parameters: Parameters) -> int:
-    return parameters.operations + parameters.growing
+    longest = len(_sizes(parameters)) + 1
+    return parameters.operations + longest + 2 * parameters.growing
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """Each op takes a random object one step on: malloc, realloc to the next size, ..., free."""
+    """Each op takes a random object one step on: malloc, realloc to the next size, ..., free.
+
+    The build makes objects of all sizes, so that they are at different steps.
+    """
     steps = _sizes(parameters)
     cycle = len(steps) + 1
-    picked = rng.integers(0, parameters.growing, size=parameters.operations)
-    unfinished = np.bincount(picked, minlength=parameters.growing) % cycle != 0
-    slots = np.concatenate([picked, np.flatnonzero(unfinished)]).astype(np.uint32)
-    step = slot_ranks(slots) % cycle
-    step[parameters.operations :] = cycle - 1
+    begun = rng.integers(0, cycle, size=parameters.growing)  # the step that comes first
+    lives = rng.integers(0, parameters.growing, size=-(-parameters.operations // cycle))
+    slots = rng.permutation(np.repeat(lives, cycle)).astype(np.uint32)
+    step = (begun[slots] + slot_ranks(slots)) % cycle
     kinds = np.full(cycle, Kind.REALLOC, dtype=np.uint8)
     kinds[0], kinds[-1] = Kind.MALLOC, Kind.FREE
-    return Draft(ops=operations(kinds[step], slots, size=np.append(steps, 0)[step]))
+    there = np.flatnonzero(begun)
+    parts = [
+        operations(Kind.MALLOC, there, size=steps[begun[there] - 1]),
+        operations(kinds[step], slots, size=np.append(steps, 0)[step]),
+        operations(Kind.FREE, there),
+    ]
+    return Draft(ops=np.concatenate(parts), build_ops=len(there), drain_ops=len(there))
 
 
 def _sizes(parameters: Parameters) -> Ints:

@@ -8,7 +8,7 @@ import numpy as np
 
 from allocphase.scenario.families import sizes
 from allocphase.scenario.families.family import Family, parameter
-from allocphase.scenario.families.weave import weave
+from allocphase.scenario.families.weave import chain, weave
 from allocphase.trace.records import Draft, Ints, Kind, Ops, operations
 
 __all__ = ["LARSON"]
@@ -30,28 +30,27 @@ def most_operations(parameters: Parameters) -> int:
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """Thread g * threads + i is worker i of generation g.
-
-    The first generation fills its slots, the last one empties them. In the program the main
-    thread fills them, before the clock starts; done here by one thread, it would be in the time.
+    """Thread 0 fills all slots, as the program's main thread does before the clock starts; thread
+    1 + g * threads + i is worker i of generation g; the last thread empties all slots.
     """
-    workers = range(parameters.threads)
-    lives: list[list[Ops]] = [[] for _ in range(parameters.generations)]
-    for generation, life in enumerate(lives):
-        for worker in workers:
-            parts = [_filling(parameters, rng, worker)] if generation == 0 else []
-            parts.append(_replacements(parameters, rng, worker))
-            if generation == parameters.generations - 1:
-                parts.append(operations(Kind.FREE, _slots(parameters, worker)))
-            life.append(np.concatenate(parts))
-    woven = [
-        weave(life, [generation * parameters.threads + worker for worker in workers])
-        for generation, life in enumerate(lives)
+    workers, generations = range(parameters.threads), range(parameters.generations)
+    filled = np.concatenate([_filling(parameters, rng, worker) for worker in workers])
+    emptied = np.concatenate([operations(Kind.FREE, _slots(parameters, w)) for w in workers])
+    lives = [
+        weave(
+            [_replacements(parameters, rng, worker) for worker in workers],
+            [1 + generation * parameters.threads + worker for worker in workers],
+        )
+        for generation in generations
     ]
+    last = 1 + parameters.generations * parameters.threads
+    parts = [chain([filled], [0]), *lives, chain([emptied], [last])]
     return Draft(
-        ops=np.concatenate([ops for ops, _ in woven]),
-        thread=np.concatenate([thread for _, thread in woven]),
-        lane=tuple(workers) * parameters.generations,
+        ops=np.concatenate([ops for ops, _ in parts]),
+        thread=np.concatenate([thread for _, thread in parts]),
+        lane=(0, *(tuple(workers) * parameters.generations), 0),
+        build_ops=len(filled),
+        drain_ops=len(emptied),
     )
 
 

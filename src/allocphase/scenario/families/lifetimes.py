@@ -1,4 +1,4 @@
-"""Lifetimes: when objects are born and die, as ops in one order, with slots used again."""
+"""Lifetimes: when objects are born and die, in a time that goes round, as a trace."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from allocphase.trace.records import Ints, Kind, Ops, operations
+from allocphase.trace.records import Draft, Ints, Kind, operations
 
-__all__ = ["TICKS", "exponential", "lived"]
+__all__ = ["TICKS", "exponential", "recurring"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -28,24 +28,48 @@ def exponential(rng: np.random.Generator, mean_ticks: Ints) -> Indices:
     return drawn * (mean_ticks // TICKS) + drawn * (mean_ticks % TICKS) // TICKS
 
 
-def lived(born: Indices, died: Indices, size: Ints) -> Ops:
-    """Objects that are allocated at `born` and freed at `died` (ticks), in order of time.
+def recurring(
+    rng: np.random.Generator,
+    born: Indices,
+    died: Indices,
+    size: Ints,
+    *,
+    round_ticks: int,
+    lasting: Ints,
+) -> Draft:
+    """Objects that are allocated at `born` and freed at `died` (ticks), round after round.
 
-    `born` ascends; births come before deaths of the same tick. A slot is used again by the next
-    birth after its object's death, first freed first: as many slots as the most objects live.
+    `born` ascends within a round, and no object lives as long as one: what dies after its end
+    does so in the next. That is there when a round begins, each in a slot of its own, and so are
+    objects of the sizes `lasting`, which nobody frees; the build makes them in random order. The
+    others use slots again, the first freed first.
     """
-    count = len(born)
-    death_order = np.argsort(died, kind="stable")
-    time = np.concatenate([born, died[death_order]])
-    who = np.concatenate([np.arange(count), death_order])
+    stays = died >= round_ticks
+    passing = np.flatnonzero(~stays)
+    slot = np.empty(len(born), dtype=np.int64)
+    slot[stays] = np.arange(np.count_nonzero(stays))
+    kept = int(np.count_nonzero(stays)) + len(lasting)
+    slot[passing] = kept + _slots(born[passing], died[passing])
+    built = rng.permutation(kept)
+    there = np.concatenate([size[stays], lasting])
+    time = np.concatenate([born, died - np.where(stays, round_ticks, 0)])
+    kinds = np.repeat([Kind.MALLOC, Kind.FREE], len(born))
     order = np.argsort(time, kind="stable")
-    slot = _slots(born, died[death_order], death_order)[who[order]]
-    births = order < count
-    kinds = np.where(births, Kind.MALLOC, Kind.FREE)
-    return operations(kinds, slot, size=np.where(births, size[who[order]], 0))
+    steady = operations(kinds, np.tile(slot, 2), size=np.append(size, np.zeros(len(size), int)))
+    parts = [
+        operations(Kind.MALLOC, built, size=there[built]),
+        steady[order],
+        operations(Kind.FREE, np.arange(kept)),
+    ]
+    return Draft(ops=np.concatenate(parts), build_ops=kept, drain_ops=kept)
 
 
-def _slots(born: Indices, deaths: Indices, death_order: Indices) -> Indices:
+def _slots(born: Indices, died: Indices) -> Indices:
+    """A slot is used again by the next birth after its object's death, first freed first: as many
+    slots as the most objects live. Births come before deaths of the same tick.
+    """
+    death_order = np.argsort(died, kind="stable")
+    deaths = died[death_order]
     here = np.arange(len(born))
     dead = np.searchsorted(deaths, born, side="left")
     most_live = np.maximum.accumulate(here + 1 - dead)

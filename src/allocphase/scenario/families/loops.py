@@ -10,17 +10,20 @@ import numpy.typing as npt
 
 from allocphase.scenario.families import sizes
 from allocphase.scenario.families.family import Family, ParameterError, parameter
+from allocphase.scenario.families.recurrence import last_of_each
 from allocphase.trace.records import Draft, Kind, Ops, operations
 from allocphase.trace.slots import previous
 
 __all__ = ["LOOPS"]
 
 Indices = npt.NDArray[np.int64]
+_Visits = tuple[Indices, Indices, Indices]  # the loop, the place and the section of each
 
 LEAST_PERCENT, MOST_PERCENT = 30, 99  # of op_count, in each loop
 FREED_PERCENT = 80  # of as many, before the objects are replaced
 FIRST_STRIDE = 7
 POINTER_BYTES, BATCH_BYTES = 8, 32
+BEFORE = -1  # the loop in which all places are filled
 FREES, FOREIGN_FREES, REPLACES, FOREIGN_ALLOCATIONS = range(4)  # the sections of a loop
 
 
@@ -48,13 +51,15 @@ class _Stream:
 
 
 def most_operations(parameters: Parameters) -> int:
-    own = 3 * parameters.loops * parameters.op_count + parameters.places
+    own = 3 * parameters.loops * parameters.op_count + 3 * parameters.places
     handed = 2 * parameters.loops * (parameters.op_count + 2)
     return parameters.threads * (own + handed)
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """In the global order the threads take turns, a loop each."""
+    """In the global order the threads take turns, a loop each. All places are full to begin with,
+    and those that the last loops leave empty are filled again.
+    """
     if parameters.shape not in ("even", "linear", "exponential"):
         raise ParameterError("shape", "must be even, linear or exponential")
     streams, first = [], parameters.threads * parameters.places
@@ -71,26 +76,38 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     }
     order = np.lexsort((columns["section"], columns["thread"], columns["loop"]))
     thread_of = columns["thread"][order].astype(np.uint32)
-    return Draft(ops=columns["ops"][order], thread=thread_of if parameters.threads > 1 else None)
+    return Draft(
+        ops=columns["ops"][order],
+        thread=thread_of if parameters.threads > 1 else None,
+        build_ops=int(np.count_nonzero(columns["loop"] == BEFORE)),
+        drain_ops=int(np.count_nonzero(columns["loop"] == _after(parameters))),
+    )
+
+
+def _after(parameters: Parameters) -> int:
+    """The loop of the last frees."""
+    return parameters.loops + parameters.lag_loops
 
 
 def _own(
     parameters: Parameters, rng: np.random.Generator, thread: int, *, counts: Indices
 ) -> _Stream:
-    """Frees in one stride, replacements in another, both over all places, and a last clearing."""
+    """Frees in one stride and replacements in another, both over all places."""
+    here = np.arange(parameters.places)
     replace_stride, free_stride = _strides(parameters.places)
     frees = counts[0] * FREED_PERCENT // 100
-    loop, place, section = (
-        np.concatenate(parts)
-        for parts in zip(
-            _visits(frees, free_stride, parameters.places, FREES),
-            _visits(counts[1], replace_stride, parameters.places, REPLACES),
-            _clearing(parameters),
-            strict=True,
-        )
+    turns = _in_order(
+        _at_once(here, BEFORE, REPLACES),
+        _visits(frees, free_stride, parameters.places, FREES),
+        _visits(counts[1], replace_stride, parameters.places, REPLACES),
     )
-    order = np.lexsort((section, loop))
-    loop, place, section = loop[order], place[order], section[order]
+    _, place, section = turns
+    emptied = here[section[last_of_each(place)] == FREES]
+    loop, place, section = _in_order(
+        turns,
+        _at_once(emptied, parameters.loops, REPLACES),
+        _at_once(here, _after(parameters), FREES),
+    )
     before = previous(place.astype(np.uint32))
     filled = (before >= 0) & (section[before] == REPLACES)
     size = _sizes(parameters, rng, count=len(place))
@@ -113,18 +130,20 @@ def _strides(places: int) -> tuple[int, int]:
     return coprime[0], coprime[1]
 
 
-def _visits(
-    counts: Indices, stride: int, places: int, section: int
-) -> tuple[Indices, Indices, Indices]:
+def _visits(counts: Indices, stride: int, places: int, section: int) -> _Visits:
     total = int(counts.sum())
     loop = np.repeat(np.arange(len(counts)), counts)
     return loop, np.arange(total) * stride % places, np.full(total, section)
 
 
-def _clearing(parameters: Parameters) -> tuple[Indices, Indices, Indices]:
-    end = parameters.loops + parameters.lag_loops
-    here = np.arange(parameters.places)
-    return np.full(len(here), end), here, np.full(len(here), FREES)
+def _at_once(places: Indices, loop: int, section: int) -> _Visits:
+    return np.full(len(places), loop), places, np.full(len(places), section)
+
+
+def _in_order(*visits: _Visits) -> _Visits:
+    loop, place, section = (np.concatenate(parts) for parts in zip(*visits, strict=True))
+    order = np.lexsort((section, loop))
+    return loop[order], place[order], section[order]
 
 
 def _handed(

@@ -8,8 +8,9 @@ import numpy as np
 
 from allocphase.scenario.families import sizes
 from allocphase.scenario.families.family import Family, parameter
-from allocphase.scenario.families.weave import weave
-from allocphase.trace.records import Draft, Ints, Kind, Ops, operations
+from allocphase.scenario.families.recurrence import in_pairs
+from allocphase.scenario.families.weave import Life, in_step
+from allocphase.trace.records import Draft, Ints, Kind, Ops, kind_of, operations
 from allocphase.trace.slots import slot_ranks
 
 __all__ = ["PARETO"]
@@ -26,7 +27,7 @@ TABLE_ENTRY_BYTES = 16  # of the program's own table: address, size, and how oft
 class Parameters:
     threads: int = parameter("threads, each with its own slots", default=2, minimum=1, maximum=64)
     slots: int = parameter("slots of all threads", minimum=1)
-    operations: int = parameter("toggles by all threads", minimum=1)
+    operations: int = parameter("toggles in the steady part, by all threads", minimum=1)
     size_max_log2: int = parameter("largest size, as a power of two", minimum=4, maximum=24)
 
 
@@ -36,41 +37,48 @@ def most_operations(parameters: Parameters) -> int:
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """Each thread fills half its slots, toggles, and frees what is left, in order.
+    """Each thread fills half its slots, toggles, each of them an even number of times, and frees
+    what is left, in order.
 
     Before an object is freed it is used once more: the program reads it, the replay writes a word.
     """
     each = max(parameters.slots // parameters.threads, 1)
     toggles = max(parameters.operations // parameters.threads, 1)
-    parts = [
-        _thread(
-            rng,
-            first=thread * (each + 1),
-            slots=each,
-            toggles=toggles,
-            log2=parameters.size_max_log2,
-        )
-        for thread in range(parameters.threads)
-    ]
-    ops, thread_of = weave(parts, range(parameters.threads))
-    return Draft(ops=ops, thread=thread_of if parameters.threads > 1 else None)
+    return in_step(
+        [
+            _thread(
+                rng,
+                first=thread * (each + 1),
+                slots=each,
+                toggles=toggles,
+                log2=parameters.size_max_log2,
+            )
+            for thread in range(parameters.threads)
+        ]
+    )
 
 
-def _thread(rng: np.random.Generator, *, first: int, slots: int, toggles: int, log2: int) -> Ops:
-    filled = rng.integers(0, 2, size=slots).astype(bool)
-    picked = _pick(rng, slots=slots, count=toggles)
-    left = filled ^ (np.bincount(picked, minlength=slots) % 2 == 1)
-    slot = np.concatenate([np.flatnonzero(filled), picked, np.flatnonzero(left)]).astype(np.uint32)
+def _thread(rng: np.random.Generator, *, first: int, slots: int, toggles: int, log2: int) -> Life:
+    filled = np.flatnonzero(rng.integers(0, 2, size=slots))
+    picked = in_pairs(rng, _pick(rng, slots=slots, count=-(-toggles // 2)))
+    slot = first + np.concatenate([filled, picked, filled]).astype(np.uint32)
     frees = slot_ranks(slot) & 1
     size = _sizes(rng, count=len(slot), max_log2=log2) * (1 - frees)
     ops = operations(frees * Kind.FREE, slot, size=size)
-    freed = np.flatnonzero(frees)
-    ops = np.insert(ops, freed, operations(Kind.WRITE, slot[freed], size=1))
-    table = np.array([slots])
+    build, steady, drain = np.split(ops, [len(filled), len(slot) - len(filled)])
+    table = np.array([first + slots])
     opened = operations(Kind.MALLOC, table, size=slots * TABLE_ENTRY_BYTES)
-    ops = np.concatenate([opened, ops, operations(Kind.FREE, table)])
-    ops["slot"] += first
-    return ops
+    return Life(
+        build=np.concatenate([opened, build]),
+        steady=_written(steady),
+        drain=np.concatenate([_written(drain), operations(Kind.FREE, table)]),
+    )
+
+
+def _written(ops: Ops) -> Ops:
+    freed = np.flatnonzero(kind_of(ops) == Kind.FREE)
+    written: Ops = np.insert(ops, freed, operations(Kind.WRITE, ops["slot"][freed], size=1))
+    return written
 
 
 def _pick(rng: np.random.Generator, *, slots: int, count: int) -> Ints:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from allocphase.scenario.families import sizes
 from allocphase.scenario.families.family import Family, parameter
-from allocphase.scenario.families.weave import weave
-from allocphase.trace.records import Draft, Kind, Ops, kind_of, operations
+from allocphase.scenario.families.weave import Life, in_step
+from allocphase.trace.records import Draft, Kind, kind_of, operations
 
 __all__ = ["QUEUE"]
 
@@ -22,7 +23,9 @@ POINTER_BYTES = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     pairs: int = parameter("producers, each with a consumer", default=1, minimum=1, maximum=32)
-    batches: int = parameter("batches of all producers", minimum=1)
+    batches: int = parameter(
+        "batches of all producers, rounded up to whole turns of the queue", minimum=1
+    )
     batch_objects: int = parameter("objects in a batch", minimum=2)
     queued: int = parameter("batches that wait for each consumer, at most", minimum=1)
     sizes: tuple[int, ...] = parameter("sizes, equally likely", minimum=1, maximum=sizes.MAX_SIZE)
@@ -30,8 +33,9 @@ class Parameters:
 
 def most_operations(parameters: Parameters) -> int:
     """The places of the queue count too: a hostile file asks for more of them than of batches."""
-    batches = 2 * parameters.batches + parameters.pairs * (2 * parameters.queued + 4)
-    return batches * (parameters.batch_objects + 1)
+    turn = _turn(parameters.queued)
+    batches = parameters.batches + parameters.pairs * (turn + parameters.queued + 2)
+    return 2 * batches * (parameters.batch_objects + 1)
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
@@ -40,30 +44,37 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     The global order fills the queue: the most that can be live. A run may keep it emptier.
     """
     pairs = min(parameters.pairs, parameters.batches)
-    parts = [_pair(parameters, rng, pair=pair, pairs=pairs) for pair in range(pairs)]
-    ops, pair = weave(parts, range(pairs))
-    produces = kind_of(ops) == Kind.MALLOC
-    return Draft(ops=ops, thread=np.where(produces, pair, pairs + pair).astype(np.uint32))
+    draft = in_step([_pair(parameters, rng, pair=pair, pairs=pairs) for pair in range(pairs)])
+    produces = kind_of(draft.ops) == Kind.MALLOC
+    pair = np.zeros(len(draft.ops), np.uint32) if draft.thread is None else draft.thread
+    return replace(draft, thread=np.where(produces, pair, pairs + pair).astype(np.uint32))
 
 
-def _pair(parameters: Parameters, rng: np.random.Generator, *, pair: int, pairs: int) -> Ops:
+def _turn(queued: int) -> int:
+    """After so many batches all slots are used as before: see _slots."""
+    return math.lcm(queued + 2, 2 * queued + 3)
+
+
+def _pair(parameters: Parameters, rng: np.random.Generator, *, pair: int, pairs: int) -> Life:
     """A consumer frees a batch's last object first: it waits for that one, and so for all.
 
     A producer starts a batch when the consumer has taken the one that lies `queued` before the
-    one before it.
+    one before it. The build fills the queue, which is as full at the end of the steady part.
     """
-    count = len(range(pair, parameters.batches, pairs))
-    queued = min(parameters.queued, count)
-    batch, produces = _schedule(count, ahead=min(queued + 1, count))
+    queued = parameters.queued
+    ahead, turn = queued + 1, _turn(queued)
+    count = ahead + -(-len(range(pair, parameters.batches, pairs)) // turn) * turn
+    batch, produces = _schedule(count, ahead=ahead)
     slot, slot_count = _slots(count, queued=queued, objects=parameters.batch_objects)
     width = parameters.batch_objects + 1
     member = np.where(produces[:, None], np.arange(width), _freed_order(width))
     size = np.where(produces[:, None], _sizes(parameters, rng, count)[batch], 0)
-    return operations(
+    ops = operations(
         np.repeat(np.where(produces, Kind.MALLOC, Kind.FREE), width),
         pair * slot_count + np.take_along_axis(slot[batch], member, axis=1).ravel(),
         size=size.ravel(),
     )
+    return Life(*np.split(ops, [ahead * width, len(ops) - ahead * width]))
 
 
 def _schedule(count: int, *, ahead: int) -> tuple[Indices, npt.NDArray[np.bool_]]:

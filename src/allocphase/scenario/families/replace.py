@@ -8,6 +8,7 @@ import numpy as np
 
 from allocphase.scenario.families import sizes
 from allocphase.scenario.families.family import Family, parameter
+from allocphase.scenario.families.recurrence import in_pairs, last_of_each
 from allocphase.trace.records import Draft, Ints, Kind, Ops, operations
 from allocphase.trace.slots import previous, slot_ranks
 
@@ -21,21 +22,23 @@ class Parameters:
     size_min: int = parameter("smallest size in bytes", minimum=0, maximum=sizes.MAX_SIZE)
     size_max: int = parameter("largest size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
     new_first: bool = parameter("allocate the new object before the old one is freed")
-    filled: bool = parameter("fill all places before the first replacement")
 
 
 def most_operations(parameters: Parameters) -> int:
-    return 2 * (parameters.live + parameters.replacements)
+    return 2 * (parameters.live + parameters.replacements + 1)
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """The build is the filling; at the end the places are emptied in order."""
-    places = rng.integers(0, parameters.live, size=parameters.replacements)
-    if parameters.filled:
-        places = np.concatenate([np.arange(parameters.live), places])
+    """The build fills all places, the drain empties them in order."""
+    live = parameters.live
+    if parameters.new_first:  # an even number of times each: a place has two slots by turns
+        places = in_pairs(rng, rng.integers(0, live, size=-(-parameters.replacements // 2)))
+    else:
+        places = rng.integers(0, live, size=parameters.replacements)
+    places = np.concatenate([np.arange(live), places])
     size = sizes.uniform(rng, parameters.size_min, parameters.size_max, count=len(places))
     ops = replacements(places, size, new_first=parameters.new_first)
-    return Draft(ops=ops, build_ops=parameters.live if parameters.filled else 0)
+    return Draft(ops=ops, build_ops=live, drain_ops=live)
 
 
 def replacements(places: Ints, size: Ints, *, new_first: bool) -> Ops:
@@ -52,9 +55,8 @@ def replacements(places: Ints, size: Ints, *, new_first: bool) -> Ops:
     freed = operations(Kind.FREE, index * width + (1 - turn if new_first else turn))
     pairs = np.stack([born, freed] if new_first else [freed, born], axis=1).ravel()
     kept = np.stack([np.ones_like(old), old] if new_first else [old, np.ones_like(old)], axis=1)
-    last = np.sort(np.unique(index[::-1], return_index=True)[1])
-    left = born["slot"][::-1][last]
-    return np.concatenate([pairs[kept.ravel()], operations(Kind.FREE, np.sort(left))])
+    left = born["slot"][last_of_each(index)]
+    return np.concatenate([pairs[kept.ravel()], operations(Kind.FREE, left)])
 
 
 def resized(ops: Ops, after: Ints, size: Ints) -> Ops:

@@ -65,7 +65,7 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     here = np.arange(count)
     born = operations(Kind.MALLOC, here, size=size, tag=tag)
     freed = operations(Kind.FREE, here, tag=tag)
-    return Draft(ops=np.concatenate([born, freed]), build_ops=count, tags=tags)
+    return Draft(ops=np.concatenate([born, freed]), build_ops=count, drain_ops=count, tags=tags)
 
 
 def hints(base_hz: float, quarters: Ints) -> npt.NDArray[np.float64]:

@@ -38,7 +38,8 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     read = np.full(count, parameters.read_bytes)
     ops = replacements(places, read, new_first=False)
     born = np.flatnonzero(kind_of(ops) == Kind.MALLOC)
-    return Draft(ops=resized(ops, born, kept), build_ops=2 * parameters.live)
+    ops = resized(ops, born, kept)
+    return Draft(ops=ops, build_ops=2 * parameters.live, drain_ops=parameters.live)
 
 
 TRIMMED = Family(

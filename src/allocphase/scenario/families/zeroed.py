@@ -57,7 +57,8 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     born = np.flatnonzero(kind_of(ops) == Kind.MALLOC)
     ops["kind_flags"][born[zeroed]] = Kind.CALLOC
     built = parameters.live + int(np.count_nonzero(grown[: parameters.live]))
-    return Draft(ops=resized(ops, born[grown], 2 * size[grown]), build_ops=built)
+    ops = resized(ops, born[grown], 2 * size[grown])
+    return Draft(ops=ops, build_ops=built, drain_ops=parameters.live)
 
 
 ZEROED = Family(

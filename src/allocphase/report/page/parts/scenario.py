@@ -13,8 +13,10 @@ from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.report.page.parts.causes import why_part
 from allocphase.report.page.parts.memory import memory_part
+from allocphase.report.page.parts.replays import replays_part
 from allocphase.report.page.parts.threads import threads_part
 from allocphase.report.page.strip import scale_of, strip
+from allocphase.store.manifest import ScenarioEntry
 from allocphase.text.units import counted, format_bytes, format_count, format_ns
 
 __all__ = ["fragment", "scenario_part"]
@@ -45,6 +47,7 @@ def scenario_part(source: Source, index: int) -> Values:
         "timeline": _timeline_caption(source, scenario),
         "why": why_part(source, scenario),
         "calls": _calls(source, cells),
+        "replays": replays_part(source, scenario),
         "memory": memory_part(source, scenario),
         "threads": threads_part(source, scenario),
         "clock": _clock(source, scenario),
@@ -53,10 +56,19 @@ def scenario_part(source: Source, index: int) -> Values:
 
 def _facts(source: Source, scenario: str) -> list[str]:
     entry, floor_ns = source.entry(scenario), source.floor_ns(scenario)
-    facts = [operations_text(entry)]
+    facts = [operations_text(entry), *_parts(entry)]
     facts += [f"{entry.threads} threads"] * (entry.threads > 1)
     facts += [f"peak live {format_bytes(entry.peak_live_bytes)}"]
     return facts + [f"floor {format_ns(floor_ns)} an op"] * (floor_ns is not None)
+
+
+def _parts(entry: ScenarioEntry) -> list[str]:
+    """Of a scenario with a steady part, what is before and after it."""
+    apart = entry.build_operations + entry.drain_operations
+    if not 0 < apart < entry.operations:
+        return []
+    build, drain = format_count(entry.build_operations), format_count(entry.drain_operations)
+    return [f"of these {build} to build and {drain} to drain, the others a steady part"]
 
 
 def _clock(source: Source, scenario: str) -> str:
@@ -92,7 +104,10 @@ def _timeline_caption(source: Source, scenario: str) -> str:
     cells = [source.points(name, scenario) for name in source.names_on(scenario)]
     if not any(points.row.size for points in cells):
         return ""
-    text = "One process's calls, on the same scales for all. Drag over a panel to zoom all of them."
+    text = (
+        "The calls of one process's first replay, on the same scales for all. Drag over a panel to "
+        "zoom all of them."
+    )
     if any(len(points.threads) for points in cells):
         text += " The threads' calls stand one thread after the other."
     drawn = sum(points.row.size for points in cells)

@@ -23,7 +23,7 @@ BY_KIND = (
     ("free p99", "free", "p99"),
 )
 REMOTE = (
-    ("remote frees", "free_remote", "samples"),
+    ("timed remote frees", "free_remote", "samples"),
     ("their p50", "free_remote", "p50"),
     ("their p99", "free_remote", "p99"),
 )

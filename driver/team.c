@@ -47,7 +47,7 @@ struct team {
   uint64_t times;
   bool over; /* no step follows */
   struct meeting turn, start, end;
-  uint32_t turns, parts; /* that the first thread has met in */
+  uint32_t turns;        /* that the first thread has met in */
   uint64_t busy_ns;      /* of the step */
   _Atomic uint64_t worker_cpu_ns;
 };
@@ -133,34 +133,41 @@ static void forget_epochs(uint32_t thread, enum trace_part part) {
 
 /* ---- Steps ------------------------------------------------------------------------ */
 
-static bool has_part(enum trace_part part) { return team.session->trace.part_ops[part] > 0; }
+typedef void part_player(struct worker *worker, enum trace_part part);
+
+/* What the step is, part by part. */
+static void each_part(part_player *play, struct worker *worker) {
+  for (uint64_t time = 0; time < team.times; time++)
+    for (enum trace_part part = team.first; part <= team.last; part++)
+      if (team.session->trace.part_ops[part] > 0) play(worker, part);
+}
 
 /* ---- Standing threads --------------------------------------------------------------- */
 
-static void play_part(struct worker *worker, uint32_t *parts, enum trace_part part) {
+/* The meetings of a part are counted by what was replayed: all threads play all parts. */
+static void play_together(struct worker *worker, enum trace_part part) {
+  uint32_t number = 1;
+  for (int i = 0; i < TRACE_PARTS; i++) number += (uint32_t)worker->replays[i];
   enter_part(worker, part);
   forget_epochs(worker->thread, part);
-  meet(&team.start, ++*parts);
+  meet(&team.start, number);
   work(worker);
-  meet(&team.end, *parts);
+  meet(&team.end, number);
   /* Nobody comes to the next end before this thread has come to the next start. */
   if (worker->thread == 0) team.busy_ns += team.end.last_ns - team.start.last_ns;
 }
 
-static void play_parts(struct worker *worker, uint32_t *parts) {
+static void play_parts(struct worker *worker) {
   uint64_t own_ns = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
-  for (uint64_t time = 0; time < team.times; time++)
-    for (enum trace_part part = team.first; part <= team.last; part++)
-      if (has_part(part)) play_part(worker, parts, part);
+  each_part(play_together, worker);
   atomic_fetch_add(&team.worker_cpu_ns, cpu_ns(CLOCK_THREAD_CPUTIME_ID) - own_ns);
 }
 
 static void follow(struct worker *worker) {
-  uint32_t turns = 0, parts = 0;
-  for (;;) {
+  for (uint32_t turns = 0;;) {
     meet(&team.turn, ++turns);
     if (team.over) return;
-    play_parts(worker, &parts);
+    play_parts(worker);
     meet(&team.turn, ++turns);
   }
 }
@@ -170,7 +177,7 @@ static void follow(struct worker *worker) {
 static struct team_time play_standing(struct worker *worker) {
   meet(&team.turn, ++team.turns);
   uint64_t helper_ns = process_cpu_ns();
-  play_parts(worker, &team.parts);
+  play_parts(worker);
   meet(&team.turn, ++team.turns);
   helper_ns = above(process_cpu_ns() - helper_ns, atomic_load(&team.worker_cpu_ns));
   return (struct team_time){team.busy_ns, 0, helper_ns};
@@ -252,8 +259,10 @@ static void prepare_life(struct life *life) {
   atomic_store(&life->over, false);
 }
 
-/* All threads are made before any of them goes: their making is the driver's. */
-static uint64_t live_and_die(enum trace_part part) {
+/* All threads are made before any of them goes: their making is the driver's. `none`: it
+ * is no one worker's. */
+static void live_and_die(struct worker *none, enum trace_part part) {
+  (void)none;
   uint32_t born = 0;
   for (uint32_t t = 0; t < team.threads; t++) {
     forget_epochs(t, part);
@@ -271,10 +280,16 @@ static uint64_t live_and_die(enum trace_part part) {
   uint64_t end_ns = now_ns();
   for (uint32_t t = 0; t < team.threads; t++)
     if (is_born(t, part)) pthread_join(team.handles[t], NULL);
-  return end_ns - team.start.last_ns;
+  team.busy_ns += end_ns - team.start.last_ns;
 }
 
 /* ---- Runs ------------------------------------------------------------------------- */
+
+static void replay_alone(struct worker *worker, enum trace_part part) {
+  enter_part(worker, part);
+  team.body(worker);
+  worker->replays[part]++;
+}
 
 /* What stood ready while others had the CPU is theirs. But who had it the kernel does not
  * say: what the allocator's own threads and children worked meanwhile is not taken off.
@@ -285,13 +300,7 @@ static struct team_time play_alone(struct worker *worker) {
   uint64_t outer_ns = now_ns();
   uint64_t delay_ns = run_delay_ns();
   uint64_t start_ns = now_ns();
-  for (uint64_t time = 0; time < team.times; time++)
-    for (enum trace_part part = team.first; part <= team.last; part++)
-      if (has_part(part)) {
-        enter_part(worker, part);
-        team.body(worker);
-        worker->replays[part]++;
-      }
+  each_part(replay_alone, worker);
   uint64_t busy_ns = now_ns() - start_ns;
   delay_ns = run_delay_ns() - delay_ns;
   uint64_t outside_ns = now_ns() - outer_ns - busy_ns;
@@ -302,9 +311,7 @@ static struct team_time play_alone(struct worker *worker) {
 }
 
 static struct team_time play_mortal(void) {
-  for (uint64_t time = 0; time < team.times; time++)
-    for (enum trace_part part = team.first; part <= team.last; part++)
-      if (has_part(part)) team.busy_ns += live_and_die(part);
+  each_part(live_and_die, NULL);
   return (struct team_time){team.busy_ns, 0, 0};
 }
 
@@ -349,7 +356,7 @@ static void prepare_run(struct session *session, worker_body *body, void *probe,
   team.probe = probe;
   team.script = script;
   team.over = false;
-  team.turns = team.parts = 0;
+  team.turns = 0;
   uint64_t warm_place = trace->header->op_count;
   for (uint32_t t = 0; t < team.threads; t++) {
     struct trace_range begin = trace_range(trace, t, trace_first_repeated(trace));

@@ -324,8 +324,7 @@ def _probe(
     faults = np.zeros(3, dtype=FAULT_EVENT)
     faults["op"], faults["call_faults"] = [3, 50, 110], 1
     part = {"call_faults": 3, "touch_faults": 9, "events_dropped": 0, "pass_ns": 9000}
-    warm = {"warm_replays": WARM_REPLAYS, "warm_call_faults": 3 * WARM_REPLAYS}
-    part |= warm
+    part |= {"warm_replays": WARM_REPLAYS, "warm_call_faults": 3 * WARM_REPLAYS}
     return {**result, "faults": part}, {"faults": faults}
 
 

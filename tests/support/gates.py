@@ -22,7 +22,7 @@ from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.scenario import Scenario, resolve
 from allocphase.trace import read as read_trace
-from allocphase.trace.records import Part, warm_replays
+from allocphase.trace.records import warm_replays
 from tests.support.runs import FakeExecutor, memory_part, no_progress
 
 __all__ = [
@@ -71,9 +71,7 @@ class FigureExecutor(FakeExecutor):
             return {}
         made = read_trace(job.trace)
         ticks = np.full(len(made.ops), self.latency_ns(job), dtype=np.uint32)
-        part = made.part_of_ops()
-        repeated = part == Part.STEADY if (part == Part.STEADY).any() else part >= Part.BUILD
-        warm = np.tile(ticks[repeated], warm_replays(made.threads))
+        warm = np.tile(ticks[made.repeated()], warm_replays(made.threads))
         return {
             "call_ticks": ticks,
             "touch_ticks": np.zeros_like(ticks),

@@ -206,7 +206,10 @@ def _syscalls(cell: _Cell) -> Metrics:
         sum((part.operation or {}).values()) / record.result.operations
         for part, record in zip(parts, records, strict=True)
     ]
-    steady = [_steady_rate(part, record) for part, record in zip(parts, records, strict=True)]
+    steady = [
+        _by_repeated(sum((part.warm or {}).values()), part.warm_replays, record)
+        for part, record in zip(parts, records, strict=True)
+    ]
     return {
         **_phases(parts),
         **_counted("syscalls_per_op", rates),
@@ -216,9 +219,10 @@ def _syscalls(cell: _Cell) -> Metrics:
     }
 
 
-def _steady_rate(part: Syscalls, record: ProcessRecord) -> float | None:
-    repeated = part.warm_replays * record.result.repeated_operations
-    return sum((part.warm or {}).values()) / repeated if repeated else None
+def _by_repeated(count: int, warm_replays: int, record: ProcessRecord) -> float | None:
+    """Of what was counted in the warm replays of a process, how much an operation."""
+    repeated = warm_replays * record.result.repeated_operations
+    return count / repeated if repeated else None
 
 
 def _phases(parts: Sequence[Syscalls]) -> Metrics:
@@ -299,9 +303,8 @@ def _faults(cell: _Cell) -> Metrics:
         return {}
     parts = [record.part(Faults) for record in records]
     steady = [
-        (part.warm_call_faults + part.warm_touch_faults) / repeated if repeated else None
+        _by_repeated(part.warm_call_faults + part.warm_touch_faults, part.warm_replays, record)
         for part, record in zip(parts, records, strict=True)
-        for repeated in [part.warm_replays * record.result.repeated_operations]
     ]
     return {
         **_counted("page_faults_in_calls", [part.call_faults for part in parts]),

@@ -73,10 +73,7 @@ def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
 
 def _timed_mallocs(trace: Trace) -> int:
     """How many calls of malloc a latency process times in its warm replays."""
-    repeated = np.ones(len(trace.ops), dtype=np.bool_)
-    if trace.part_ops(Part.STEADY):
-        repeated = trace.part_of_ops() == Part.STEADY
-    mallocs = np.count_nonzero(kind_of(trace.ops[repeated]) == Kind.MALLOC)
+    mallocs = np.count_nonzero(kind_of(trace.ops[trace.repeated()]) == Kind.MALLOC)
     return int(mallocs) * warm_replays(trace.threads)
 
 

@@ -21,6 +21,7 @@ from allocphase.trace.records import (
     Touch,
     Trace,
     TraceError,
+    part_counts,
 )
 from allocphase.trace.slots import History, by_position
 
@@ -82,14 +83,7 @@ def part_problem(threads: Records) -> str | None:
     Where threads end, each is born for one part; threads have a steady part, since only what
     begins and ends alike can be repeated without a word on who frees what when.
     """
-    counts = np.stack(
-        [
-            threads["build_ops"],
-            threads["op_count"] - threads["build_ops"] - threads["drain_ops"],
-            threads["drain_ops"],
-        ],
-        axis=1,
-    )
+    counts = part_counts(threads)
     if len(threads) > 1 and counts[:, Part.STEADY].sum() == 0:
         return "has threads, and no steady part"
     several = np.flatnonzero((counts > 0).sum(axis=1) > 1)

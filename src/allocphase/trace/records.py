@@ -39,6 +39,7 @@ __all__ = [
     "TraceError",
     "kind_of",
     "operations",
+    "part_counts",
     "repeated_ops",
     "warm_replays",
 ]
@@ -149,12 +150,19 @@ def operations(
     return ops
 
 
+def part_counts(threads: Records) -> npt.NDArray[np.int64]:
+    """How many ops each thread has in each part, shape (threads, parts)."""
+    ops, build, drain = (
+        threads[key].astype(np.int64) for key in ("op_count", "build_ops", "drain_ops")
+    )
+    counts: npt.NDArray[np.int64] = np.stack([build, ops - build - drain, drain], axis=1)
+    return counts
+
+
 def repeated_ops(threads: Records) -> int:
     """How many ops a further replay repeats: those of the steady part, or all there are."""
-    total, build, drain = (
-        int(threads[key].sum()) for key in ("op_count", "build_ops", "drain_ops")
-    )
-    return total - build - drain or total
+    counts = part_counts(threads)
+    return int(counts[:, Part.STEADY].sum() or counts.sum())
 
 
 def warm_replays(threads: Records) -> int:
@@ -214,18 +222,17 @@ class Trace:
 
     def part_ops(self, part: Part) -> int:
         """How many ops of all threads are of a part."""
-        ops, build, drain = (
-            int(self.threads[key].sum()) for key in ("op_count", "build_ops", "drain_ops")
-        )
-        return {Part.BUILD: build, Part.STEADY: ops - build - drain, Part.DRAIN: drain}[part]
+        return int(part_counts(self.threads)[:, part].sum())
 
     def part_of_ops(self) -> npt.NDArray[np.uint8]:
         """The part of each op, shape (op_count,)."""
-        threads = self.threads
-        steady = threads["op_count"] - threads["build_ops"] - threads["drain_ops"]
-        counts = np.stack([threads["build_ops"], steady, threads["drain_ops"]], axis=1)
-        parts = np.tile(np.array(list(Part), dtype=np.uint8), len(threads))
-        return np.repeat(parts, counts.ravel().astype(np.int64))
+        parts = np.tile(np.array(list(Part), dtype=np.uint8), len(self.threads))
+        return np.repeat(parts, part_counts(self.threads).ravel())
+
+    def repeated(self) -> npt.NDArray[np.bool_]:
+        """Which ops further replays repeat, shape (op_count,): the steady part, or all of them."""
+        steady: npt.NDArray[np.bool_] = self.part_of_ops() == Part.STEADY
+        return steady if steady.any() else ~steady
 
     @property
     def op_counts(self) -> dict[str, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from allocphase.trace.records import Draft, Ops, Records
+from allocphase.trace.records import Draft, Ops
 
 __all__ = ["Life", "Threads", "chain", "in_step", "shifted", "weave"]
 
@@ -36,7 +36,7 @@ def weave(parts: Sequence[Ops], threads: Sequence[int]) -> tuple[Ops, Threads]:
     return ops[order], thread[order]
 
 
-def in_step(lives: Sequence[Life], *, tags: Records | None = None) -> Draft:
+def in_step(lives: Sequence[Life]) -> Draft:
     """Each part at the same pace, after the one before; life k is thread k's."""
     threads = range(len(lives))
     parts = [
@@ -48,7 +48,6 @@ def in_step(lives: Sequence[Life], *, tags: Records | None = None) -> Draft:
         thread=np.concatenate([thread for _, thread in parts]) if len(lives) > 1 else None,
         build_ops=len(parts[0][0]),
         drain_ops=len(parts[2][0]),
-        tags=tags,
     )
 
 

@@ -19,6 +19,7 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
 from allocphase.process.driver import FILE_BYTES, DriverExecutor, Job, Outcome
 from allocphase.process.keeper import Command, Containment, Limits
+from allocphase.run.request import one_trace
 from allocphase.text.units import format_bytes, format_ns
 
 __all__ = ["Finding", "findings"]
@@ -91,7 +92,7 @@ def _abilities() -> Iterator[Finding]:
         return
     with scratch as folder:
         path = Path(folder) / "trial.trace"
-        trace.write(scenario.generate(scenario.resolve("phase-report")[0]), path)
+        trace.write(scenario.generate(one_trace("phase-report", reason="doctor replays one")), path)
         yield _fence(Path(folder))
         timed = _trial(path, Probe.LATENCY)
         yield _clock(timed)

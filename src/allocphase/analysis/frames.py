@@ -174,11 +174,13 @@ class Run:
         key = (allocator, scenario)
         if key not in self._latencies:
             records = [r for r in self.records_of(*key) if r.probe is Probe.LATENCY and r.ok]
+            if not records:
+                return {}
             self._latencies[key] = pool(
                 records,
                 self.files.samples,
                 self.trace_operations(scenario),
-                called=self._called(*key) if records else {},
+                called=self._called(*key),
                 threads=len(self.thread_counts(scenario)),
             )
         return self._latencies[key]

@@ -16,6 +16,7 @@ from allocphase.commands.shared import (
     command_line,
     interruptible_executor,
     out_option,
+    program_options,
     progress,
     quiet_option,
     require_targets,
@@ -58,6 +59,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     help="An allocator, one for each value; repeat for more. Without it: all that are installed.",
 )
 @scenario_option
+@program_options
 @click.option(
     "--sweep",
     metavar="PARAMETER=VALUE,VALUE",
@@ -146,6 +148,7 @@ def run(
     Example:
       allocphase run -a phase2 -a phase21 -s phase-report --probe syscalls --json -
       allocphase run -a libc -a mine=./libmine.so -s 'random*' --report
+      allocphase run -a libc -a jemalloc --program 'python3 app.py --once'
       allocphase run -a mine=mine.c --cflags=-O0 -p verify --check-every 1 --keep-failed
       allocphase run --resume out/20261123-101500-run
     """

@@ -11,7 +11,7 @@ from allocphase.gate.arms import Arms
 from allocphase.judge import ArmEntry, Limits, Row
 from allocphase.judge.evidence import Saved
 from allocphase.run.request import TIMEOUT_S, draw_seed
-from allocphase.scenario import Scenario
+from allocphase.scenario import AnyScenario
 
 __all__ = ["GateRequest", "SavedArm"]
 
@@ -50,7 +50,7 @@ class GateRequest:
     """
 
     arms: Arms
-    scenarios: Sequence[Scenario]
+    scenarios: Sequence[AnyScenario]
     limits: Limits
     out: Path
     seed: int = field(default_factory=draw_seed)

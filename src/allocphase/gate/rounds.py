@@ -20,7 +20,7 @@ from allocphase.judge.rows import call_measures
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
-from allocphase.process.driver import Executor, Job, Outcome
+from allocphase.process.driver import Executor, Job, Outcome, PlannedProcess
 from allocphase.run.plan import Plan, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import begin
 from allocphase.run.progress_bar import Progress
@@ -75,10 +75,10 @@ class _GateExecutor:
         self._executor = executor
         self._copies = copies
 
-    def run(self, job: Job) -> Outcome:
+    def run(self, job: PlannedProcess) -> Outcome:
         """See Executor."""
         job = replace(job, allocator=self._copies.current(job.allocator))
-        if job.probe is Probe.LATENCY:
+        if isinstance(job, Job) and job.probe is Probe.LATENCY:
             kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
             job = replace(job, options=kept)
         return self._executor.run(job)
@@ -121,12 +121,12 @@ class _Rounds:
         records = self._session.run_beside(counts) + self._session.run_jobs(timed)
         return self._settled([*counts, *timed], records)
 
-    def _timed_jobs(self, plan: Plan, round_index: int) -> Iterator[Job]:
+    def _timed_jobs(self, plan: Plan, round_index: int) -> Iterator[PlannedProcess]:
         """In the order that the plan has for this round, with ids of their own."""
         return (replace(job, id=next(self._ids)) for job in round_jobs(plan, round_index))
 
     def _settled(
-        self, jobs: Sequence[Job], records: Sequence[ProcessRecord]
+        self, jobs: Sequence[PlannedProcess], records: Sequence[ProcessRecord]
     ) -> list[ProcessRecord]:
         """With a second process for each that the machine spoiled, as far as can be told without
         looking at its time or its arm.
@@ -265,7 +265,7 @@ def _started(
     return Session(begun, inner, progress=progress, arms_share_replays=True, keep=keep)
 
 
-def _chosen(jobs: Iterable[Job], wanted: set[Need]) -> Iterator[Job]:
+def _chosen(jobs: Iterable[PlannedProcess], wanted: set[Need]) -> Iterator[PlannedProcess]:
     """Those of the arms that are wanted: the floor is none."""
     for job in jobs:
         if job.allocator.correct and (job.scenario, job.probe) in wanted:

@@ -26,7 +26,7 @@ from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
-from allocphase.scenario import Scenario, generate
+from allocphase.scenario import AnyScenario, digest_of
 
 __all__ = ["against_saved", "measure_baseline"]
 
@@ -53,9 +53,9 @@ def against_saved(
     return replace(request, saved=arm)
 
 
-def digests(scenarios: Sequence[Scenario]) -> dict[str, str]:
-    """The digest of each scenario's trace, by name."""
-    return {one.name: generate(one).digest for one in scenarios}
+def digests(scenarios: Sequence[AnyScenario]) -> dict[str, str]:
+    """The digest of each scenario, by name."""
+    return {one.name: digest_of(one) for one in scenarios}
 
 
 def measure_baseline(
@@ -84,6 +84,6 @@ def _probes() -> list[Probe]:
     return [probe for probe in Probe if probe is not Probe.VERIFY]
 
 
-def _entry(evidence: Evidence, scenario: Scenario) -> SavedScenario:
+def _entry(evidence: Evidence, scenario: AnyScenario) -> SavedScenario:
     values = saved_values(evidence, scenario.name)
-    return SavedScenario(digest=generate(scenario).digest, values=values)
+    return SavedScenario(digest=digest_of(scenario), values=values)

@@ -38,6 +38,7 @@ from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
+from allocphase.scenario import Program
 from allocphase.store.reader import RunFiles
 
 __all__ = ["run_gate"]
@@ -243,6 +244,7 @@ def _limited(request: GateRequest, session: Finished) -> list[tuple[Measure, str
         for scenario in request.scenarios
         for one in (*MEASURES.values(), *call_measures(session.evidence, scenario.name))
         if one.name != "build_time" or scenario.name in built
+        if one.probe.of_programs == isinstance(scenario, Program)
     ]
     return [*rows, *others]
 

@@ -39,9 +39,13 @@ __all__ = [
     "Failure",
     "Job",
     "Outcome",
+    "PlannedProcess",
+    "bad_end",
     "driver_arguments",
     "file_bytes",
     "own_variables",
+    "raise_failure",
+    "signal_name",
 ]
 
 # The length of the environment moves the stack, and with it what shares a cache line (Mytkowicz
@@ -71,7 +75,7 @@ CLOCK_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class PlannedProcess:
     """One process to run. `padding_bytes`: length of an environment variable that says nothing.
 
     repeat: which process of its cell within the round; 0 where there is one.
@@ -81,12 +85,18 @@ class Job:
     round: int
     allocator: Allocator
     scenario: str
-    trace: Path
     probe: Probe
     cpus: tuple[int, ...]
     timeout_s: float
     repeat: int = 0
     padding_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(PlannedProcess):
+    """One that replays a trace."""
+
+    trace: Path
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -119,7 +129,7 @@ class Outcome:
 class Executor(Protocol):
     """Runs one job to its end, whatever that is."""
 
-    def run(self, job: Job) -> Outcome: ...
+    def run(self, job: PlannedProcess) -> Outcome: ...
 
 
 def padding(rng: random.Random) -> int:
@@ -132,7 +142,7 @@ class DriverExecutor:
 
     def __init__(self, *, limits: Limits | None = None, driver: Path | None = None) -> None:
         binary = resources.find("driver/allocphase-driver")
-        self._driver = driver or binary
+        self.driver = driver or binary
         self._containment = Containment(binary, limits or Limits())
         self._stopped: AllocphaseError | None = None
 
@@ -144,32 +154,42 @@ class DriverExecutor:
         self._stopped = reason
         self._containment.stop()
 
-    def run(self, job: Job) -> Outcome:
+    def run(self, job: PlannedProcess) -> Outcome:
         """Raises AllocphaseError when the driver itself fails: that is no fault of a subject.
 
         All files of the process lie beside its trace, and are gone afterwards.
         """
-        if self._stopped is not None:
-            raise self._stopped
+        assert isinstance(job, Job), "others are for who has an executor of their own"
         beside = job.trace.parent.absolute()
         with passing_folder(beside=beside) as folder:
             start = time.monotonic()
             ending = self._run_in(folder, job)
             wall_s = time.monotonic() - start
-            if self._stopped is not None:
-                raise self._stopped
             if _is_of_a_disk(ending):
                 _check_disk(folder)
-            limits = self._containment.limits
-            outcome = _outcome(job, folder, ending, limits=limits, wall_s=wall_s)
+            outcome = _outcome(job, folder, ending, limits=self.limits, wall_s=wall_s)
             if outcome.status is Status.OK:
                 return outcome
             return replace(outcome, failure=self._failure(folder, ending))
 
+    def contained(self, command: Command) -> Ending:
+        """Runs a command under the keeper. Raises as `stop` says."""
+        if self._stopped is not None:
+            raise self._stopped
+        ending = self._containment.run(command)
+        if self._stopped is not None:
+            raise self._stopped
+        return ending
+
+    @property
+    def limits(self) -> Limits:
+        """Of each process."""
+        return self._containment.limits
+
     def _failure(self, folder: Path, ending: Ending) -> Failure:
         return Failure(
-            driver=self._driver,
-            limits=self._containment.limits,
+            driver=self.driver,
+            limits=self.limits,
             ended_by=ending.reason,
             operations=faulty_operations(folder / "progress.bin"),
         )
@@ -177,9 +197,9 @@ class DriverExecutor:
     def _run_in(self, folder: Path, job: Job) -> Ending:
         working_folder = folder / "cwd"  # what an allocator dumps into it goes with it
         working_folder.mkdir()
-        return self._containment.run(
+        return self.contained(
             Command(
-                arguments=[str(self._driver), *UNDER_A_KEEPER, *driver_arguments(job, folder)],
+                arguments=[str(self.driver), *UNDER_A_KEEPER, *driver_arguments(job, folder)],
                 environment={**_environment(job), "TMPDIR": str(working_folder)},
                 folder=working_folder,
                 timeout_s=job.timeout_s,
@@ -246,16 +266,13 @@ def own_variables(job: Job) -> dict[str, str]:
 
 
 def _outcome(job: Job, folder: Path, ending: Ending, *, limits: Limits, wall_s: float) -> Outcome:
-    if ending.failure:
-        whose = f"{job.allocator.name} on {job.scenario} ({job.probe})"
-        words = plain(ending.failure).removeprefix(DRIVERS_OWN_WORDS)
-        raise AllocphaseError(f"{whose}: {DRIVERS_OWN_WORDS}{words}")
+    raise_failure(job, ending)
     words = ending.words.replace(f"{folder}/", "")  # a folder that is gone by then
-    where = whereabouts(folder / "progress.bin")
-    bad = _bad_end(job, ending, where, limits)
+    where = f" {whereabouts(folder / 'progress.bin')}"
+    bad = bad_end(job, ending, where, limits)
     if (hindrance := _hindrance(ending)) is not None:
         words = hindrance.replace(f"{folder}/", "")
-        bad = Status.UNSUPPORTED, f"the driver was hindered {where}:"
+        bad = Status.UNSUPPORTED, f"the driver was hindered{where}:"
     if bad is None:
         try:
             delivery = read_delivery(folder, trace=job.trace, probe=job.probe, token=ending.token)
@@ -317,35 +334,48 @@ def _measured(delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
     )
 
 
-def _bad_end(job: Job, ending: Ending, where: str, limits: Limits) -> tuple[Status, str] | None:
-    """The status and message of a process that did not end by itself; None where it did."""
+def raise_failure(job: PlannedProcess, ending: Ending) -> None:
+    """Raises AllocphaseError where the driver or its keeper could not do its own work."""
+    if ending.failure:
+        whose = f"{job.allocator.name} on {job.scenario} ({job.probe})"
+        words = plain(ending.failure).removeprefix(DRIVERS_OWN_WORDS)
+        raise AllocphaseError(f"{whose}: {DRIVERS_OWN_WORDS}{words}")
+
+
+def bad_end(
+    job: PlannedProcess, ending: Ending, where: str, limits: Limits
+) -> tuple[Status, str] | None:
+    """The status and message of a process that did not end by itself; None where it did. where:
+    what it was at, as the words of a sentence.
+    """
     if ending.reason == "timeout":
-        return Status.TIMEOUT, f"still running after {job.timeout_s:g} s {where}: killed."
+        return Status.TIMEOUT, f"still running after {job.timeout_s:g} s{where}: killed."
     if ending.reason == "memory":
         limit = format_bytes(limits.memory_bytes)
-        return Status.OUT_OF_MEMORY, f"grew beyond {limit} {where}: killed."
+        return Status.OUT_OF_MEMORY, f"grew beyond {limit}{where}: killed."
     if ending.reason == "disk":
-        return Status.CRASHED, f"filled the disk, with long files or very many, {where}: killed."
+        return Status.CRASHED, f"filled the disk, with long files or very many,{where}: killed."
     if ending.reason == "processes":
-        return Status.CRASHED, f"started more than {limits.processes} processes {where}: killed."
+        return Status.CRASHED, f"started more than {limits.processes} processes{where}: killed."
     if ending.reason == "lost":
-        return Status.CRASHED, f"the process that watched it ended ({ending.code}), {where}."
+        return Status.CRASHED, f"the process that watched it ended ({ending.code}),{where}."
     if ending.code < 0:
-        words = f"killed by {_signal(-ending.code)} {where}."
+        words = f"killed by {signal_name(-ending.code)}{where}."
         return Status.CRASHED, words + _advice(job, -ending.code)
     if ending.code != MEASURED:
-        return Status.CRASHED, f"ended with exit code {ending.code} {where}."
+        return Status.CRASHED, f"ended with exit code {ending.code}{where}."
     return None
 
 
-def _signal(number: int) -> str:
+def signal_name(number: int) -> str:
+    """SIGSEGV, or \"signal 40\"."""
     try:
         return signal.Signals(number).name
     except ValueError:  # most of the real-time signals have no name
         return f"signal {number}"
 
 
-def _advice(job: Job, number: int) -> str:
+def _advice(job: PlannedProcess, number: int) -> str:
     if number == signal.SIGSYS and job.probe is Probe.SYSCALLS:
         return " It has changed what counts its system calls: try --syscall-backend ptrace."
     if number in (signal.SIGKILL, signal.SIGXCPU):

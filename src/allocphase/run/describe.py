@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -13,17 +13,18 @@ from allocphase.allocator import Allocator, Source
 from allocphase.machine.environment import environment
 from allocphase.run.plan import Plan, process_count
 from allocphase.run.request import Request
-from allocphase.scenario import Scenario
+from allocphase.scenario import Program, Scenario
 from allocphase.store.manifest import (
     AllocatorEntry,
     Manifest,
     PlanEntry,
+    ProgramEntry,
     ScenarioEntry,
     SourceEntry,
 )
 from allocphase.trace.records import Kind, Ops, Part, Trace, kind_of
 
-__all__ = ["describe_run", "describe_scenario"]
+__all__ = ["describe_program", "describe_run", "describe_scenario"]
 
 
 def describe_run(
@@ -113,6 +114,20 @@ def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> Scena
         drain_operations=trace.part_ops(Part.DRAIN),
         peak_live_bytes=trace.peak_live_bytes,
         requested_bytes=_requested_bytes(trace.ops),
+    )
+
+
+def describe_program(program: Program) -> ScenarioEntry:
+    """What the program is. Raises UsageError for a file of its that cannot be read."""
+    return ScenarioEntry(
+        name=program.name,
+        title=program.title,
+        stands_for=program.stands_for,
+        source=program.source,
+        does_not_show=program.does_not_show,
+        seed=program.seed,
+        digest=program.digest,
+        program=ProgramEntry(**asdict(program.program)),
     )
 
 

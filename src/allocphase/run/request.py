@@ -15,7 +15,7 @@ from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
 from allocphase.errors import NothingMeasuredError, UsageError, shown
 from allocphase.probe.probe import Probe
-from allocphase.scenario import Scenario
+from allocphase.scenario import AnyScenario, Program, Scenario
 from allocphase.spec import Setting, Spec
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "draw_seed",
     "one_allocator",
     "one_scenario",
+    "one_trace",
     "parse_sweep",
     "requested",
 ]
@@ -57,7 +58,7 @@ class Request:
     """
 
     allocators: Sequence[Allocator]
-    scenarios: Sequence[Scenario]
+    scenarios: Sequence[AnyScenario]
     probes: Sequence[Probe]
     rounds: int
     out: Path
@@ -80,7 +81,7 @@ class RunOptions:
 
     `allocators`, `scenarios`, `sweep`, `probes`: as they are written on a command line.
     `rounds`: of a run that is not `quick`. `seed`: None for a drawn one. `cflags`: as it is written
-    in a shell. The rest as in Request.
+    in a shell. `program`: of the command line. The rest as in Request.
     """
 
     allocators: Sequence[str]
@@ -95,6 +96,7 @@ class RunOptions:
     syscall_backend: str
     out: Path
     label: str
+    program: Program | None = None
     cflags: str | None = None
     check_every: int | None = None
     keep_failed: bool = False
@@ -113,7 +115,9 @@ def requested(
             "--cflags is for allocators that are compiled for the run, and there is none: name one "
             "as -a NAME=FILE.c"
         )
-    wanted = chosen_scenarios(options.scenarios, sweep=options.sweep)
+    wanted = chosen_scenarios(
+        options.scenarios, program=options.program, sweep=options.sweep, say=say
+    )
     if not any(found.correct for found in chosen):
         names = ", ".join(found.name for found in chosen)
         raise NothingMeasuredError(
@@ -200,14 +204,44 @@ def chosen_allocators(
     return [found for found in everything if not found.missing]
 
 
-def chosen_scenarios(specs: Sequence[str], *, sweep: str | None = None) -> list[Scenario]:
-    """What was named, or the default set; each at every value of a sweep. Raises UsageError."""
-    found = [chosen for spec in specs or ["default"] for chosen in scenario.resolve(spec)]
+def chosen_scenarios(
+    specs: Sequence[str],
+    *,
+    program: Program | None = None,
+    sweep: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[AnyScenario]:
+    """What was named, or the default set; traces at every value of a sweep. `program`: one of the
+    command line, which needs no other. `say` is told of programs that are not installed.
+
+    Raises UsageError; NothingMeasuredError where none of the programs is installed, and there is
+    nothing else.
+    """
+    named = specs or ([] if program else ["default"])
+    found = [chosen for spec in named for chosen in scenario.resolve(spec)]
     if sweep is not None:
         key, values = parse_sweep(sweep)
-        found = [chosen.with_parameters({key: value}) for chosen in found for value in values]
+        found = [_traced(one).with_parameters({key: value}) for one in found for value in values]
+    found += [program] if program else []
     _refuse_twins("scenario", [chosen.name for chosen in found])
+    return _installed(found, say)
+
+
+def _traced(found: AnyScenario) -> Scenario:
+    if isinstance(found, Program):
+        raise UsageError(f"--sweep: scenario {found.name} is a program, and has no parameters")
     return found
+
+
+def _installed(found: Sequence[AnyScenario], say: Callable[[str], None]) -> list[AnyScenario]:
+    """Without the programs that cannot run here: that is nobody's failure."""
+    missing = {one.name: one.missing for one in found if isinstance(one, Program) and one.missing}
+    for name, reason in missing.items():
+        say(f"{name}: {reason}")
+    if len(missing) == len(found):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise NothingMeasuredError(f"nothing to measure: {reasons}")
+    return [one for one in found if one.name not in missing]
 
 
 def one_allocator(spec: str, *, reason: str) -> Allocator:
@@ -220,12 +254,20 @@ def one_allocator(spec: str, *, reason: str) -> Allocator:
     return chosen
 
 
-def one_scenario(spec: str, *, reason: str) -> Scenario:
+def one_scenario(spec: str, *, reason: str) -> AnyScenario:
     """The scenario that `spec` names. `reason`: why it has to be one.
 
     Raises UsageError where it is none, or several.
     """
     return _only("scenario", spec, scenario.resolve(spec), reason)
+
+
+def one_trace(spec: str, *, reason: str) -> Scenario:
+    """The same of one that has a trace. Raises UsageError."""
+    found = one_scenario(spec, reason=reason)
+    if isinstance(found, Program):
+        raise UsageError(f"scenario {spec!r} is a program, and {reason}: name one with a trace")
+    return found
 
 
 def parse_sweep(text: str) -> tuple[str, tuple[str, ...]]:
@@ -238,7 +280,7 @@ def parse_sweep(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def default_cells(
-    allocators: Sequence[Allocator], scenarios: Sequence[Scenario]
+    allocators: Sequence[Allocator], scenarios: Sequence[AnyScenario]
 ) -> frozenset[tuple[str, str, str]]:
     """Where nobody was named, a very slow allocator stays out of the long scenarios."""
     return frozenset(

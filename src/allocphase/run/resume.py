@@ -20,11 +20,12 @@ from allocphase.files.folder_lock import FolderLock
 from allocphase.machine.environment import timed_cpus
 from allocphase.machine.fingerprint import differences, fingerprint, machine_facts
 from allocphase.probe.probe import Probe
-from allocphase.process.driver import Job
+from allocphase.process.driver import PlannedProcess
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun
 from allocphase.run.restore import Restored, restore
-from allocphase.run.traces import make_trace, remove_traces
+from allocphase.run.traces import make_inputs, make_trace, remove_traces
+from allocphase.scenario import Program
 from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import Event, ProcessRecord
@@ -68,7 +69,7 @@ def _reopened(files: RunFiles, restored: Restored, lock: FolderLock) -> Begun:
         _refuse(files, changes)
         remove_traces(files.path)
         _sweep(files.path, finished)
-        _make_traces(files, restored)
+        _make_workloads(files, restored)
         planned = counted(left[1], "process")
         done = f"continued after {len(finished)} of {planned}, in another hour"
         RunWriter(files.path).tell(Event.RESUMED, done)
@@ -130,7 +131,7 @@ def _strangers(plan: Plan, finished: Sequence[ProcessRecord]) -> Iterator[str]:
             return
 
 
-def _place(one: Job | ProcessRecord, allocator: str) -> tuple[int, int, str, str, Probe]:
+def _place(one: PlannedProcess | ProcessRecord, allocator: str) -> tuple[int, int, str, str, Probe]:
     return (one.round, one.repeat, allocator, one.scenario, one.probe)
 
 
@@ -150,13 +151,17 @@ def _sweep(path: Path, finished: Sequence[ProcessRecord]) -> None:
                 samples.unlink()
 
 
-def _make_traces(files: RunFiles, restored: Restored) -> None:
+def _make_workloads(files: RunFiles, restored: Restored) -> None:
     writer = RunWriter(files.path)
     try:
         for index, chosen in enumerate(restored.scenarios):
-            made = make_trace(writer, index, chosen)
-            if made.digest != files.manifest.scenarios[index].digest:
-                _refuse(files, [f"scenario {chosen.name}: its operations are others now"])
+            if isinstance(chosen, Program):
+                make_inputs(writer.path, index, chosen)
+                digest, what = chosen.digest, "its files"
+            else:
+                digest, what = make_trace(writer, index, chosen).digest, "its operations"
+            if digest != files.manifest.scenarios[index].digest:
+                _refuse(files, [f"scenario {chosen.name}: {what} are others now"])
     except BaseException:
         remove_traces(files.path)
         raise

@@ -24,7 +24,7 @@ from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
-from allocphase.process.driver import Executor, Job, Outcome
+from allocphase.process.driver import Executor, Job, Outcome, PlannedProcess
 from allocphase.run.failed import keep_failed
 from allocphase.run.plan import COUNT_PROCESSES, FLOOR, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun, begin
@@ -42,7 +42,7 @@ __all__ = ["Session", "fill", "run"]
 # What a process leaves at most, but for what grows with the trace and is less than it.
 FILES_BYTES = 4 << 20
 
-_Future: TypeAlias = "Future[tuple[Job, Outcome]]"
+_Future: TypeAlias = "Future[tuple[PlannedProcess, Outcome]]"
 # What of a process that has just run goes into the run directory.
 Keep: TypeAlias = Callable[[ProcessRecord, Arrays], tuple[ProcessRecord, Arrays]]
 
@@ -143,12 +143,12 @@ class Session:
         jobs = [job for job in untimed_jobs(self.plan) if job.id not in self._finished]
         return self.run_beside(jobs)
 
-    def run_jobs(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
+    def run_jobs(self, jobs: Sequence[PlannedProcess]) -> list[ProcessRecord]:
         """Runs these, one at a time, whatever the plan says of them; their ids must be new."""
         self._total = max(self._total, self._done + len(jobs))  # the plan may not know of them
         return [self._measure(job) for job in jobs]
 
-    def run_beside(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
+    def run_beside(self, jobs: Sequence[PlannedProcess]) -> list[ProcessRecord]:
         """The same of what is not timed, as many at once as there are CPUs.
 
         Each worker has a CPU of its own; the journal is written by this thread alone.
@@ -158,7 +158,7 @@ class Session:
         for cpu in self.plan.cpus:
             idle.put(cpu)
 
-        def run_on_idle_cpu(job: Job) -> tuple[Job, Outcome]:
+        def run_on_idle_cpu(job: PlannedProcess) -> tuple[PlannedProcess, Outcome]:
             first = idle.get()
             others = [cpu for cpu in job.cpus if cpu != first]
             try:
@@ -181,16 +181,16 @@ class Session:
         self._machine.release()
         self._lock.release()
 
-    def _measure(self, job: Job) -> ProcessRecord:
+    def _measure(self, job: PlannedProcess) -> ProcessRecord:
         if job.probe.needs_the_machine(len(job.cpus)):
             self._have_the_machine()
         paced = self._paced(job)
         return self._keep(paced, self._run(paced))
 
-    def _paced(self, job: Job) -> Job:
+    def _paced(self, job: PlannedProcess) -> PlannedProcess:
         """With the number of replays that its cell has, once that is known."""
         replays = self._replays.get(self._pace(job.allocator.name, job.scenario))
-        if job.probe is not Probe.THROUGHPUT or not replays:
+        if not isinstance(job, Job) or job.probe is not Probe.THROUGHPUT or not replays:
             return job
         return replace(job, options={**job.options, "replays": str(replays)})
 
@@ -211,19 +211,20 @@ class Session:
             reason = f"another run may have disturbed this one: {self._machine.problem}"
             self._writer.tell(Event.UNLOCKED, reason)
 
-    def _run(self, job: Job) -> Outcome:
+    def _run(self, job: PlannedProcess) -> Outcome:
         """On a full disk a process fails, and cannot even say why: the allocator is not blamed."""
         interruption.check()
-        beside = job.trace.parent  # where an executor has its own files
+        beside = self.path / "traces"  # where an executor has its own files
         with named_errors(beside):
             outcome = self._executor.run(job)
             if outcome.status is not Status.OK:
-                require_room(beside, job.trace.stat().st_size + FILES_BYTES)
+                trace_bytes = job.trace.stat().st_size if isinstance(job, Job) else 0
+                require_room(beside, trace_bytes + FILES_BYTES)
         return outcome
 
-    def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
+    def _keep(self, job: PlannedProcess, outcome: Outcome) -> ProcessRecord:
         record, arrays = self._what_to_keep(_record(job, outcome), outcome.arrays)
-        if self._keep_failed and outcome.failure is not None:
+        if self._keep_failed and outcome.failure is not None and isinstance(job, Job):
             keep_failed(self.path, job, outcome, outcome.failure)
             record = replace(record, kept=True)
         self._writer.add(record, arrays)
@@ -285,7 +286,7 @@ def _spent_s(begun: Begun) -> dict[int, float]:
     return spent
 
 
-def _finished(waiting: Sequence[_Future]) -> Iterator[tuple[Job, Outcome]]:
+def _finished(waiting: Sequence[_Future]) -> Iterator[tuple[PlannedProcess, Outcome]]:
     """What comes of the futures; after the first error only what was under way, then the error."""
     failed: AllocphaseError | None = None
     for future in as_completed(waiting):
@@ -301,7 +302,7 @@ def _finished(waiting: Sequence[_Future]) -> Iterator[tuple[Job, Outcome]]:
         raise failed
 
 
-def _record(job: Job, outcome: Outcome) -> ProcessRecord:
+def _record(job: PlannedProcess, outcome: Outcome) -> ProcessRecord:
     return ProcessRecord(
         id=job.id,
         round=job.round,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,6 +32,7 @@ __all__ = [
     "AllocatorEntry",
     "Manifest",
     "PlanEntry",
+    "ProgramEntry",
     "ScenarioEntry",
     "SourceEntry",
     "read_manifest",
@@ -96,26 +97,45 @@ class AllocatorEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramEntry:
+    """The command of a program scenario: see scenario/program.py. files: where they lie."""
+
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    inputs: str | None = None
+    output_sha256: str | None = None
+    exit_code: Count = 0
+    cpus: Count = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: str | None = None
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioEntry:
-    """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex."""
+    """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex; of a
+    program, which has no trace, of what decides what it does.
+    """
 
     name: Name
     title: str
     stands_for: str
     source: str
     does_not_show: str
-    family: str
     seed: Count
-    touch: str
-    parameters: Mapping[str, object]
     digest: str
-    operations: Operations
-    operation_counts: Mapping[str, Count]
-    threads: Count
-    build_operations: Count
-    drain_operations: Count
-    peak_live_bytes: Count
-    requested_bytes: Count
+    family: str = ""
+    touch: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    operations: Operations = 0
+    operation_counts: Mapping[str, Count] = field(default_factory=dict)
+    threads: Count = 0
+    build_operations: Count = 0
+    drain_operations: Count = 0
+    peak_live_bytes: Count = 0
+    requested_bytes: Count = 0
+    program: ProgramEntry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

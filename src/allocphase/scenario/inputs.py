@@ -17,7 +17,7 @@ __all__ = ["INPUTS"]
 Generator = Callable[[Path, int], None]
 
 LINES = 20_000
-COMMITS = 400
+COMMITS = 1500
 FUNCTIONS = 300
 # Of git: what would depend on who runs it.
 _GIT = {

@@ -1,9 +1,10 @@
 """Program scenarios: a command that is run whole, what it reads, and what it must print.
 
     [program]
-    command = ["python3", "{inputs}/work.py"]  a list, no shell; {inputs}: the folder of its files
-    needs = ["python3"]                        commands without which it is not measured
-    files = ["programs/work.py"]               beside the scenario's own; a .c is compiled with cc
+    command = ["perl", "{inputs}/work.pl"]     a list, no shell; {inputs}: the folder of its files,
+                                               {python}: the Python that runs allocphase
+    needs = ["perl"]                           commands without which it is not measured
+    files = ["programs/work.pl"]               beside the scenario's own; a .c is compiled with cc
     inputs = "json_lines"                      what makes more of them, of the scenario's seed
     output_sha256 = "..."                      of its stdout; another output is corrupt
     cpus = 1                                   how many it may use; 0: all that there are
@@ -21,6 +22,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,13 +122,17 @@ class Program:
         return f"{Path(name).name} {hashlib.sha256(content).hexdigest()}"
 
     def arguments(self, inputs: Path) -> list[str]:
-        """The command, with the folder of its inputs."""
-        return [part.replace("{inputs}", str(inputs)) for part in self.program.command]
+        """The command, with the folder of its inputs and the Python that runs this."""
+        return [_filled(part, inputs) for part in self.program.command]
 
     def variables(self, inputs: Path) -> dict[str, str]:
         """Its own environment variables, likewise."""
         found = self.program.environment.items()
-        return {key: value.replace("{inputs}", str(inputs)) for key, value in found}
+        return {key: _filled(value, inputs) for key, value in found}
+
+
+def _filled(text: str, inputs: Path) -> str:
+    return text.replace("{inputs}", str(inputs)).replace("{python}", sys.executable)
 
 
 def _put(source: Path, folder: Path) -> None:

@@ -29,7 +29,9 @@ FREES, FOREIGN_FREES, REPLACES, FOREIGN_ALLOCATIONS = range(4)  # the sections o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    threads: int = parameter("threads", default=2, minimum=1, maximum=64)
+    threads: int = parameter(
+        "threads; a single one hands its batches to itself", default=2, minimum=1, maximum=64
+    )
     loops: int = parameter("loops of each thread", minimum=1)
     places: int = parameter("objects of each thread at most", minimum=1)
     op_count: int = parameter("objects replaced in a loop, at most", minimum=4)
@@ -67,9 +69,8 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
         percent = rng.integers(LEAST_PERCENT, MOST_PERCENT, size=(2, parameters.loops))
         counts = parameters.op_count * percent // 100
         streams.append(_own(parameters, rng, thread, counts=counts))
-        if parameters.threads > 1:
-            streams += _handed(parameters, rng, thread, counts=counts[1], first=first)
-            first += int((counts[1] + 2).sum())
+        streams += _handed(parameters, rng, thread, counts=counts[1], first=first)
+        first += int((counts[1] + 2).sum())
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(stream, name) for stream in streams])
         for name in ("ops", "loop", "thread", "section")
@@ -167,7 +168,7 @@ def _handed(
     )
     # The record goes last and the array before it: members 2, 3, ..., 1, 0.
     order = np.lexsort((np.where(member < 2, width[batch] - member, member - 2), batch))
-    taker = (thread + 1 + batch % (parameters.threads - 1)) % parameters.threads
+    taker = (thread + 1 + batch % max(parameters.threads - 1, 1)) % parameters.threads
     freed = _Stream(
         operations(Kind.FREE, slot[order]),
         loop=loop[order] + parameters.lag_loops,

@@ -1,7 +1,7 @@
 // Figures: drawn by Bokeh, each in its place in the page; drawn again where the theme changes.
 // Uses: numbers, state, tables, calls.
 const figures = (() => {
-  const { formatNs, formatBytes, formatCount, brief, percentile } = numbers;
+  const { formatNs, formatBytes, formatRate, formatCount, formatRatio, brief, percentile } = numbers;
   const { data, arms, unpack, figuresOf, chosen } = state;
   const { hideArms, chip } = tables;
   const { causeNote, callTexts } = calls;
@@ -26,6 +26,8 @@ const figures = (() => {
     bytes: { type: "log", text: (value) => brief(formatBytes(value)), at: [...Array(10).keys()].map((n) => 16 ** (n + 2)), fine: [...Array(20).keys()].map((n) => 4 ** (n + 4)) },
     above: { type: "log", text: (share) => percentile(share).slice(1), at: [0.5, ...[...Array(8).keys()].map((n) => 10 ** -(n + 1))] },
     level: { type: "log", text: (value) => formatCount(value) },
+    rate: { type: "log", text: (value) => brief(formatRate(value)), at: [...Array(10).keys()].flatMap((n) => [1, 2, 5].map((step) => step * 10 ** (n + 1))) },
+    factor: { type: "log", text: (value) => `${value}x`, at: [...Array(14).keys()].map((n) => 2 ** (n - 6)) },
   };
 
   function newFigure(x, y, xRange, yRange, height) {
@@ -160,6 +162,37 @@ const figures = (() => {
       });
       hover(figure, lines.map(({ renderer }) => renderer));
       return [{ title: "", label: `Time per op by ${part.parameter}, a line an allocator.`, figure, lines, x }];
+    },
+
+    scaling(sweep) {
+      const part = data.scaling[sweep];
+      const byArm = Object.entries(part.lines).map(([arm, values]) => [Number(arm), values]);
+      const x = range(part.levels[0] / 1.15, part.levels.at(-1) * 1.15);
+      const ideal = part.ideal.map((value) => value / part.ideal[0]);
+      const kinds = [
+        ["operations a second", "rate", "rate", formatRate, byArm.map(([arm, values]) => [arm, values.ideal])],
+        ["speed-up", "factor", "speedup", formatRatio, [[null, ideal]]],
+      ];
+      return kinds.map(([title, axis, key, text, ideals]) => {
+        const all = [...byArm.map(([, values]) => values[key]), ...ideals.map(([, values]) => values)].flat().filter(Number.isFinite);
+        const y = range(Math.min(...all) / 1.3, Math.max(...all) * 1.3);
+        const figure = newFigure("level", axis, x, y, 340);
+        figure.xaxes[0].ticker = new Bokeh.FixedTicker({ ticks: part.levels });
+        if (part.shared) figure.add_layout(new Bokeh.BoxAnnotation({ left: part.cpus, fill_color: color("--area"), fill_alpha: 0.5, line_color: null, level: "underlay" }));
+        const thin = ideals.map(([arm, values]) => {
+          const numbers = values.map((value) => value ?? NaN);
+          return { arm, renderer: figure.line(part.levels, numbers, { line_color: arm === null ? color("--quiet") : arms[arm].colour, line_width: 1 }) };
+        });
+        const lines = byArm.map(([arm, values]) => {
+          const numbers = values[key].map((value) => value ?? NaN);
+          const hints = numbers.map((value, level) => `${arms[arm].name}, ${formatCount(part.levels[level])} threads: ${text(value)}`);
+          return line(figure, arm, { x: part.levels, y: numbers, text: hints });
+        });
+        const dots = byArm.map(([arm, values]) => ({ arm, renderer: figure.scatter(part.levels, values[key].map((value) => value ?? NaN), { size: 6, fill_color: arms[arm].colour, line_color: null }) }));
+        hover(figure, lines.map(({ renderer }) => renderer));
+        const note = part.shared ? `grey: more threads than CPUs (${part.cpus})` : "";
+        return { title, note, label: `${title} by threads, a line an allocator, and the ideal.`, figure, lines: [...lines, ...dots, ...thin.filter(({ arm }) => arm !== null)], x };
+      });
     },
   };
 

@@ -18,12 +18,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from allocphase.files.durable import write_whole
 from allocphase.report.content.palette import Look
 from allocphase.resources import find
-from allocphase.text.units import format_bytes, format_count, format_ns
+from allocphase.text.units import format_bytes, format_count, format_ns, format_per_second
 
 __all__ = [
     "MUTED",
@@ -33,7 +33,10 @@ __all__ = [
     "grid",
     "in_bytes",
     "in_counts",
+    "in_levels",
     "in_ns",
+    "in_rates",
+    "in_ratios",
     "key",
     "label",
     "only_outer",
@@ -133,6 +136,25 @@ def in_ns(axes: Axes, which: Literal["x", "y"] = "y") -> None:
 def in_bytes(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """A log axis in bytes, ticks at powers of four."""
     _log(axes, which, base=4.0, text=format_bytes)
+
+
+def in_rates(axes: Axes) -> None:
+    """A log axis in operations a second, ticks at 1, 2 and 5 of each decade."""
+    _log(axes, "y", base=10.0, text=format_per_second)
+    axes.yaxis.set_major_locator(LogLocator(base=10.0, subs=(1.0, 2.0, 5.0), numticks=12))
+
+
+def in_ratios(axes: Axes) -> None:
+    """A log axis of factors, ticks at powers of two."""
+    _log(axes, "y", base=2.0, text=lambda value: f"{value:g}x")
+
+
+def in_levels(axes: Axes, levels: Sequence[float]) -> None:
+    """A horizontal log axis with a tick at each level of a sweep."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(list(levels)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_count(value)))
 
 
 def in_counts(axes: Axes) -> None:

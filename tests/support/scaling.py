@@ -24,7 +24,7 @@ from tests.support.manifests import allocator_entry, manifest_of, plan_entry
 from tests.support.replays import with_warm_replays
 from tests.support.runs import memory_part, result_of
 
-__all__ = ["ALONE_NS", "ROUNDS", "write_scaling"]
+__all__ = ["ALONE_NS", "ROUNDS", "write_scaled", "write_scaling"]
 
 ROUNDS = 5
 ALONE_NS = 20.0  # an operation of one thread
@@ -36,6 +36,11 @@ AT_ONCE: Mapping[str, Callable[[float], float]] = {
     "half": lambda best: (1 + best) / 2,
     "serial": lambda _: 1.0,
 }
+
+
+def write_scaled(path: Path) -> Path:
+    """The same, as other synthetic runs are written."""
+    return write_scaling(path).path
 
 
 def write_scaling(

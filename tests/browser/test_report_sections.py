@@ -10,7 +10,7 @@ from allocphase.analysis.frames import load
 from allocphase.report.render import render
 from tests.browser.conftest import OpenPage, Render
 from tests.golden.synthetic import write_run, write_swept
-from tests.support.scaling import write_scaling
+from tests.support.scaling import write_scaled
 
 
 def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, rendered: Render) -> None:
@@ -25,10 +25,19 @@ def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, rendered: R
 
 
 def test_a_sweep_over_threads_has_its_lines_and_a_row_a_level(
-    open_page: OpenPage, tmp_path: Path
+    open_page: OpenPage, rendered: Render
 ) -> None:
-    page = open_page("#scaling", path=render(write_scaling(tmp_path / "scaled")))
-    page.locator("[data-figure=scaling] canvas").nth(1).wait_for()
+    page = open_page("#scaling", path=rendered(write_scaled).report)
+    page.locator("[data-figure=scaling] .panel").nth(5).locator("canvas").first.wait_for()
+    titles = page.locator("[data-figure=scaling] .title b").all_inner_texts()
+    assert titles == [
+        "operations a second",
+        "speed-up",
+        "efficiency",
+        "futex calls an operation",
+        "calls that waited",
+        "RSS a thread",
+    ]
     heads = [text.strip() for text in page.locator("#scaling-0 thead th").all_inner_texts()]
     rows = page.locator("#scaling-0 tbody tr")
     assert rows.count() == 3 * 4

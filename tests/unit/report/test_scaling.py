@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
 
 from allocphase.analysis.frames import Run
-from allocphase.report.content.scaling import notes, swept
+from allocphase.report.content.scaling import notes, panels, swept
 from allocphase.report.content.source import Source
 from allocphase.report.text.markdown import markdown
 from allocphase.report.text.terminal import print_summary
@@ -51,6 +52,22 @@ def test_the_terminal_has_the_same_within_80_columns(run: Run) -> None:
         ["serial,", "4+", "41.7", "M/s", "1.00x", "50%", "0.20", "10%", "1.00", "MiB"]
     ]
     assert max(map(len, lines)) <= 80
+
+
+def test_what_nobody_measured_has_no_panel(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "timed"
+    shutil.copytree(run.path, folder)
+    journal = folder / "processes.jsonl"
+    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if '"probe":"throughput"' in line]
+    journal.write_text("".join(kept), encoding="utf-8")
+    source = Source.of(Run(folder))
+    (sweep,) = swept(source)
+    assert [panel.title for panel in panels(source, sweep)] == [
+        "operations a second",
+        "speed-up",
+        "efficiency",
+    ]
 
 
 def test_levels_that_share_cpus_are_named(run: Run) -> None:

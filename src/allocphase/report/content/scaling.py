@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +28,11 @@ from allocphase.text.units import (
 
 __all__ = [
     "COLUMNS",
+    "Panel",
     "ScalingRow",
     "arms_of",
     "notes",
+    "panels",
     "points",
     "rows",
     "scaling_parts",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 Values = dict[str, Any]
+Of = Callable[[ScalingPoint], float | None]
 
 # After a number of threads that is more than there are CPUs.
 SHARED = "+"
@@ -162,6 +164,55 @@ def _uneven(levels: list[Level], cpus: int) -> Iterator[str]:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One picture of a sweep: a value a level for each arm, None where there is none.
+
+    axis: "rate" (operations a second), "factor", "share", "each" (of an operation) or
+    "resident" (bytes).
+    ideal: of each arm; common: the same for all. Both empty where there is none.
+    """
+
+    title: str
+    axis: str
+    lines: Mapping[str, Sequence[float | None]]
+    ideal: Mapping[str, Sequence[float | None]]
+    common: Sequence[float]
+
+
+def panels(source: Source, sweep: Sweep) -> list[Panel]:
+    """Without those of which nothing was measured."""
+    found = {name: points(source, sweep, name) for name in arms_of(source)}
+    ratios = next(([p.ideal_speedup for p in each] for each in found.values()), [])
+
+    def panel(title: str, axis: str, of: Of, ideal: Of | None = None, *common: float) -> Panel:
+        lines = {name: [of(point) for point in each] for name, each in found.items()}
+        best = {name: [ideal(point) for point in each] for name, each in found.items() if ideal}
+        return Panel(title, axis, lines, best, common)
+
+    drawn = (
+        panel("operations a second", "rate", _rate, lambda point: point.ideal_per_second),
+        panel("speed-up", "factor", _speedup, None, *ratios),
+        panel("efficiency", "share", _efficiency, None, *(1.0 for _ in ratios)),
+        panel("futex calls an operation", "each", lambda point: point.futex_per_op),
+        panel("calls that waited", "share", lambda point: point.waited),
+        panel("RSS a thread", "resident", lambda point: point.rss_bytes_per_thread or None),
+    )
+    return [one for one in drawn if any(v is not None for line in one.lines.values() for v in line)]
+
+
+def _rate(point: ScalingPoint) -> float | None:
+    return point.ops_per_second
+
+
+def _speedup(point: ScalingPoint) -> float | None:
+    return None if point.speedup is None else point.speedup.ratio.estimate
+
+
+def _efficiency(point: ScalingPoint) -> float | None:
+    return None if point.speedup is None else point.speedup.efficiency
+
+
 def scaling_parts(source: Source) -> list[Values]:
     """A part a sweep, as its template and the script read it."""
     return [_part(source, sweep) for sweep in swept(source)]
@@ -177,10 +228,7 @@ def _part(source: Source, sweep: Sweep) -> Values:
         "notes": notes(source, sweep),
         "columns": [{"name": name, "hint": hint} for name, hint in COLUMNS],
         "rows": [_page_row(source, row) for row in rows(source, sweep)],
-        "ideal": [level.at_once for level in levels],
-        "lines": {
-            source.names.index(name): _line(points(source, sweep, name)) for name in arms_of(source)
-        },
+        "panels": [_page_panel(source, panel) for panel in panels(source, sweep)],
     }
 
 
@@ -196,14 +244,11 @@ def _page_row(source: Source, row: ScalingRow) -> Values:
     }
 
 
-def _line(found: list[ScalingPoint]) -> Values:
+def _page_panel(source: Source, panel: Panel) -> Values:
     return {
-        "rate": [point.ops_per_second for point in found],
-        "ideal": [point.ideal_per_second for point in found],
-        "speedup": [_finite(point) for point in found],
+        "title": panel.title,
+        "axis": panel.axis,
+        "lines": {source.names.index(name): list(line) for name, line in panel.lines.items()},
+        "ideal": {source.names.index(name): list(line) for name, line in panel.ideal.items()},
+        "common": list(panel.common),
     }
-
-
-def _finite(point: ScalingPoint) -> float | None:
-    estimate = math.nan if point.speedup is None else point.speedup.ratio.estimate
-    return estimate if math.isfinite(estimate) else None

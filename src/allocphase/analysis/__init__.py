@@ -9,7 +9,7 @@
     cell         one allocator on one scenario, with all of that
     warnings     what a reader must know before he believes a figure
     comparable   whether two runs can be held against each other
-    sweep        one scenario at several values of a parameter
+    sweep        one scenario at several values of a parameter; scaling: of the number of threads
 
 Place in the pipeline: after store; before judge, compare, claim, export and report.
 """

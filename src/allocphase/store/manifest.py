@@ -97,7 +97,12 @@ class AllocatorEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioEntry:
-    """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex."""
+    """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex.
+
+    lane_operations: by lane, how many operations a replay has there, of those that are repeated;
+    span_operations: of these the longest chain in which each waits for the one before. Neither
+    without a trace.
+    """
 
     name: Name
     title: str
@@ -116,6 +121,8 @@ class ScenarioEntry:
     drain_operations: Count
     peak_live_bytes: Count
     requested_bytes: Count
+    lane_operations: tuple[Operations, ...] = ()
+    span_operations: Operations = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 // Tables: the matrix of ratios, the ratio columns of each scenario, sorting, filtering and hiding.
 // Uses: numbers, state.
 const tables = (() => {
-  const { formatRatio, decided, ratioText, intervalText, ratioLook } = numbers;
+  const { formatRatio, decided, ratioText, intervalText, savedText, savedIntervalText, savedWords, savedPhrase, ratioLook } = numbers;
   const { $, $$, data, arms, chosen, writeState, ratioTo } = state;
 
   const LEFT_OUT = "left out";
@@ -21,7 +21,15 @@ const tables = (() => {
     if (ratio.exact) return `${name} ${place}: the baseline`;
     const certainty = decided(ratio) ? "" : Number.isFinite(ratio.high) ? "; undecided, since the interval holds 1" : "; undecided";
     const worth = ratio.mostlyReplay ? "; both are mostly replay" : "";
-    return `${name} ${place}: ${formatRatio(ratio.estimate)} the time of ${base}, interval ${intervalText(ratio)}, ${ratio.rounds} rounds${certainty}${worth}`;
+    const saved = ratio.saved ? `; ${savedPhrase(ratio)} an operation` : "";
+    return `${name} ${place}: ${formatRatio(ratio.estimate)} the time of ${base}, interval ${intervalText(ratio)}, ${ratio.rounds} rounds${certainty}${worth}${saved}`;
+  }
+
+  function below(text) {
+    const element = document.createElement("span");
+    element.className = "saved";
+    element.textContent = text;
+    return element;
   }
 
   function updateMatrix() {
@@ -33,6 +41,7 @@ const tables = (() => {
         const ratio = ratioTo(scenario, arm);
         if (status === "ok") [cell.className, cell.textContent] = [ratioLook(ratio), ratioText(ratio)];
         else [cell.className, cell.textContent] = [status === LEFT_OUT ? "missing" : "failed", status];
+        if (status === "ok" && savedWords(ratio)) cell.append(below(savedWords(ratio)));
         cell.setAttribute("aria-label", describe(ratio, scenario, arm));
       }
     }
@@ -94,10 +103,16 @@ const tables = (() => {
       for (const row of $$("table.figures tbody tr", section)) {
         const ratio = ratioTo(scenario, Number(row.dataset.arm));
         marked ||= Boolean(ratio?.mostlyReplay);
-        const cells = [[$("td.ratio", row), ratioText(ratio)], [$("td.interval", row), intervalText(ratio)]];
-        for (const [cell, text] of cells) {
+        const figures = [
+          ["ratio", ratioText(ratio), ratio?.estimate],
+          ["interval", intervalText(ratio), ratio?.estimate],
+          ["saved", savedText(ratio), ratio?.saved.estimate],
+          ["saved-interval", savedIntervalText(ratio), ratio?.saved.estimate],
+        ];
+        for (const [name, text, value] of figures) {
+          const cell = $(`td.${name}`, row);
           cell.textContent = text;
-          cell.dataset.v = ratio ? ratio.estimate : "";
+          cell.dataset.v = value ?? "";
         }
       }
       $(".of-replay", section).hidden = !marked;

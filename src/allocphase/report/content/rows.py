@@ -16,7 +16,7 @@ from allocphase.report.content.values import (
     by_time,
     ranged_text,
 )
-from allocphase.text.units import MISSING, format_ratio
+from allocphase.text.units import MISSING, format_ns, format_ns_range, format_ratio
 
 __all__ = [
     "AT_MOST",
@@ -27,15 +27,19 @@ __all__ = [
     "interval_text",
     "ratio_text",
     "rows",
+    "saved_interval_text",
+    "saved_text",
 ]
 
 # Before a time that is what reading the clock costs.
 AT_MOST = "≤ "
-# Before a ratio whose interval holds 1, and after one of two times that are mostly replay.
+# Before a ratio whose interval holds 1, or a difference whose interval holds 0; and after a ratio
+# of two times that are mostly replay.
 UNDECIDED, REPLAY_MARK = "~", "*"
+TOO_FEW = "too few rounds"
 REPLAY_LEGEND = (
     f"{REPLAY_MARK} both are mostly replay ({MOSTLY_REPLAY:.0%} and more): compare nanoseconds "
-    "above the floor, not ratios"
+    "saved, not ratios"
 )
 
 # The metrics that have a column: before those of the ratio, and after.
@@ -66,6 +70,11 @@ COLUMNS = (
     *map(_column, _TIMES),
     ("ratio", "time over the baseline's, paired by round"),
     ("interval", "of the ratio"),
+    (
+        "saved",
+        "the baseline's time less this one's, paired by round; below 0 it costs so much more",
+    ),
+    ("interval", "of the time saved"),
     *map(_column, (*_LATENCIES, *_COUNTS)),
 )
 
@@ -95,6 +104,7 @@ def rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> list[Row]:
 def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     metrics = cell.metrics
     estimate = None if ratio is None else ratio.interval.estimate
+    saved = None if ratio is None or ratio.saved_ns is None else ratio.saved_ns.estimate
     time, share = (_value(one, metrics) for one in _TIMES)
     median, *tail = (_value(one, metrics) for one in _LATENCIES)
     if not cell.ok:
@@ -106,6 +116,8 @@ def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
         share,
         Value(ratio_text(ratio), _sort(estimate), "ratio"),
         Value(interval_text(ratio), _sort(estimate), "interval"),
+        Value(saved_text(ratio), _sort(saved), "saved"),
+        Value(saved_interval_text(ratio), _sort(saved), "saved-interval"),
         median,
         *tail,
         *(_value(one, metrics) for one in _COUNTS),
@@ -137,6 +149,23 @@ def interval_text(ratio: Ratio | None) -> str:
     if ratio is None or ratio.exact:
         return MISSING
     if not ratio.interval.bounded:
-        return "too few rounds"
+        return TOO_FEW
     low = format_ratio(ratio.interval.lower).removesuffix("x")
     return f"{low} to {format_ratio(ratio.interval.upper)}"
+
+
+def saved_text(ratio: Ratio | None) -> str:
+    """ "3.14 ns", "-3.14 ns" where it takes longer; "~" where it cannot be told from nothing."""
+    if ratio is None or ratio.saved_ns is None:
+        return MISSING
+    text = format_ns(ratio.saved_ns.estimate)
+    return text if ratio.decided or ratio.exact else f"{UNDECIDED}{text}"
+
+
+def saved_interval_text(ratio: Ratio | None) -> str:
+    """ "2.81 to 3.40 ns", or that there are too few rounds for one."""
+    if ratio is None or ratio.saved_ns is None or ratio.exact:
+        return MISSING
+    if not ratio.saved_ns.bounded:
+        return TOO_FEW
+    return format_ns_range(ratio.saved_ns.lower, ratio.saved_ns.upper)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from allocphase.analysis.cell import Cell
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
-from allocphase.report.content.matrix import matrix_row, mean_row
+from allocphase.report.content.matrix import MatrixCell, matrix_row, mean_row
 from allocphase.report.content.rows import COLUMNS, REPLAY_LEGEND, rows
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
@@ -32,7 +32,8 @@ def _lines(source: Source) -> Iterator[str]:
     yield from (f"- **{escaped(note)}**" for note in source.notes)
     yield ""
     yield (
-        f"Time per op as a ratio to {baseline}, less is faster; \\~ is undecided; "
+        f"Time per op as a ratio to {baseline}, less is faster, and the nanoseconds an operation "
+        f"that are saved over {baseline}; \\~ is undecided; "
         f"{escaped(REPLAY_LEGEND)}."
     )
     yield ""
@@ -54,11 +55,13 @@ def _matrix(source: Source) -> Iterator[str]:
     yield _row("scenario", *map(escaped, source.names))
     yield _row("---", *["---:"] * len(source.names))
     for scenario in source.scenarios:
-        yield _row(
-            escaped(scenario), *(escaped(cell.text) for cell in matrix_row(source, scenario))
-        )
+        yield _row(escaped(scenario), *(_ratio(cell) for cell in matrix_row(source, scenario)))
     if mean := mean_row(source):
-        yield _row("geometric mean", *(escaped(cell.text) for cell in mean))
+        yield _row("geometric mean", *(_ratio(cell) for cell in mean))
+
+
+def _ratio(cell: MatrixCell) -> str:
+    return escaped(f"{cell.text}, {cell.saved}" if cell.saved else cell.text)
 
 
 def _row(*texts: str) -> str:

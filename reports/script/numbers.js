@@ -83,18 +83,6 @@ const numbers = (() => {
     return `${formatRatio(ratio.low).slice(0, -1)} to ${formatRatio(ratio.high)}`;
   }
 
-  // Under a heading that says so: below 0 it costs so much more.
-  function savedText(ratio) {
-    if (!ratio?.saved) return MISSING;
-    return `${decided(ratio) || ratio.exact ? "" : "~"}${formatNs(ratio.saved.estimate)}`;
-  }
-
-  function savedIntervalText(ratio) {
-    if (!ratio?.saved || ratio.exact) return MISSING;
-    if (!Number.isFinite(ratio.saved.high)) return "too few rounds";
-    return formatNsRange(ratio.saved.low, ratio.saved.high);
-  }
-
   // In words, the sign in the verb; nothing of the baseline itself, nor of a mean.
   function savedWords(ratio) {
     if (!ratio?.saved || ratio.exact) return "";
@@ -102,11 +90,11 @@ const numbers = (() => {
     return `${estimate < 0 ? "costs" : "saves"} ${decided(ratio) ? "" : "~"}${formatNs(Math.abs(estimate))}`;
   }
 
-  function savedPhrase(ratio) {
-    const words = savedWords(ratio);
-    if (!words || !Number.isFinite(ratio.saved.high)) return words;
+  // The interval, counting as the verb does; nothing where a side is open.
+  function savedBounds(ratio) {
+    if (!savedWords(ratio) || !Number.isFinite(ratio.saved.high)) return "";
     const { estimate, low, high } = ratio.saved;
-    return `${words} (${estimate < 0 ? formatNsRange(-high, -low) : formatNsRange(low, high)})`;
+    return estimate < 0 ? formatNsRange(-high, -low) : formatNsRange(low, high);
   }
 
   function ratioLook(ratio) {
@@ -129,7 +117,7 @@ const numbers = (() => {
   const meanOfShares = (shares) => shares.reduce((product, share) => product * share, 1) ** (1 / shares.length);
 
   return {
-    formatNs, formatNsRange, formatBytes, formatCount, formatRatio, brief, percentile,
-    ratioOf, decided, ratioText, intervalText, savedText, savedIntervalText, savedWords, savedPhrase, ratioLook, meanOfTimes, meanOfShares,
+    formatNs, formatBytes, formatCount, formatRatio, brief, percentile,
+    ratioOf, decided, ratioText, intervalText, savedWords, savedBounds, ratioLook, meanOfTimes, meanOfShares,
   };
 })();

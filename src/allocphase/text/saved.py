@@ -9,7 +9,7 @@ import math
 
 from allocphase.text.units import format_ns, format_ns_range
 
-__all__ = ["saved_phrase", "saved_words"]
+__all__ = ["saved_bounds", "saved_phrase", "saved_words"]
 
 
 def saved_words(saved_ns: float, *, undecided: bool = False) -> str:
@@ -18,12 +18,15 @@ def saved_words(saved_ns: float, *, undecided: bool = False) -> str:
     return f"{verb} {'~' if undecided else ''}{format_ns(abs(saved_ns))}"
 
 
-def saved_phrase(saved_ns: float, lower: float, upper: float) -> str:
-    """ "saves 3.14 ns (2.81 to 3.40 ns)", "costs 3.14 ns (2.81 to 3.40 ns)": the interval counts as
-    the verb does. Where a side is open there were too few rounds for one, and it says so.
-    """
-    words = saved_words(saved_ns)
+def saved_bounds(saved_ns: float, lower: float, upper: float) -> str:
+    """ "2.81 to 3.40 ns": the interval, counting as the verb does; empty where a side is open."""
     if not (math.isfinite(lower) and math.isfinite(upper)):
-        return f"{words} (too few rounds for an interval)"
+        return ""
     low, high = (-upper, -lower) if saved_ns < 0.0 else (lower, upper)
-    return f"{words} ({format_ns_range(low, high)})"
+    return format_ns_range(low, high)
+
+
+def saved_phrase(saved_ns: float, lower: float, upper: float) -> str:
+    """ "saves 3.14 ns (2.81 to 3.40 ns)"; where a side is open, that the rounds were too few."""
+    bounds = saved_bounds(saved_ns, lower, upper) or "too few rounds for an interval"
+    return f"{saved_words(saved_ns)} ({bounds})"

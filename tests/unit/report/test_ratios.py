@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from allocphase.analysis.baseline import default_baseline
 from allocphase.analysis.frames import load
 from allocphase.report.content.matrix import look_of, matrix_row, mean_row
 from allocphase.report.content.pair import changes, paired
@@ -16,7 +17,6 @@ from allocphase.report.content.ratios import (
     MOSTLY_REPLAY,
     Ratio,
     both_mostly_replay,
-    default_baseline,
     ratio,
 )
 from allocphase.report.content.rows import interval_text, ratio_text

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from allocphase.report.content.ratios import Ratio, both_mostly_replay, ratio
-from allocphase.report.content.rows import ratio_text
+from allocphase.report.content.rows import ratio_text, saved_below
 from allocphase.report.content.source import Source
-from allocphase.text.saved import saved_words
 
 __all__ = ["LEFT_OUT", "STEPS", "MatrixCell", "geometric_mean", "look_of", "matrix_row", "mean_row"]
 
@@ -22,11 +21,11 @@ LEFT_OUT = "left out"
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
-    """`look`: the style sheet's class. saved: what stands below the ratio, in words."""
+    """`look`: the style sheet's class. below: what stands under the text."""
 
     text: str
     look: str
-    saved: str = ""
+    below: str = ""
 
 
 def matrix_row(source: Source, scenario: str) -> list[MatrixCell]:
@@ -95,11 +94,4 @@ def look_of(found: Ratio | None) -> str:
 def _cell(found: Ratio | None, status: str) -> MatrixCell:
     if status != "ok":
         return MatrixCell(status, "missing" if status == LEFT_OUT else "failed")
-    return MatrixCell(ratio_text(found), look_of(found), _saved(found))
-
-
-def _saved(found: Ratio | None) -> str:
-    """Nothing of the baseline itself, nor of a mean."""
-    if found is None or found.saved_ns is None or found.exact:
-        return ""
-    return saved_words(found.saved_ns.estimate, undecided=not found.decided)
+    return MatrixCell(ratio_text(found), look_of(found), saved_below(found))

@@ -16,10 +16,10 @@ from allocphase.machine.fingerprint import differences, machine_facts
 from allocphase.report.content.matrix import look_of
 from allocphase.report.content.ratios import Ratio, both_mostly_replay
 from allocphase.report.content.rows import (
+    bounds_below,
     interval_text,
     ratio_text,
-    saved_interval_text,
-    saved_text,
+    saved_below,
 )
 from allocphase.report.content.source import Arm, Source
 from allocphase.report.content.values import ranged_text
@@ -94,20 +94,30 @@ def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[
     def pair(metric: str) -> list[dict[str, Any]]:
         one = measure(metric)
         values = [(ranged_text(one, c.metrics), c.metrics.get(one.path)) for c in (a, b)]
-        return [{"text": text, "sort": "" if v is None else v, "look": ""} for text, v in values]
+        return [
+            {"text": text, "sort": "" if v is None else v, "look": "", "below": ""}
+            for text, v in values
+        ]
 
     estimate = "" if found is None else found.interval.estimate
-    saved = "" if found is None or found.saved_ns is None else found.saved_ns.estimate
     return {
         "allocator": name,
         "scenario": scenario,
         "colour": source.looks[f"{name}, A"].colour,
         "cells": [
             *pair("time"),
-            {"text": ratio_text(found), "sort": estimate, "look": look_of(found)},
-            {"text": interval_text(found), "sort": estimate, "look": ""},
-            {"text": saved_text(found), "sort": saved, "look": ""},
-            {"text": saved_interval_text(found), "sort": saved, "look": ""},
+            {
+                "text": ratio_text(found),
+                "sort": estimate,
+                "look": look_of(found),
+                "below": saved_below(found),
+            },
+            {
+                "text": interval_text(found),
+                "sort": estimate,
+                "look": "",
+                "below": bounds_below(found),
+            },
             *pair("syscalls_per_op"),
             *pair("peak_rss"),
         ],

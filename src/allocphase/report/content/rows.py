@@ -16,6 +16,7 @@ from allocphase.report.content.values import (
     by_time,
     ranged_text,
 )
+from allocphase.text.saved import saved_bounds, saved_words
 from allocphase.text.units import MISSING, format_ns, format_ns_range, format_ratio
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "REPLAY_LEGEND",
     "Row",
     "Value",
+    "bounds_below",
     "interval_text",
     "ratio_text",
     "rows",
+    "saved_below",
     "saved_interval_text",
     "saved_text",
 ]
@@ -68,24 +71,22 @@ def _column(one: Measure) -> tuple[str, str]:
 COLUMNS = (
     ("allocator", ""),
     *map(_column, _TIMES),
-    ("ratio", "time over the baseline's, paired by round"),
-    ("interval", "of the ratio"),
-    (
-        "saved",
-        "the baseline's time less this one's, paired by round; below 0 it costs so much more",
-    ),
-    ("interval", "of the time saved"),
+    ("ratio", "time over the baseline's, and nanoseconds an operation saved, paired by round"),
+    ("interval", "of the ratio, and of the nanoseconds"),
     *map(_column, (*_LATENCIES, *_COUNTS)),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """`sort`: the number in base units to sort by, as text; empty sorts last."""
+    """`sort`: the number in base units to sort by, as text; empty sorts last. below: what stands
+    under the text, or after it where there is one line.
+    """
 
     text: str
     sort: str
     name: str = ""
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,6 @@ def rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> list[Row]:
 def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     metrics = cell.metrics
     estimate = None if ratio is None else ratio.interval.estimate
-    saved = None if ratio is None or ratio.saved_ns is None else ratio.saved_ns.estimate
     time, share = (_value(one, metrics) for one in _TIMES)
     median, *tail = (_value(one, metrics) for one in _LATENCIES)
     if not cell.ok:
@@ -114,10 +114,8 @@ def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     return (
         time,
         share,
-        Value(ratio_text(ratio), _sort(estimate), "ratio"),
-        Value(interval_text(ratio), _sort(estimate), "interval"),
-        Value(saved_text(ratio), _sort(saved), "saved"),
-        Value(saved_interval_text(ratio), _sort(saved), "saved-interval"),
+        Value(ratio_text(ratio), _sort(estimate), "ratio", saved_below(ratio)),
+        Value(interval_text(ratio), _sort(estimate), "interval", bounds_below(ratio)),
         median,
         *tail,
         *(_value(one, metrics) for one in _COUNTS),
@@ -154,8 +152,25 @@ def interval_text(ratio: Ratio | None) -> str:
     return f"{low} to {format_ratio(ratio.interval.upper)}"
 
 
+def saved_below(ratio: Ratio | None) -> str:
+    """Under a ratio: "saves 3.14 ns", "costs ~3.14 ns"; nothing of the baseline or of a mean."""
+    if ratio is None or ratio.saved_ns is None or ratio.exact:
+        return ""
+    return saved_words(ratio.saved_ns.estimate, undecided=not ratio.decided)
+
+
+def bounds_below(ratio: Ratio | None) -> str:
+    """Under a ratio's interval that of the nanoseconds; where that one says why not, nothing."""
+    if ratio is None or ratio.saved_ns is None or ratio.exact:
+        return ""
+    found = ratio.saved_ns
+    return saved_bounds(found.estimate, found.lower, found.upper)
+
+
 def saved_text(ratio: Ratio | None) -> str:
-    """ "3.14 ns", "-3.14 ns" where it takes longer; "~" where it cannot be told from nothing."""
+    """In a column of that name: "3.14 ns", "-3.14 ns" where it takes longer; "~" before what cannot
+    be told from nothing.
+    """
     if ratio is None or ratio.saved_ns is None:
         return MISSING
     text = format_ns(ratio.saved_ns.estimate)

@@ -75,7 +75,7 @@ def test_a_summary_is_as_wide_as_its_terminal(
     assert max(map(len, lines)) in range(columns - 20, columns + 1)
     text = "\n".join(lines)
     assert "…" not in text
-    heads = "time/op +replay +ratio +p99 +p99.9 +sys/op +peak RSS +frag +kept"
+    heads = "time/op +replay +ratio +saved +interval +p99 +p99.9 +sys/op +peak RSS +frag +kept"
     assert bool(re.search(heads, text)) == (columns == 140)
     assert all(re.search(rf"(?m)(^| ){head}( |$)", text) for head in heads.split(" +"))
     assert any(line.startswith("<i>markup</i> & |pipe|") for line in lines)

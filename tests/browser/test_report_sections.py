@@ -113,7 +113,8 @@ def test_two_runs_stand_side_by_side_with_what_changed(
 ) -> None:
     page = open_page(path=pair_report)
     ratios = page.locator("#changes tbody tr td:nth-child(5)")
-    assert {text.strip("~") for text in ratios.all_inner_texts()} == {"2.00x"}
+    assert {text.partition("\n")[0].strip("~") for text in ratios.all_inner_texts()} == {"2.00x"}
+    assert all("costs " in text for text in ratios.all_inner_texts())
     assert page.locator("#baseline option:checked").inner_text() == "libc, A"
     notes = page.locator("#verdict .doubt").first.inner_text()
     assert "A is golden <run>" in notes and "B is slower" in notes

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from allocphase.analysis.baseline import default_baseline
 from allocphase.analysis.comparable import holds, refuse_changed_scenarios
 from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import Measure
@@ -13,9 +14,6 @@ from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.machine.fingerprint import differences, machine_facts
 
 __all__ = ["Cell", "CellPair", "Pairs", "between_runs", "within_run"]
-
-# In this order: a gate's own arm, what everybody has, and else the first of the plan.
-_DEFAULTS = ("baseline", "libc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def within_run(run: Run, baseline: str | None) -> Pairs:
     """Every other allocator against `baseline`, scenario by scenario."""
     if baseline is not None and baseline not in run.allocators:
         raise UsageError(unknown("allocator", baseline, run.allocators))
-    chosen = baseline or _default(run.allocators)
+    chosen = baseline or default_baseline(run.allocators)
     others = [name for name in run.allocators if name != chosen]
     if chosen is None or not others:
         raise NothingMeasuredError(f"{run.path}: there are no two allocators in it to compare")
@@ -95,11 +93,6 @@ def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
         )
     notes += _lonely(before, after)
     return Pairs(str(before.path), tuple(pairs), tuple(notes), counts_only, differing)
-
-
-def _default(allocators: Sequence[str]) -> str | None:
-    present = [name for name in _DEFAULTS if name in allocators]
-    return next(iter([*present, *allocators]), None)
 
 
 def _digests(run: Run) -> dict[str, str]:

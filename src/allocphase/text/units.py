@@ -10,6 +10,7 @@ __all__ = [
     "format_count",
     "format_in",
     "format_ns",
+    "format_ns_range",
     "format_per_second",
     "format_ratio",
     "plural",
@@ -40,6 +41,12 @@ def _scaled(value: float | None, scales: tuple[tuple[float, str], ...]) -> str:
 def format_ns(value_ns: float | None) -> str:
     """12345.6 -> "12.3 µs"; "-" where there is no value."""
     return _scaled(value_ns, _NS_SCALES)
+
+
+def format_ns_range(low_ns: float, high_ns: float) -> str:
+    """ "2.81 to 3.40 ns"; the lower end has its own unit where that is another one."""
+    (low, unit), high = format_ns(low_ns).split(" "), format_ns(high_ns)
+    return f"{low} to {high}" if high.endswith(f" {unit}") else f"{low} {unit} to {high}"
 
 
 def format_bytes(value_bytes: float | None) -> str:

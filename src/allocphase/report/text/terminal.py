@@ -15,7 +15,12 @@ from allocphase.analysis.metric_names import measure
 from allocphase.analysis.sweep import Sweep
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.ratios import Ratio
-from allocphase.report.content.rows import REPLAY_LEGEND, ratio_text
+from allocphase.report.content.rows import (
+    REPLAY_LEGEND,
+    ratio_text,
+    saved_interval_text,
+    saved_text,
+)
 from allocphase.report.content.scaling import COLUMNS as SCALING
 from allocphase.report.content.scaling import notes, swept
 from allocphase.report.content.scaling import rows as scaling_rows
@@ -46,7 +51,14 @@ _OTHERS = tuple(
         "fragmentation",
     )
 )
-_COLUMNS = (*(one.heading for one in _TIMES), "ratio", *(one.heading for one in _OTHERS), "kept")
+_COLUMNS = (
+    *(one.heading for one in _TIMES),
+    "ratio",
+    "saved",
+    "interval",
+    *(one.heading for one in _OTHERS),
+    "kept",
+)
 # Of those of scaling, what does not fit beside the others.
 _WIDE = ("interval", "ideal")
 # Of names at least, where figures take all else.
@@ -161,17 +173,19 @@ def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
         Text(cell.allocator, style="" if _ok(cell) else "red"),
         Text(time, style="bold"),
         Text(share),
-        _ratio(ratio),
+        _coloured(ratio, ratio_text(ratio)),
+        _coloured(ratio, saved_text(ratio)),
+        Text(saved_interval_text(ratio)),
         *(Text(figure_text(one, metrics)) for one in _OTHERS),
         Text(format_percent(kept_share(metrics))),
     ]
 
 
-def _ratio(ratio: Ratio | None) -> Text:
+def _coloured(ratio: Ratio | None, text: str) -> Text:
     style = ""
     if ratio is not None and ratio.decided:
         style = "green" if ratio.interval.estimate < 1 else "yellow"
-    return Text(ratio_text(ratio), style=style)
+    return Text(text, style=style)
 
 
 def _failure(cell: Cell) -> RenderableType:
@@ -186,8 +200,9 @@ def _legend(baseline: str | None) -> Text:
     return Text(
         "time/op: median over processes; replay: of it, what the floor is; ratio: to "
         f"{baseline}, paired by round, ~ where its interval holds 1 or is unbounded; "
-        f"{REPLAY_LEGEND}; p99, p99.9: "
-        "of malloc's latency; sys/op: system calls an operation; frag: peak RSS over peak live "
+        f"{REPLAY_LEGEND}; saved: {baseline}'s time/op less this one, paired by round, with its "
+        "interval, ~ where that holds 0: below 0 it costs so much more; p99, p99.9: of malloc's "
+        "latency; sys/op: system calls an operation; frag: peak RSS over peak live "
         "bytes, less 1; kept: of peak RSS, what is resident when all is freed. Where processes "
         "count differently, the figure is their median, and their range stands below. Floor: the "
         "same trace on the null allocator, never subtracted; clock: what reading it adds to a "

@@ -65,6 +65,7 @@ def scenarios(chosen: Sequence[Scenario], *, verbose: bool, traced: bool = False
             lines.append(_block("does not show", found.does_not_show))
             parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
             lines.append(_block("parameters", f"{found.family}: {parameters}"))
+            lines += [_block("work_ns", str(found.work_ns))] if found.work_ns else []
         if traced:
             lines += [_block(*fact) for fact in _trace_facts(generate(found))]
     return "\n".join(lines)
@@ -132,7 +133,8 @@ def _section(entry: Scenario) -> str:
         f"| `{key}` | {_shown(value)} | {family.fields()[key].metadata['doc']} |"
         for key, value in entry.parameters.items()
     ]
-    how = f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`."
+    how = f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`"
+    how += f", {entry.work_ns} ns of work between calls." if entry.work_ns else "."
     return "\n\n".join(
         [
             f"## {entry.name}",

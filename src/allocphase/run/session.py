@@ -184,22 +184,22 @@ class Session:
     def _measure(self, job: Job) -> ProcessRecord:
         if job.probe.needs_the_machine(len(job.cpus)):
             self._have_the_machine()
-        paced = self._paced(job)
-        return self._keep(paced, self._run(paced))
+        repeated = self._with_replays(job)
+        return self._keep(repeated, self._run(repeated))
 
-    def _paced(self, job: Job) -> Job:
+    def _with_replays(self, job: Job) -> Job:
         """With the number of replays that its cell has, once that is known."""
-        replays = self._replays.get(self._pace(job.allocator.name, job.scenario))
+        replays = self._replays.get(self._sharing(job.allocator.name, job.scenario))
         if job.probe is not Probe.THROUGHPUT or not replays:
             return job
         return replace(job, options={**job.options, "replays": str(replays)})
 
     def _learn(self, record: ProcessRecord) -> None:
         if record.ok and record.probe is Probe.THROUGHPUT:
-            pace = self._pace(record.allocator, record.scenario)
-            self._replays.setdefault(pace, record.part(Throughput).replays_per_pass)
+            sharing = self._sharing(record.allocator, record.scenario)
+            self._replays.setdefault(sharing, record.part(Throughput).replays_per_pass)
 
-    def _pace(self, allocator: str, scenario: str) -> tuple[str, str]:
+    def _sharing(self, allocator: str, scenario: str) -> tuple[str, str]:
         """Whose replays are as many. The floor is no arm."""
         shared = self._arms_share_replays and allocator != FLOOR
         return ("", scenario) if shared else (allocator, scenario)

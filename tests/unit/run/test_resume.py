@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from allocphase import allocator
+from allocphase import allocator, trace
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.typed import read
 from allocphase.machine.fingerprint import fingerprint
@@ -260,10 +260,11 @@ def plans(out: Path) -> list[Request]:
         replace(base, quick=True, timeout_s=2.5, seed=2**32 - 1),
         replace(base, only=frozenset(some)),
         replace(base, only=frozenset()),
+        replace(base, scenarios=resolve("random-churn?live=10&operations=99&work_ns=0,25")),
     ]
 
 
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(7))
 def test_every_job_of_a_plan_comes_back_from_its_run_json(tmp_path: Path, which: int) -> None:
     begun = begin(plans(tmp_path)[which])
     begun.lock.release()
@@ -271,6 +272,17 @@ def test_every_job_of_a_plan_comes_back_from_its_run_json(tmp_path: Path, which:
     assert jobs(again.plan) == jobs(begun.plan)
     assert again.time_budget_s == begun.time_budget_s
     assert all(job.trace.is_file() for job in jobs(again.plan))
+
+
+def test_a_resumed_run_has_the_work_between_calls_that_it_had(tmp_path: Path) -> None:
+    chosen = resolve("random-churn?live=10&operations=99&work_ns=25")
+    begun = begin(request_of(tmp_path, scenarios=chosen))
+    begun.lock.release()
+    path = begun.plan.workloads[0].trace
+    path.unlink()
+    resume(begun.path).lock.release()
+    assert trace.read(path).work_ns == 25
+    assert RunFiles(begun.path).manifest.scenarios[0].work_ns == 25
 
 
 def test_traces_that_are_gone_or_torn_are_made_again(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ int main(int argc, char **argv) {
   json_start(&session.json);
   json_integer(&session.json, "driver", DRIVER_VERSION);
   clock_start(&session.clock);
-  work_calibrate(&session.work, session.trace.header->work_ns);
+  work_prepare(&session.work, session.trace.header->work_ns, session.options.work_iterations);
   seal_close(&session);
   probes[session.options.probe](&session);
   seal_check(&session);

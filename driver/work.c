@@ -32,21 +32,25 @@ static double time_of(uint64_t iterations, uint32_t times) {
   return sorted[READINGS / 2];
 }
 
-void work_calibrate(struct work *work, uint32_t asked_ns) {
-  work->asked_ns = asked_ns;
-  if (asked_ns == 0) return;
+static uint64_t calibrated(uint32_t asked_ns) {
   double short_ns = time_of(SHORT_CHAIN, MOST_AT_ONCE), long_ns = time_of(LONG_CHAIN, MOST_AT_ONCE);
   double each_ns = (long_ns - short_ns) / (LONG_CHAIN - SHORT_CHAIN);
   double fences_ns = short_ns - SHORT_CHAIN * each_ns;
   double iterations = (asked_ns - fences_ns) / each_ns + 0.5;
-  work->iterations = iterations >= 1 ? (uint64_t)iterations : 1;
-  work->ns = fences_ns + (double)work->iterations * each_ns;
+  return iterations >= 1 ? (uint64_t)iterations : 1;
 }
 
 static uint32_t at_once(double ns) {
   double times = READING_NS / ns;
   if (times < 1) return 1;
   return times < MOST_AT_ONCE ? (uint32_t)times : MOST_AT_ONCE;
+}
+
+void work_prepare(struct work *work, uint32_t asked_ns, uint64_t iterations) {
+  work->asked_ns = asked_ns;
+  if (asked_ns == 0) return;
+  work->iterations = iterations ? iterations : calibrated(asked_ns);
+  work->ns = time_of(work->iterations, at_once(asked_ns));
 }
 
 void work_report(const struct work *work, struct json *json) {

@@ -4,10 +4,10 @@
  * *paced*: after each operation comes a chain of multiplications, each of which needs the
  * product of the one before. It stands between two fences, so that a processor that runs
  * ahead can do none of it beside the allocator's work, and none of that beside it. It uses
- * no memory. How many turns of the chain last work_ns is measured once a process, before
- * the allocator is there: the same for all allocators, the null allocator among them, whose
- * time so has the work in it. The fences are part of it: less than they take is not to be
- * had, and what one piece of work takes in fact is measured at the end.
+ * no memory. How many turns of the chain last work_ns is measured before the allocator is there,
+ * unless it is given: all processes of a scenario shall do the same, those of the null allocator
+ * among them, whose time so has the work in it. The fences are part of it: less than they take
+ * is not to be had. What one piece of work takes in fact is measured at the end.
  *
  * Only what is timed works: throughput in its passes, latency outside of the timed calls.
  */
@@ -21,7 +21,7 @@
 struct work {
   uint32_t asked_ns;   /* of the trace; 0: no work, and nothing below counts */
   uint64_t iterations; /* of the chain, after each operation; at least 1 */
-  double ns;           /* what that takes, by the calibration */
+  double ns;           /* what that takes, as measured beforehand */
   uint64_t done;       /* iterations of all threads, counted by who made them */
 };
 
@@ -47,8 +47,9 @@ static inline uint64_t work_do(uint64_t iterations) {
   return made;
 }
 
-/* Takes some 2 ms where there is work to do, and no time where there is none. */
-void work_calibrate(struct work *work, uint32_t asked_ns);
+/* `iterations`: 0 where they are to be found. Takes some 2 ms where there is work to do, and no
+ * time where there is none. */
+void work_prepare(struct work *work, uint32_t asked_ns, uint64_t iterations);
 
 /* "work", with what it takes now; nothing where nobody worked. */
 void work_report(const struct work *work, struct json *json);

@@ -103,6 +103,17 @@ def test_longer_work_has_more_iterations_and_its_cost_in_fact_is_told(
     assert 0 < short.measured_ns < long.measured_ns
 
 
+@pytest.mark.parametrize("probe", [Probe.THROUGHPUT, Probe.LATENCY])
+def test_iterations_that_are_given_are_made_as_they_are(
+    driver: Driver, tmp_path: Path, libc: Allocator, probe: Probe
+) -> None:
+    path, made = paced(tmp_path, SPECS[0], 25)
+    found = work_of(driver.measure(probe, path, libc, work_iterations=7))
+    assert found.iterations_per_op == 7
+    assert found.iterations % 7 == 0
+    assert found.iterations >= 7 * len(made.ops)
+
+
 @pytest.mark.parametrize("probe", [probe for probe in Probe if not probe.timed])
 def test_what_only_counts_does_no_work(
     driver: Driver, tmp_path: Path, libc: Allocator, probe: Probe

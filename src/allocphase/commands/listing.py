@@ -25,7 +25,9 @@ One file in `scenarios/` is one workload; this page is made from these files. `a
 scenarios -v` prints the same, and what other packages add. `allocphase run` without `-s` takes
 those of the default set. A parameter is changed with `-s 'NAME?PARAMETER=VALUE'`: a comma between
 values makes a scenario of each, `+` joins the items of a value that is a list (`sizes=16+64`), and
-`&` the parameters. `--sweep PARAMETER=VALUE,VALUE` changes one in every scenario of the run.
+`&` the parameters. `--sweep PARAMETER=VALUE,VALUE` changes one in every scenario of the run. So is
+`work_ns` set, in every family: nanoseconds of the program's own work after each operation, where it
+is timed ([method.md](method.md)); 0 unless a scenario says otherwise.
 """
 
 

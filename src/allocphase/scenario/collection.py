@@ -87,6 +87,10 @@ class Scenario:
         UsageError.
         """
         family, where = FAMILIES[self.family], f"scenario {self.name}"
+        settable = [*family.fields(), _WORK]
+        for key in changes:
+            if key not in settable:
+                raise UsageError(f"{where}: {unknown('key', key, settable)}")
         given = {**self.parameters, _WORK: self.work_ns, **changes}
         work_ns = _read_work(given.pop(_WORK), where=where)
         parameters = _read(family, given, where=where)

@@ -162,6 +162,7 @@ def test_a_list_of_toml_is_written_in_a_name_as_on_a_command_line(tmp_path: Path
     ("changes", "message"),
     [
         ({"lives": 3}, "key 'lives' does not exist: did you mean 'live'?"),
+        ({"work": 3}, "key 'work' does not exist: did you mean 'work_ns'?"),
         ({"live": "x"}, "live: must be an integer, not 'x'"),
         ({"live": -1}, "live: must be at least 1, not -1"),
     ],

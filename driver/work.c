@@ -4,9 +4,7 @@
 
 #include "base/clock.h"
 
-/* Two lengths of the chain, far enough apart for the time of an iteration; what is left of
- * the shorter one are the fences and the loop's own beginning and end. */
-#define SHORT_CHAIN 64
+/* Long enough that the fences are a fiftieth of it. */
 #define LONG_CHAIN 512
 /* As many in one reading of the clock as make its own cost and step small; the median of an
  * odd number of readings: others may have the CPU in some. */
@@ -32,18 +30,22 @@ static double time_of(uint64_t iterations, uint32_t times) {
   return sorted[READINGS / 2];
 }
 
-static uint64_t calibrated(uint32_t asked_ns) {
-  double short_ns = time_of(SHORT_CHAIN, MOST_AT_ONCE), long_ns = time_of(LONG_CHAIN, MOST_AT_ONCE);
-  double each_ns = (long_ns - short_ns) / (LONG_CHAIN - SHORT_CHAIN);
-  double fences_ns = short_ns - SHORT_CHAIN * each_ns;
-  double iterations = (asked_ns - fences_ns) / each_ns + 0.5;
-  return iterations >= 1 ? (uint64_t)iterations : 1;
-}
-
 static uint32_t at_once(double ns) {
   double times = READING_NS / ns;
   if (times < 1) return 1;
   return times < MOST_AT_ONCE ? (uint32_t)times : MOST_AT_ONCE;
+}
+
+static uint64_t at_least_one(double iterations) {
+  return iterations >= 1 ? (uint64_t)iterations : 1;
+}
+
+/* As if there were no fences; then by so many less as that came out too long. */
+static uint64_t calibrated(uint32_t asked_ns) {
+  double each_ns = time_of(LONG_CHAIN, MOST_AT_ONCE) / LONG_CHAIN;
+  uint64_t iterations = at_least_one(asked_ns / each_ns);
+  double over_ns = time_of(iterations, at_once(asked_ns)) - asked_ns;
+  return at_least_one((double)iterations - over_ns / each_ns + 0.5);
 }
 
 void work_prepare(struct work *work, uint32_t asked_ns, uint64_t iterations) {

@@ -21,6 +21,7 @@
 #include "replay.h"
 #include "team.h"
 
+#define REPLAY_WORKS
 #include "replay_both.inc"
 
 /* One pass of what takes longer than this averages over enough. */

@@ -105,6 +105,7 @@ def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> Scena
         family=scenario.family,
         seed=scenario.seed,
         touch=scenario.touch.name.lower(),
+        work_ns=scenario.work_ns,
         parameters=dict(scenario.parameters),
         digest=digest,
         operations=len(trace.ops),

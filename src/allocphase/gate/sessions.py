@@ -188,7 +188,7 @@ def _verdict(
         rows=rows,
         failures=tuple(failures),
         sessions=tuple(_describe(session) for session in sessions),
-        notes=(*planned.left_out, *_notes(request, sessions)),
+        notes=(*request.notes, *planned.left_out, *_notes(request, sessions)),
         machine_mismatch=tuple(planned.mismatch),
         fail_inconclusive=request.fail_inconclusive,
         settings=_settings(request),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from allocphase.gate.bisection import Bisection
-from allocphase.judge import GateVerdict, Outcome
+from allocphase.judge import GateVerdict, Outcome, candidates_own
 from allocphase.judge.render.words import failure_text, headline, reason
 
 __all__ = ["bisection_lines"]
@@ -24,6 +24,6 @@ def bisection_lines(found: Bisection) -> list[str]:
 
 
 def _worse_rows(verdict: GateVerdict) -> list[str]:
-    broken = [failure_text(one) for one in verdict.failures if one.broken_candidate]
+    broken = [failure_text(one) for one in candidates_own(verdict.failures)]
     worse = [row for row in verdict.rows if row.fails and row.outcome is Outcome.REGRESSED]
     return broken + [f"{row.id}: {reason(row)}" for row in worse]

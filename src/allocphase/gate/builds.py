@@ -24,13 +24,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from allocphase import interruption
 from allocphase.errors import UsageError
 from allocphase.files.cache import cache_folders
 from allocphase.files.durable import named_errors, write_text
 from allocphase.files.folder_lock import FolderLock
+from allocphase.files.regular import open_regular
 from allocphase.files.removal import remove_tree
 from allocphase.gate.repository import Commit, Repository, outside_of_repositories
 from allocphase.text.line import plain
@@ -136,12 +136,16 @@ def _locked_tree(key: str) -> Iterator[Tree]:
 def _run(tree: Tree, command: str, repository: Repository, commit: Commit) -> None:
     """Raises BuildError: how it ended, its last lines, and what may be the way out."""
     log = tree.folder / "log"
-    with named_errors(log), log.open("wb") as output:
-        ending = _ending(tree, command, output)
+    with named_errors(log):
+        output = open_regular(log, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        try:
+            ending = _ending(tree, command, output)
+            last = _last_lines(output)
+        finally:
+            os.close(output)
     if ending is None:
         return
-    words = [f"does not build: {ending}; all it said is in {log}"]
-    words += _last_lines(log)
+    words = [f"does not build: {ending}; all it said is in {log}", *last]
     words += [
         f"{plain(path)} is a submodule, and empty: begin --build with "
         "'git submodule update --init --recursive &&'"
@@ -151,7 +155,7 @@ def _run(tree: Tree, command: str, repository: Repository, commit: Commit) -> No
     raise BuildError(commit, "\n  ".join(words))
 
 
-def _ending(tree: Tree, command: str, output: BinaryIO) -> str | None:
+def _ending(tree: Tree, command: str, output: int) -> str | None:
     """Runs a shell and all that it starts, in the commit's files; how that failed.
 
     Whatever of its process group is there afterwards is killed.
@@ -192,10 +196,9 @@ def _waited_for(pid: int) -> bool:
     return False
 
 
-def _last_lines(log: Path) -> list[str]:
-    with named_errors(log), log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LAST_BYTES))
-        text = file.read().decode("utf-8", "replace")
+def _last_lines(log: int) -> list[str]:
+    start = max(0, os.fstat(log).st_size - _LAST_BYTES)
+    text = os.pread(log, _LAST_BYTES, start).decode("utf-8", "replace")
     lines = [plain(line)[:_LINE_LENGTH] for line in text.splitlines() if line.strip()]
     return lines[-_LAST_LINES:]
 

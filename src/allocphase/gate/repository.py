@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.errors import AllocphaseError, UsageError, shown
-from allocphase.files.durable import named_errors
+from allocphase.files.durable import copy_whole, named_errors, write_whole
 from allocphase.text.line import plain
 
 __all__ = ["Commit", "Repository", "outside_of_repositories"]
@@ -131,9 +131,10 @@ class Repository:
         with named_errors(folder):
             information = folder / ".git" / "objects" / "info"
             information.mkdir(exist_ok=True)
-            (information / "alternates").write_bytes(os.fsencode(self.store / "objects") + b"\n")
+            borrowed = os.fsencode(self.store / "objects") + b"\n"
+            write_whole(information / "alternates", lambda file: file.write(borrowed), synced=False)
             if (self.store / "shallow").is_file():
-                (folder / ".git" / "shallow").write_bytes((self.store / "shallow").read_bytes())
+                copy_whole(self.store / "shallow", folder / ".git" / "shallow")
         tags = "--format=create %(refname) %(objectname)"
         _git(
             folder,

@@ -10,8 +10,10 @@ __all__ = ["FINE", "SLOWER", "GitRepository", "made_repository"]
 
 _WHO = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "gc.auto=0")
 
-# Blocks of 4 KiB on a free list, and no larger ones: WORK stands for what is planted.
+# Blocks of 4 KiB on a free list, and no larger ones. WORK is where what makes it slower is planted:
+# a microsecond, where the rest takes ten nanoseconds, and a system call, which any gate counts.
 _ALLOCATOR = """
+#include <sched.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <allocphase.h>
@@ -37,7 +39,7 @@ static void blocks_fini(void) { munmap(pool, BLOCK * BLOCKS); }
 static void *blocks_malloc(size_t size) {
   void *block = first;
   if (size > BLOCK || !block) return NULL;
-  for (volatile int i = 0; i < WORK; i++) continue;
+  WORK
   first = *(void **)block;
   return block;
 }
@@ -57,8 +59,10 @@ static const struct allocphase_allocator table = {
 
 const struct allocphase_allocator *allocphase_plugin(void) { return &table; }
 """
-FINE = _ALLOCATOR.replace("WORK", "0")
-SLOWER = _ALLOCATOR.replace("WORK", "2000")  # a microsecond, where the rest takes ten nanoseconds
+FINE = _ALLOCATOR.replace("WORK", "")
+SLOWER = _ALLOCATOR.replace(
+    "WORK", "for (volatile int i = 0; i < 2000; i++) continue;\n  sched_yield();"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from allocphase.process import driver
+from allocphase.process.driver import Job
 from tests.support.gates import FigureExecutor
 from tests.support.repositories import FINE, SLOWER, GitRepository, made_repository
 
@@ -40,9 +41,14 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    executor = FigureExecutor(
-        calls=lambda job: {"mmap": 1 + (job.allocator.title.startswith("candidate: mine@"))}
-    )
+
+    def calls(job: Job) -> dict[str, int]:
+        """None is made here: what makes them is told by the name in the object."""
+        path = job.allocator.path
+        assert path is not None
+        return {"mmap": 1 + (b"sched_yield" in path.read_bytes())}
+
+    executor = FigureExecutor(calls=calls)
     monkeypatch.setattr(driver, "DriverExecutor", lambda: executor)
 
     def call(*arguments: str) -> Result:
@@ -138,9 +144,11 @@ def test_git_bisect_is_told_to_skip_what_does_not_build_but_not_without_a_baseli
 
 
 def test_a_bisection_ends_with_the_answer_and_exit_code_3(made: GitRepository, gate: Gate) -> None:
-    slower = made.git("rev-parse", "HEAD")
-    made.commit("Broken", {"mine.c": FINE.replace("return", "retrun")})
-    made.commit("Mended", {"mine.c": SLOWER + "\n"})
+    made.git("checkout", "--quiet", "--detach", "v1")
+    made.commit("Before", {"mine.c": FINE + "\n"})
+    made.commit("Broken", {"mine.c": FINE.replace("return", "retrun")})  # the middle: tried first
+    made.commit("After", {"mine.c": FINE + "\n\n"})
+    slower = made.commit("Slower", {"mine.c": SLOWER})
     found = gate("--repo", str(made.folder), "--bisect", "v1..HEAD", *SOURCE, *ROWS)
     assert found.exit_code == 3, found.output
     skipped, answer, subject, row, _ = found.stdout.splitlines()[-5:]

@@ -60,15 +60,16 @@ $(VENV)/installed: $(VENV)/pip $(NATIVE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-# A mimalloc for whoever may not install the system's; without it there is one malloc less
-$(VENV)/installed-mallocs: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mallocs]' || \
-		echo "pip has no cmeel-mimalloc for this machine: going on without mimalloc 3"
-	@touch $@
+# With a mimalloc for whoever may not install the system's, where pip has one for the machine
+$(VENV)/installed-mallocs: $(VENV)/pip $(NATIVE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mallocs]' || { \
+		echo "going on without mimalloc 3"; \
+		$(BIN)/pip install --quiet --disable-pip-version-check --editable .; }
+	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-test: $(VENV)/pip $(NATIVE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@ $(VENV)/installed
+	@touch $@ $(VENV)/installed $(VENV)/installed-mallocs
 
 clean:
 	rm -rf $(VENV) build out .pytest_cache .mypy_cache .ruff_cache

@@ -23,8 +23,8 @@ BACKENDS = ("dispatch", "ptrace")
 OURS = ("phase2", "phase21")
 PRELOADS = ("jemalloc", "tcmalloc", "mimalloc", "tbbmalloc", "scudo")
 # mimalloc 3 draws addresses, and maps once or twice more where they do not suit it. The full
-# tcmalloc walks the stack when it grows, by libunwind, which masks signals: four calls more or fewer
-# in some 1,700, under strace and without.
+# tcmalloc walks the stack when it grows, by libunwind, which masks signals: four calls more or
+# fewer in some 1,700, under strace and without.
 VARYING = ("mimalloc3", "tcmalloc-full")
 # Some give memory back after a time, and an observed process takes longer: never, here. Scudo
 # guards an allocation now and then, drawn at random for each process: none, here.

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import sys
+from pathlib import Path
 
 WORD = re.compile(r"[a-z]+")
 NUMBER = re.compile(r"\d+")
@@ -11,7 +12,7 @@ NUMBER = re.compile(r"\d+")
 digest = hashlib.sha256()
 words = {}
 for _ in range(int(sys.argv[2])):
-    with open(sys.argv[1], encoding="ascii") as file:
+    with Path(sys.argv[1]).open(encoding="ascii") as file:
         records = [json.loads(line) for line in file]
     for record in records:
         for word in WORD.findall(record["text"]):

@@ -17,7 +17,7 @@ from allocphase import allocator, resources, scenario, trace
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
-from allocphase.process.driver import FILE_BYTES, DriverExecutor, Job, Outcome
+from allocphase.process.driver import FILE_BYTES, DriverExecutor, Outcome, TraceJob
 from allocphase.process.keeper import Command, Containment, Limits
 from allocphase.run.request import one_trace
 from allocphase.text.units import format_bytes, format_ns
@@ -135,7 +135,7 @@ def _trial(path: Path, probe: Probe, *, backend: str = "auto") -> Outcome:
     if probe is Probe.SYSCALLS:
         options["syscall-backend"] = backend
     return DriverExecutor().run(
-        Job(
+        TraceJob(
             id=0,
             round=0,
             allocator=allocator.resolve("libc")[0],

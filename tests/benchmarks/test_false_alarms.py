@@ -37,6 +37,7 @@ from tests.benchmarks.conftest import Say
 from tests.support.gates import no_progress
 from tests.support.plugins import ROOT
 from tests.support.rivals import mann_whitney, pytest_benchmark
+from tests.support.scenarios import resolve_traced
 
 Floats = npt.NDArray[np.float64]
 
@@ -236,7 +237,7 @@ def test_injected_slowdowns_above_the_limit_are_found(
 ) -> None:
     names = ("phase3", "mimalloc") if full else ("phase3",)
     cases = CASES if full else CASES[:1]
-    chosen = scenario.resolve("random-churn" if full else "phase-report")[0]
+    chosen = resolve_traced("random-churn" if full else "phase-report")[0]
     executor = DriverExecutor()
 
     def plans() -> Iterator[tuple[str, Selftest]]:
@@ -337,7 +338,7 @@ def test_a_doubled_tail_is_found_where_it_is_gated(
     installed: Callable[[str], Allocator],
 ) -> None:
     """p99.9 and no other row; the toll falls on one call in 64, and is twice p99.9."""
-    chosen = scenario.resolve("random-churn")[0]
+    chosen = resolve_traced("random-churn")[0]
     subject, executor = behind_toll(installed("phase3")), DriverExecutor()
     turn = calibrate(subject, chosen, executor, out=tmp_path, progress=no_progress)
     lines = tuple(parse_limit(line) for line in ("*=off", "p99_9=25%"))

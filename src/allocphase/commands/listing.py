@@ -26,7 +26,9 @@ One file in `scenarios/` is one workload; this page is made from these files. `a
 scenarios -v` prints the same, and what other packages add. `allocphase run` without `-s` takes
 those of the default set. A parameter is changed with `-s 'NAME?PARAMETER=VALUE'`: a comma between
 values makes a scenario of each, `+` joins the items of a value that is a list (`sizes=16+64`), and
-`&` the parameters. `--sweep PARAMETER=VALUE,VALUE` changes one in every scenario of the run.
+`&` the parameters. `--sweep PARAMETER=VALUE,VALUE` changes one in every scenario of the run. So is
+`work_ns` set, in every family: nanoseconds of the program's own work after each operation, where it
+is timed ([method.md](method.md)); 0 unless a scenario says otherwise.
 """
 
 
@@ -76,6 +78,8 @@ def _how(found: AnyScenario) -> Iterator[tuple[str, str]]:
         return
     parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
     yield "parameters", f"{found.family}: {parameters}"
+    if found.work_ns:
+        yield "work_ns", str(found.work_ns)
 
 
 def _trace_facts(trace: Trace) -> Iterator[tuple[str, str]]:
@@ -162,7 +166,8 @@ def _parameters(entry: Scenario) -> Iterator[str]:
         f"| `{key}` | {_shown(value)} | {family.fields()[key].metadata['doc']} |"
         for key, value in entry.parameters.items()
     ]
-    yield f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`."
+    work = f", {entry.work_ns} ns of work between calls" if entry.work_ns else ""
+    yield f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`{work}."
     yield "\n".join(["| parameter | value | meaning |", "| --- | --- | --- |", *described])
 
 

@@ -20,7 +20,7 @@ from allocphase.judge.rows import call_measures
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
-from allocphase.process.driver import Executor, Job, Outcome, PlannedProcess
+from allocphase.process.driver import Executor, Job, Outcome, TraceJob
 from allocphase.run.plan import Plan, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import begin
 from allocphase.run.progress_bar import Progress
@@ -75,10 +75,10 @@ class _GateExecutor:
         self._executor = executor
         self._copies = copies
 
-    def run(self, job: PlannedProcess) -> Outcome:
+    def run(self, job: Job) -> Outcome:
         """See Executor."""
         job = replace(job, allocator=self._copies.current(job.allocator))
-        if isinstance(job, Job) and job.probe is Probe.LATENCY:
+        if isinstance(job, TraceJob) and job.probe is Probe.LATENCY:
             kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
             job = replace(job, options=kept)
         return self._executor.run(job)
@@ -108,6 +108,14 @@ class _Rounds:
         self._repeats_disturbed = disturbed <= _EXCEPTIONAL * len(records)
         return self._settled(jobs, records)
 
+    @property
+    def share_of_later(self) -> float:
+        """Of the processes of the first round, those that later ones have too: the floor's and what
+        makes up for few rounds are not among them.
+        """
+        first, later = (round_jobs(self._session.plan, index) for index in (0, 1))
+        return sum(job.allocator.correct for job in later) / len(first) if first else 1.0
+
     def later(self, round_index: int, wanted: set[Need]) -> list[ProcessRecord]:
         """The processes of a later round that are wanted; those that count go side by side."""
         self._copies.renew()
@@ -121,12 +129,12 @@ class _Rounds:
         records = self._session.run_beside(counts) + self._session.run_jobs(timed)
         return self._settled([*counts, *timed], records)
 
-    def _timed_jobs(self, plan: Plan, round_index: int) -> Iterator[PlannedProcess]:
+    def _timed_jobs(self, plan: Plan, round_index: int) -> Iterator[Job]:
         """In the order that the plan has for this round, with ids of their own."""
         return (replace(job, id=next(self._ids)) for job in round_jobs(plan, round_index))
 
     def _settled(
-        self, jobs: Sequence[PlannedProcess], records: Sequence[ProcessRecord]
+        self, jobs: Sequence[Job], records: Sequence[ProcessRecord]
     ) -> list[ProcessRecord]:
         """With a second process for each that the machine spoiled, as far as can be told without
         looking at its time or its arm.
@@ -175,7 +183,7 @@ def run_session(
         began_s = clock() - session.waited_s
         evidence.add(rounds.first())
         now_s = clock() - session.waited_s
-        spent_s, pace_s = now_s - start, now_s - began_s
+        spent_s, pace_s = now_s - start, (now_s - began_s) * rounds.share_of_later
         judge = _fitting(judge, spent_s=spent_s, pace_s=pace_s, budget_s=budget_s)
         longest_s = pace_s
         for round_index in range(1, max(judge.max_rounds, COUNT_BUDGET)):
@@ -265,7 +273,7 @@ def _started(
     return Session(begun, inner, progress=progress, arms_share_replays=True, keep=keep)
 
 
-def _chosen(jobs: Iterable[PlannedProcess], wanted: set[Need]) -> Iterator[PlannedProcess]:
+def _chosen(jobs: Iterable[Job], wanted: set[Need]) -> Iterator[Job]:
     """Those of the arms that are wanted: the floor is none."""
     for job in jobs:
         if job.allocator.correct and (job.scenario, job.probe) in wanted:

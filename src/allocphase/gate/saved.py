@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from allocphase.allocator import Allocator
+from allocphase.analysis.comparable import Replayed
 from allocphase.errors import NothingMeasuredError
 from allocphase.gate.arms import Arms, describe_arm, fresh_copies
 from allocphase.gate.baseline import Baseline, SavedScenario, load_baseline, saved_values
@@ -26,7 +27,7 @@ from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
-from allocphase.scenario import AnyScenario, digest_of
+from allocphase.scenario import AnyScenario, Program, digest_of
 
 __all__ = ["against_saved", "measure_baseline"]
 
@@ -41,7 +42,7 @@ def against_saved(
     or lacks a scenario, ScenarioChangedError for a scenario that is another now.
     """
     saved = load_baseline(name, folder)
-    saved.check_scenarios(digests(request.scenarios))
+    saved.check_scenarios(replayed(request.scenarios))
     arm = SavedArm(
         values=saved.values,
         rounds=saved.rounds,
@@ -53,9 +54,14 @@ def against_saved(
     return replace(request, saved=arm)
 
 
-def digests(scenarios: Sequence[AnyScenario]) -> dict[str, str]:
-    """The digest of each scenario, by name."""
-    return {one.name: digest_of(one) for one in scenarios}
+def replayed(scenarios: Sequence[AnyScenario]) -> dict[str, Replayed]:
+    """What would be replayed of each scenario now, by name."""
+    return {one.name: Replayed(digest_of(one), _work_ns(one)) for one in scenarios}
+
+
+def _work_ns(scenario: AnyScenario) -> int:
+    """A program has its own."""
+    return 0 if isinstance(scenario, Program) else scenario.work_ns
 
 
 def measure_baseline(
@@ -86,4 +92,4 @@ def _probes() -> list[Probe]:
 
 def _entry(evidence: Evidence, scenario: AnyScenario) -> SavedScenario:
     values = saved_values(evidence, scenario.name)
-    return SavedScenario(digest=digest_of(scenario), values=values)
+    return SavedScenario(digest=digest_of(scenario), work_ns=_work_ns(scenario), values=values)

@@ -39,7 +39,7 @@ __all__ = [
     "Failure",
     "Job",
     "Outcome",
-    "PlannedProcess",
+    "TraceJob",
     "bad_end",
     "driver_arguments",
     "file_bytes",
@@ -75,7 +75,7 @@ CLOCK_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedProcess:
+class Job:
     """One process to run. `padding_bytes`: length of an environment variable that says nothing.
 
     repeat: which process of its cell within the round; 0 where there is one.
@@ -90,14 +90,14 @@ class PlannedProcess:
     timeout_s: float
     repeat: int = 0
     padding_bytes: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job(PlannedProcess):
+class TraceJob(Job):
     """One that replays a trace."""
 
     trace: Path
-    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +129,11 @@ class Outcome:
 class Executor(Protocol):
     """Runs one job to its end, whatever that is."""
 
-    def run(self, job: PlannedProcess) -> Outcome: ...
+    def run(self, job: Job) -> Outcome: ...
 
 
 def padding(rng: random.Random) -> int:
-    """A length in bytes for `Job.padding_bytes`."""
+    """A length in bytes for `TraceJob.padding_bytes`."""
     return rng.randrange(PADDING_BYTES)
 
 
@@ -154,12 +154,12 @@ class DriverExecutor:
         self._stopped = reason
         self._containment.stop()
 
-    def run(self, job: PlannedProcess) -> Outcome:
+    def run(self, job: Job) -> Outcome:
         """Raises AllocphaseError when the driver itself fails: that is no fault of a subject.
 
         All files of the process lie beside its trace, and are gone afterwards.
         """
-        assert isinstance(job, Job), "others are for who has an executor of their own"
+        assert isinstance(job, TraceJob), "others are for who has an executor of their own"
         beside = job.trace.parent.absolute()
         with passing_folder(beside=beside) as folder:
             start = time.monotonic()
@@ -194,7 +194,7 @@ class DriverExecutor:
             operations=faulty_operations(folder / "progress.bin"),
         )
 
-    def _run_in(self, folder: Path, job: Job) -> Ending:
+    def _run_in(self, folder: Path, job: TraceJob) -> Ending:
         working_folder = folder / "cwd"  # what an allocator dumps into it goes with it
         working_folder.mkdir()
         return self.contained(
@@ -209,12 +209,12 @@ class DriverExecutor:
         )
 
 
-def file_bytes(job: Job) -> int:
+def file_bytes(job: TraceJob) -> int:
     """What no file of its process may be longer than."""
     return FILE_BYTES + job.trace.stat().st_size
 
 
-def driver_arguments(job: Job, folder: Path) -> list[str]:
+def driver_arguments(job: TraceJob, folder: Path) -> list[str]:
     """What the driver is called with, but for its keeper's; its files go into `folder`."""
     arguments = ["--trace", str(job.trace.absolute()), "--out", str(folder)]
     arguments += ["--probe", job.probe.value]
@@ -238,12 +238,12 @@ def _also_writable() -> list[Path]:
     return paths
 
 
-def _environment(job: Job) -> dict[str, str]:
+def _environment(job: TraceJob) -> dict[str, str]:
     ours = ("LD_PRELOAD", PADDING_VARIABLE)
     return {k: v for k, v in os.environ.items() if k not in ours} | own_variables(job)
 
 
-def own_variables(job: Job) -> dict[str, str]:
+def own_variables(job: TraceJob) -> dict[str, str]:
     """What the driver has beside the harness's own environment, which is without LD_PRELOAD there:
     the same conditions for each kind of allocator.
 
@@ -265,7 +265,9 @@ def own_variables(job: Job) -> dict[str, str]:
 # ---- From an ending to an outcome --------------------------------------------------------
 
 
-def _outcome(job: Job, folder: Path, ending: Ending, *, limits: Limits, wall_s: float) -> Outcome:
+def _outcome(
+    job: TraceJob, folder: Path, ending: Ending, *, limits: Limits, wall_s: float
+) -> Outcome:
     raise_failure(job, ending)
     words = ending.words.replace(f"{folder}/", "")  # a folder that is gone by then
     where = f" {whereabouts(folder / 'progress.bin')}"
@@ -334,7 +336,7 @@ def _measured(delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
     )
 
 
-def raise_failure(job: PlannedProcess, ending: Ending) -> None:
+def raise_failure(job: Job, ending: Ending) -> None:
     """Raises AllocphaseError where the driver or its keeper could not do its own work."""
     if ending.failure:
         whose = f"{job.allocator.name} on {job.scenario} ({job.probe})"
@@ -342,9 +344,7 @@ def raise_failure(job: PlannedProcess, ending: Ending) -> None:
         raise AllocphaseError(f"{whose}: {DRIVERS_OWN_WORDS}{words}")
 
 
-def bad_end(
-    job: PlannedProcess, ending: Ending, where: str, limits: Limits
-) -> tuple[Status, str] | None:
+def bad_end(job: Job, ending: Ending, where: str, limits: Limits) -> tuple[Status, str] | None:
     """The status and message of a process that did not end by itself; None where it did. where:
     what it was at, as the words of a sentence.
     """
@@ -375,7 +375,7 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _advice(job: PlannedProcess, number: int) -> str:
+def _advice(job: Job, number: int) -> str:
     if number == signal.SIGSYS and job.probe is Probe.SYSCALLS:
         return " It has changed what counts its system calls: try --syscall-backend ptrace."
     if number in (signal.SIGKILL, signal.SIGXCPU):

@@ -23,8 +23,8 @@ from allocphase.probe.status import Status
 from allocphase.process.driver import (
     PADDING_VARIABLE,
     DriverExecutor,
+    Job,
     Outcome,
-    PlannedProcess,
     bad_end,
     raise_failure,
     signal_name,
@@ -49,7 +49,7 @@ _LIBC = ("libc.so.6", "libc-2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramJob(PlannedProcess):
+class ProgramJob(Job):
     """One run of a program. inputs: the folder of its files, beside which its own is made."""
 
     program: Program
@@ -62,7 +62,7 @@ class ProgramExecutor:
     def __init__(self, inner: DriverExecutor) -> None:
         self._inner = inner
 
-    def run(self, job: PlannedProcess) -> Outcome:
+    def run(self, job: Job) -> Outcome:
         """As the inner one's."""
         if not isinstance(job, ProgramJob):
             return self._inner.run(job)

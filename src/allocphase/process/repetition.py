@@ -33,7 +33,7 @@ from allocphase.probe.probe import Probe
 from allocphase.process.driver import (
     PADDING_VARIABLE,
     Failure,
-    Job,
+    TraceJob,
     driver_arguments,
     file_bytes,
     own_variables,
@@ -56,7 +56,7 @@ class Repetition:
     command: str = ""
 
 
-def repetitions(job: Job, failure: Failure, folder: Path) -> list[Repetition]:
+def repetitions(job: TraceJob, failure: Failure, folder: Path) -> list[Repetition]:
     """The commands for a process of which `job` names what is kept; they run in `folder`."""
     call = _Call(job, failure.driver, folder.absolute())
     found = [_as_it_ran(call, failure), _in_gdb(call, failure), _under_valgrind(call, failure)]
@@ -67,7 +67,7 @@ def repetitions(job: Job, failure: Failure, folder: Path) -> list[Repetition]:
 class _Call:
     """The driver's call for a job, in pieces that are ready for a shell."""
 
-    job: Job
+    job: TraceJob
     driver: Path
     folder: Path
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from allocphase.machine.disturbance import Watch
 from allocphase.probe.status import Status
-from allocphase.process.driver import Executor, Outcome, PlannedProcess
+from allocphase.process.driver import Executor, Job, Outcome
 
 __all__ = ["WatchingExecutor"]
 
@@ -23,7 +23,7 @@ class WatchingExecutor:
         self._inner = inner
         self._watch = watch
 
-    def run(self, job: PlannedProcess) -> Outcome:
+    def run(self, job: Job) -> Outcome:
         """As the inner one's."""
         if not job.probe.timed:
             return self._inner.run(job)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
-from allocphase.process.driver import Job, PlannedProcess, padding
+from allocphase.process.driver import Job, TraceJob, padding
 from allocphase.process.program import ProgramJob
 from allocphase.scenario import Program
 
@@ -90,13 +90,13 @@ def program_workload(program: Program, inputs: Path, *, cpus: int) -> ProgramWor
     return ProgramWorkload(name=program.name, program=program, inputs=inputs, threads=threads)
 
 
-def untimed_jobs(plan: Plan) -> list[PlannedProcess]:
+def untimed_jobs(plan: Plan) -> list[Job]:
     """The processes that are not timed. Their order does not matter, nor what runs beside them."""
     rng = _rng(plan, "untimed")
     return _jobs(plan, _untimed_places(plan), rng, first_id=0, round_index=0)
 
 
-def round_jobs(plan: Plan, round_index: int) -> list[PlannedProcess]:
+def round_jobs(plan: Plan, round_index: int) -> list[Job]:
     """The timed processes of one round, in the order in which to run them.
 
     The order depends on the seed and the round alone, so that a round can be planned without the
@@ -184,7 +184,7 @@ def _takes_part(plan: Plan, cell: _Cell) -> bool:
 
 def _jobs(
     plan: Plan, places: Sequence[_Place], rng: random.Random, *, first_id: int, round_index: int
-) -> list[PlannedProcess]:
+) -> list[Job]:
     return [
         _job(
             plan,
@@ -206,9 +206,9 @@ def _job(
     round_index: int,
     repeat: int,
     rng: random.Random,
-) -> PlannedProcess:
+) -> Job:
     allocator, workload, probe = cell
-    planned = PlannedProcess(
+    planned = Job(
         id=process_id,
         round=round_index,
         allocator=allocator,
@@ -222,7 +222,7 @@ def _job(
     common = {field.name: getattr(planned, field.name) for field in fields(planned)}
     if isinstance(workload, ProgramWorkload):
         return ProgramJob(**common, program=workload.program, inputs=workload.inputs)
-    return Job(**common, trace=workload.trace, options=_options(plan, probe))
+    return TraceJob(**common, trace=workload.trace, options=_options(plan, probe))
 
 
 def _options(plan: Plan, probe: Probe) -> dict[str, str]:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from allocphase.process.driver import PlannedProcess
+from allocphase.process.driver import Job
 
 __all__ = ["Progress", "progress_line"]
 
 # Called after each process with (job, number of jobs done, number of jobs).
-Progress = Callable[[PlannedProcess, int, int], None]
+Progress = Callable[[Job, int, int], None]
 
 PLAIN_LINES = 20  # of a whole run, where there is no terminal
 BAR_CELLS = 24
@@ -29,7 +29,7 @@ def progress_line(stream: TextIO) -> Iterator[Progress]:
     terminal = stream.isatty()
     before: int | None = None  # what an earlier part of the run has done took none of this time
 
-    def show(job: PlannedProcess, done: int, total: int) -> None:
+    def show(job: Job, done: int, total: int) -> None:
         nonlocal before
         before = max(done - 1, 0) if before is None else before
         elapsed_s = time.monotonic() - start
@@ -55,7 +55,7 @@ def _bar(done: int, total: int) -> str:
     return "#" * filled + "-" * (BAR_CELLS - filled)
 
 
-def _line(job: PlannedProcess, done: int, total: int, left_s: float | None) -> str:
+def _line(job: Job, done: int, total: int, left_s: float | None) -> str:
     left = f"{left_s:.0f} s left" if left_s is not None else "starting"
     cell = f"{job.allocator.name} on {job.scenario}, {job.probe.value}"
     return f"{done}/{total}, {left}: {cell}"[:LINE_CHARS]

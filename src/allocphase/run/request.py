@@ -221,16 +221,10 @@ def chosen_scenarios(
     found = [chosen for spec in named for chosen in scenario.resolve(spec)]
     if sweep is not None:
         key, values = parse_sweep(sweep)
-        found = [_traced(one).with_parameters({key: value}) for one in found for value in values]
+        found = [one.with_parameters({key: value}) for one in found for value in values]
     found += [program] if program else []
     _refuse_twins("scenario", [chosen.name for chosen in found])
     return _installed(found, say)
-
-
-def _traced(found: AnyScenario) -> Scenario:
-    if isinstance(found, Program):
-        raise UsageError(f"--sweep: scenario {found.name} is a program, and has no parameters")
-    return found
 
 
 def _installed(found: Sequence[AnyScenario], say: Callable[[str], None]) -> list[AnyScenario]:

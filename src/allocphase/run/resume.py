@@ -20,7 +20,7 @@ from allocphase.files.folder_lock import FolderLock
 from allocphase.machine.environment import timed_cpus
 from allocphase.machine.fingerprint import differences, fingerprint, machine_facts
 from allocphase.probe.probe import Probe
-from allocphase.process.driver import PlannedProcess
+from allocphase.process.driver import Job
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun
 from allocphase.run.restore import Restored, restore
@@ -131,7 +131,7 @@ def _strangers(plan: Plan, finished: Sequence[ProcessRecord]) -> Iterator[str]:
             return
 
 
-def _place(one: PlannedProcess | ProcessRecord, allocator: str) -> tuple[int, int, str, str, Probe]:
+def _place(one: Job | ProcessRecord, allocator: str) -> tuple[int, int, str, str, Probe]:
     return (one.round, one.repeat, allocator, one.scenario, one.probe)
 
 

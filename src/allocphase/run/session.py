@@ -24,7 +24,7 @@ from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
-from allocphase.process.driver import Executor, Job, Outcome, PlannedProcess
+from allocphase.process.driver import Executor, Job, Outcome, TraceJob
 from allocphase.run.failed import keep_failed
 from allocphase.run.plan import COUNT_PROCESSES, FLOOR, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun, begin
@@ -42,7 +42,7 @@ __all__ = ["Session", "fill", "run"]
 # What a process leaves at most, but for what grows with the trace and is less than it.
 FILES_BYTES = 4 << 20
 
-_Future: TypeAlias = "Future[tuple[PlannedProcess, Outcome]]"
+_Future: TypeAlias = "Future[tuple[Job, Outcome]]"
 # What of a process that has just run goes into the run directory.
 Keep: TypeAlias = Callable[[ProcessRecord, Arrays], tuple[ProcessRecord, Arrays]]
 
@@ -59,7 +59,8 @@ class Session:
     traces are gone and its locks are free. What finished stays in the run directory.
 
     All processes of a cell time as many replays a pass as its first one found that it takes;
-    `arms_share_replays`: those of a scenario do, where allocators hardly differ. `keep`: what is
+    `arms_share_replays`: those of a scenario do, where allocators hardly differ. All of a paced
+    scenario do as much work between calls as its first one found that it takes. `keep`: what is
     kept of each process.
 
     Every method raises AllocphaseError when the directory cannot be written or the driver itself
@@ -90,6 +91,7 @@ class Session:
         self._what_to_keep = keep
         self._keep_failed = begun.keep_failed
         self._replays: dict[tuple[str, str], int] = {}
+        self._work_iterations: dict[str, int] = {}
         for record in begun.finished:
             self._learn(record)
 
@@ -143,12 +145,12 @@ class Session:
         jobs = [job for job in untimed_jobs(self.plan) if job.id not in self._finished]
         return self.run_beside(jobs)
 
-    def run_jobs(self, jobs: Sequence[PlannedProcess]) -> list[ProcessRecord]:
+    def run_jobs(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
         """Runs these, one at a time, whatever the plan says of them; their ids must be new."""
         self._total = max(self._total, self._done + len(jobs))  # the plan may not know of them
         return [self._measure(job) for job in jobs]
 
-    def run_beside(self, jobs: Sequence[PlannedProcess]) -> list[ProcessRecord]:
+    def run_beside(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
         """The same of what is not timed, as many at once as there are CPUs.
 
         Each worker has a CPU of its own; the journal is written by this thread alone.
@@ -158,7 +160,7 @@ class Session:
         for cpu in self.plan.cpus:
             idle.put(cpu)
 
-        def run_on_idle_cpu(job: PlannedProcess) -> tuple[PlannedProcess, Outcome]:
+        def run_on_idle_cpu(job: Job) -> tuple[Job, Outcome]:
             first = idle.get()
             others = [cpu for cpu in job.cpus if cpu != first]
             try:
@@ -181,25 +183,36 @@ class Session:
         self._machine.release()
         self._lock.release()
 
-    def _measure(self, job: PlannedProcess) -> ProcessRecord:
+    def _measure(self, job: Job) -> ProcessRecord:
         if job.probe.needs_the_machine(len(job.cpus)):
             self._have_the_machine()
-        paced = self._paced(job)
-        return self._keep(paced, self._run(paced))
+        asked = self._as_before(job)
+        return self._keep(asked, self._run(asked))
 
-    def _paced(self, job: PlannedProcess) -> PlannedProcess:
-        """With the number of replays that its cell has, once that is known."""
-        replays = self._replays.get(self._pace(job.allocator.name, job.scenario))
-        if not isinstance(job, Job) or job.probe is not Probe.THROUGHPUT or not replays:
+    def _as_before(self, job: Job) -> Job:
+        """With as many replays as its cell has, and as much work between calls as its scenario
+        has, once these are known.
+        """
+        if not isinstance(job, TraceJob):
             return job
-        return replace(job, options={**job.options, "replays": str(replays)})
+        options = dict(job.options)
+        replays = self._replays.get(self._sharing(job.allocator.name, job.scenario))
+        if job.probe is Probe.THROUGHPUT and replays:
+            options["replays"] = str(replays)
+        iterations = self._work_iterations.get(job.scenario)
+        if job.probe.timed and iterations:
+            options["work-iterations"] = str(iterations)
+        return replace(job, options=options)
 
     def _learn(self, record: ProcessRecord) -> None:
         if record.ok and record.probe is Probe.THROUGHPUT:
-            pace = self._pace(record.allocator, record.scenario)
-            self._replays.setdefault(pace, record.part(Throughput).replays_per_pass)
+            sharing = self._sharing(record.allocator, record.scenario)
+            self._replays.setdefault(sharing, record.part(Throughput).replays_per_pass)
+        if record.result.work is not None:
+            iterations = record.result.work.iterations_per_op
+            self._work_iterations.setdefault(record.scenario, iterations)
 
-    def _pace(self, allocator: str, scenario: str) -> tuple[str, str]:
+    def _sharing(self, allocator: str, scenario: str) -> tuple[str, str]:
         """Whose replays are as many. The floor is no arm."""
         shared = self._arms_share_replays and allocator != FLOOR
         return ("", scenario) if shared else (allocator, scenario)
@@ -211,20 +224,20 @@ class Session:
             reason = f"another run may have disturbed this one: {self._machine.problem}"
             self._writer.tell(Event.UNLOCKED, reason)
 
-    def _run(self, job: PlannedProcess) -> Outcome:
+    def _run(self, job: Job) -> Outcome:
         """On a full disk a process fails, and cannot even say why: the allocator is not blamed."""
         interruption.check()
         beside = self.path / "traces"  # where an executor has its own files
         with named_errors(beside):
             outcome = self._executor.run(job)
             if outcome.status is not Status.OK:
-                trace_bytes = job.trace.stat().st_size if isinstance(job, Job) else 0
+                trace_bytes = job.trace.stat().st_size if isinstance(job, TraceJob) else 0
                 require_room(beside, trace_bytes + FILES_BYTES)
         return outcome
 
-    def _keep(self, job: PlannedProcess, outcome: Outcome) -> ProcessRecord:
+    def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
         record, arrays = self._what_to_keep(_record(job, outcome), outcome.arrays)
-        if self._keep_failed and outcome.failure is not None and isinstance(job, Job):
+        if self._keep_failed and outcome.failure is not None and isinstance(job, TraceJob):
             keep_failed(self.path, job, outcome, outcome.failure)
             record = replace(record, kept=True)
         self._writer.add(record, arrays)
@@ -286,7 +299,7 @@ def _spent_s(begun: Begun) -> dict[int, float]:
     return spent
 
 
-def _finished(waiting: Sequence[_Future]) -> Iterator[tuple[PlannedProcess, Outcome]]:
+def _finished(waiting: Sequence[_Future]) -> Iterator[tuple[Job, Outcome]]:
     """What comes of the futures; after the first error only what was under way, then the error."""
     failed: AllocphaseError | None = None
     for future in as_completed(waiting):
@@ -302,7 +315,7 @@ def _finished(waiting: Sequence[_Future]) -> Iterator[tuple[PlannedProcess, Outc
         raise failed
 
 
-def _record(job: PlannedProcess, outcome: Outcome) -> ProcessRecord:
+def _record(job: Job, outcome: Outcome) -> ProcessRecord:
     return ProcessRecord(
         id=job.id,
         round=job.round,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,7 +19,8 @@ import numpy as np
 
 from allocphase import resources
 from allocphase.errors import UsageError, unknown
-from allocphase.files.typed import Check, Count, FieldError, known, load_toml
+from allocphase.files.typed import Check, Count, FieldError, at_most, known, load_toml
+from allocphase.operation import MAX_WORK_NS
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
 from allocphase.scenario.program import Program, ProgramTable
 from allocphase.spec import Spec, listed, written
@@ -40,6 +42,10 @@ Text = Annotated[
 ]
 
 
+# Set like a parameter, in every family.
+_WORK = "work_ns"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Description:
     """A scenario's TOML file."""
@@ -51,6 +57,7 @@ class _Description:
     family: Annotated[str, known(FAMILIES)] | None = None
     seed: Count
     touch: Annotated[str, known(_TOUCHES)] | None = None
+    work_ns: Annotated[int, at_most(MAX_WORK_NS)] = 0
     default: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
     program: ProgramTable | None = None
@@ -62,16 +69,17 @@ class _Description:
                 raise FieldError("missing", f".{key}")
             if self.program is not None and value is not None:
                 raise FieldError("is not for a program", f".{key}")
-        if self.program is not None and self.parameters:
-            raise FieldError("is not for a program", ".parameters")
+        for key in ("parameters", "work_ns"):
+            if self.program is not None and getattr(self, key):
+                raise FieldError("is not for a program", f".{key}")
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One workload; two with equal family, parameters, seed and touch have the same trace.
+    """One workload; two with equal family, parameters, seed, touch and work have the same trace.
 
-    `parameters` has every parameter of the family, defaults included. `default` says that the
-    scenario belongs to the default set.
+    `parameters` has every parameter of the family, defaults included. `work_ns`: the program's own
+    work after each operation. `default` says that the scenario belongs to the default set.
     """
 
     name: str
@@ -82,20 +90,28 @@ class Scenario:
     family: str
     seed: int
     touch: Touch
+    work_ns: int
     parameters: Mapping[str, Value]
     default: bool
 
     def with_parameters(self, changes: Mapping[str, object]) -> Scenario:
         """The scenario with other parameters, named `name?key=value`: a point of a sweep.
 
-        Values may be text, as on a command line. Raises UsageError.
+        `work_ns` is set in the same way. Values may be text, as on a command line. Raises
+        UsageError.
         """
-        family = FAMILIES[self.family]
-        parameters = _read(family, {**self.parameters, **changes}, where=f"scenario {self.name}")
-        before = Spec.of_scenario(self.name)
+        family, where = FAMILIES[self.family], f"scenario {self.name}"
+        settable = [*family.fields(), _WORK]
+        for key in changes:
+            if key not in settable:
+                raise UsageError(f"{where}: {unknown('key', key, settable)}")
+        given = {**self.parameters, _WORK: self.work_ns, **changes}
+        work_ns = _read_work(given.pop(_WORK), where=where)
+        parameters = _read(family, given, where=where)
+        before, values = Spec.of_scenario(self.name), {**parameters, _WORK: work_ns}
         keys = dict.fromkeys([*(setting.key for setting in before.settings), *changes])
-        name = written(before.name, {key: _text(parameters[key]) for key in keys})
-        return replace(self, name=name, parameters=parameters)
+        name = written(before.name, {key: _text(values[key]) for key in keys})
+        return replace(self, name=name, work_ns=work_ns, parameters=parameters)
 
 
 AnyScenario: TypeAlias = Scenario | Program
@@ -110,6 +126,10 @@ def load(path: Path) -> AnyScenario:
         return _program(found, found.program, path)
     assert found.family is not None and found.touch is not None, "by __post_init__"
     family = FAMILIES[found.family]
+    if _WORK in found.parameters:
+        raise UsageError(
+            f"{path}: parameters.{_WORK}: is no family's own: write it above, by touch"
+        )
     return Scenario(
         name=path.stem,
         title=found.title,
@@ -119,6 +139,7 @@ def load(path: Path) -> AnyScenario:
         family=family.name,
         seed=found.seed,
         touch=_TOUCHES[found.touch],
+        work_ns=found.work_ns,
         parameters=_read(family, found.parameters, where=f"{path}: parameters"),
         default=found.default,
     )
@@ -156,17 +177,7 @@ def resolve(text: str) -> tuple[AnyScenario, ...]:
     Raises UsageError, with the nearest match for a name that does not exist.
     """
     spec = Spec.of_scenario(text)
-    return tuple(_at(found, point) for found in _named(spec) for point in spec.points())
-
-
-def _at(found: AnyScenario, point: Mapping[str, str]) -> AnyScenario:
-    if isinstance(found, Scenario):
-        return found.with_parameters(point)
-    if point:
-        raise UsageError(
-            f"scenario {found.name}: is a program, and has no parameter {next(iter(point))!r}"
-        )
-    return found
+    return tuple(found.with_parameters(point) for found in _named(spec) for point in spec.points())
 
 
 def digest_of(scenario: AnyScenario) -> str:
@@ -174,18 +185,20 @@ def digest_of(scenario: AnyScenario) -> str:
     return scenario.digest if isinstance(scenario, Program) else generate(scenario).digest
 
 
-def generate(scenario: Scenario) -> Trace:
+def generate(scenario: AnyScenario) -> Trace:
     """The scenario's trace: equal parameters and seed give equal bytes, on every platform.
 
-    Raises UsageError when the parameters make no valid trace.
+    Raises UsageError when the parameters make no valid trace, and for a program, which has none.
     """
+    if isinstance(scenario, Program):
+        raise UsageError(f"scenario {scenario.name}: is a program, and has no trace")
     family = FAMILIES[scenario.family]
     parameters = family.parameters(**scenario.parameters)
     _check_length(scenario.name, family.most_operations(parameters))
     rng = np.random.Generator(np.random.PCG64(scenario.seed))
     try:
         draft = family.draft(parameters, rng)
-        return complete(draft, touch=scenario.touch)
+        return complete(draft, touch=scenario.touch, work_ns=scenario.work_ns)
     except (ParameterError, UsageError) as error:
         raise UsageError(f"scenario {scenario.name}: {error}") from error
     except MemoryError:
@@ -208,6 +221,17 @@ def _read(family: Family, values: Mapping[str, object], *, where: str) -> dict[s
         return family.read(values)
     except FieldError as error:
         raise UsageError(f"{where}: {error}") from None
+
+
+def _read_work(value: object, *, where: str) -> int:
+    if isinstance(value, str):
+        with suppress(ValueError):  # the check says why
+            value = int(value)
+    try:
+        found: int = at_most(MAX_WORK_NS)(value)
+    except FieldError as error:
+        raise UsageError(f"{where}: {_WORK}: {error}") from None
+    return found
 
 
 def _named(spec: Spec) -> tuple[AnyScenario, ...]:

@@ -82,6 +82,12 @@ class Program:
     default: bool
     program: ProgramTable
 
+    def with_parameters(self, changes: Mapping[str, object]) -> Program:
+        """Itself, as long as there are no changes. Raises UsageError: a program has none."""
+        for key in changes:
+            raise UsageError(f"scenario {self.name}: is a program, and has no parameter {key!r}")
+        return self
+
     @property
     def missing(self) -> str | None:
         """Why it cannot run here, None where it can."""

@@ -23,7 +23,7 @@ from allocphase.files.typed import (
     load_json,
     plain,
 )
-from allocphase.operation import MAX_OPERATIONS
+from allocphase.operation import MAX_OPERATIONS, MAX_WORK_NS
 from allocphase.probe.probe import Probe
 
 __all__ = [
@@ -115,7 +115,11 @@ class ProgramEntry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioEntry:
     """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex; of a
-    program, which has no trace, of what decides what it does.
+    program, which has none and nothing that is a trace's, of what decides what it does.
+    `work_ns`: of the program's own after each operation, 0 where a replay calls as soon as it can.
+
+    lane_operations: by lane, how many operations a replay has there, of those that are repeated;
+    span_operations: of these the longest chain in which each waits for the one before.
     """
 
     name: Name
@@ -127,6 +131,7 @@ class ScenarioEntry:
     digest: str
     family: str = ""
     touch: str = ""
+    work_ns: Annotated[int, at_most(MAX_WORK_NS)] = 0
     parameters: Mapping[str, object] = field(default_factory=dict)
     operations: Operations = 0
     operation_counts: Mapping[str, Count] = field(default_factory=dict)
@@ -135,6 +140,8 @@ class ScenarioEntry:
     drain_operations: Count = 0
     peak_live_bytes: Count = 0
     requested_bytes: Count = 0
+    lane_operations: tuple[Operations, ...] = ()
+    span_operations: Operations = 0
     program: ProgramEntry | None = None
 
 

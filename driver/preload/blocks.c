@@ -1,0 +1,89 @@
+#include "preload/blocks.h"
+
+#include <stdint.h>
+#include <string.h>
+
+struct frame {
+  void *whole;
+  size_t size;
+};
+
+_Static_assert(sizeof(struct frame) == BLOCK_ALIGNMENT, "a block is aligned as its frame is");
+
+static const struct allocphase_allocator *plugin;
+static bool framed;
+
+void blocks_choose(const struct allocphase_allocator *table) {
+  plugin = table;
+  framed = table->usable_size == NULL || table->aligned_alloc == NULL;
+}
+
+static struct frame *frame_of(const void *block) { return (struct frame *)(uintptr_t)block - 1; }
+
+/* ---- Framed blocks ---------------------------------------------------------------------- */
+
+static void *framed_new(size_t alignment, size_t size) {
+  size_t slack = alignment > BLOCK_ALIGNMENT ? alignment : 0, bytes;
+  if (__builtin_add_overflow(size, sizeof(struct frame) + slack, &bytes)) return NULL;
+  char *whole = plugin->malloc(bytes);
+  if (whole == NULL) return NULL;
+  char *block = whole + sizeof(struct frame);
+  if (slack > 0) block += -(uintptr_t)block & (alignment - 1);
+  *frame_of(block) = (struct frame){.whole = whole, .size = size};
+  return block;
+}
+
+/* ---- Blocks of either kind ---------------------------------------------------------------- */
+
+/* A plug-in's malloc of up to 8 bytes need not be aligned to more than 8. */
+static void *new_by_table(size_t alignment, size_t size) {
+  if (alignment > BLOCK_ALIGNMENT) return plugin->aligned_alloc(alignment, size);
+  return plugin->malloc(alignment == BLOCK_ALIGNMENT && size <= 8 ? BLOCK_ALIGNMENT : size);
+}
+
+void *blocks_new(size_t alignment, size_t size) {
+  if (framed) return framed_new(alignment, size);
+  void *block = new_by_table(alignment, size);
+  return block != NULL || size > 0 ? block : new_by_table(alignment, 1);
+}
+
+void *blocks_new_zeroed(size_t count, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if (plugin->calloc != NULL && !framed && bytes > 0) return plugin->calloc(count, size);
+  void *block = blocks_new(0, bytes);
+  return block == NULL ? NULL : memset(block, 0, bytes);
+}
+
+static void *resize_by_copying(void *block, size_t size) {
+  size_t had = blocks_usable_size(block);
+  void *moved = blocks_new(0, size);
+  if (moved == NULL) return NULL;
+  memcpy(moved, block, had < size ? had : size);
+  blocks_free(block);
+  return moved;
+}
+
+void *blocks_resize(void *block, size_t size) {
+  if (plugin->realloc != NULL && !framed) return plugin->realloc(block, size);
+  return resize_by_copying(block, size);
+}
+
+size_t blocks_usable_size(const void *block) {
+  return framed ? frame_of(block)->size : plugin->usable_size(block);
+}
+
+void blocks_free(void *block) { plugin->free(framed ? frame_of(block)->whole : block); }
+
+static void add_if(struct text *text, bool is_emulated, const char *name) {
+  if (!is_emulated) return;
+  text_add(text, text->length > 0 ? "," : "");
+  text_add(text, name);
+}
+
+void blocks_add_emulated(struct text *text) {
+  add_if(text, framed || plugin->calloc == NULL, "calloc");
+  add_if(text, framed || plugin->realloc == NULL, "realloc");
+  add_if(text, framed, "aligned_alloc");
+  add_if(text, framed, "usable_size");
+}

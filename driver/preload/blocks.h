@@ -1,0 +1,41 @@
+/* blocks.h: a whole malloc, from what a plug-in has of it.
+ *
+ * A plug-in may lack everything but malloc and free. calloc follows from malloc; realloc from
+ * malloc, free and the block's size; the driver, which has the trace, knows sizes, and
+ * remembers what an aligned block lies in. Here nobody does: of a plug-in without usable_size
+ * or aligned_alloc each block gets a *frame*, 16 bytes before it.
+ *
+ *     | whole block of the plug-in                      |
+ *     |  unused, for an alignment | frame | the block   |
+ *
+ * A framed plug-in is asked for blocks by malloc alone. What it costs is in its time and
+ * memory, and served_describe says that it is so.
+ *
+ * Call these within served_enter and served_leave. No block where there is no memory: NULL.
+ */
+#ifndef ALLOCPHASE_BLOCKS_H
+#define ALLOCPHASE_BLOCKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "allocphase.h"
+#include "base/text.h"
+
+/* What every block of malloc's is aligned to. */
+#define BLOCK_ALIGNMENT ((size_t)16)
+
+/* Once, before all others. */
+void blocks_choose(const struct allocphase_allocator *table);
+
+/* Alignments: powers of two. A block of no bytes is a block, as it is of glibc's. */
+void *blocks_new(size_t alignment, size_t size);
+void *blocks_new_zeroed(size_t count, size_t size);
+void *blocks_resize(void *block, size_t size);
+size_t blocks_usable_size(const void *block);
+void blocks_free(void *block);
+
+/* What is not the plug-in's own: "usable_size,realloc", or nothing. */
+void blocks_add_emulated(struct text *text);
+
+#endif

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <link.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -63,9 +65,10 @@ static void begin_thread(void) {
   call(served.table.thread_start);
 }
 
+static bool is_ready(void);
+
 bool served_enter_slowly(void) {
-  if (place == INSIDE || place == INSIDE_PARTED) return false;
-  if (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE)) return false;
+  if (place == INSIDE || place == INSIDE_PARTED || !is_ready()) return false;
   bool parted = place == PARTED;
   place = parted ? INSIDE_PARTED : INSIDE;
   if (parted) call(served.table.thread_start);
@@ -96,14 +99,6 @@ static void after_fork(void) {
 }
 
 /* ---- Start ------------------------------------------------------------------------------ */
-
-static const char *variable(char **environment, const char *name) {
-  size_t length = strlen(name);
-  for (; *environment != NULL; environment++)
-    if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
-      return *environment + length + 1;
-  return NULL;
-}
 
 /* "key=value&key=value" into `settings`, which live as long as the process. */
 static size_t settings_split(const char *given, struct allocphase_setting *settings) {
@@ -141,29 +136,40 @@ static void initialise(const char *given, struct text *reason) {
   served_give_up(path, reason->chars);
 }
 
-/* The first constructor of the process (-z initfirst), so that all others are served by the
- * plug-in. Not at the first malloc: that may come from within the linker, which must not be
- * entered again then. libc's own constructor has not run, and `environ` is not there yet. */
-__attribute__((constructor)) static void start(int count, char **arguments, char **environment) {
-  (void)count;
-  (void)arguments;
+static void start(void) {
   static char message[1024];
   struct text reason = text_in(message, sizeof message);
-  const char *settings = variable(environment, "ALLOCPHASE_PLUGIN_SETTINGS");
   struct plugin plugin;
-  place = INSIDE;
-  read_path(variable(environment, "ALLOCPHASE_PLUGIN"));
+  read_path(getenv("ALLOCPHASE_PLUGIN"));
   if (!plugin_load(&plugin, path, &reason)) served_give_up(reason.chars, "");
   served.table = plugin.table;
   served.locked = (plugin.table.flags & ALLOCPHASE_THREAD_SAFE) == 0;
   tls_module = plugin.tls_module;
   blocks_choose(&served.table);
-  initialise(settings, &reason);
+  initialise(getenv("ALLOCPHASE_PLUGIN_SETTINGS"), &reason);
   if (served.table.thread_stop != NULL && pthread_key_create(&rounds_key, end_round) != 0)
     served_give_up("no key for a thread's end", "");
   if (pthread_atfork(before_fork, after_fork, after_fork) != 0)
     served_give_up("no handlers for fork", "");
-  begin_thread();
-  __atomic_store_n(&ready, true, __ATOMIC_RELEASE);
-  place = OUTSIDE;
 }
+
+/* Not before libc's own constructor, which sets `environ`; and not while the linker is about to
+ * change its list of objects, since it must not be entered again then. */
+static bool may_start(void) { return environ != NULL && _r_debug.r_state == RT_CONSISTENT; }
+
+/* By the first call, mostly that of some library's constructor. What is asked for meanwhile, by
+ * dlopen or by another thread, is the bootstrap's. */
+static bool is_ready(void) {
+  static bool begun;
+  if (__atomic_load_n(&ready, __ATOMIC_ACQUIRE)) return true;
+  if (!may_start() || __atomic_exchange_n(&begun, true, __ATOMIC_ACQ_REL)) return false;
+  place = INSIDE;
+  start();
+  place = NEW;
+  __atomic_store_n(&ready, true, __ATOMIC_RELEASE);
+  return true;
+}
+
+/* Before main, also in a program that never asks: a plug-in that cannot serve is not found out
+ * in the middle of its work. */
+__attribute__((constructor)) static void start_before_main(void) { is_ready(); }

@@ -1,11 +1,11 @@
 #!/bin/sh
-# What the tests want from the system: allocators to compare, an outside tracer to
+# What the tests want from the system: allocators to compare, a C++ compiler, an outside tracer to
 # check against, a debugger and memcheck to repeat what failed, a fuzzer, a browser to look at
 # the report. As root they are installed; an ordinary user is told the command, and the tests
 # that need them skip and say so.
 set -eu
 
-wanted="strace gdb valgrind libc6-dbg libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0"
+wanted="g++ git strace gdb valgrind libc6-dbg libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0"
 wanted="$wanted clang-14 libclang-rt-14-dev chromium"
 
 command -v apt-get >/dev/null || { echo "no apt-get here; the tests can use: $wanted"; exit 0; }

@@ -75,15 +75,18 @@ size_t blocks_usable_size(const void *block) {
 
 void blocks_free(void *block) { plugin->free(framed ? frame_of(block)->whole : block); }
 
-static void add_if(struct text *text, bool is_emulated, const char *name) {
-  if (!is_emulated) return;
-  text_add(text, text->length > 0 ? "," : "");
-  text_add(text, name);
-}
-
 void blocks_add_emulated(struct text *text) {
-  add_if(text, framed || plugin->calloc == NULL, "calloc");
-  add_if(text, framed || plugin->realloc == NULL, "realloc");
-  add_if(text, framed, "aligned_alloc");
-  add_if(text, framed, "usable_size");
+  const char *const names[] = {
+      plugin->calloc == NULL || framed ? "calloc" : NULL,
+      plugin->realloc == NULL || framed ? "realloc" : NULL,
+      framed ? "aligned_alloc" : NULL,
+      framed ? "usable_size" : NULL,
+  };
+  const char *separator = "";
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (names[i] == NULL) continue;
+    text_add(text, separator);
+    text_add(text, names[i]);
+    separator = ",";
+  }
 }

@@ -9,12 +9,12 @@
  *     |  unused, for an alignment | frame | the block   |
  *
  * A framed plug-in is asked for blocks by malloc alone. What it costs is in its time and
- * memory, and served_describe says that it is so.
+ * memory, and allocphase_malloc_describe says that it is so.
  *
  * Call these within served_enter and served_leave. No block where there is no memory: NULL.
  */
-#ifndef ALLOCPHASE_BLOCKS_H
-#define ALLOCPHASE_BLOCKS_H
+#ifndef ALLOCPHASE_PRELOAD_BLOCKS_H
+#define ALLOCPHASE_PRELOAD_BLOCKS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,7 +35,7 @@ void *blocks_resize(void *block, size_t size);
 size_t blocks_usable_size(const void *block);
 void blocks_free(void *block);
 
-/* What is not the plug-in's own: "usable_size,realloc", or nothing. */
+/* What is not the plug-in's own: "calloc,realloc", or nothing. */
 void blocks_add_emulated(struct text *text);
 
 #endif

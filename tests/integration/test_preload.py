@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -96,9 +96,9 @@ def operators(shared: Shared, needs: Needs) -> Path:
     return made_once(shared("preload") / "operators", build)
 
 
-def _is_as_ever(name: str, *command: str | Path, **environment: str) -> None:
+def _is_as_ever(name: str, *command: str | Path, more: Mapping[str, str] | None = None) -> None:
     """The command's output, errors and exit code are those that it has without us."""
-    plain, served = run(command, **environment), run(command, plugin_path(name), **environment)
+    plain, served = run(command, more=more), run(command, plugin_path(name), more=more)
     assert plain.returncode == 0, plain.stderr
     assert plain.stdout
     assert (served.stdout, served.stderr, served.returncode) == (plain.stdout, plain.stderr, 0)
@@ -114,7 +114,8 @@ def test_python_runs_with_a_child(name: str) -> None:
 
 @pytest.mark.parametrize("name", CORRECT)
 def test_python_runs_where_each_of_its_objects_is_a_block(name: str) -> None:
-    _is_as_ever(name, sys.executable, "-S", "-c", "print(sum(range(99)))", PYTHONMALLOC="malloc")
+    command = [sys.executable, "-S", "-c", "print(sum(map(len, map(str, range(9999)))))"]
+    _is_as_ever(name, *command, more={"PYTHONMALLOC": "malloc"})
 
 
 @pytest.mark.parametrize("name", CORRECT)
@@ -148,17 +149,17 @@ def test_the_c_compiler_its_assembler_and_its_linker_make_the_same_program(
 @pytest.mark.parametrize("name", CORRECT)
 def test_git_keeps_a_repository(name: str, tmp_path: Path, needs: Needs) -> None:
     needs(shutil.which("git"), "git", install="apt-get install git")
-    who = {f"GIT_{who}_{what}": "someone" for who in ("AUTHOR", "COMMITTER") for what in ("NAME",)}
-    who |= {f"GIT_{who}_EMAIL": "someone@example.org" for who in ("AUTHOR", "COMMITTER")}
-    who |= {f"GIT_{who}_DATE": "2020-01-01T00:00:00Z" for who in ("AUTHOR", "COMMITTER")}
-    who |= {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    person = {"NAME": "someone", "EMAIL": "someone@example.org", "DATE": "2020-01-01T00:00:00Z"}
+    who = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    for role in ("AUTHOR", "COMMITTER"):
+        who |= {f"GIT_{role}_{key}": value for key, value in person.items()}
     outputs = []
     for plugin in (None, plugin_path(name)):
         folder = tmp_path / ("plain" if plugin is None else "served")
         folder.mkdir()
 
         def git(*words: str, plugin: Path | None = plugin, folder: Path = folder) -> str:
-            done = run(["git", *words], plugin, cwd=folder, **who)
+            done = run(["git", *words], plugin, cwd=folder, more=who)
             assert done.returncode == 0, done.stderr
             return done.stdout
 
@@ -241,7 +242,7 @@ def test_each_thread_has_its_start_and_its_end_around_all_of_its_calls(
 ) -> None:
     """The plug-in ends the process otherwise. It has thread-local variables of the slow kind."""
     plugin = plugins("parting")
-    done = run([program, "counts", plugin], plugin)
+    done = run([str(program), "counts", str(plugin)], plugin)
     assert done.stderr == ""
     assert done.stdout.endswith("threads 1 more started than stopped, at least 20: 1\n")
 
@@ -255,13 +256,16 @@ def test_settings_reach_the_plugin(program: Path) -> None:
     assert (done.stdout, done.stderr) == ("calls are right\n", "")
 
 
+Refused = Callable[[dict[str, str]], str]
+
+
 @pytest.fixture
-def refused(program: Path) -> Callable[[dict[str, str]], str]:
+def refused(program: Path) -> Refused:
     """refused({"ALLOCPHASE_PLUGIN": ...}): the line of a process that ended with code 127."""
 
     def line(environment: dict[str, str]) -> str:
-        preload = str(resources.malloc_preload())
-        done = run([program, "calls"], LD_PRELOAD=preload, **environment)
+        preload = {"LD_PRELOAD": str(resources.malloc_preload())}
+        done = run([program, "calls"], more=preload | environment)
         assert (done.returncode, done.stdout) == (127, "")
         text, end, rest = done.stderr.partition("\n")
         assert (end, rest) == ("\n", "")
@@ -269,9 +273,6 @@ def refused(program: Path) -> Callable[[dict[str, str]], str]:
         return text.removeprefix("liballocphase-malloc: ")
 
     return line
-
-
-Refused = Callable[[dict[str, str]], str]
 
 
 def test_no_plugin_is_an_error_and_not_libc(refused: Refused) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from allocphase import resources
@@ -22,9 +22,9 @@ def plugin_path(name: str) -> Path:
     return path
 
 
-def environment(plugin: Path | None, settings: str = "", **more: str) -> dict[str, str]:
+def environment(plugin: Path | None, settings: str = "") -> dict[str, str]:
     """This process's environment; with a plug-in, what makes it malloc (driver/preload)."""
-    added = {"LC_ALL": "C", "PYTHONHASHSEED": "0", **more}
+    added = {"LC_ALL": "C", "PYTHONHASHSEED": "0"}
     if plugin is not None:
         added |= {"LD_PRELOAD": str(resources.malloc_preload()), "ALLOCPHASE_PLUGIN": str(plugin)}
     if settings:
@@ -38,12 +38,12 @@ def run(
     settings: str = "",
     *,
     cwd: Path | None = None,
-    **more: str,
+    more: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """The command's end; without a plug-in, on the malloc that it has anyway."""
+    """The command's end; without a plug-in, on the malloc that it has anyway. `more`: variables."""
     return subprocess.run(
         [str(word) for word in command],
-        env=environment(plugin, settings, **more),
+        env=environment(plugin, settings) | dict(more or {}),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

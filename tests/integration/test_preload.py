@@ -251,8 +251,8 @@ def test_each_thread_has_its_start_and_its_end_around_all_of_its_calls(
 
 
 def test_settings_reach_the_plugin(program: Path) -> None:
-    command = [program, "calls"]
-    done = run(command, plugin_path("phase1"), "region_bytes=1048576&regions_at_init=1")
+    settings = "region_bytes=1048576&regions_at_init=1"
+    done = run([program, "calls"], plugin_path("phase1"), settings)
     assert (done.stdout, done.stderr) == ("calls are right\n", "")
 
 

@@ -10,12 +10,10 @@ struct frame {
 
 _Static_assert(sizeof(struct frame) == BLOCK_ALIGNMENT, "a block is aligned as its frame is");
 
-static const struct allocphase_allocator *plugin;
-static bool framed;
+static const struct allocphase_allocator *const plugin = &served.table;
 
-void blocks_choose(const struct allocphase_allocator *table) {
-  plugin = table;
-  framed = table->usable_size == NULL || table->aligned_alloc == NULL;
+bool blocks_need_frames(const struct allocphase_allocator *table) {
+  return table->usable_size == NULL || table->aligned_alloc == NULL;
 }
 
 static struct frame *frame_of(const void *block) { return (struct frame *)(uintptr_t)block - 1; }
@@ -41,8 +39,8 @@ static void *new_by_table(size_t alignment, size_t size) {
   return plugin->malloc(alignment == BLOCK_ALIGNMENT && size <= 8 ? BLOCK_ALIGNMENT : size);
 }
 
-void *blocks_new(size_t alignment, size_t size) {
-  if (framed) return framed_new(alignment, size);
+void *blocks_new_slowly(size_t alignment, size_t size) {
+  if (served.framed) return framed_new(alignment, size);
   void *block = new_by_table(alignment, size);
   return block != NULL || size > 0 ? block : new_by_table(alignment, 1);
 }
@@ -50,7 +48,7 @@ void *blocks_new(size_t alignment, size_t size) {
 void *blocks_new_zeroed(size_t count, size_t size) {
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
-  if (plugin->calloc != NULL && !framed && bytes > 0) return plugin->calloc(count, size);
+  if (plugin->calloc != NULL && !served.framed && bytes > 0) return plugin->calloc(count, size);
   void *block = blocks_new(0, bytes);
   return block == NULL ? NULL : memset(block, 0, bytes);
 }
@@ -65,22 +63,22 @@ static void *resize_by_copying(void *block, size_t size) {
 }
 
 void *blocks_resize(void *block, size_t size) {
-  if (plugin->realloc != NULL && !framed) return plugin->realloc(block, size);
+  if (plugin->realloc != NULL && !served.framed) return plugin->realloc(block, size);
   return resize_by_copying(block, size);
 }
 
 size_t blocks_usable_size(const void *block) {
-  return framed ? frame_of(block)->size : plugin->usable_size(block);
+  return served.framed ? frame_of(block)->size : plugin->usable_size(block);
 }
 
-void blocks_free(void *block) { plugin->free(framed ? frame_of(block)->whole : block); }
+void blocks_free_framed(void *block) { plugin->free(frame_of(block)->whole); }
 
 void blocks_add_emulated(struct text *text) {
   const char *const names[] = {
-      plugin->calloc == NULL || framed ? "calloc" : NULL,
-      plugin->realloc == NULL || framed ? "realloc" : NULL,
-      framed ? "aligned_alloc" : NULL,
-      framed ? "usable_size" : NULL,
+      plugin->calloc == NULL || served.framed ? "calloc" : NULL,
+      plugin->realloc == NULL || served.framed ? "realloc" : NULL,
+      served.framed ? "aligned_alloc" : NULL,
+      served.framed ? "usable_size" : NULL,
   };
   const char *separator = "";
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -21,19 +21,31 @@
 
 #include "allocphase.h"
 #include "base/text.h"
+#include "preload/served.h"
 
 /* What every block of malloc's is aligned to. */
 #define BLOCK_ALIGNMENT ((size_t)16)
 
-/* Once, before all others. */
-void blocks_choose(const struct allocphase_allocator *table);
+bool blocks_need_frames(const struct allocphase_allocator *table);
 
-/* Alignments: powers of two. A block of no bytes is a block, as it is of glibc's. */
-void *blocks_new(size_t alignment, size_t size);
+/* Alignments: powers of two, or 0 for that of malloc. A block of no bytes is a block, as it is of
+ * glibc's. */
+void *blocks_new_slowly(size_t alignment, size_t size);
+
+static inline void *blocks_new(size_t alignment, size_t size) {
+  if (alignment == 0 && size > 0 && !served.framed) return served.table.malloc(size);
+  return blocks_new_slowly(alignment, size);
+}
+
 void *blocks_new_zeroed(size_t count, size_t size);
 void *blocks_resize(void *block, size_t size);
 size_t blocks_usable_size(const void *block);
-void blocks_free(void *block);
+void blocks_free_framed(void *block);
+
+static inline void blocks_free(void *block) {
+  if (!served.framed) served.table.free(block);
+  else blocks_free_framed(block);
+}
 
 /* What is not the plug-in's own: "calloc,realloc", or nothing. */
 void blocks_add_emulated(struct text *text);

@@ -7,8 +7,7 @@
 
 #include "base/lock.h"
 
-#define ARENA_BYTES ((size_t)64 << 20)
-#define CLASSES 27u /* powers of two, up to ARENA_BYTES */
+#define CLASSES 27u /* powers of two, up to the whole arena */
 #define LEAST_CLASS 5u
 
 /* Before each block. `before`: how far behind the beginning of its piece it lies, which is
@@ -20,9 +19,9 @@ struct frame {
 };
 
 _Static_assert(sizeof(struct frame) == 16, "a block is aligned as its frame is");
-_Static_assert(ARENA_BYTES == (size_t)1 << (CLASSES - 1), "the largest class is the arena");
+_Static_assert(BOOTSTRAP_BYTES == (size_t)1 << (CLASSES - 1), "the largest class is the arena");
 
-static uintptr_t arena; /* 0 before its first use */
+uintptr_t bootstrap_arena;
 static size_t used, handed_out;
 static struct frame *free_pieces[CLASSES];
 static uint32_t lock;
@@ -31,9 +30,9 @@ static struct frame *frame_of(const void *block) { return (struct frame *)(uintp
 
 static bool arena_map(void) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  void *start = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+  void *start = mmap(NULL, BOOTSTRAP_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (start == MAP_FAILED) return false;
-  __atomic_store_n(&arena, (uintptr_t)start, __ATOMIC_RELEASE);
+  __atomic_store_n(&bootstrap_arena, (uintptr_t)start, __ATOMIC_RELEASE);
   return true;
 }
 
@@ -50,8 +49,8 @@ static struct frame *piece_take(unsigned class) {
     return piece;
   }
   size_t bytes = (size_t)1 << class;
-  if ((arena == 0 && !arena_map()) || bytes > ARENA_BYTES - used) return NULL;
-  piece = (struct frame *)(arena + used);
+  if ((bootstrap_arena == 0 && !arena_map()) || bytes > BOOTSTRAP_BYTES - used) return NULL;
+  piece = (struct frame *)(bootstrap_arena + used);
   used += bytes;
   return piece;
 }
@@ -60,7 +59,7 @@ void *bootstrap_new(size_t alignment, size_t size) {
   int error = errno;
   size_t slack = alignment > sizeof(struct frame) ? alignment : 0;
   struct frame *piece = NULL;
-  if (size < ARENA_BYTES && slack < ARENA_BYTES) {
+  if (size < BOOTSTRAP_BYTES && slack < BOOTSTRAP_BYTES) {
     unsigned class = class_of(sizeof *piece + slack + size);
     lock_take(&lock);
     if (class < CLASSES) piece = piece_take(class);
@@ -75,12 +74,6 @@ void *bootstrap_new(size_t alignment, size_t size) {
   struct frame *frame = frame_of((void *)(first + before));
   *frame = (struct frame){.class = piece->class, .before = (uint32_t)before};
   return memset(frame + 1, 0, size);
-}
-
-/* NULL lies in no arena, also before there is one. */
-bool bootstrap_contains(const void *block) {
-  uintptr_t start = __atomic_load_n(&arena, __ATOMIC_ACQUIRE);
-  return start != 0 && (uintptr_t)block - start < ARENA_BYTES;
 }
 
 size_t bootstrap_usable_size(const void *block) {

@@ -15,12 +15,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Zeroed memory, or NULL with ENOMEM when all is used up. Alignments: powers of two. */
 void *bootstrap_new(size_t alignment, size_t size);
-bool bootstrap_contains(const void *block);
 size_t bootstrap_usable_size(const void *block);
 void bootstrap_free(void *block);
+
+#define BOOTSTRAP_BYTES ((size_t)64 << 20)
+
+extern uintptr_t bootstrap_arena; /* 0 before its first use */
+
+/* NULL lies in no arena, also before there is one. */
+static inline bool bootstrap_contains(const void *block) {
+  uintptr_t start = __atomic_load_n(&bootstrap_arena, __ATOMIC_ACQUIRE);
+  return (uintptr_t)block - start < BOOTSTRAP_BYTES && start != 0;
+}
 
 /* How many blocks it has handed out so far. */
 size_t bootstrap_count(void);

@@ -35,38 +35,55 @@
 #include "preload/bootstrap.h"
 #include "preload/served.h"
 
-/* ---- The steps that all share --------------------------------------------------------------- */
-
-static void *result_of(void *block, int error) {
-  errno = block == NULL ? ENOMEM : error;
-  return block;
+static void *no_memory(void) {
+  errno = ENOMEM;
+  return NULL;
 }
 
+/* ---- The steps that all share ------------------------------------------------------------ */
+
 /* Alignment 0: that of malloc. */
-static void *allocate(size_t alignment, size_t size) {
+static inline void *allocate(size_t alignment, size_t size) {
   if (!served_enter()) return bootstrap_new(alignment, size);
+  int error = *caller.error;
   void *block = blocks_new(alignment, size);
+  *caller.error = block == NULL ? ENOMEM : error;
   served_leave();
   return block;
 }
 
 /* A block of the plug-in's that is freed from within the plug-in, by a signal handler for
  * example, stays: the plug-in is in the middle of a call. */
-static void release(void *block) {
+static inline void release(void *block) {
   if (block == NULL) return;
   if (bootstrap_contains(block)) {
     bootstrap_free(block);
   } else if (served_enter()) {
+    int error = *caller.error;
     blocks_free(block);
+    *caller.error = error;
     served_leave();
   }
+}
+
+static void *allocate_zeroed(size_t count, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
+  if (!served_enter()) return bootstrap_new(0, bytes); /* zeroed */
+  int error = *caller.error;
+  void *block = blocks_new_zeroed(count, size);
+  *caller.error = block == NULL ? ENOMEM : error;
+  served_leave();
+  return block;
 }
 
 static size_t usable_size(const void *block) {
   if (block == NULL) return 0;
   if (bootstrap_contains(block)) return bootstrap_usable_size(block);
   if (!served_enter()) return 0; /* within the plug-in: nobody can ask it */
+  int error = *caller.error;
   size_t bytes = blocks_usable_size(block);
+  *caller.error = error;
   served_leave();
   return bytes;
 }
@@ -83,8 +100,10 @@ static void *move_from_bootstrap(void *block, size_t size) {
 static void *resize(void *block, size_t size) {
   if (block == NULL) return allocate(0, size);
   if (bootstrap_contains(block)) return move_from_bootstrap(block, size);
-  if (!served_enter()) return NULL; /* within the plug-in, as above: no memory */
+  if (!served_enter()) return no_memory(); /* within the plug-in, as above */
+  int error = *caller.error;
   void *moved = blocks_resize(block, size);
+  *caller.error = moved == NULL ? ENOMEM : error;
   served_leave();
   return moved;
 }
@@ -93,45 +112,28 @@ static bool is_power_of_two(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
 static size_t page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
-void *preload_allocate(size_t alignment, size_t size) {
-  int error = errno;
-  return result_of(allocate(alignment, size), error);
-}
-
-void preload_release(void *block) {
-  int error = errno;
-  release(block);
-  errno = error;
-}
-
 static void *allocate_aligned(size_t alignment, size_t size) {
-  if (is_power_of_two(alignment)) return preload_allocate(alignment, size);
+  if (is_power_of_two(alignment)) return allocate(alignment, size);
   errno = EINVAL;
   return NULL;
 }
 
 static void *resize_or_free(void *block, size_t size) {
-  int error = errno;
-  if (block == NULL || size > 0) return result_of(resize(block, size), error);
-  preload_release(block);
+  if (block == NULL || size > 0) return resize(block, size);
+  release(block);
   return NULL;
 }
 
+void *preload_allocate(size_t alignment, size_t size) { return allocate(alignment, size); }
+void preload_release(void *block) { release(block); }
+
 /* ---- ISO C ------------------------------------------------------------------------------------ */
 
-EXPORTED void *malloc(size_t size) { return preload_allocate(0, size); }
+EXPORTED void *malloc(size_t size) { return allocate(0, size); }
 
-EXPORTED void free(void *block) { preload_release(block); }
+EXPORTED void free(void *block) { release(block); }
 
-EXPORTED void *calloc(size_t count, size_t size) {
-  int error = errno;
-  size_t bytes;
-  if (__builtin_mul_overflow(count, size, &bytes)) return result_of(NULL, error);
-  if (!served_enter()) return bootstrap_new(0, bytes); /* zeroed */
-  void *block = blocks_new_zeroed(count, size);
-  served_leave();
-  return result_of(block, error);
-}
+EXPORTED void *calloc(size_t count, size_t size) { return allocate_zeroed(count, size); }
 
 EXPORTED void *realloc(void *block, size_t size) { return resize_or_free(block, size); }
 
@@ -142,22 +144,21 @@ EXPORTED void *aligned_alloc(size_t alignment, size_t size) {
 
 EXPORTED void free_sized(void *block, size_t size) {
   (void)size;
-  preload_release(block);
+  release(block);
 }
 
 EXPORTED void free_aligned_sized(void *block, size_t alignment, size_t size) {
   (void)alignment;
   (void)size;
-  preload_release(block);
+  release(block);
 }
 
 /* ---- POSIX, BSD and glibc ---------------------------------------------------------------------- */
 
 EXPORTED void *reallocarray(void *block, size_t count, size_t size) {
   size_t bytes;
-  if (!__builtin_mul_overflow(count, size, &bytes)) return resize_or_free(block, bytes);
-  errno = ENOMEM;
-  return NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return no_memory();
+  return resize_or_free(block, bytes);
 }
 
 /* Says what is wrong by its result alone. */
@@ -178,24 +179,18 @@ EXPORTED void *memalign(size_t alignment, size_t size) {
   return allocate_aligned(power, size);
 }
 
-EXPORTED void *valloc(size_t size) { return preload_allocate(page_bytes(), size); }
+EXPORTED void *valloc(size_t size) { return allocate(page_bytes(), size); }
 
 EXPORTED void *pvalloc(size_t size) {
   size_t page = page_bytes(), bytes;
-  if (!__builtin_add_overflow(size, page - 1, &bytes)) return preload_allocate(page, bytes & -page);
-  errno = ENOMEM;
-  return NULL;
+  if (__builtin_add_overflow(size, page - 1, &bytes)) return no_memory();
+  return allocate(page, bytes & -page);
 }
 
-EXPORTED size_t malloc_usable_size(void *block) {
-  int error = errno;
-  size_t bytes = usable_size(block);
-  errno = error;
-  return bytes;
-}
+EXPORTED size_t malloc_usable_size(void *block) { return usable_size(block); }
 
 /* Of programs that were linked against a glibc before 2.26. */
-EXPORTED void cfree(void *block) { preload_release(block); }
+EXPORTED void cfree(void *block) { release(block); }
 
 /* ---- What it says of itself --------------------------------------------------------------------- */
 

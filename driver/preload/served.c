@@ -18,7 +18,7 @@
 #define SETTINGS_BYTES 4096
 
 struct served served;
-_Thread_local volatile unsigned char place __attribute__((tls_model("initial-exec"))) = NEW;
+_Thread_local struct caller caller __attribute__((tls_model("initial-exec"))) = {.place = NEW};
 
 static bool ready; /* loaded, initialised; never false again */
 static char path[PATH_MAX]; /* of the plug-in; a program may write over its environment */
@@ -53,13 +53,14 @@ static void end_round(void *value) {
     pthread_setspecific(rounds_key, (void *)(round + 1));
     return;
   }
-  place = INSIDE;
+  caller.place = INSIDE;
   call(served.table.thread_stop);
-  place = PARTED;
+  caller.place = PARTED;
 }
 
 /* What pthread_setspecific and the linker ask for is the bootstrap's: the place is INSIDE. */
 static void begin_thread(void) {
+  caller.error = &errno;
   plugin_prepare_thread(tls_module);
   if (served.table.thread_stop != NULL) pthread_setspecific(rounds_key, (void *)1);
   call(served.table.thread_start);
@@ -68,17 +69,25 @@ static void begin_thread(void) {
 static bool is_ready(void);
 
 bool served_enter_slowly(void) {
-  if (place == INSIDE || place == INSIDE_PARTED || !is_ready()) return false;
-  bool parted = place == PARTED;
-  place = parted ? INSIDE_PARTED : INSIDE;
-  if (parted) call(served.table.thread_start);
-  else begin_thread();
-  return true;
+  if (caller.place == INSIDE || caller.place == INSIDE_PARTED) return false;
+  int error = errno;
+  bool ready_now = is_ready();
+  if (ready_now && caller.place == PARTED) {
+    caller.place = INSIDE_PARTED;
+    call(served.table.thread_start);
+  } else if (ready_now) {
+    caller.place = INSIDE;
+    begin_thread();
+  }
+  errno = error;
+  return ready_now;
 }
 
 void served_leave_slowly(void) {
+  int error = errno;
   call(served.table.thread_stop);
-  place = PARTED;
+  caller.place = PARTED;
+  errno = error;
 }
 
 /* ---- Fork ------------------------------------------------------------------------------ */
@@ -88,7 +97,7 @@ void served_leave_slowly(void) {
 static bool fork_holds_lock;
 
 static void before_fork(void) {
-  fork_holds_lock = served.locked && place != INSIDE && place != INSIDE_PARTED;
+  fork_holds_lock = served.locked && caller.place != INSIDE && caller.place != INSIDE_PARTED;
   if (fork_holds_lock) lock_take(&served.lock);
   bootstrap_before_fork();
 }
@@ -145,7 +154,7 @@ static void start(void) {
   served.table = plugin.table;
   served.locked = (plugin.table.flags & ALLOCPHASE_THREAD_SAFE) == 0;
   tls_module = plugin.tls_module;
-  blocks_choose(&served.table);
+  served.framed = blocks_need_frames(&served.table);
   initialise(getenv("ALLOCPHASE_PLUGIN_SETTINGS"), &reason);
   if (served.table.thread_stop != NULL && pthread_key_create(&rounds_key, end_round) != 0)
     served_give_up("no key for a thread's end", "");
@@ -163,9 +172,9 @@ static bool is_ready(void) {
   static bool begun;
   if (__atomic_load_n(&ready, __ATOMIC_ACQUIRE)) return true;
   if (!may_start() || __atomic_exchange_n(&begun, true, __ATOMIC_ACQ_REL)) return false;
-  place = INSIDE;
+  caller.place = INSIDE;
   start();
-  place = NEW;
+  caller.place = NEW;
   __atomic_store_n(&ready, true, __ATOMIC_RELEASE);
   return true;
 }

@@ -19,34 +19,41 @@
 #define ALLOCPHASE_SERVED_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "allocphase.h"
 #include "base/lock.h"
 
 enum place { NEW, OUTSIDE, INSIDE, PARTED, INSIDE_PARTED };
 
+/* `framed`: of blocks.h. */
 struct served {
   struct allocphase_allocator table;
   bool locked;
+  bool framed;
   uint32_t lock;
 };
 
 extern struct served served;
 
+/* The place is read and written by the thread and by its signal handlers. Initial-exec: to find
+ * a variable of another kind the linker may call malloc. */
+struct caller {
+  volatile unsigned char place;
+  int *error; /* errno, whose address costs a call; set once the thread is no longer NEW */
+};
+
+extern _Thread_local struct caller caller __attribute__((tls_model("initial-exec")));
+
 /* Of the plug-in. */
 const char *served_path(void);
-
-/* Read and written by the thread and by its signal handlers. Initial-exec: to find a variable
- * of another kind the linker may call malloc. */
-extern _Thread_local volatile unsigned char place
-    __attribute__((tls_model("initial-exec")));
 
 bool served_enter_slowly(void);
 void served_leave_slowly(void);
 
-/* False: the bootstrap has to serve. errno may change. */
+/* False: the bootstrap has to serve. True: `caller.error` is set. errno stays as it is. */
 static inline bool served_enter(void) {
-  if (__builtin_expect(place == OUTSIDE, 1)) place = INSIDE;
+  if (__builtin_expect(caller.place == OUTSIDE, 1)) caller.place = INSIDE;
   else if (!served_enter_slowly()) return false;
   if (served.locked) lock_take(&served.lock);
   return true;
@@ -54,7 +61,7 @@ static inline bool served_enter(void) {
 
 static inline void served_leave(void) {
   if (served.locked) lock_drop(&served.lock);
-  if (__builtin_expect(place == INSIDE, 1)) place = OUTSIDE;
+  if (__builtin_expect(caller.place == INSIDE, 1)) caller.place = OUTSIDE;
   else served_leave_slowly();
 }
 

@@ -12,10 +12,6 @@ _Static_assert(sizeof(struct frame) == BLOCK_ALIGNMENT, "a block is aligned as i
 
 static const struct allocphase_allocator *const plugin = &served.table;
 
-bool blocks_need_frames(const struct allocphase_allocator *table) {
-  return table->usable_size == NULL || table->aligned_alloc == NULL;
-}
-
 static struct frame *frame_of(const void *block) { return (struct frame *)(uintptr_t)block - 1; }
 
 /* ---- Framed blocks ---------------------------------------------------------------------- */

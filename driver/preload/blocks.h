@@ -26,8 +26,6 @@
 /* What every block of malloc's is aligned to. */
 #define BLOCK_ALIGNMENT ((size_t)16)
 
-bool blocks_need_frames(const struct allocphase_allocator *table);
-
 /* Alignments: powers of two, or 0 for that of malloc. A block of no bytes is a block, as it is of
  * glibc's. */
 void *blocks_new_slowly(size_t alignment, size_t size);

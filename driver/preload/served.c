@@ -11,7 +11,6 @@
 
 #include "base/text.h"
 #include "plugin.h"
-#include "preload/blocks.h"
 #include "preload/bootstrap.h"
 
 #define MOST_SETTINGS 64
@@ -94,17 +93,16 @@ void served_leave_slowly(void) {
 
 /* The child has the one thread that forked. It must find the plug-in between two calls: so
  * that thread holds the lock. Who forks from a signal handler, within a call, has it already. */
-static bool fork_holds_lock;
-
 static void before_fork(void) {
-  fork_holds_lock = served.locked && caller.place != INSIDE && caller.place != INSIDE_PARTED;
-  if (fork_holds_lock) lock_take(&served.lock);
+  bool is_inside = caller.place == INSIDE || caller.place == INSIDE_PARTED;
+  caller.forks_with_lock = served.locked && !is_inside;
+  if (caller.forks_with_lock) lock_take(&served.lock);
   bootstrap_before_fork();
 }
 
 static void after_fork(void) {
   bootstrap_after_fork();
-  if (fork_holds_lock) lock_drop(&served.lock);
+  if (caller.forks_with_lock) lock_drop(&served.lock);
 }
 
 /* ---- Start ------------------------------------------------------------------------------ */
@@ -154,7 +152,7 @@ static void start(void) {
   served.table = plugin.table;
   served.locked = (plugin.table.flags & ALLOCPHASE_THREAD_SAFE) == 0;
   tls_module = plugin.tls_module;
-  served.framed = blocks_need_frames(&served.table);
+  served.framed = plugin.table.usable_size == NULL || plugin.table.aligned_alloc == NULL;
   initialise(getenv("ALLOCPHASE_PLUGIN_SETTINGS"), &reason);
   if (served.table.thread_stop != NULL && pthread_key_create(&rounds_key, end_round) != 0)
     served_give_up("no key for a thread's end", "");

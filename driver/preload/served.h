@@ -26,11 +26,10 @@
 
 enum place { NEW, OUTSIDE, INSIDE, PARTED, INSIDE_PARTED };
 
-/* `framed`: of blocks.h. */
 struct served {
   struct allocphase_allocator table;
-  bool locked;
-  bool framed;
+  bool locked; /* not thread-safe */
+  bool framed; /* lacks usable_size or aligned_alloc: see blocks.h */
   uint32_t lock;
 };
 
@@ -40,6 +39,7 @@ extern struct served served;
  * a variable of another kind the linker may call malloc. */
 struct caller {
   volatile unsigned char place;
+  bool forks_with_lock;
   int *error; /* errno, whose address costs a call; set once the thread is no longer NEW */
 };
 

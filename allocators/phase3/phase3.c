@@ -1,5 +1,5 @@
 /* phase3: size-class pages in one reserve, a heap for each thread. No header, no search, no
- * lock, no system call.
+ * system call; a lock for new pages and large blocks alone.
  *
  * Memory is divided into *pages* of 64 KiB, and an address yields its page's descriptor by a
  * subtraction and a shift (runs.h). A *class page* has objects of one *size class*; its free
@@ -31,10 +31,15 @@
  * problem. A page is put on `pending` once: only by who found `remote` empty, and it is not
  * empty again before the owner has taken the page off.
  *
- *     thread A (owner)                      thread B
- *     pending = exchange(NULL): {P}         push X on P.remote, which was empty
- *     P.remote = exchange(NULL): {X, Y}     push P on A's pending
- *     X, Y: linked to P.free                push Y on P.remote: X is there, no more to do
+ *     thread B                               thread A (owner)
+ *     X on P.remote, which was empty
+ *     P on A's pending
+ *     Y on P.remote: X is there
+ *                                            pending = exchange(NULL): {P}
+ *     Z on P.remote
+ *                                            P.remote = exchange(NULL): {Z, Y, X}, to P.free
+ *     V on P.remote, which was empty
+ *     P on A's pending
  *
  * When a thread ends its heap is *idle*, pages and all: the next thread without one takes it
  * over as it is, so owners never change. What is freed to an idle heap meanwhile another thread
@@ -44,11 +49,12 @@
  * A block that is freed twice, and an address that was never handed out, end the process with a
  * message. The second word of a free object, its *mark*, names its page; malloc wipes it. A
  * block with such a mark is looked for on the page's lists before it is called free, since a
- * program may have written the same; of another thread's page, whose lists cannot be walked, it
- * is called free at once: a program learns that word from freed memory alone. An address that
- * is no multiple of 16 lies in no page. All this is found in the two cache lines that free
- * needs, and takes 3 to 4% of a churn. Not found is the free of an address within an object that
- * is such a multiple: to divide by the object's size, by a stored reciprocal, took as much again.
+ * program may have written the same: it may copy what earlier objects left in its memory. Where
+ * the page is another thread's the block is a *suspect*, which the owner judges when it drains.
+ * An address that is no multiple of 16 lies in no page. All this is found in the two cache lines
+ * that free needs, and takes 3 to 4% of a churn. Not found is the free of an address within an
+ * object that is such a multiple: to divide by the object's size, by a stored reciprocal, took
+ * as much again.
  *
  * Objects join the free list a few at a time (*carving*), so that a page's memory is not touched
  * before it is needed.
@@ -75,12 +81,16 @@ static const struct setting settings[] = {
 #define COLOUR_STEP ((size_t)320)
 #define COLOURS_BYTES ((size_t)4096) /* the sets of a first cache repeat at this distance */
 
+static void *phase3_malloc(size_t size);
+static void phase3_free(void *block);
+
 /* ---- Heaps ------------------------------------------------------------------------- */
 
 struct heap {
   struct page *direct[LARGEST_DIRECT / CLASS_STEP + 1]; /* first page, by size */
   struct page rings[CLASSES];                           /* sentinels, without objects */
   _Alignas(CACHE_LINE) _Atomic(struct page *) pending;
+  _Atomic(struct suspect *) suspects;
   struct heap *next_idle; /* these two under the lock */
   bool is_idle;
 };
@@ -177,6 +187,10 @@ static inline void object_give(struct page *page, void *block) {
   page->free = object;
 }
 
+static inline bool is_marked(const struct page *page, const void *block) {
+  return ((const struct object *)block)->mark == page;
+}
+
 /* Objects do not begin at the same offset in the pages of all classes (*colouring*):
  * else the first objects of each, the busiest, would fight for the same cache sets.
  * The offset is as aligned as the class. */
@@ -259,8 +273,50 @@ static void page_drain(struct page *page) {
   }
 }
 
+/* A block that another thread frees, and that looks as if it were free. */
+struct suspect {
+  struct suspect *next;
+  void *block;
+};
+
+static bool is_on(const struct object *object, const void *block) {
+  while (object != NULL && object != block) object = object->next;
+  return object != NULL;
+}
+
+static bool is_listed(struct page *page, const void *block) {
+  return is_on(page->free, block) ||
+         is_on(atomic_load_explicit(&page->remote, memory_order_acquire), block);
+}
+
+static void suspects_judge(struct heap *heap) {
+  struct suspect *suspect = atomic_exchange_explicit(&heap->suspects, NULL, memory_order_acquire);
+  while (suspect != NULL) {
+    struct suspect *next = suspect->next;
+    void *block = suspect->block;
+    struct page *page = page_of(block);
+    if (page->owner != heap || page->live == 0 || is_listed(page, block))
+      misuse("phase3", DOUBLE_FREE, block);
+    object_return(page, block);
+    phase3_free(suspect);
+    suspect = next;
+  }
+}
+
+static void suspect_push(struct heap *heap, void *block) {
+  struct suspect *suspect = phase3_malloc(sizeof *suspect);
+  if (suspect == NULL) return; /* the block stays */
+  suspect->block = block;
+  suspect->next = atomic_load_explicit(&heap->suspects, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak_explicit(&heap->suspects, &suspect->next, suspect,
+                                                memory_order_release, memory_order_relaxed))
+    ;
+  if (heap == mine) suspects_judge(heap); /* it was idle: the malloc here took it over */
+}
+
 /* By its owner, or by who has it to himself. */
 static void heap_drain(struct heap *heap) {
+  suspects_judge(heap);
   struct page *page = atomic_exchange_explicit(&heap->pending, NULL, memory_order_acquire);
   while (page != NULL) {
     struct page *next = page->next_pending;
@@ -270,7 +326,8 @@ static void heap_drain(struct heap *heap) {
 }
 
 static bool is_pending(struct heap *heap) {
-  return atomic_load_explicit(&heap->pending, memory_order_relaxed) != NULL;
+  return atomic_load_explicit(&heap->pending, memory_order_relaxed) != NULL ||
+         atomic_load_explicit(&heap->suspects, memory_order_relaxed) != NULL;
 }
 
 /* One of them at a time. Taken off the list, it is this thread's meanwhile. */
@@ -367,24 +424,10 @@ static bool is_foreign(const struct page *page) {
   return page->owner != NULL && page->owner != mine;
 }
 
-static inline bool is_marked(const struct page *page, const void *block) {
-  return ((const struct object *)block)->mark == page;
-}
-
-static bool is_on(const struct object *object, const void *block) {
-  while (object != NULL && object != block) object = object->next;
-  return object != NULL;
-}
-
-static bool is_listed(struct page *page, const void *block) {
-  return is_on(page->free, block) ||
-         is_on(atomic_load_explicit(&page->remote, memory_order_acquire), block);
-}
-
 /* Where no run of objects or large block begins, nothing is live. */
 static bool is_live(struct page *page, const void *block) {
   if (page->kind == LARGE) return page->start == block;
-  if (is_foreign(page)) return !is_marked(page, block);
+  if (is_foreign(page)) return true; /* as far as this thread can tell */
   return page->owner != NULL && page->live > 0 &&
          !(is_marked(page, block) && is_listed(page, block));
 }
@@ -442,13 +485,23 @@ __attribute__((noinline)) static void free_slow(struct page *page, void *block) 
   }
   if (!is_live(page, block)) refuse(page, block, DOUBLE_FREE);
   if (page->owner == mine) object_return(page, block);
+  else if (is_marked(page, block)) suspect_push(page->owner, block);
   else object_push(page, block);
 }
 
+/* NULL, too, lies in no region. */
+__attribute__((noinline)) static void free_beyond_first_region(void *block) {
+  free_slow(page_in_later_region(block), block);
+}
+
 static void phase3_free(void *block) {
-  struct page *page = page_of(block);
-  if (page == NULL || page->owner != mine || page->live == page->alarm ||
-      is_marked(page, block)) {
+  size_t granule = granule_of(regions, block);
+  if (granule >= regions->granules) {
+    free_beyond_first_region(block);
+    return;
+  }
+  struct page *page = page_of_granule(regions, granule);
+  if (page->owner != mine || page->live == page->alarm || is_marked(page, block)) {
     free_slow(page, block);
     return;
   }

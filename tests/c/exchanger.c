@@ -9,6 +9,7 @@
  *     left       thread after thread allocates and ends, and its objects are freed afterwards
  *     inherited  threads that live at once do so, and then one thread wants as much for itself
  *     twice      two threads free one object, one after the other
+ *     alike      a thread frees another's live object, in which it is written what a free one has
  *     shrunk     another thread's object is resized and asked for its size
  *
  * The first fault goes to stderr, exit code 1. Statistics go to stdout at the end, with nothing
@@ -202,12 +203,33 @@ static void free_common(unsigned number) {
 }
 
 static void twice(void) {
+  void *own = allocator->malloc(1); /* from now on this thread has a heap */
   alone(make_common, 0);
   void *block = common;
   printf("%p\n", block);
   fflush(stdout);
   alone(free_common, 0); /* by the heap's next thread */
-  allocator->free(block); /* by one that has none */
+  allocator->free(block); /* by one that has another heap */
+  alone(fill, 0);
+  allocator->free(own);
+}
+
+/* What lies in a live object looks as if it were free. */
+static void alike(void) {
+  static char kept[BYTES];
+  void *own = allocator->malloc(1);
+  alone(make_common, 0);
+  void *first = common;
+  alone(make_common, 0);
+  alone(free_common, 0);
+  memcpy(kept, common, BYTES); /* a faulty program's, to know the mark */
+  memcpy(first, kept, BYTES);
+  allocator->free(first);
+  for (int i = 0; i < 3; i++) {
+    alone(fill, 0);
+    clear(0);
+  }
+  allocator->free(own);
 }
 
 static void shrunk(void) {
@@ -233,7 +255,8 @@ int main(int argc, char **argv) {
     const char *name;
     void (*function)(void);
   } all[] = {{"around", around},       {"passed", passed}, {"left", left},
-             {"inherited", inherited}, {"twice", twice},   {"shrunk", shrunk}};
+             {"inherited", inherited}, {"twice", twice},   {"shrunk", shrunk},
+             {"alike", alike}};
   allocator = allocphase_plugin();
   if (argc != 2 || allocator->init(&(struct allocphase_config){0}) != 0) return 2;
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)

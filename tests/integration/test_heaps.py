@@ -91,6 +91,14 @@ def test_another_thread_s_block_can_be_resized(exchange: Exchange) -> None:
     assert _statistics(exchange("shrunk"))["heaps"] <= 2
 
 
+def test_another_thread_s_block_that_holds_what_a_free_one_does_is_freed(
+    exchange: Exchange,
+) -> None:
+    """What it looks like is not enough. Nobody loses anything by it."""
+    statistics = _statistics(exchange("alike"))
+    assert statistics["peak_cut_bytes"] <= (PAGES_OF_A_THREAD + 6) * PAGE
+
+
 def test_a_second_free_by_another_thread_ends_the_program(exchange: Exchange) -> None:
     done = exchange("twice")
     address = done.stdout.split("\n")[0]

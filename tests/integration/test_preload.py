@@ -311,6 +311,21 @@ def test_settings_that_are_refused_are_named(refused: Refused, settings: str, sa
     assert refused(given) == said.format(plugin=plugin)
 
 
+def test_a_reserve_that_the_process_may_not_have_is_said_and_can_be_set_smaller(
+    program: Path, needs: Needs
+) -> None:
+    """ariax reserves 16 GiB of addresses for its domains: by design, and by its settings."""
+    needs(shutil.which("prlimit"), "prlimit", install="apt-get install util-linux")
+    plugin, preload = plugin_path("ariax"), f"LD_PRELOAD={resources.malloc_preload()}"
+    limited = ["prlimit", "--as=3000000000", "env", preload, str(program), "calls"]
+    done = run(limited, more={"ALLOCPHASE_PLUGIN": str(plugin)})
+    said = f"liballocphase-malloc: {plugin}: init failed: Cannot allocate memory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (127, "", said)
+    smaller = {"ALLOCPHASE_PLUGIN_SETTINGS": "standard_pool_bytes=1073741824&domains=10"}
+    done = run(limited, more={"ALLOCPHASE_PLUGIN": str(plugin), **smaller})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "calls are right\n", "")
+
+
 def test_a_child_on_a_plugin_that_is_gone_fails_and_the_parent_goes_on(
     tmp_path: Path, needs: Needs
 ) -> None:

@@ -100,7 +100,7 @@ def preloads(allocator: Allocator) -> list[Path]:
     if allocator.kind == "libc" or allocator.path is None:
         return [witness]
     if allocator.kind == "plugin":
-        return [resources.find("driver/liballocphase-malloc.so"), witness]
+        return [resources.malloc_preload(), witness]
     return [allocator.path, witness]
 
 

@@ -227,7 +227,9 @@ class Run:
             status=bad.status if bad else Status.OK if records else Status.NOT_MEASURED,
             message=_message(bad, records) if bad else "",
             metrics=metrics,
-            warnings=cell_warnings(records, metrics),
+            warnings=cell_warnings(
+                records, metrics, ignored_settings=self.manifest.ignored_settings(allocator)
+            ),
         )
 
     def _startup(self, allocator: str, scenario: str) -> dict[str, int]:

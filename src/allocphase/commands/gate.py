@@ -15,6 +15,7 @@ import click
 from allocphase.commands.shared import (
     baseline_dir_option,
     command_line,
+    keep_environment_option,
     measuring,
     out_option,
     quiet_option,
@@ -57,6 +58,7 @@ class GateOptions:
     allow_machine_mismatch: bool
     seed: int | None
     timeout_s: float
+    keep_allocator_environment: bool
     out: Path
     baseline_dir: Path
     label: str
@@ -136,6 +138,7 @@ class Outputs:
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the order of processes.")
 @timeout_option
+@keep_environment_option
 @out_option
 @quiet_option
 @baseline_dir_option
@@ -243,7 +246,7 @@ def _judge(options: GateOptions, explained: Sequence[str]) -> GateVerdict:
 def _request(options: GateOptions, explained: Sequence[str]) -> GateRequest:
     from allocphase.gate import Arms, GateRequest, baseline_arm, candidate_arm
     from allocphase.gate.saved import against_saved
-    from allocphase.run.request import chosen_scenarios, draw_seed
+    from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
 
     if bool(options.baseline) == bool(options.saved):
         raise UsageError("gate wants one of --baseline NAME[=FILE] and --saved NAME")
@@ -263,6 +266,7 @@ def _request(options: GateOptions, explained: Sequence[str]) -> GateRequest:
         command=command_line(),
         fail_inconclusive=options.inconclusive == "fail",
         explained=_scenarios_of_times(explained),
+        kept_variables=kept_variables(keep=options.keep_allocator_environment),
     )
     if not options.saved:
         return request

@@ -14,19 +14,20 @@ of the file: Tool Interface Standard, ELF specification 1.2, and gABI for 64 bit
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
 
-__all__ = ["loaded_sha256"]
+__all__ = ["interpreter", "loaded_sha256"]
 
 _IDENTITY = b"\x7fELF\x02\x01"  # 64 bits, least byte first: every machine that allocphase runs on
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")  # type, flags, offset, address, -, size in file, in memory, -
 _NOTE = struct.Struct("<III")  # lengths of the name and of what is noted, type
-_PT_LOAD, _PT_NOTE = 1, 4
+_PT_LOAD, _PT_INTERP, _PT_NOTE = 1, 3, 4
 _BUILD_ID = (b"GNU\0", 3)
 
 _Span = tuple[int, int]  # offset, bytes
@@ -51,6 +52,21 @@ def loaded_sha256(path: Path) -> str:
     return found.hexdigest()
 
 
+def interpreter(path: Path) -> Path | None:
+    """The dynamic loader that an ELF file of 64 bits names; None of any other file.
+
+    Raises OSError.
+    """
+    content = read_regular(path, MAX_OBJECT_BYTES, follow=True)
+    try:
+        for kind, _, offset, _, _, length, *_ in _segments(content):
+            if kind == _PT_INTERP:
+                return Path(os.fsdecode(content[offset : offset + length].rstrip(b"\0")))
+    except (struct.error, _NotLoadableError):
+        pass
+    return None
+
+
 class _NotLoadableError(ValueError):
     """A file that no loader takes."""
 
@@ -59,13 +75,8 @@ def _loaded(content: bytes) -> Iterator[bytes]:
     """Of each segment where it goes, with which rights, and its bytes; nothing of another file."""
     if not content.startswith(_IDENTITY):
         return
-    _, _, _, _, _, table, _, _, _, size, count, *_ = _HEADER.unpack_from(content)
-    if size != _SEGMENT.size:
-        raise _NotLoadableError
-    if table + count * size > len(content):
-        raise _NotLoadableError
-    entries = [table + index * size for index in range(count)]
-    segments = [_SEGMENT.unpack_from(content, entry) for entry in entries]
+    entries = _entries(content)
+    segments = _segments(content)
     at, places = _PLACE_OF_SEGMENT
     blank = [*_PLACES_OF_HEADER, *((entry + at, places) for entry in entries)]
     image = bytearray(content)
@@ -81,6 +92,21 @@ def _loaded(content: bytes) -> Iterator[bytes]:
         if kind == _PT_LOAD:
             yield struct.pack("<IQQ", flags, address, memory)
             yield bytes(image[offset : offset + length])
+
+
+def _entries(content: bytes) -> list[int]:
+    """Where the entry of each segment lies. Raises struct.error, _NotLoadableError."""
+    _, _, _, _, _, table, _, _, _, size, count, *_ = _HEADER.unpack_from(content)
+    if size != _SEGMENT.size or table + count * size > len(content):
+        raise _NotLoadableError
+    return [table + index * size for index in range(count)]
+
+
+def _segments(content: bytes) -> list[tuple[int, ...]]:
+    """What each entry says; nothing of a file of another kind. Raises as `_entries`."""
+    if not content.startswith(_IDENTITY):
+        return []
+    return [_SEGMENT.unpack_from(content, entry) for entry in _entries(content)]
 
 
 def _check_total(segments: list[tuple[int, ...]], file_bytes: int) -> None:

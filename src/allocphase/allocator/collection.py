@@ -18,12 +18,12 @@ from allocphase.allocator.settings import Key, SettingsForm, checked_variable
 from allocphase.allocator.shared_object import inspect_object, is_there, search_library
 from allocphase.allocator.source import Source, compile_plugin
 from allocphase.errors import UsageError, shown, unknown
-from allocphase.files.elf import interpreter, loaded_sha256
+from allocphase.files.elf import elf_head, loaded_sha256
 from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
 from allocphase.files.typed import FieldError, Name, length, load_toml
 from allocphase.spec import ENVIRONMENT_PREFIX, Spec, written
 
-__all__ = ["Allocator", "Kind", "collected", "load", "resolve"]
+__all__ = ["Allocator", "Kind", "collected", "load", "loader", "resolve"]
 
 Kind = Literal["plugin", "preload", "libc"]
 
@@ -150,17 +150,24 @@ class Allocator:
         """
         if self.settings_form is None or not self.config:
             return ()
-        object_ = self.path
-        if self.kind == "libc":
-            object_ = interpreter(resources.find("driver/allocphase-driver"))
-        if object_ is None:
+        read_by = loader() if self.kind == "libc" else self.path
+        if read_by is None:
             return ()
-        content = read_regular(object_, MAX_OBJECT_BYTES, follow=True)
+        content = read_regular(read_by, MAX_OBJECT_BYTES, follow=True)
         return self.settings_form.unnamed(self.config, content)
 
     def sha256(self) -> str | None:
         """Digest of what is loaded of the object, None where there is no file to read."""
         return None if self.path is None else loaded_sha256(self.path)
+
+
+def loader() -> Path | None:
+    """The dynamic loader of what is measured: that of the C library that the driver is built for.
+
+    Raises OSError, and AllocphaseError when the driver is not installed.
+    """
+    head = elf_head(resources.find("driver/allocphase-driver"))
+    return None if head is None else head.interpreter
 
 
 def collected() -> dict[str, Allocator]:

@@ -1,5 +1,6 @@
-"""Digests of ELF files over what is loaded: what a process gets mapped, and nothing beside it.
+"""ELF files: what one says first, and digests over what is loaded of it.
 
+A digest is over what a process gets mapped, and nothing beside it.
 Debug information, symbol tables and section headers are not loaded: stripping them, or building in
 another folder, changes no figure and no digest. Two things lie in loaded bytes and are left out:
 
@@ -17,17 +18,20 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
+from allocphase.files.regular import MAX_OBJECT_BYTES, opened, read_regular
 
-__all__ = ["interpreter", "loaded_sha256"]
+__all__ = ["ElfHead", "elf_head", "loaded_sha256"]
 
 _IDENTITY = b"\x7fELF\x02\x01"  # 64 bits, least byte first: every machine that allocphase runs on
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")  # type, flags, offset, address, -, size in file, in memory, -
 _NOTE = struct.Struct("<III")  # lengths of the name and of what is noted, type
 _PT_LOAD, _PT_INTERP, _PT_NOTE = 1, 3, 4
+# Linkers put the table of segments, and what they say of the interpreter, at the beginning.
+_HEAD_BYTES = 65536
 _BUILD_ID = (b"GNU\0", 3)
 
 _Span = tuple[int, int]  # offset, bytes
@@ -52,19 +56,35 @@ def loaded_sha256(path: Path) -> str:
     return found.hexdigest()
 
 
-def interpreter(path: Path) -> Path | None:
-    """The dynamic loader that an ELF file of 64 bits names; None of any other file.
+@dataclass(frozen=True, slots=True)
+class ElfHead:
+    """What an ELF file says first. bits: 32 or 64; machine: its number in the ABI.
 
-    Raises OSError.
+    interpreter: the dynamic loader that it asks for; None where it asks for none, as what is linked
+    statically does, and where it is not of this kind of machine.
     """
-    content = read_regular(path, MAX_OBJECT_BYTES, follow=True)
+
+    bits: int
+    machine: int
+    interpreter: Path | None = None
+
+
+def elf_head(path: Path) -> ElfHead | None:
+    """None of what is no ELF file. Raises OSError."""
+    with opened(path, max_bytes=MAX_OBJECT_BYTES, follow=True) as file:
+        content = file.read(_HEAD_BYTES)
+    if not content.startswith(b"\x7fELF") or len(content) < _HEADER.size:
+        return None
+    machine = int.from_bytes(content[18:20], "little" if content[5] == 1 else "big")
+    bits = 64 if content[4] == 2 else 32
     try:
         for kind, _, offset, _, _, length, *_ in _segments(content):
             if kind == _PT_INTERP:
-                return Path(os.fsdecode(content[offset : offset + length].rstrip(b"\0")))
+                name = os.fsdecode(content[offset : offset + length].rstrip(b"\0"))
+                return ElfHead(bits, machine, Path(name))
     except (struct.error, _NotLoadableError):
         pass
-    return None
+    return ElfHead(bits, machine)
 
 
 class _NotLoadableError(ValueError):

@@ -11,6 +11,7 @@ import pytest
 
 from allocphase import resources
 from allocphase.allocator import Allocator, collected, resolve
+from allocphase.allocator.collection import loader
 from allocphase.allocator.environment import (
     allocator_variables,
     environment_of,
@@ -18,7 +19,6 @@ from allocphase.allocator.environment import (
 )
 from allocphase.allocator.settings import SettingsForm
 from allocphase.errors import UsageError
-from allocphase.files.elf import interpreter
 
 COLLECTED = {name: found for name, found in collected().items() if found.settings_form}
 FORMS = """
@@ -115,8 +115,8 @@ def test_settings_come_behind_those_of_the_description() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_file_under_a_name_of_the_collection_takes_its_settings(tmp_path: Path) -> None:
-    library = sorted(Path("/usr/lib").rglob("libc.so.6"))[0]
+def test_a_file_under_a_name_of_the_collection_takes_its_settings() -> None:
+    library = loader()  # a shared object
     found = one(f"mine={library}?pages=8")
     assert found.environment == {"MINE": "pages=8"}
     with pytest.raises(UsageError, match=r"no settings of it are known, so not 'pages': env\."):
@@ -198,9 +198,9 @@ def test_libc_s_keys_are_looked_for_in_the_loader_that_reads_them() -> None:
 
 
 def test_of_libc_s_keys_those_are_ignored_that_the_loader_does_not_list() -> None:
-    loader = interpreter(resources.find("driver/allocphase-driver"))
-    assert loader is not None
-    text = subprocess.run([loader, "--list-tunables"], capture_output=True, text=True, check=True)
+    path = loader()
+    assert path is not None
+    text = subprocess.run([path, "--list-tunables"], capture_output=True, text=True, check=True)
     listed = set(re.findall(r"^glibc\.malloc\.(\w+):", text.stdout, re.MULTILINE))
     every = replace(one("libc"), config=dict.fromkeys(form("libc").keys, "1"))
     assert set(every.ignored_settings()) == set(form("libc").keys) - listed

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from allocphase.errors import UsageError, shown, unknown
-from allocphase.files.typed import Check, FieldError, Name, length
+from allocphase.files.typed import Check, FieldError, Name
 from allocphase.spec import ENVIRONMENT_PREFIX
 
 __all__ = ["Key", "KnownSetting", "SettingsForm", "checked_variable"]
@@ -55,21 +55,43 @@ _TYPES: dict[str, tuple[str, Callable[[str], object]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSetting:
-    """A key. default: as its documentation or the allocator itself says, perhaps in words."""
+    """A key. default: as its documentation or the allocator itself says, perhaps in words.
+
+    least, most: of an integer; beyond them the allocator ignores it without a word.
+    """
 
     type: Literal["integer", "number", "boolean", "size", "text"]
     default: Name
     meaning: Name
-    choices: Annotated[tuple[Name, ...], length()] = ()
+    choices: tuple[Name, ...] = ()
+    least: int | None = None
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.type != "integer" and (self.least, self.most) != (None, None):
+            raise FieldError("only an integer has a least or a most", ".type")
 
     @property
     def values(self) -> str:
         """What a value has to be, in words."""
-        return f"one of {', '.join(self.choices)}" if self.choices else _TYPES[self.type][0]
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        bounds = [("from", self.least), ("to" if self.least is not None else "up to", self.most)]
+        words = [f"{word} {bound}" for word, bound in bounds if bound is not None]
+        return " ".join([_TYPES[self.type][0], *words])
 
     def takes(self, value: str) -> bool:
-        """Whether the allocator can read the value; it may still find it too large."""
-        return value in self.choices if self.choices else bool(_TYPES[self.type][1](value))
+        """Whether the allocator can read the value; it may still change one that it cannot use."""
+        if self.choices:
+            return value in self.choices
+        if not _TYPES[self.type][1](value):
+            return False
+        if self.least is None and self.most is None:
+            return True
+        number = int(value, 16 if value.startswith("0x") else 10)
+        least = number if self.least is None else self.least
+        most = number if self.most is None else self.most
+        return least <= number <= most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,8 +202,9 @@ def driver_arguments(job: Job, folder: Path) -> list[str]:
     if job.allocator.path is not None and job.allocator.kind in ("plugin", "preload"):
         option = "--plugin" if job.allocator.kind == "plugin" else "--preloaded"
         arguments += [option, str(job.allocator.path.absolute())]
-    for key, value in job.allocator.config.items():
-        arguments += ["--set", f"{key}={value}"]
+    if job.allocator.kind == "plugin":  # others read theirs from the environment
+        for key, value in job.allocator.config.items():
+            arguments += ["--set", f"{key}={value}"]
     for cpu in job.cpus:
         arguments += ["--cpu", str(cpu)]
     for name, value in job.options.items():

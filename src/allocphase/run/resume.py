@@ -102,7 +102,8 @@ def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
         yield "run.json: its plan was edited"
     version = manifest.environment.get("allocphase")
     then = machine_facts(manifest.environment, driver=manifest.driver_sha256)
-    now = fingerprint(then["tuning"])  # what was kept is kept: it is in each arm's variables
+    kept = then["tuning"]  # is kept: it is in each arm's variables
+    now = fingerprint(kept if isinstance(kept, Mapping) else None)
     yield from differences(_facts(then, plan.cpus), _facts(now, timed_cpus())).values()
     if version != __version__:
         yield f"allocphase: {version} then, {__version__} now"

@@ -41,6 +41,8 @@ rate = { type = "number", default = "1.5", meaning = "a rate" }
 room = { type = "size", default = "1GiB", meaning = "room" }
 mode = { type = "text", choices = ["a", "b"], default = "a", meaning = "a mode" }
 place = { type = "text", default = "none", meaning = "a place" }
+few = { type = "integer", least = 1, most = 3, default = "1", meaning = "a few" }
+some = { type = "integer", least = 1, default = "1", meaning = "some" }
 """
 
 
@@ -137,6 +139,8 @@ def test_a_file_under_a_name_of_the_collection_takes_its_settings() -> None:
         ("mine?rate=fast", "setting rate must be a number, not 'fast'"),
         ("mine?room=4X", "setting room must be a number of bytes, or of KiB, MiB or GiB as in"),
         ("mine?mode=c", "setting mode must be one of a, b, not 'c'"),
+        ("mine?few=4", "setting few must be an integer from 1 to 3, not '4'"),
+        ("mine?some=0", "setting some must be an integer from 1, not '0'"),
         ("libc?env.1A=1", "setting 'env.1A': '1A' is no variable's name"),
         ("libc?env.LD_PRELOAD=x", "LD_PRELOAD is set by allocphase itself"),
         ("libc?env.ALLOCPHASE_PADDING=x", "ALLOCPHASE_PADDING is set by allocphase itself"),
@@ -154,7 +158,11 @@ def test_a_setting_that_cannot_be_read_is_one_line_with_advice(
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    "setting", ["pages=-1", "pages=0x10", "rate=.5", "rate=1e3", "room=64MiB", "room=5", "place=/x"]
+    "setting",
+    [
+        *("pages=-1", "pages=0x10", "rate=.5", "rate=1e3", "room=64MiB", "room=5", "place=/x"),
+        *("few=0x3", "some=100"),
+    ],
 )
 def test_what_an_allocator_can_read_is_taken(setting: str) -> None:
     assert one(f"mine?{setting}").environment["MINE"].endswith(setting)
@@ -166,6 +174,10 @@ def test_what_an_allocator_can_read_is_taken(setting: str) -> None:
         (('variable = "MINE"', 'variable = "A B"'), "settings.variable: must be the name of a var"),
         (('separator = " "', ""), "settings.variable: wants {KEY} in it, or else pair and separ"),
         (('type = "integer"', 'type = "int"'), "settings.keys.pages.type: must be one of integer"),
+        (
+            ('type = "number"', 'type = "text", most = 1'),
+            "settings.keys.rate.type: only an integer",
+        ),
         (('kind = "preload"', 'kind = "plugin"'), "settings: is for kinds 'preload' and 'libc'"),
     ],
 )

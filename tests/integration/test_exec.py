@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from allocphase import resources
 from allocphase.allocator import Allocator
 from allocphase.allocator.collection import loader
 from tests.support.plugins import Plugins
 
 PROGRAM = Path(sys.executable).with_name("allocphase")
 TIMEOUT_S = 120
+OURS = ("phase1", "phase2?objects_per_slab=8", "phase21", "phase3", "ariax", "original")
 PRELOADS = ("jemalloc", "tcmalloc", "mimalloc", "scudo")
 
 
@@ -88,7 +90,7 @@ def test_the_environment_is_the_user_s_to_the_letter() -> None:
 
 SERVED = """
 import ctypes, sys
-data = [bytes(n % 700) for n in range(20000)]
+data = [bytes(n % 700) for n in range(int(sys.argv[2]))]
 print(sum(map(len, data)), open("/proc/self/maps").read().count(sys.argv[1]))
 """
 
@@ -98,11 +100,23 @@ def test_python_runs_under_each_preload(installed: Callable[[str], Allocator], n
     path = installed(name).path
     assert path is not None
     environ = {**os.environ, "PYTHONMALLOC": "malloc"}
-    done = run(name, sys.executable, "-c", SERVED, path, environ=environ)
+    done = run(name, sys.executable, "-c", SERVED, path, "20000", environ=environ)
     total, mapped = done.stdout.split()
     expected = sum(n % 700 for n in range(20_000))
     assert (done.returncode, int(total), done.stderr) == (0, expected, b"")
     assert int(mapped) > 0
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_python_runs_under_each_of_our_own(needs: Callable[..., None], name: str) -> None:
+    built = [Path(folder, "liballocphase-malloc.so") for folder in resources.folders("driver")]
+    there = [path for path in built if path.is_file()]
+    needs(there, "liballocphase-malloc.so", install="install the package again")
+    done = run(name, sys.executable, "-c", SERVED, there[0], "1000")  # some search a list
+    assert (done.returncode, done.stderr) == (0, b"")
+    total, mapped = map(int, done.stdout.split())
+    assert total == sum(n % 700 for n in range(1_000))
+    assert mapped > 0
 
 
 MALLCTL = """

@@ -13,6 +13,7 @@ import click
 
 from allocphase.commands.shared import say
 from allocphase.errors import AllocphaseError, UsageError
+from allocphase.files.regular import read_regular
 
 if TYPE_CHECKING:
     from allocphase.allocator import Allocator
@@ -21,6 +22,8 @@ __all__ = ["exec_command"]
 
 # What shells run that has no #! line.
 SHELL = "/bin/sh"
+# A quarter of the largest stack that anybody sets.
+MAX_ENVIRONMENT_BYTES = 1 << 28
 # Python ignores these, and a command would inherit that.
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -103,7 +106,7 @@ def _allocator(spec: str) -> Allocator:
 def _own_environment() -> dict[str, str]:
     """As this process was started with; Python changes it where the locale is C (PEP 538)."""
     try:
-        entries = Path("/proc/self/environ").read_bytes().split(b"\0")
+        entries = read_regular(Path("/proc/self/environ"), MAX_ENVIRONMENT_BYTES).split(b"\0")
     except OSError:
         return dict(os.environ)
     found: dict[str, str] = {}

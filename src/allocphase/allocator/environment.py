@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 from allocphase import resources
 from allocphase.allocator.collection import Allocator
+from allocphase.errors import UsageError, shown
 from allocphase.spec import joined_settings
 
 __all__ = [
@@ -54,11 +55,19 @@ def without_allocator_variables(environ: Mapping[str, str]) -> dict[str, str]:
 def preloaded(allocator: Allocator) -> str | None:
     """What has to be preloaded for `allocator` to be a program's malloc; None for libc's.
 
-    Raises AllocphaseError where what makes malloc of a plug-in is not installed.
+    Raises AllocphaseError where what makes malloc of a plug-in is not installed, and UsageError for
+    a path that LD_PRELOAD cannot have in it.
     """
-    if allocator.kind == "plugin":
-        return str(resources.malloc_preload())
-    return None if allocator.path is None else str(allocator.path.absolute())
+    path = resources.malloc_preload() if allocator.kind == "plugin" else allocator.path
+    if path is None:
+        return None
+    library = str(path.absolute())
+    if re.search(r"[\s:]", library):
+        raise UsageError(
+            f"allocator {allocator.name}: {shown(library)}: a path with a blank or a colon cannot "
+            "be preloaded: name a link to it"
+        )
+    return library
 
 
 def environment_of(
@@ -70,7 +79,7 @@ def environment_of(
     comes after the allocator. A setting comes over one that is inherited: where one variable has
     several settings, all of them stay in it.
 
-    Raises AllocphaseError as `preloaded`.
+    Raises as `preloaded`.
     """
     before = os.environ if inherited is None else inherited
     found = dict(allocator.keeping(before).environment)

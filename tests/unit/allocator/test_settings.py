@@ -247,6 +247,13 @@ def test_a_preload_comes_before_what_the_user_preloads(tmp_path: Path) -> None:
     assert inherited == {"LD_PRELOAD": "/b.so:/c.so", "HOME": "/h"}
 
 
+@pytest.mark.parametrize("name", ["a b.so", "a:b.so"])
+def test_a_path_that_cannot_be_preloaded_is_refused(tmp_path: Path, name: str) -> None:
+    found = replace(one("libc"), kind="preload", path=tmp_path / name)
+    with pytest.raises(UsageError, match=r"cannot be preloaded: name a link to it"):
+        environment_of(found, {})
+
+
 def test_libc_without_settings_changes_nothing() -> None:
     inherited = {"LD_PRELOAD": "/b.so", "MALLOC_ARENA_MAX": "1"}
     assert environment_of(one("libc"), inherited) == inherited

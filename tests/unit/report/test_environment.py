@@ -11,8 +11,10 @@ from tests.support.runs import write_run
 
 def test_the_settings_of_an_arm_stand_with_the_variables_that_carry_them(tmp_path: Path) -> None:
     run = write_run(tmp_path, [])
-    values = {"config": {"narenas": "1"}, "environment": {"MALLOC_CONF": "narenas:1"}}
-    arms = [replace(entry, **values) for entry in run.manifest.allocators]
+    config, environment = {"narenas": "1"}, {"MALLOC_CONF": "narenas:1"}
+    arms = [
+        replace(entry, config=config, environment=environment) for entry in run.manifest.allocators
+    ]
     run.manifest = replace(run.manifest, allocators=tuple(arms))
     assert [row["settings"] for row in allocators([run])] == [
         "narenas=1, MALLOC_CONF=narenas:1",

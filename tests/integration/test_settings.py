@@ -62,13 +62,15 @@ def test_jemalloc_s_settings_are_what_it_has_then(
     assert {key: taken[key] for key in wanted} == wanted
 
 
+@pytest.mark.parametrize("name", ["mimalloc", "mimalloc3"])
 def test_mimalloc_s_settings_are_what_it_has_then_or_known_to_be_ignored(
-    installed: Callable[[str], Allocator],
+    installed: Callable[[str], Allocator], name: str
 ) -> None:
-    found = installed("mimalloc")
+    found = installed(name)
     assert found.settings_form is not None
     keys = found.settings_form.keys
-    wanted = found.with_settings({"purge_delay": "77", "decommit_delay": "77"})
+    delays = {"purge_delay", "decommit_delay"} & set(keys)
+    wanted = found.with_settings(dict.fromkeys(delays, "77"))
     text = said(wanted, {"MIMALLOC_VERBOSE": "1"})
     options = dict(re.findall(r"option '(\w+)': (-?\d+)", text))
     every = found.with_settings({key: value_of(found, key) for key in keys})
@@ -77,8 +79,9 @@ def test_mimalloc_s_settings_are_what_it_has_then_or_known_to_be_ignored(
     assert len(set(keys) & set(options)) > 10
 
 
-def test_tcmalloc_has_what_is_set(installed: Callable[[str], Allocator]) -> None:
-    found = installed("tcmalloc")
+@pytest.mark.parametrize("name", ["tcmalloc", "tcmalloc-full"])
+def test_tcmalloc_has_what_is_set(installed: Callable[[str], Allocator], name: str) -> None:
+    found = installed(name)
     assert found.ignored_settings() == ()
     wanted = found.with_settings({"max_total_thread_cache_bytes": "999424", "heap_limit_mb": "500"})
     assert wanted.ignored_settings() == ()

@@ -210,6 +210,16 @@ def test_an_allocator_behind_the_toll_stays_correct(
     assert outcome.status == "ok", outcome.message
 
 
+def test_settings_from_the_environment_are_none_of_the_toll_s(
+    driver: Driver, installed: Callable[[str], Allocator], trace_file: TraceFile
+) -> None:
+    subject = behind_toll(installed("jemalloc").with_settings({"narenas": "1"}))
+    assert subject.config == {"iterations": "0"}
+    assert subject.environment["MALLOC_CONF"] == "narenas:1"
+    outcome = driver.run(Probe.VERIFY, trace_file("phase-report"), subject)
+    assert outcome.status == "ok", outcome.message
+
+
 def test_a_toll_before_an_allocator_that_is_not_there_is_refused(
     driver: Driver, installed: Callable[[str], Allocator], trace_file: TraceFile
 ) -> None:

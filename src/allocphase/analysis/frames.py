@@ -242,7 +242,9 @@ class Run:
             status=bad.status if bad else Status.OK if records else Status.NOT_MEASURED,
             message=_message(bad, records) if bad else "",
             metrics=metrics,
-            warnings=cell_warnings(records, metrics),
+            warnings=cell_warnings(
+                records, metrics, ignored_settings=self.manifest.ignored_settings(allocator)
+            ),
         )
 
     def _saved(self, allocator: str, scenario: str) -> dict[str, Any]:

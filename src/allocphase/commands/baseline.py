@@ -10,6 +10,7 @@ import click
 from allocphase.commands.shared import (
     baseline_dir_option,
     command_line,
+    keep_environment_option,
     measuring,
     out_option,
     quiet_option,
@@ -41,6 +42,7 @@ def baseline() -> None:
 @scenario_option
 @rounds_option(default=40, most=400)
 @timeout_option
+@keep_environment_option
 @out_option
 @quiet_option
 @baseline_dir_option
@@ -50,6 +52,7 @@ def save(
     scenarios: Sequence[str],
     rounds: int,
     timeout_s: float,
+    keep_allocator_environment: bool,
     out: Path,
     baseline_dir: Path,
 ) -> None:
@@ -64,7 +67,7 @@ def save(
     from allocphase.gate import baseline_arm
     from allocphase.gate.baseline import require_place, save_baseline
     from allocphase.gate.saved import measure_baseline
-    from allocphase.run.request import Request, chosen_scenarios
+    from allocphase.run.request import Request, chosen_scenarios, kept_variables
 
     require_place(name, baseline_dir)
     request = Request(
@@ -76,6 +79,7 @@ def save(
         out=out,
         label="baseline",
         command=command_line(),
+        kept_variables=kept_variables(keep=keep_allocator_environment),
     )
     arm = baseline_arm(allocator)
     with measuring() as (executor, progress):

@@ -21,6 +21,7 @@ from allocphase.commands.revisions import (
 from allocphase.commands.shared import (
     baseline_dir_option,
     command_line,
+    keep_environment_option,
     measuring,
     out_option,
     quiet_option,
@@ -66,6 +67,7 @@ class GateOptions:
     allow_machine_mismatch: bool
     seed: int | None
     timeout_s: float
+    keep_allocator_environment: bool
     out: Path
     baseline_dir: Path
     label: str
@@ -151,6 +153,7 @@ class Outputs:
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the order of processes.")
 @timeout_option
+@keep_environment_option
 @out_option
 @quiet_option
 @baseline_dir_option
@@ -303,7 +306,7 @@ def _request(
     """arms: made once the rest is known to be right, since to build them may take long."""
     from allocphase.gate import GateRequest
     from allocphase.gate.saved import against_saved
-    from allocphase.run.request import chosen_scenarios, draw_seed
+    from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
 
     scenarios, limits = chosen_scenarios(options.scenarios), _limits(options)
     request = GateRequest(
@@ -319,6 +322,7 @@ def _request(
         command=command_line(),
         fail_inconclusive=options.inconclusive == "fail",
         explained=_scenarios_of_times(explained),
+        kept_variables=kept_variables(keep=options.keep_allocator_environment),
         notes=options.revisions.notes(),
     )
     if not options.saved:

@@ -46,10 +46,25 @@ def allocators(chosen: Sequence[Allocator], *, verbose: bool) -> str:
         lines.append(f"  {found.name:<20} {state}")
         if verbose:
             lines.append(_block("what", found.summary))
-            settings = ", ".join(f"{key}={value}" for key, value in found.config.items())
-            lines += [_block("settings", settings)] if settings else []
             lines += [_block("object", str(found.path))] if found.path else []
+            lines += _settings(found)
     return "\n".join(lines)
+
+
+def _settings(found: Allocator) -> Iterator[str]:
+    """Those of a plug-in as they are; of others what is known, and the variables that carry it."""
+    settings = ", ".join(f"{key}={value}" for key, value in found.config.items())
+    if settings:
+        yield _block("settings", settings)
+    variables = " ".join(f"{name}={value}" for name, value in found.environment.items())
+    if variables:
+        yield _block("environment", variables)
+    form = found.settings_form
+    if form is None:
+        return
+    yield _block("settings by", form.shape)
+    for key, known in form.keys.items():
+        yield _block(key, f"{known.meaning}; {known.values}, default {known.default}")
 
 
 def scenarios(chosen: Sequence[AnyScenario], *, verbose: bool, traced: bool = False) -> str:

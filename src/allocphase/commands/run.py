@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from allocphase.commands.shared import (
     command_line,
     interruptible_executor,
+    keep_environment_option,
     out_option,
     program_options,
     progress,
@@ -118,6 +119,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     type=click.Choice(BACKENDS),
     help="How system calls are seen.",
 )
+@keep_environment_option
 @out_option
 @quiet_option
 @click.option("--label", default="run", show_default=True, help="Part of the directory's name.")

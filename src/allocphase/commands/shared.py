@@ -27,6 +27,7 @@ __all__ = [
     "baseline_dir_option",
     "command_line",
     "interruptible_executor",
+    "keep_environment_option",
     "measuring",
     "out_option",
     "program_options",
@@ -180,6 +181,16 @@ def timeout_option(command: _Command) -> _Command:
         show_default=True,
         type=click.FloatRange(0.1, 86400),
         help="Seconds after which a process is killed.",
+    )(command)
+
+
+def keep_environment_option(command: _Command) -> _Command:
+    """--keep-allocator-environment, as `run` has it."""
+    return click.option(
+        "--keep-allocator-environment",
+        is_flag=True,
+        help="Leave MALLOC_CONF, GLIBC_TUNABLES and the like as your shell exports them; without "
+        "it they are taken out.",
     )(command)
 
 

@@ -46,7 +46,8 @@ class GateRequest:
     """What to gate, and with which budget: `time_budget_s` of both sessions together.
 
     saved: instead of a baseline among the arms. explained: scenarios of which the first session
-    keeps what each call takes, whether that is gated or not. notes: what the verdict says besides.
+    keeps what each call takes, whether that is gated or not. notes: what the verdict says
+    besides. kept_variables: as in Request.
     """
 
     arms: Arms
@@ -65,6 +66,7 @@ class GateRequest:
     saved: SavedArm | None = None
     explained: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    kept_variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:

@@ -48,7 +48,7 @@ def against_saved(
         rounds=saved.rounds,
         allocator=saved.allocator,
         note=f"baseline {name!r}: {saved.allocator.name}, saved {saved.saved}; it has no twin",
-        differing=differences(saved.fingerprint, fingerprint()),
+        differing=differences(saved.fingerprint, fingerprint(request.kept_variables)),
         allow_mismatch=allow_mismatch,
     )
     return replace(request, saved=arm)
@@ -81,7 +81,7 @@ def measure_baseline(
         name=name,
         saved=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
         allocator=describe_arm(arm),
-        fingerprint=fingerprint(),
+        fingerprint=fingerprint(request.kept_variables),
         scenarios={one.name: _entry(evidence, one) for one in request.scenarios},
     )
 

@@ -228,7 +228,10 @@ P = TypeVar("P", bound=Part)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The keys of every process, then the part of its probe, under the probe's name."""
+    """The keys of every process, then the part of its probe, under the probe's name.
+
+    said: on stderr, the beginning, by an allocator whose process has variables of its own.
+    """
 
     driver: Count = 0
     provider: str = ""
@@ -247,6 +250,7 @@ class Result:
     helper_threads: Count = 0
     allocator_stats: Mapping[str, Number | None] = field(default_factory=dict)
     allocator_stats_dropped: Count = 0
+    said: str = ""
     clock: Clock | None = None
     work: Work | None = None
     usage: Usage | None = None

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from allocphase import resources
 from allocphase.allocator import Allocator
+from allocphase.allocator.environment import with_room_for_tls, without_allocator_variables
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.durable import require_room
 from allocphase.files.removal import passing_folder, remove_tree
@@ -55,8 +56,8 @@ PADDING_BYTES = 4096
 # Folders or files, with colons between, which allocators may write: /dev/shm, a device.
 WRITABLE_VARIABLE = "ALLOCPHASE_WRITABLE"
 MOST_WRITABLE = 15  # driver/keeper.c: MOST_WRITABLE, but for the folder
-# Of the thread-local variables of a plug-in that was built for initial-exec; glibc keeps 512 bytes.
-STATIC_TLS = "glibc.rtld.optional_static_tls=65536"
+# Of what an allocator with settings says on stderr in a process that ends well, characters.
+MOST_SAID = 200
 # Longer than every file of the driver's that does not grow with the trace. latency.bin does: by
 # half of what the trace has. What is left is for the allocator's own words on stderr.
 FILE_BYTES = 64 << 20
@@ -221,8 +222,9 @@ def driver_arguments(job: TraceJob, folder: Path) -> list[str]:
     if job.allocator.path is not None and job.allocator.kind in ("plugin", "preload"):
         option = "--plugin" if job.allocator.kind == "plugin" else "--preloaded"
         arguments += [option, str(job.allocator.path.absolute())]
-    for key, value in job.allocator.config.items():
-        arguments += ["--set", f"{key}={value}"]
+    if job.allocator.kind == "plugin":  # others read theirs from the environment
+        for key, value in job.allocator.config.items():
+            arguments += ["--set", f"{key}={value}"]
     for cpu in job.cpus:
         arguments += ["--cpu", str(cpu)]
     for name, value in job.options.items():
@@ -240,12 +242,13 @@ def _also_writable() -> list[Path]:
 
 def _environment(job: TraceJob) -> dict[str, str]:
     ours = ("LD_PRELOAD", PADDING_VARIABLE)
-    return {k: v for k, v in os.environ.items() if k not in ours} | own_variables(job)
+    inherited = without_allocator_variables(os.environ)
+    return {k: v for k, v in inherited.items() if k not in ours} | own_variables(job)
 
 
 def own_variables(job: TraceJob) -> dict[str, str]:
-    """What the driver has beside the harness's own environment, which is without LD_PRELOAD there:
-    the same conditions for each kind of allocator.
+    """What the driver has beside the harness's own environment, which is there without LD_PRELOAD
+    and what is an allocator's setting: the same conditions for each kind of allocator.
 
     A plug-in is bound when it is loaded, so a preload is too: else the linker's work would be in
     the first call of each function. Room for the thread-local variables of a plug-in that reads
@@ -255,9 +258,7 @@ def own_variables(job: TraceJob) -> dict[str, str]:
     if job.allocator.kind == "preload":
         variables["LD_BIND_NOW"] = "1"
     elif job.allocator.kind == "plugin":
-        given = variables.get("GLIBC_TUNABLES", os.environ.get("GLIBC_TUNABLES"))
-        tunables = (given, STATIC_TLS)
-        variables["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
+        variables["GLIBC_TUNABLES"] = with_room_for_tls(variables.get("GLIBC_TUNABLES"))
     variables[PADDING_VARIABLE] = "x" * job.padding_bytes
     return variables
 
@@ -279,7 +280,7 @@ def _outcome(
         try:
             delivery = read_delivery(folder, trace=job.trace, probe=job.probe, token=ending.token)
             _check_clock(delivery, ending)
-            return _measured(delivery, ending, wall_s=wall_s)
+            return _measured(job, delivery, ending, wall_s=wall_s)
         except ForeignError as stranger:
             bad = Status.CRASHED, f"ended with exit code {ending.code} {where}{stranger}."
         except DamagedError as damage:
@@ -323,8 +324,10 @@ def _check_clock(delivery: Delivery, ending: Ending) -> None:
         raise DamagedError(f"its time ran {ratio:.3g} times as fast as the keeper's")
 
 
-def _measured(delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
+def _measured(job: Job, delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
     result = delivery.result
+    if job.allocator.environment and delivery.status is Status.OK:
+        result = replace(result, said=plain(ending.words)[:MOST_SAID])
     if ending.left and delivery.status is Status.OK:
         result = replace(result, tampered=(*result.tampered, "processes left running"))
     return Outcome(

@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from allocphase import resources
-from allocphase.allocator import Allocator
+from allocphase.allocator.environment import (
+    environment_of,
+    preloaded,
+    without_allocator_variables,
+)
 from allocphase.files.regular import opened, read_regular
 from allocphase.files.removal import passing_folder
 from allocphase.probe.result import Program as Measured
@@ -40,6 +44,7 @@ __all__ = ["ProgramExecutor", "ProgramJob"]
 # Of what a program writes; stdout is a file of its folder.
 OUTPUT_BYTES = 256 << 20
 BLOCK_BYTES = 1 << 20
+PRELOAD = "LD_PRELOAD"
 WITNESS_VARIABLE = "ALLOCPHASE_WITNESS"
 # A line of some 200 bytes for each process.
 WITNESS_BYTES = 16 << 20
@@ -77,31 +82,20 @@ def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
     own.mkdir()
     (folder / "witness").touch()
     arguments = [str(driver), "--program", job.probe.value, "--kept", "1", "--out", str(folder)]
-    arguments += ["--preload", ":".join(map(str, preloads(job.allocator)))]
+    environment = _environment(job, folder)
+    arguments += ["--preload", environment.pop(PRELOAD)]  # the driver itself goes without
     for cpu in job.cpus:
         arguments += ["--cpu", str(cpu)]
     if table.input is not None:
         arguments += ["--input", table.input]
     return Command(
         arguments=[*arguments, "--", *job.program.arguments(job.inputs.absolute())],
-        environment=_environment(job, folder),
+        environment=environment,
         folder=own if table.folder is None else Path(table.folder),
         timeout_s=job.timeout_s,
         file_bytes=OUTPUT_BYTES,
         writable=[folder] if table.folder is None else (),
     )
-
-
-def preloads(allocator: Allocator) -> list[Path]:
-    """What is preloaded into a program, in that order: who serves malloc, if not libc does, then
-    the witness.
-    """
-    witness = resources.find("driver/liballocphase-witness.so")
-    if allocator.kind == "libc" or allocator.path is None:
-        return [witness]
-    if allocator.kind == "plugin":
-        return [resources.malloc_preload(), witness]
-    return [allocator.path, witness]
 
 
 def _environment(job: ProgramJob, folder: Path) -> dict[str, str]:
@@ -111,25 +105,14 @@ def _environment(job: ProgramJob, folder: Path) -> dict[str, str]:
     if table.folder is None:
         kept = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH")
         given = {key: given[key] for key in kept if key in given} | {"TMPDIR": str(folder / "cwd")}
-    given.pop("LD_PRELOAD", None)
-    return {
-        **given,
+    inherited = {
+        **without_allocator_variables(given),
         **job.program.variables(job.inputs.absolute()),
-        **_variables_of(job.allocator),
         WITNESS_VARIABLE: str(folder / "witness"),
         PADDING_VARIABLE: "x" * job.padding_bytes,
+        PRELOAD: str(resources.find("driver/liballocphase-witness.so")),
     }
-
-
-def _variables_of(allocator: Allocator) -> dict[str, str]:
-    if allocator.kind != "plugin":
-        return dict(allocator.environment)
-    settings = "&".join(f"{key}={value}" for key, value in allocator.config.items())
-    return {
-        **allocator.environment,
-        "ALLOCPHASE_PLUGIN": str(allocator.path),
-        "ALLOCPHASE_PLUGIN_SETTINGS": settings,
-    }
+    return environment_of(job.allocator, inherited)
 
 
 # ---- From an ending to an outcome --------------------------------------------------------
@@ -183,7 +166,7 @@ class _Seen:
 
 def _seen(job: ProgramJob, folder: Path, measured: Measured) -> _Seen:
     witnesses = list(_witnesses(folder / "witness"))
-    ours = {str(path.resolve()) for path in preloads(job.allocator)[:-1]}
+    ours = preloaded(job.allocator)
     other = next((w for w in witnesses if not _serves(w.malloc, ours)), None)
     new = {w.new for w in witnesses if w.new not in (NONE, w.malloc)}
     bypassing = sorted(new) if ours else []
@@ -200,10 +183,10 @@ def _seen(job: ProgramJob, folder: Path, measured: Measured) -> _Seen:
     return _Seen(found, other)
 
 
-def _serves(provider: str, ours: set[str]) -> bool:
-    if not ours:
+def _serves(provider: str, ours: str | None) -> bool:
+    if ours is None:
         return Path(provider).name.startswith(_LIBC)
-    return str(Path(provider).resolve()) in ours
+    return Path(provider).resolve() == Path(ours).resolve()
 
 
 def _witnesses(path: Path) -> Iterator[_Witness]:

@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from allocphase.allocator.environment import allocator_variables
 from allocphase.allocator.source import Source, rebuilding
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import (
@@ -78,7 +79,9 @@ class _Call:
         if job.allocator.kind == "preload" and job.allocator.path is not None:
             ours["LD_PRELOAD"] = str(job.allocator.path.absolute())  # a kept driver does it itself
         ours |= more or {}
-        words = [_ENV, *([] if "LD_PRELOAD" in ours else ["-u", "LD_PRELOAD"])]
+        others = [name for name in ("LD_PRELOAD", *allocator_variables(os.environ))
+                  if name not in ours]  # fmt: skip
+        words = [_ENV, *(word for name in others for word in ("-u", name))]
         words += [f"{name}={value}" for name, value in ours.items()]
         padding = f"\"$(printf '%{job.padding_bytes}s' '' | tr ' ' x)\""
         return f"{_quoted(words)} {PADDING_VARIABLE}={padding if job.padding_bytes else ''}"

@@ -42,7 +42,7 @@ def describe_run(
         label=request.label,
         started=started.isoformat(timespec="seconds"),
         command=tuple(request.command),
-        environment=environment(),
+        environment=environment(tuning=request.kept_variables),
         plan=PlanEntry(
             probes=tuple(plan.probes),
             rounds=plan.rounds,
@@ -152,6 +152,7 @@ def _describe_allocator(allocator: Allocator) -> AllocatorEntry:
         environment=dict(allocator.environment),
         floor=not allocator.correct,
         source=None if allocator.source is None else _describe_source(allocator.source),
+        ignored_settings=allocator.ignored_settings(),
     )
 
 

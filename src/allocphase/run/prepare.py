@@ -66,7 +66,7 @@ def begin(request: Request) -> Begun:
     be written, InterruptionError. Nothing stays of a directory that was not finished.
     """
     started = datetime.datetime.now(tz=datetime.UTC)
-    allocators = _with_floor(request)
+    allocators = [one.keeping(request.kept_variables) for one in _with_floor(request)]
     path = _new_folder(request, started)
     lock = FolderLock(path)
     with _gone_when_it_fails(path, lock):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TypeVar
 
 from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
+from allocphase.allocator.environment import allocator_variables
 from allocphase.errors import NothingMeasuredError, UsageError, shown
 from allocphase.probe.probe import Probe
 from allocphase.scenario import AnyScenario, Program, Scenario
@@ -26,6 +28,7 @@ __all__ = [
     "chosen_scenarios",
     "default_cells",
     "draw_seed",
+    "kept_variables",
     "one_allocator",
     "one_scenario",
     "one_trace",
@@ -55,6 +58,8 @@ class Request:
     `resumable`: the plan alone says what is run, so that it can be continued; a gate's rounds are
     chosen while it runs. `check_every`: operations between two looks of verify's at all live
     objects; None: none. `keep_failed`: what repeats a failed process stays in the run directory.
+    `kept_variables`: settings of allocators that the user's shell exports, where every process is
+    to have them; else none has.
     """
 
     allocators: Sequence[Allocator]
@@ -73,6 +78,7 @@ class Request:
     resumable: bool = True
     check_every: int | None = None
     keep_failed: bool = False
+    kept_variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,7 @@ class RunOptions:
     cflags: str | None = None
     check_every: int | None = None
     keep_failed: bool = False
+    keep_allocator_environment: bool = False
 
 
 def requested(
@@ -145,8 +152,14 @@ def requested(
         command=command,
         check_every=options.check_every,
         keep_failed=options.keep_failed,
+        kept_variables=kept_variables(keep=options.keep_allocator_environment),
         only=default_cells(chosen, wanted) if _leaves_slow_cells_out(options) else None,
     )
+
+
+def kept_variables(*, keep: bool) -> dict[str, str]:
+    """What a request keeps of this process's environment, where that was asked for."""
+    return allocator_variables(os.environ) if keep else {}
 
 
 def _cflags(text: str | None) -> tuple[str, ...]:

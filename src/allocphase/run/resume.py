@@ -103,7 +103,9 @@ def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
         yield "run.json: its plan was edited"
     version = manifest.environment.get("allocphase")
     then = machine_facts(manifest.environment, driver=manifest.driver_sha256)
-    yield from differences(_facts(then, plan.cpus), _facts(fingerprint(), timed_cpus())).values()
+    kept = then["tuning"]  # is kept: it is in each arm's variables
+    now = fingerprint(kept if isinstance(kept, Mapping) else None)
+    yield from differences(_facts(then, plan.cpus), _facts(now, timed_cpus())).values()
     if version != __version__:
         yield f"allocphase: {version} then, {__version__} now"
     for entry, allocator in zip(manifest.allocators, plan.allocators, strict=True):

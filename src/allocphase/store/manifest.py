@@ -81,7 +81,8 @@ class SourceEntry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocatorEntry:
     """An arm. `path`: its object, None for libc; `floor`: the null allocator, no cell itself;
-    `source`: of one that was compiled for the run.
+    `source`: of one that was compiled for the run; `ignored_settings`: keys of `config` that the
+    object knows nothing of.
     """
 
     name: Name
@@ -94,6 +95,7 @@ class AllocatorEntry:
     environment: Mapping[str, str]
     floor: bool
     source: SourceEntry | None = None
+    ignored_settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,11 @@ class Manifest:
     scenarios: tuple[ScenarioEntry, ...]
     driver_sha256: str
     plan_sha256: str
+
+    def ignored_settings(self, allocator: str) -> tuple[str, ...]:
+        """Of the arm of that name; nothing of one that is not there."""
+        named = (entry for entry in self.allocators if entry.name == allocator)
+        return next((entry.ignored_settings for entry in named), ())
 
     def to_json(self) -> str:
         """The text of run.json."""

@@ -156,13 +156,36 @@ def test_neither_the_linker_nor_thread_local_storage_treats_a_kind_of_allocator_
     bound: str | None,
     tunables: str,
 ) -> None:
-    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
     monkeypatch.delenv("LD_BIND_NOW", raising=False)
+    variables = {"GLIBC_TUNABLES": "glibc.malloc.arena_max=1"}
     executor = stand_in(f"result '{RESULT}'; env > {tmp_path}/env")
     library = tmp_path / "none.so"
-    executor.run(replace(job, allocator=replace(job.allocator, kind=kind, path=library)))
+    chosen = replace(job.allocator, kind=kind, path=library, environment=variables)
+    executor.run(replace(job, allocator=chosen))
     seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
     assert (seen.get("LD_BIND_NOW"), seen["GLIBC_TUNABLES"]) == (bound, tunables)
+
+
+def test_what_a_shell_exports_for_allocators_does_not_reach_what_is_measured(
+    stand_in: StandIn, job: TraceJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MALLOC_CONF", "GLIBC_TUNABLES", "MIMALLOC_PURGE_DELAY", "MALLOC_ARENA_MAX"):
+        monkeypatch.setenv(name, "of the user")
+    executor = stand_in(f"result '{RESULT}'; env > {tmp_path}/env")
+    asked = replace(job.allocator, environment={"MALLOC_CONF": "narenas:1"})
+    executor.run(replace(job, allocator=asked))
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
+    assert seen["MALLOC_CONF"] == "narenas:1"
+    assert "of the user" not in seen.values()
+
+
+def test_what_an_allocator_with_settings_says_is_kept_of_a_process_that_ended_well(
+    stand_in: StandIn, job: TraceJob
+) -> None:
+    executor = stand_in(f"echo 'Invalid conf pair: x:1' >&2; result '{RESULT}'")
+    assert executor.run(job).result.said == ""
+    asked = replace(job.allocator, environment={"MALLOC_CONF": "x:1"})
+    assert executor.run(replace(job, allocator=asked)).result.said == "Invalid conf pair: x:1"
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGKILL", "SIGFPE"])

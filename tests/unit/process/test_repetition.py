@@ -34,11 +34,11 @@ def stand_in(folder: Path) -> Path:
 
 @pytest.fixture
 def job(tmp_path: Path) -> TraceJob:
-    libc = fake_allocator("libc")
+    mine = replace(fake_allocator("mine"), kind="plugin")
     return TraceJob(
         id=7,
         round=0,
-        allocator=replace(libc, environment={"MINE": "a 'b' $c"}, config={"k": 'x "y" `z`'}),
+        allocator=replace(mine, environment={"MINE": "a 'b' $c"}, config={"k": 'x "y" `z`'}),
         scenario="some",
         trace=write_trace(tmp_path / "some.trace", batch(1)),
         probe=Probe.SYSCALLS,
@@ -82,6 +82,18 @@ def test_a_shell_reads_the_call_as_it_was_whatever_is_in_names(
     said = [*arguments, "padding 321 preload none mine a 'b' $c", str(folder)]
     assert "\n".join(lines(command)) == "\n".join(said)
     assert own_variables(job)["ALLOCPHASE_PADDING"] == "x" * 321
+
+
+def test_what_a_shell_exports_for_allocators_is_taken_out_as_it_was(
+    tmp_path: Path, job: TraceJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_CONF", "zero:true")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    asked = replace(job.allocator, environment={"MALLOC_CONF": "narenas:1"})
+    script = 'echo "$MALLOC_CONF ${MALLOC_ARENA_MAX-none}"'
+    command = found(replace(job, allocator=asked), tmp_path)["as"].command
+    (tmp_path / "driver").write_text(f"#!/bin/sh\n{script}\n")
+    assert lines(command) == ["narenas:1 none"]
 
 
 def test_without_a_padding_there_is_an_empty_one(tmp_path: Path, job: TraceJob) -> None:

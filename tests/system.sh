@@ -7,7 +7,7 @@ set -eu
 
 mallocs="libjemalloc2 libtcmalloc-minimal4 libgoogle-perftools4 libmimalloc2.0 libtbbmalloc2"
 mallocs="$mallocs libclang-rt-14-dev"
-tools="g++ git strace gdb valgrind libc6-dbg clang-14 chromium"
+tools="g++ git jq perl xz-utils strace gdb valgrind libc6-dbg clang-14 chromium"
 case "${1:-}" in
   mallocs) wanted="$mallocs"; purpose="to compare with more allocators" ;;
   *) wanted="$tools $mallocs"; purpose="for the tests that are skipped without them" ;;

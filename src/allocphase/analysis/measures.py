@@ -359,6 +359,12 @@ CATALOGUE = (
     _same("allocator_stats.<stat>", "<stat>, as the allocator says", "count", Probe.MEMORY),
     _same("verified", "whether verify found nothing", "count", Probe.VERIFY),
     _whole("wall", "wall time of a program", heading="wall", rule="2%", usual=True),
+    _whole(
+        "saved_wall",
+        "wall time that a program saves over the run's baseline, paired by round",
+        heading="saved",
+        claimed=False,
+    ),
     _whole("cpu", "CPU time of a program's processes", heading="CPU", rule="off"),
     _whole("user", "of it outside of the kernel", heading="user"),
     _whole("system", "of it in the kernel", heading="system"),
@@ -369,7 +375,14 @@ CATALOGUE = (
         Probe.PROGRAM,
         heading="switches",
     ),
-    _same("processes", "processes of a program", "count", Probe.PROGRAM, claimed=False),
+    _same(
+        "processes",
+        "processes of a program",
+        "count",
+        Probe.PROGRAM,
+        heading="processes",
+        claimed=False,
+    ),
     _same("output_sha256", "digest of a program's output", "", Probe.PROGRAM, claimed=False),
     _tree(
         "program_peak_rss",

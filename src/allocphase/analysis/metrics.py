@@ -23,7 +23,7 @@ from allocphase.analysis.latency import (
     cause_metrics,
     describe,
 )
-from allocphase.analysis.program_metrics import program_metrics
+from allocphase.analysis.program_metrics import program_metrics, wall_time_ns
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Faults, Memory, Result, Syscalls, Throughput
@@ -82,7 +82,11 @@ def cell_metrics(
 
 
 def process_time_ns(record: ProcessRecord) -> float:
-    """A process's one number: the median of its warm replays, NaN when it has none."""
+    """A process's one number: the median of its warm replays, or the wall time of a program; NaN
+    when it has neither.
+    """
+    if record.result.program is not None:
+        return wall_time_ns(record.result.program)
     part = record.result.throughput
     return median(part.warm_ns_per_op if part else ())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,12 +14,16 @@ from allocphase.commands.shared import (
     keep_environment_option,
     measuring,
     out_option,
+    program_options,
     quiet_option,
     rounds_option,
     say,
     scenario_option,
     timeout_option,
 )
+
+if TYPE_CHECKING:
+    from allocphase.scenario import Program
 
 __all__ = ["baseline"]
 
@@ -40,6 +45,7 @@ def baseline() -> None:
     "-a", "--allocator", required=True, metavar="NAME[=FILE]|FOLDER", help="What to measure."
 )
 @scenario_option
+@program_options
 @rounds_option(default=40, most=400)
 @timeout_option
 @keep_environment_option
@@ -50,6 +56,7 @@ def save(
     name: str,
     allocator: str,
     scenarios: Sequence[str],
+    program: Program | None,
     rounds: int,
     timeout_s: float,
     keep_allocator_environment: bool,
@@ -72,7 +79,7 @@ def save(
     require_place(name, baseline_dir)
     request = Request(
         allocators=(),
-        scenarios=chosen_scenarios(scenarios),
+        scenarios=chosen_scenarios(scenarios, program=program),
         probes=(),
         rounds=rounds,
         timeout_s=timeout_s,

@@ -24,6 +24,7 @@ from allocphase.commands.shared import (
     keep_environment_option,
     measuring,
     out_option,
+    program_options,
     quiet_option,
     require_targets,
     say,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from allocphase.gate.bisection import Bisection
     from allocphase.gate.repository import Commit
     from allocphase.judge import GateVerdict, Limits
+    from allocphase.scenario import Program
 
 __all__ = ["gate"]
 
@@ -56,6 +58,7 @@ class GateOptions:
     candidate: str | None
     revisions: RevisionOptions
     scenarios: Sequence[str]
+    program: Program | None
     theta: float
     memory_theta: float
     limits: Sequence[str]
@@ -95,6 +98,7 @@ class Outputs:
 @click.option("--candidate", metavar="NAME[=FILE]|FOLDER", help="What is judged.")
 @revision_options
 @scenario_option
+@program_options
 @click.option(
     "--theta",
     default="2%",
@@ -308,7 +312,8 @@ def _request(
     from allocphase.gate.saved import against_saved
     from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
 
-    scenarios, limits = chosen_scenarios(options.scenarios), _limits(options)
+    scenarios = chosen_scenarios(options.scenarios, program=options.program, say=_say_err)
+    limits = _limits(options)
     request = GateRequest(
         arms=arms(),
         scenarios=scenarios,
@@ -330,6 +335,10 @@ def _request(
     allowed = options.allow_machine_mismatch
     request = replace(request, explained=frozenset())  # a saved baseline has no single calls
     return against_saved(request, options.saved, options.baseline_dir, allow_mismatch=allowed)
+
+
+def _say_err(text: str) -> None:
+    say(text, err=True)
 
 
 def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:

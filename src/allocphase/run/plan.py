@@ -218,11 +218,12 @@ def _job(
         timeout_s=plan.timeout_s,
         repeat=repeat,
         padding_bytes=padding(rng),
+        options={} if probe.of_programs else _options(plan, probe),
     )
     common = {field.name: getattr(planned, field.name) for field in fields(planned)}
     if isinstance(workload, ProgramWorkload):
         return ProgramJob(**common, program=workload.program, inputs=workload.inputs)
-    return TraceJob(**common, trace=workload.trace, options=_options(plan, probe))
+    return TraceJob(**common, trace=workload.trace)
 
 
 def _options(plan: Plan, probe: Probe) -> dict[str, str]:

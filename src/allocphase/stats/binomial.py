@@ -59,7 +59,13 @@ def _chances(n: int, p: float) -> tuple[int, FloatArray]:
     if n > _BY_DEFINITION:
         return _chances_around_the_mode(n, p)
     q = 1.0 - p
-    return 0, np.array([math.comb(n, k) * p**k * q ** (n - k) for k in range(n + 1)])
+    return 0, np.array([ways * p**k * q ** (n - k) for k, ways in enumerate(_coefficients(n))])
+
+
+@lru_cache(maxsize=256)
+def _coefficients(n: int) -> tuple[float, ...]:
+    """n! / (k! (n - k)!) for each k."""
+    return tuple(float(math.comb(n, k)) for k in range(n + 1))
 
 
 def _chances_around_the_mode(n: int, p: float) -> tuple[int, FloatArray]:

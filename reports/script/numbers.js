@@ -10,6 +10,8 @@ const numbers = (() => {
   const NS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
   const BYTES = [[2 ** 40, "TiB"], [2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"], [1, "B"]];
 
+  const RATES = [[1e9, "G/s"], [1e6, "M/s"], [1e3, "k/s"], [1, "/s"]];
+
   function digits(value) {
     const size = Math.abs(value);
     const places = size >= 100 ? 0 : size >= 10 ? 1 : 2;
@@ -23,32 +25,49 @@ const numbers = (() => {
   }
 
   const formatNs = (value) => scaled(value, NS);
+  function formatNsRange(low, high) {
+    const [number, unit] = formatNs(low).split(" ");
+    return `${formatNs(high).endsWith(` ${unit}`) ? number : formatNs(low)} to ${formatNs(high)}`;
+  }
+
   const formatBytes = (value) => scaled(value, BYTES);
+  const formatRate = (value) => scaled(value, RATES);
   const formatCount = (value) => value.toLocaleString("en-US");
   const formatRatio = (value) => (value === null ? MISSING : `${digits(value)}x`);
   const brief = (text) => text.replace(/(\.\d*?)0+(?= )/, "$1").replace(/\.(?= )/, "");
   const percentile = (above) => `p${(100 * (1 - above)).toFixed(6).replace(/\.?0+$/, "")}`;
 
-  // ---- Ratios, as ratios.py computes them --------------------------------------------------
+  // ---- Ratios and differences, as analysis/baseline.py computes them -----------------------
 
-  // Times by round of two arms -> the median ratio with its order-statistic interval, or null.
+  // The median of one number a round with its order-statistic interval.
   // ranks[n]: the rank of the order statistic that bounds a median of n rounds, 0 for none.
-  function ratioOf(base, candidate, ranks) {
-    if (!base || !candidate) return null;
-    const logs = base
-      .map((time, round) => (time && candidate[round] ? Math.log(candidate[round]) - Math.log(time) : NaN))
-      .filter(Number.isFinite)
-      .sort((a, b) => a - b);
-    const rounds = logs.length;
-    if (!rounds) return null;
-    if (base === candidate) return { estimate: 1, low: 1, high: 1, rounds, exact: true };
+  function medianOf(values, ranks) {
+    const ordered = [...values].sort((a, b) => a - b);
+    const rounds = ordered.length;
     const middle = rounds >> 1;
-    const median = rounds % 2 ? logs[middle] : (logs[middle - 1] + logs[middle]) / 2;
     const rank = ranks[rounds];
     return {
-      estimate: Math.exp(median),
-      low: rank ? Math.exp(logs[rank - 1]) : 0,
-      high: rank ? Math.exp(logs[rounds - rank]) : Infinity,
+      estimate: rounds % 2 ? ordered[middle] : (ordered[middle - 1] + ordered[middle]) / 2,
+      low: rank ? ordered[rank - 1] : -Infinity,
+      high: rank ? ordered[rounds - rank] : Infinity,
+    };
+  }
+
+  // Times by round of two arms -> the ratio, and as `saved` the base's time less the other's; or null.
+  function ratioOf(base, candidate, ranks) {
+    if (!base || !candidate) return null;
+    const pairs = base.map((time, round) => [time, candidate[round]]).filter(([a, b]) => a && b);
+    const rounds = pairs.length;
+    if (!rounds) return null;
+    if (base === candidate) {
+      return { estimate: 1, low: 1, high: 1, saved: { estimate: 0, low: 0, high: 0 }, rounds, exact: true };
+    }
+    const log = medianOf(pairs.map(([a, b]) => Math.log(b) - Math.log(a)), ranks);
+    return {
+      estimate: Math.exp(log.estimate),
+      low: Math.exp(log.low),
+      high: Math.exp(log.high),
+      saved: medianOf(pairs.map(([a, b]) => a - b), ranks),
       rounds,
       exact: false,
     };
@@ -65,6 +84,20 @@ const numbers = (() => {
     if (!ratio || ratio.exact) return MISSING;
     if (!Number.isFinite(ratio.high)) return "too few rounds";
     return `${formatRatio(ratio.low).slice(0, -1)} to ${formatRatio(ratio.high)}`;
+  }
+
+  // In words, the sign in the verb; nothing of the baseline itself, nor of a mean.
+  function savedWords(ratio) {
+    if (!ratio?.saved || ratio.exact) return "";
+    const { estimate } = ratio.saved;
+    return `${estimate < 0 ? "costs" : "saves"} ${decided(ratio) ? "" : "~"}${formatNs(Math.abs(estimate))}`;
+  }
+
+  // The interval, counting as the verb does; nothing where a side is open.
+  function savedBounds(ratio) {
+    if (!savedWords(ratio) || !Number.isFinite(ratio.saved.high)) return "";
+    const { estimate, low, high } = ratio.saved;
+    return estimate < 0 ? formatNsRange(-high, -low) : formatNsRange(low, high);
   }
 
   function ratioLook(ratio) {
@@ -87,7 +120,7 @@ const numbers = (() => {
   const meanOfShares = (shares) => shares.reduce((product, share) => product * share, 1) ** (1 / shares.length);
 
   return {
-    formatNs, formatBytes, formatCount, formatRatio, brief, percentile,
-    ratioOf, decided, ratioText, intervalText, ratioLook, meanOfTimes, meanOfShares,
+    formatNs, formatBytes, formatRate, formatCount, formatRatio, brief, percentile,
+    ratioOf, decided, ratioText, intervalText, savedWords, savedBounds, ratioLook, meanOfTimes, meanOfShares,
   };
 })();

@@ -87,12 +87,12 @@ const state = (() => {
   });
 
   // The ratio of an arm to the chosen baseline, on a scenario or (null) over all of them. Of two
-  // times that are mostly replay it is marked; the baseline's own is not.
+  // times that are mostly replay it is marked; the baseline's own is not. Of means no time is saved.
   function ratioTo(scenario, arm) {
     const [times, shares] = scenario === null ? [meanTimes, meanShares] : [data.scenarios[scenario].times, data.scenarios[scenario].replay];
     const ratio = ratioOf(times[chosen.baseline], times[arm], data.ranks);
     const replayed = [chosen.baseline, arm].every((one) => shares[one] >= data.mostly_replay);
-    return ratio && { ...ratio, mostlyReplay: replayed && !ratio.exact };
+    return ratio && { ...ratio, saved: scenario === null ? null : ratio.saved, mostlyReplay: replayed && !ratio.exact };
   }
 
   return { $, $$, data, arms, unpack, figuresOf, chosen, readState, writeState, fragment, goTo, ratioTo };

@@ -1,7 +1,7 @@
 // Tables: the matrix of ratios, the ratio columns of each scenario, sorting, filtering and hiding.
 // Uses: numbers, state.
 const tables = (() => {
-  const { formatRatio, decided, ratioText, intervalText, ratioLook } = numbers;
+  const { formatRatio, decided, ratioText, intervalText, savedWords, savedBounds, ratioLook } = numbers;
   const { $, $$, data, arms, chosen, writeState, ratioTo } = state;
 
   const LEFT_OUT = "left out";
@@ -21,7 +21,19 @@ const tables = (() => {
     if (ratio.exact) return `${name} ${place}: the baseline`;
     const certainty = decided(ratio) ? "" : Number.isFinite(ratio.high) ? "; undecided, since the interval holds 1" : "; undecided";
     const worth = ratio.mostlyReplay ? "; both are mostly replay" : "";
-    return `${name} ${place}: ${formatRatio(ratio.estimate)} the time of ${base}, interval ${intervalText(ratio)}, ${ratio.rounds} rounds${certainty}${worth}`;
+    const bounds = savedBounds(ratio);
+    const saved = savedWords(ratio) && `; ${savedWords(ratio)} an operation${bounds && `, interval ${bounds}`}`;
+    return `${name} ${place}: ${formatRatio(ratio.estimate)} the time of ${base}, interval ${intervalText(ratio)}, ${ratio.rounds} rounds${certainty}${worth}${saved}`;
+  }
+
+  // A cell's text, and under it a second one where there is any.
+  function write(cell, text, second) {
+    cell.textContent = text;
+    if (!second) return;
+    const element = document.createElement("span");
+    element.className = "below";
+    element.textContent = second;
+    cell.append(element);
   }
 
   function updateMatrix() {
@@ -31,8 +43,10 @@ const tables = (() => {
         const arm = Number(cell.dataset.arm);
         const status = scenario === null ? "ok" : data.scenarios[scenario].status[arm];
         const ratio = ratioTo(scenario, arm);
-        if (status === "ok") [cell.className, cell.textContent] = [ratioLook(ratio), ratioText(ratio)];
-        else [cell.className, cell.textContent] = [status === LEFT_OUT ? "missing" : "failed", status];
+        if (status === "ok") {
+          cell.className = ratioLook(ratio);
+          write(cell, ratioText(ratio), savedWords(ratio));
+        } else [cell.className, cell.textContent] = [status === LEFT_OUT ? "missing" : "failed", status];
         cell.setAttribute("aria-label", describe(ratio, scenario, arm));
       }
     }
@@ -94,9 +108,12 @@ const tables = (() => {
       for (const row of $$("table.figures tbody tr", section)) {
         const ratio = ratioTo(scenario, Number(row.dataset.arm));
         marked ||= Boolean(ratio?.mostlyReplay);
-        const cells = [[$("td.ratio", row), ratioText(ratio)], [$("td.interval", row), intervalText(ratio)]];
-        for (const [cell, text] of cells) {
-          cell.textContent = text;
+        const figures = [
+          [$("td.ratio", row), ratioText(ratio), savedWords(ratio)],
+          [$("td.interval", row), intervalText(ratio), savedBounds(ratio)],
+        ];
+        for (const [cell, text, second] of figures) {
+          write(cell, text, second);
           cell.dataset.v = ratio ? ratio.estimate : "";
         }
       }

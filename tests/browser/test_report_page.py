@@ -9,17 +9,23 @@ import pytest
 from playwright.sync_api import Locator, Page
 
 from allocphase.report.content.ratios import MOSTLY_REPLAY
+from allocphase.report.content.rows import bounds_below, saved_below
 from allocphase.report.content.source import Source
 from allocphase.text.units import format_ratio
-from tests.browser.conftest import OpenPage, Render
+from tests.browser.conftest import OpenPage, Render, Write
 from tests.golden.synthetic import MARKUP, write_near, write_run
 
 FIRST = "#figures-of-0"
 
 
+def _above(text: str) -> str:
+    """A cell's own text, without the one below it."""
+    return text.partition("\n")[0]
+
+
 def _column(page: Page, table: str, column: int) -> list[str]:
     cells = page.locator(f"{table} tbody tr:visible > :nth-child({column})")
-    return [text.strip() for text in cells.all_inner_texts()]
+    return [_above(text.strip()) for text in cells.all_inner_texts()]
 
 
 def _values(page: Page, table: str, column: int) -> list[float]:
@@ -30,7 +36,10 @@ def _values(page: Page, table: str, column: int) -> list[float]:
 def _matrix(page: Page) -> dict[str, list[str]]:
     rows = page.locator("#matrix tbody tr").all()
     return {
-        row.locator("th").inner_text(): row.locator("td:visible").all_inner_texts() for row in rows
+        row.locator("th").inner_text(): [
+            _above(text) for text in row.locator("td:visible").all_inner_texts()
+        ]
+        for row in rows
     }
 
 
@@ -125,6 +134,35 @@ def test_ratios_of_mostly_replay_are_marked_as_python_marks_them_whatever_the_ba
         for name in near.allocators
     ]
     assert [text.endswith("*") for text in matrix["geometric mean"]] == mostly
+
+
+@pytest.mark.parametrize("write", [write_run, write_near])
+@pytest.mark.parametrize("place", [0, 2])
+def test_what_is_saved_stands_under_the_ratio_as_python_says_it_whatever_the_baseline(
+    open_page: OpenPage, rendered: Render, write: Write, place: int
+) -> None:
+    run = rendered(write).run
+    baseline = run.allocators[place]
+    page = open_page(path=rendered(write).report)
+    page.select_option("#baseline", label=baseline)
+    source = Source.of(run)
+    for index, scenario in enumerate(run.scenarios):
+        found = {name: source.ratio(name, scenario, baseline) for name in run.allocators}
+        rows = page.locator(f"#figures-of-{index} tbody tr")
+        names = _column(page, f"#figures-of-{index}", 1)
+        for name, row in zip(names, rows.all(), strict=True):
+            for column, below in (("ratio", saved_below), ("interval", bounds_below)):
+                shown = row.locator(f"td.{column} .below").all_inner_texts()
+                assert shown == [text for text in [below(found[name])] if text]
+        for name, cell in zip(run.allocators, _cells(page, scenario), strict=True):
+            if cell.get_attribute("class") != "failed":
+                shown = cell.locator(".below").all_inner_texts()
+                assert shown == [text for text in [saved_below(found[name])] if text]
+                label = cell.get_attribute("aria-label") or ""
+                assert all(f"; {text} an operation" in label for text in shown)
+                assert ("an operation" in label) == bool(shown)
+    mean = page.locator("#matrix tr.mean .below")
+    assert mean.count() == 0
 
 
 def test_the_page_has_the_threshold_of_python(open_page: OpenPage, rendered: Render) -> None:

@@ -67,6 +67,7 @@ def timed(outcome: Outcome, ratio: float, *, rounds: int = 12) -> Judged:
         min_detectable_ratio=1.031,
         decided_theta=0.0611 if outcome is Outcome.INCONCLUSIVE else math.nan,
         open_chance=0.11,
+        saved_ns=Interval(10.0 - 10.0 * ratio, 9.88 - 10.0 * ratio, 10.1 - 10.0 * ratio, 0.95),
     )
 
 

@@ -47,7 +47,9 @@ def test_the_markdown_of_allocators_near_the_floor_is_as_before(near: Run, golde
 def test_the_page_is_marked_before_its_script_runs(near: Run) -> None:
     text = html.unescape(_without_bulk(page(Source.of(near))))
     first, second = text.split('class="scenario"')[1:]
-    assert text.split('id="matrix"')[1].count("x*</td>") == 4  # two, and in the scenario's table
+    assert (
+        text.split('id="matrix"')[1].count('x*<span class="below">saves') == 4
+    )  # and in the table
     assert '<p class="caption of-replay">* both are mostly replay (70% and more)' in first
     assert '<p class="caption of-replay" hidden>' in second
 
@@ -73,7 +75,7 @@ def test_a_summary_is_as_wide_as_its_terminal(
     assert max(map(len, lines)) in range(columns - 20, columns + 1)
     text = "\n".join(lines)
     assert "…" not in text
-    heads = "time/op +replay +ratio +p99 +p99.9 +sys/op +peak RSS +frag +kept"
+    heads = "time/op +replay +ratio +saved +interval +p99 +p99.9 +sys/op +peak RSS +frag +kept"
     assert bool(re.search(heads, text)) == (columns == 140)
     assert all(re.search(rf"(?m)(^| ){head}( |$)", text) for head in heads.split(" +"))
     assert any(line.startswith("<i>markup</i> & |pipe|") for line in lines)

@@ -7,9 +7,10 @@
     operations   one row an operation, joined over probes
     latency/     the latency of every call, by kind and by cause
     cell         one allocator on one scenario, with all of that
+    baseline     times against the baseline's: paired by round, as a ratio and as a difference
     warnings     what a reader must know before he believes a figure
     comparable   whether two runs can be held against each other
-    sweep        one scenario at several values of a parameter
+    sweep        one scenario at several values of a parameter; scaling: of the number of threads
 
 Place in the pipeline: after store; before judge, compare, claim, export and report.
 """

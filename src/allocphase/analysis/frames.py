@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from allocphase.analysis.baseline import Times, against, default_baseline, times_by_round
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.latency import (
     CAUSES,
@@ -69,6 +70,11 @@ class Run:
         return names[0] if names else None
 
     @property
+    def baseline(self) -> str | None:
+        """The allocator that the others' `saved_per_op_ns` is over; None in a run without any."""
+        return default_baseline(self.allocators)
+
+    @property
     def scenarios(self) -> list[str]:
         """Names in the order of the plan."""
         return [entry.name for entry in self.manifest.scenarios]
@@ -90,11 +96,17 @@ class Run:
         return list(self._by_cell.get((allocator, scenario), ()))
 
     @cached_property
+    def times(self) -> dict[tuple[str, str], Times]:
+        """ns per operation by round of each (allocator, scenario) that was timed."""
+        return times_by_round(self.records)
+
+    @cached_property
     def cell_list(self) -> list[Cell]:
         """The cells, in the order of scenarios.
 
         The floor has no cell of its own; its figure stands in each cell's `floor_ns`, and its
-        share of the cell's time in `replay_share`.
+        share of the cell's time in `replay_share`. The baseline is a cell like any other, and saves
+        nothing.
         """
         planned = [(a, s) for s in self.scenarios for a in self.allocators if self.planned(a, s)]
         return [self._cell(allocator, scenario) for allocator, scenario in planned]
@@ -219,6 +231,7 @@ class Run:
         metrics = cell_metrics(records, self.latencies_by_replay(allocator, scenario))
         metrics["floor_ns"] = self._floor_ns(scenario)
         metrics["replay_share"] = replay_share(metrics.get("time_per_op_ns"), metrics["floor_ns"])
+        metrics |= self._saved(allocator, scenario)
         metrics |= self._startup(allocator, scenario)
         bad = next((r for r in records if not r.ok), None)
         return Cell(
@@ -229,6 +242,20 @@ class Run:
             metrics=metrics,
             warnings=cell_warnings(records, metrics),
         )
+
+    def _saved(self, allocator: str, scenario: str) -> dict[str, Any]:
+        """Of a cell that was timed; null where no round has a time of the baseline too."""
+        if (allocator, scenario) not in self.times:
+            return {}
+        base = self.times.get((self.baseline or "", scenario))
+        found = against(base, self.times[allocator, scenario])
+        if found is None:
+            return {"saved_per_op_ns": None, "saved_per_op_ns_interval": None}
+        saved = found.saved
+        return {
+            "saved_per_op_ns": saved.estimate,
+            "saved_per_op_ns_interval": [saved.lower, saved.upper] if saved.bounded else None,
+        }
 
     def _startup(self, allocator: str, scenario: str) -> dict[str, int]:
         """What an allocator has before the first operation, beyond what libc has there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +12,14 @@ from allocphase.compare.compare import ComparedRuns
 from allocphase.compare.rows import CompareRow
 from allocphase.compare.words import table, word
 from allocphase.files.typed import plain
+from allocphase.stats import Interval
 from allocphase.text.markdown import escaped
 from allocphase.text.table import markdown_lines
 
 __all__ = ["csv_text", "document", "markdown"]
 
 SCHEMA = 1
+_NO_TIME = Interval(math.nan, math.nan, math.nan, math.nan)
 _FIELDS = ("allocator", "scenario", "metric", "unit", "base", "candidate")
 
 
@@ -55,11 +58,15 @@ def document(found: ComparedRuns) -> dict[str, Any]:
 
 
 def _values(row: CompareRow) -> dict[str, Any]:
+    ratio, saved = row.ratio, row.saved_ns or _NO_TIME
     return {
         **{key: plain(getattr(row, key)) for key in _FIELDS},
-        "ratio": plain(row.ratio.estimate),
-        "ratio_lower": plain(row.ratio.lower),
-        "ratio_upper": plain(row.ratio.upper),
+        "ratio": plain(ratio.estimate),
+        "ratio_lower": plain(ratio.lower),
+        "ratio_upper": plain(ratio.upper),
+        "saved_ns": plain(saved.estimate),
+        "saved_ns_lower": plain(saved.lower),
+        "saved_ns_upper": plain(saved.upper),
         "theta": row.theta,
         "rounds": row.pairs,
         "min_detectable_ratio": plain(row.min_detectable_ratio),
@@ -68,5 +75,6 @@ def _values(row: CompareRow) -> dict[str, Any]:
 
 
 def _values_of_nothing() -> tuple[str, ...]:
-    names = ("ratio", "ratio_lower", "ratio_upper", "theta", "rounds", "min_detectable_ratio")
-    return (*_FIELDS, *names, "verdict")
+    ratio = ("ratio", "ratio_lower", "ratio_upper")
+    saved = ("saved_ns", "saved_ns_lower", "saved_ns_upper")
+    return (*_FIELDS, *ratio, *saved, "theta", "rounds", "min_detectable_ratio", "verdict")

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from allocphase.analysis.comparable import holds, refuse_changed_scenarios
+from allocphase.analysis.baseline import default_baseline
+from allocphase.analysis.comparable import Replayed, holds, refuse_changed_scenarios
 from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import Measure
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.machine.fingerprint import differences, machine_facts
 
 __all__ = ["Cell", "CellPair", "Pairs", "between_runs", "within_run"]
-
-# In this order: a gate's own arm, what everybody has, and else the first of the plan.
-_DEFAULTS = ("baseline", "libc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def within_run(run: Run, baseline: str | None) -> Pairs:
     """Every other allocator against `baseline`, scenario by scenario."""
     if baseline is not None and baseline not in run.allocators:
         raise UsageError(unknown("allocator", baseline, run.allocators))
-    chosen = baseline or _default(run.allocators)
+    chosen = baseline or default_baseline(run.allocators)
     others = [name for name in run.allocators if name != chosen]
     if chosen is None or not others:
         raise NothingMeasuredError(f"{run.path}: there are no two allocators in it to compare")
@@ -76,7 +74,7 @@ def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
     """The cells that both runs have, those of `before` as the baseline."""
     if baseline is not None:
         raise UsageError("--baseline chooses among the allocators of one run, not of two")
-    refuse_changed_scenarios(_digests(before), _digests(after))
+    refuse_changed_scenarios(_replayed(before), _replayed(after))
     names = [name for name in after.allocators if name in before.allocators]
     pairs = [
         CellPair(Cell(before, name, scenario), Cell(after, name, scenario))
@@ -97,13 +95,8 @@ def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
     return Pairs(str(before.path), tuple(pairs), tuple(notes), counts_only, differing)
 
 
-def _default(allocators: Sequence[str]) -> str | None:
-    present = [name for name in _DEFAULTS if name in allocators]
-    return next(iter([*present, *allocators]), None)
-
-
-def _digests(run: Run) -> dict[str, str]:
-    return {entry.name: entry.digest for entry in run.manifest.scenarios}
+def _replayed(run: Run) -> dict[str, Replayed]:
+    return {entry.name: Replayed(entry.digest, entry.work_ns) for entry in run.manifest.scenarios}
 
 
 def _quick(runs: Sequence[Run]) -> list[str]:

@@ -43,7 +43,8 @@ class CompareRow:
     """One metric of one cell against another. Values are medians in `unit`.
 
     ratio: candidate over base, with its own 95% interval; open on both sides for counts on which
-    the processes of each side agree. verdict: None where a side was not measured. exact: such a
+    the processes of each side agree. saved_ns: of a time, base less candidate, with its own 95%
+    interval; None of a count. verdict: None where a side was not measured. exact: such a
     count. can_regress: the processes suffice for a verdict at all. min_detectable_ratio: infinite
     where they do not. pairs: rounds that both sides have; of what is not paired, the processes of
     the side that has fewer.
@@ -56,6 +57,7 @@ class CompareRow:
     base: float
     candidate: float
     ratio: Interval
+    saved_ns: Interval | None
     theta: float
     pairs: int
     paired: bool
@@ -181,6 +183,7 @@ def _row(wanted: _Wanted, found: Comparison) -> CompareRow:
         base=median(wanted.base),
         candidate=median(wanted.candidate),
         ratio=found.ratio,
+        saved_ns=found.saved if wanted.one.timed else None,
         theta=found.theta,
         pairs=found.pairs,
         paired=wanted.one.timed and wanted.within_run,
@@ -212,6 +215,7 @@ def _agreed(wanted: _Wanted) -> Comparison:
     change = count_change(before, after, wanted.theta)
     return Comparison(
         ratio=Interval(count_ratio(before, after), -math.inf, math.inf, math.nan),
+        saved=Interval(before - after, -math.inf, math.inf, math.nan),
         theta=wanted.theta,
         pairs=fewest,
         dropped=0,

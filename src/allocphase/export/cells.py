@@ -14,11 +14,12 @@ SCHEMA = 1
 
 
 def cells_document(run: Run) -> dict[str, Any]:
-    """`{"schema", "environment", "plan", "notes", "cells"}`; no value is null, never NaN."""
+    """`{"schema", "environment", "plan", "baseline", "notes", "cells"}`; what has none is null."""
     return {
         "schema": SCHEMA,
         "environment": run.manifest.environment,
         "plan": plain(run.manifest.plan),
+        "baseline": run.baseline,
         "notes": run.files.notes(),
         "cells": [cell_document(cell) for cell in run.cell_list],
     }

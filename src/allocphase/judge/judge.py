@@ -15,7 +15,7 @@ from allocphase.judge.evidence import Evidence
 from allocphase.judge.limits import Limits
 from allocphase.judge.outcome import Judged
 from allocphase.judge.rows import Row, call_rows
-from allocphase.judge.sampled import judge_sampled
+from allocphase.judge.sampled import judge_timed
 from allocphase.probe.probe import Probe
 from allocphase.stats import SequentialRank
 from allocphase.stats.values import median
@@ -141,7 +141,7 @@ class Judge:
             step = evidence.clock_step_ns(row.scenario)
             theta = max(theta, step / median(values.base) if step > 0.0 else 0.0)
         rule = self._rule(theta, self._timed_count, self.max_rounds)
-        return judge_sampled(values, rule, final=final, step=step)
+        return judge_timed(values, rule, final=final, step_ns=step)
 
     @property
     def _timed_count(self) -> int:

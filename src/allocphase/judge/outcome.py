@@ -11,7 +11,7 @@ from allocphase.stats import Interval
 
 __all__ = ["Judged", "Outcome"]
 
-Ratio = Annotated[Interval, figures(Interval)]
+Bounded = Annotated[Interval, figures(Interval)]
 
 
 class Outcome(StrEnum):
@@ -45,7 +45,8 @@ class Judged:
     what was applied, 0 for one more is worse. rounds: complete ones read; of a count, processes.
     min_detectable_ratio: what the gate finds 4 times in 5. decided_theta: of an inconclusive row,
     the limit that could be decided here. open_chance: how often noise like this leaves such a row
-    inconclusive where nothing has changed. values: of each arm as measured, for counts.
+    inconclusive where nothing has changed. values: of each arm as measured, for counts. saved_ns:
+    of times, base less candidate from the rounds of the ratio, with its own 95% interval.
     """
 
     outcome: Outcome
@@ -57,8 +58,9 @@ class Judged:
     min_detectable_ratio: Figure
     decided_theta: Figure
     open_chance: Chance
-    ratio: Ratio
-    twin: Ratio | None
+    ratio: Bounded
+    twin: Bounded | None
     rounds: Count
     exact: bool
     values: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    saved_ns: Bounded | None = None

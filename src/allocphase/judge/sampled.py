@@ -8,6 +8,7 @@ that is gets confirmed in a second, independent session only by failing there ag
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,14 +22,43 @@ from allocphase.stats import (
     SequentialRank,
     spread,
 )
-from allocphase.stats.values import count_log_ratios, median
+from allocphase.stats.values import FloatArray, count_log_ratios, median, savings
 from allocphase.stats.verdict import Verdict as Side
 from allocphase.stats.verdict import judge_interval, margin
 
-__all__ = ["judge_sampled"]
+__all__ = ["judge_sampled", "judge_timed"]
 
 # Each process calibrates the clock for itself, to 1e-7: equal ticks are log ratios below this.
 SAME_TICKS = 1e-6
+
+
+def judge_timed(
+    values: Values, rule: SequentialRank, *, final: bool, step_ns: float = 0.0
+) -> Judged:
+    """A time in ns: where the row stands by its ratio (`judge_sampled`), and what it saves."""
+    found = judge_sampled(values, rule, final=final, step=step_ns)
+    if found.outcome is Outcome.NOT_MEASURED:
+        return found
+    # A flagged row's ratio is of the rounds up to its decision; with a step, of all of them.
+    flagged = found.outcome is Outcome.REGRESSED and not step_ns
+    return replace(found, saved_ns=_saved(values, rule, step_ns, found.rounds if flagged else None))
+
+
+def _saved(values: Values, rule: SequentialRank, step_ns: float, rounds: int | None) -> Interval:
+    """By the same boundary as the ratio's interval. Both medians are known to half a step."""
+    arms = (values.base, values.twin)[: rule.others]
+    saved = np.column_stack([savings(arm, values.candidate) for arm in arms])
+    if step_ns:
+        saved[np.abs(_log_ratios(values, rule)) < SAME_TICKS] = 0.0
+    found = rule.interval(rule.complete(saved)[:rounds])
+    lower, upper = found.lower - step_ns, found.upper + step_ns
+    return Interval(found.estimate, lower, upper, found.confidence)
+
+
+def _log_ratios(values: Values, rule: SequentialRank) -> FloatArray:
+    """The candidate's to each other arm, shape (rounds, others)."""
+    arms = (values.base, values.twin)[: rule.others]
+    return np.column_stack([count_log_ratios(values.candidate, arm) for arm in arms])
 
 
 def judge_sampled(
@@ -38,8 +68,7 @@ def judge_sampled(
 
     step: the least difference that the instrument tells, in the values' unit; 0 for none.
     """
-    arms = (values.base, values.twin)[: rule.others]
-    x = np.column_stack([count_log_ratios(values.candidate, arm) for arm in arms])
+    x = _log_ratios(values, rule)
     if step:
         x = np.trunc(x / SAME_TICKS) * SAME_TICKS
     found, forecast = rule.decide(x), Forecast(rule, x)

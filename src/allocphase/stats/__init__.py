@@ -1,8 +1,8 @@
 """Statistics: pure functions from arrays of numbers to intervals, tests and verdicts.
 
 Place in the pipeline: below analysis, judge, claim and report; knows neither processes nor files.
-Values are in base units and positive, NaN is a missing one, a ratio is candidate over base and more
-is worse.
+Values are in base units and positive, NaN is a missing one. A ratio is candidate over base and more
+is worse; what is saved is base less candidate, and more is better.
 
 The process is the only sampling unit: one process gives one number. Order statistics and signs
 are used throughout, since run times are skewed and lumpy; every level and coverage is exact.
@@ -13,7 +13,7 @@ are used throughout, since run times are skewed and lumpy; every level and cover
   unpaired                          compares arms that were not measured together
   exact                             two counts on which all processes of a side agree
   boundary, sequential, forecast    compare arms while rounds come in
-  growth                            exponents of a sweep
+  growth, scaling                   exponents and speed-ups of a sweep
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from __future__ import annotations
 from allocphase.stats.forecast import Forecast
 from allocphase.stats.growth import Growth, growth
 from allocphase.stats.interval import Interval, median_interval
-from allocphase.stats.paired import Comparison, Row, compare_rows, log_ratios
+from allocphase.stats.paired import (
+    Comparison,
+    PairedIntervals,
+    Row,
+    compare_rows,
+    log_ratios,
+    paired_intervals,
+)
 from allocphase.stats.proportion import proportion_interval
 from allocphase.stats.quantile import quantiles
 from allocphase.stats.sequential import SequentialOutcome, SequentialRank
@@ -35,6 +42,7 @@ __all__ = [
     "Forecast",
     "Growth",
     "Interval",
+    "PairedIntervals",
     "Row",
     "Samples",
     "SequentialOutcome",
@@ -47,6 +55,7 @@ __all__ = [
     "least_processes",
     "log_ratios",
     "median_interval",
+    "paired_intervals",
     "proportion_interval",
     "quantiles",
     "spread",

@@ -6,10 +6,17 @@ observation: the process is the sampling unit.
 
 Assumed: pairs are independent from round to round, or more weakly that the past says nothing
 of the next pair's sign. The random order within a round makes this exact for arms that do not
-differ, however the machine drifts. Not modelled: what all rounds of a session have in common
-and the arms have not (where an object lies on disk and in the page cache, its link order).
-That does not average out over rounds; the twin arm shows it in part, and a fresh session with
-fresh copies of the objects draws it anew.
+differ, however the machine drifts.
+
+The same pairs give a difference, base - candidate: its median is bounded by the same order
+statistics, with the same exact coverage. A pair's difference and its log ratio have opposite
+signs, so that the one interval excludes 0 where the other excludes a ratio of 1. A factor that
+both share cancels in the ratio alone; an addend (work that is not the arms' own) in the difference
+alone.
+
+Not modelled: what all rounds of a session have in common and the arms have not (where an object
+lies on disk and in the page cache, its link order). That does not average out over rounds; the
+twin arm shows it in part, and a fresh session with fresh copies of the objects draws it anew.
 """
 
 from __future__ import annotations
@@ -22,10 +29,18 @@ import numpy.typing as npt
 
 from allocphase.stats.interval import Interval, exp_ratio, median_interval
 from allocphase.stats.signtest import detectable_exceedance, holm, sign_test, smallest_effect
-from allocphase.stats.values import FloatArray, check_probability
+from allocphase.stats.values import FloatArray, check_probability, savings
 from allocphase.stats.verdict import Verdict, judge_interval, margin
 
-__all__ = ["Comparison", "Row", "compare_rows", "log_ratios", "verdict_of"]
+__all__ = [
+    "Comparison",
+    "PairedIntervals",
+    "Row",
+    "compare_rows",
+    "log_ratios",
+    "paired_intervals",
+    "verdict_of",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +53,25 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class PairedIntervals:
+    """Two arms' rounds as a ratio and as a difference; pairs: how many rounds have both.
+
+    log_ratio: of candidate over base. saved: base - candidate, in their unit.
+    """
+
+    log_ratio: Interval
+    saved: Interval
+    pairs: int
+
+    @property
+    def ratio(self) -> Interval:
+        """Candidate over base."""
+        return self.log_ratio.exp()
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """What the rounds say of one row. Ratios are candidate over base.
+    """What is said of one row. ratio: candidate over base; saved: base - candidate, in their unit.
 
     p_regressed, p_improved: adjusted across the rows it was compared with.
     min_detectable_ratio: the least true ratio that such rounds would have shown as regressed
@@ -48,6 +80,7 @@ class Comparison:
     """
 
     ratio: Interval
+    saved: Interval
     theta: float
     pairs: int
     dropped: int
@@ -72,6 +105,21 @@ def log_ratios(base: npt.ArrayLike, candidate: npt.ArrayLike) -> FloatArray:
     return np.asarray(np.log(arms[1]) - np.log(arms[0]), dtype=np.float64)
 
 
+def paired_intervals(
+    base: npt.ArrayLike, candidate: npt.ArrayLike, *, confidence: float
+) -> PairedIntervals:
+    """The medians over the rounds, each with its order-statistic interval (interval.py).
+
+    base, candidate: shape (rounds,), NaN where missing. Raises ValueError as `log_ratios`.
+    """
+    logs = log_ratios(base, candidate)
+    return PairedIntervals(
+        log_ratio=median_interval(logs, confidence=confidence),
+        saved=median_interval(savings(base, candidate), confidence=confidence),
+        pairs=int(np.isfinite(logs).sum()),
+    )
+
+
 def compare_rows(rows: Sequence[Row], *, alpha: float = 0.025) -> list[Comparison]:
     """Compares rows together, same order.
 
@@ -86,27 +134,27 @@ def compare_rows(rows: Sequence[Row], *, alpha: float = 0.025) -> list[Compariso
     worse = holm([sign_test(x, bound) for x, bound in zip(ratios, bounds, strict=True)])
     better = holm([sign_test(-x, bound) for x, bound in zip(ratios, bounds, strict=True)])
     return [
-        _comparison(x, row.theta, worse=float(up), better=float(down), alpha=alpha, rows=len(rows))
+        _comparison(row, x, worse=float(up), better=float(down), alpha=alpha, rows=len(rows))
         for x, row, up, down in zip(ratios, rows, worse, better, strict=True)
     ]
 
 
 def _comparison(
-    x: FloatArray, theta: float, *, worse: float, better: float, alpha: float, rows: int
+    row: Row, x: FloatArray, *, worse: float, better: float, alpha: float, rows: int
 ) -> Comparison:
-    pairs = int(np.isfinite(x).sum())
-    interval = median_interval(x, confidence=1.0 - 2.0 * alpha)
-    needed = detectable_exceedance(pairs, alpha=alpha / rows)
-    effect = smallest_effect(x, margin(theta), exceedance=needed)
+    found = paired_intervals(row.base, row.candidate, confidence=1.0 - 2.0 * alpha)
+    needed = detectable_exceedance(found.pairs, alpha=alpha / rows)
+    effect = smallest_effect(x, margin(row.theta), exceedance=needed)
     return Comparison(
-        ratio=interval.exp(),
-        theta=theta,
-        pairs=pairs,
-        dropped=x.size - pairs,
+        ratio=found.ratio,
+        saved=found.saved,
+        theta=row.theta,
+        pairs=found.pairs,
+        dropped=x.size - found.pairs,
         p_regressed=worse,
         p_improved=better,
         min_detectable_ratio=exp_ratio(effect),
-        verdict=verdict_of(interval, theta, worse=worse, better=better, alpha=alpha),
+        verdict=verdict_of(found.log_ratio, row.theta, worse=worse, better=better, alpha=alpha),
     )
 
 

@@ -136,7 +136,11 @@ class SequentialRank:
         return can and n > 0 and bool(above(-ratios, margin(self.theta)).all())
 
     def interval(self, x: npt.ArrayLike) -> Interval:
-        """The median log ratio with a 95% interval that holds at whichever round one stops."""
+        """The median log ratio with a 95% interval that holds at whichever round one stops.
+
+        Also of differences to each other arm, in their unit: there the candidate, less the true
+        difference, is what could change places with them.
+        """
         ratios = self.complete(x)
         n = ratios.shape[0]
         if n == 0:

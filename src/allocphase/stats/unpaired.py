@@ -9,8 +9,10 @@ exact, and no p-value lies below 1 in so many. Equal values count against the al
 keeps the level for counts, where most are equal.
 
 The interval of the ratio is that of Hodges and Lehmann: the test inverted into ranks of the n * m
-ratios (Hollander and Wolfe, Nonparametric Statistical Methods, section 4.2). What all processes of
-a session share is in the ratio, and not in the interval.
+ratios (Hollander and Wolfe, Nonparametric Statistical Methods, section 4.2). That of the difference
+has the same ranks of the n * m differences: the candidate, with the shift added, is then taken to
+be distributed as the base. What all processes of a session share is in both estimates, and in
+neither interval.
 """
 
 from __future__ import annotations
@@ -26,7 +28,14 @@ import numpy.typing as npt
 from allocphase.stats.interval import Interval, exp_ratio
 from allocphase.stats.paired import Comparison, verdict_of
 from allocphase.stats.signtest import holm
-from allocphase.stats.values import TIE, FloatArray, check_probability, count_log_ratios, middle
+from allocphase.stats.values import (
+    TIE,
+    FloatArray,
+    check_probability,
+    count_log_ratios,
+    middle,
+    savings,
+)
 from allocphase.stats.verdict import margin
 
 __all__ = ["Samples", "compare_samples", "least_processes"]
@@ -51,13 +60,14 @@ def compare_samples(rows: Sequence[Samples], *, alpha: float = 0.025) -> list[Co
     check_probability("alpha", alpha)
     arms = [(_arm(row.base), _arm(row.candidate)) for row in rows]
     logs = [count_log_ratios(candidate[:, None], base[None, :]) for base, candidate in arms]
+    saved = [savings(base[None, :], candidate[:, None]) for base, candidate in arms]
     bounds = [margin(row.theta) for row in rows]
     up = [_p_value(x, bound) for x, bound in zip(logs, bounds, strict=True)]
     down = [_p_value(-x, bound) for x, bound in zip(logs, bounds, strict=True)]
     worse, better = holm(up), holm(down)
     return [
-        _comparison(x, row.theta, (float(w), float(b)), alpha=alpha, rows=len(rows))
-        for x, row, w, b in zip(logs, rows, worse, better, strict=True)
+        _comparison(x, s, row.theta, (float(w), float(b)), alpha=alpha, rows=len(rows))
+        for x, s, row, w, b in zip(logs, saved, rows, worse, better, strict=True)
     ]
 
 
@@ -120,11 +130,13 @@ def _critical(m: int, n: int, level: float) -> int:
     return low
 
 
-def _interval(log_ratios: FloatArray, alpha: float) -> Interval:
-    """The ratios of rank u, from either end, where U of at least u is rejected at alpha."""
-    if log_ratios.size == 0:
+def _interval(pairs: FloatArray, alpha: float) -> Interval:
+    """Of log ratios or differences of all pairs, shape (m, n): the middle one, and those of rank u
+    from either end, where U of at least u is rejected at alpha.
+    """
+    if pairs.size == 0:
         return Interval(math.nan, -math.inf, math.inf, 1.0 - 2.0 * alpha)
-    ordered, (m, n) = np.sort(log_ratios.ravel()), log_ratios.shape
+    ordered, (m, n) = np.sort(pairs.ravel()), pairs.shape
     rank = _critical(m, n, alpha)
     bounded = rank <= ordered.size
     return Interval(
@@ -136,11 +148,18 @@ def _interval(log_ratios: FloatArray, alpha: float) -> Interval:
 
 
 def _comparison(
-    x: FloatArray, theta: float, p: tuple[float, float], *, alpha: float, rows: int
+    x: FloatArray,
+    saved: FloatArray,
+    theta: float,
+    p: tuple[float, float],
+    *,
+    alpha: float,
+    rows: int,
 ) -> Comparison:
     interval = _interval(x, alpha)
     return Comparison(
         ratio=interval.exp(),
+        saved=_interval(saved, alpha),
         theta=theta,
         pairs=min(x.shape) if x.size else 0,
         dropped=0,

@@ -20,6 +20,7 @@ __all__ = [
     "median",
     "middle",
     "present",
+    "savings",
     "spread",
 ]
 
@@ -87,6 +88,14 @@ def count_log_ratios(over: npt.ArrayLike, under: npt.ArrayLike) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.log(a) - np.log(b)
     return np.where((a == 0.0) & (b == 0.0), 0.0, ratios)
+
+
+def savings(base: npt.ArrayLike, candidate: npt.ArrayLike) -> FloatArray:
+    """base - candidate in their unit, shapes as numpy broadcasts them, NaN where one is NaN.
+
+    More is better, the other way round than in a ratio. What is added to both falls out of it.
+    """
+    return np.asarray(np.asarray(base, np.float64) - np.asarray(candidate, np.float64))
 
 
 def middle(ordered: FloatArray) -> float:

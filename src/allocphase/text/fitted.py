@@ -1,7 +1,8 @@
 """A table on a terminal, within its width: no figure is cut, and no name broken within a word.
 
 Names get the room that the figures leave, and are folded between their words where that is too
-little. Figures that do not fit beside them stand in a block below, under the names again.
+little. Figures that do not fit beside them stand in a block below, under the names again: those of
+the rows that have any there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from allocphase.text.console import unruled
+from allocphase.text.units import MISSING
 
 __all__ = ["Column", "Fitted", "folded", "longest_word"]
 
@@ -45,8 +47,14 @@ class Fitted:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As wide as `options` allow."""
-        for places in self._blocks(options.max_width):
-            yield self._block(places, options.max_width)
+        first, *below = self._blocks(options.max_width)
+        yield self._block(first, self.rows, options.max_width)
+        for places in below:
+            rows = [row for row in self.rows if self._has_figures(row, places)]
+            yield self._block(places, rows or self.rows, options.max_width)
+
+    def _has_figures(self, row: Sequence[Text], places: Sequence[int]) -> bool:
+        return any(row[i].plain not in ("", MISSING) for i in places if self.columns[i].figure)
 
     def _texts(self, place: int) -> list[str]:
         column = [str(row[place]) for row in self.rows]
@@ -73,7 +81,7 @@ class Fitted:
             has_figures = True
         return blocks
 
-    def _block(self, places: Sequence[int], width: int) -> Table:
+    def _block(self, places: Sequence[int], rows: Sequence[Sequence[Text]], width: int) -> Table:
         names = [i for i in places if not self.columns[i].figure]
         figures = sum(1 + self._natural[i] for i in places if self.columns[i].figure)
         widths = {i: self._least(i, width) for i in names}
@@ -81,9 +89,11 @@ class Fitted:
         for i in names:
             more = min(max(room, 0), max(self._natural[i] - widths[i], 0))
             widths[i], room = widths[i] + more, room - more
-        return self._drawn(places, widths)
+        return self._drawn(places, rows, widths)
 
-    def _drawn(self, places: Sequence[int], widths: dict[int, int]) -> Table:
+    def _drawn(
+        self, places: Sequence[int], rows: Sequence[Sequence[Text]], widths: dict[int, int]
+    ) -> Table:
         table = unruled()
         for i in places:
             column = self.columns[i]
@@ -92,7 +102,7 @@ class Fitted:
             else:
                 header = folded(column.name, widths[i])
                 table.add_column(header, width=widths[i], overflow="fold")
-        for row in self.rows:
+        for row in rows:
             table.add_row(*(_name(row[i], widths[i]) if i in widths else row[i] for i in places))
         return table
 

@@ -14,12 +14,13 @@ import pytest
 
 from allocphase.analysis.comparable import ScenarioChangedError
 from allocphase.compare import ComparedRuns, CompareSettings, compare_runs
+from allocphase.compare.export import csv_text, document
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job
 from allocphase.run.request import Request
 from allocphase.run.session import run
-from allocphase.stats import Verdict
+from allocphase.stats import Interval, Verdict
 from tests.support.gates import MEMORY, FigureExecutor, arm, no_progress, small_scenario
 
 TIMES = {"old": 10.0, "new": 11.0, "same": 10.0}
@@ -300,6 +301,23 @@ def test_runs_of_a_changed_scenario_are_refused(tmp_path: Path) -> None:
         compare(before, after)
 
 
+def test_runs_of_other_work_between_calls_are_refused_and_it_is_named(tmp_path: Path) -> None:
+    before, after = measure(tmp_path, "before"), measure(tmp_path, "after")
+    scenarios = json.loads((after / "run.json").read_text("utf-8"))["scenarios"]
+    rewrite(after, scenarios=[{**scenarios[0], "digest": "0" * 64, "work_ns": 25}])
+    with pytest.raises(ScenarioChangedError, match="work_ns is 25 now, and was 0"):
+        compare(before, after)
+
+
+def test_cells_of_a_run_at_different_work_are_never_a_pair(tmp_path: Path) -> None:
+    names = ("phase-report?allocations=50", "phase-report?allocations=50&work_ns=25")
+    run = measure(tmp_path, "run", scenarios=names)
+    pairs = {(row.scenario, row.allocator) for row in compare(run).rows}
+    assert {scenario for scenario, _ in pairs} == set(names)
+    with pytest.raises(NothingMeasuredError, match="no cell in common"):
+        compare(measure(tmp_path, "asap"), measure(tmp_path, "paced", scenarios=names[1:]))
+
+
 def test_runs_without_a_common_cell_are_refused(tmp_path: Path) -> None:
     before = measure(tmp_path, "before")
     after = measure(tmp_path, "after", scenarios=("phase-report?allocations=60",))
@@ -350,3 +368,57 @@ def test_two_runs_have_no_baseline_among_their_allocators(tmp_path: Path) -> Non
     path = measure(tmp_path, "one")
     with pytest.raises(UsageError, match="of one run"):
         compare(path, path, baseline="old")
+
+
+# ---- Time saved --------------------------------------------------------------------------
+
+
+def saved(found: ComparedRuns) -> dict[str, Interval]:
+    return {row.allocator: row.saved_ns for row in found.rows if row.saved_ns is not None}
+
+
+def adding(rest: float) -> FigureExecutor:
+    """`new` takes 3 ns more than `old`, and both what else there is."""
+    rng = random.Random(3)
+    more = {"old": 0.0, "new": 3.0}
+    return FigureExecutor(
+        time_ns=lambda job: 10.0 + rest + more.get(job.allocator.name, 0.0) + rng.uniform(-0.1, 0.1)
+    )
+
+
+@pytest.mark.parametrize("rest", [0.0, 100.0])
+def test_what_is_saved_does_not_depend_on_what_else_there_is(tmp_path: Path, rest: float) -> None:
+    names = ("old", "new")
+    path = measure(tmp_path, "one", names=names, executor=adding(rest))
+    (within,) = saved(compare(path, baseline="old")).values()
+    assert within.estimate == pytest.approx(-3.0, abs=0.1)
+    assert within.lower < -3.0 < within.upper
+    (row,) = compare(path, metrics=["time"]).rows
+    assert (row.ratio.estimate > 1.2) == (rest == 0.0)
+
+
+def test_between_two_runs_it_is_the_shift_of_all_pairs(tmp_path: Path) -> None:
+    before = measure(tmp_path, "before", names=("old",), executor=adding(0.0))
+    after = measure(tmp_path, "after", names=("old",), executor=adding(7.0))
+    found = saved(compare(before, after, metrics=["time"]))["old"]
+    assert found.estimate == pytest.approx(-7.0, abs=0.1)
+    assert found.lower < -7.0 < found.upper and found.upper - found.lower < 0.5
+
+
+def test_a_count_saves_no_time_and_every_time_does(tmp_path: Path) -> None:
+    found = compare(measure(tmp_path, "one"), baseline="old")
+    assert {row.metric for row in found.rows if row.saved_ns is not None} == {"time"}
+    rows = document(found)["rows"]
+    told = {row["metric"]: row["saved_ns"] for row in rows if row["allocator"] == "new"}
+    assert told.pop("time") == pytest.approx(-1.0, abs=0.1)
+    assert set(told.values()) == {None}
+    header, *lines = csv_text(found).splitlines()
+    assert ",ratio_upper,saved_ns,saved_ns_lower,saved_ns_upper,theta," in header
+    assert all(line.count(",") == header.count(",") for line in lines)
+
+
+def test_too_few_rounds_bound_no_time_saved_and_the_document_has_null(tmp_path: Path) -> None:
+    found = compare(measure(tmp_path, "one", rounds=3), baseline="old", metrics=["time"])
+    row = document(found)["rows"][0]
+    assert row["saved_ns"] == pytest.approx(-1.0, abs=0.2)
+    assert (row["saved_ns_lower"], row["saved_ns_upper"]) == (None, None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from allocphase.judge import Judged, Outcome, Values
-from allocphase.judge.sampled import judge_sampled
+from allocphase.judge.sampled import judge_sampled, judge_timed
 from allocphase.stats import SequentialRank
 
 RULE = SequentialRank(theta=0.02, alpha=0.01, max_rounds=40)
@@ -134,3 +135,77 @@ def test_equal_ticks_are_equal_whatever_each_process_makes_of_the_clocks_rate() 
     found = judge_sampled(values, SequentialRank(theta=0.0), final=True, step=1.0)
     assert found.outcome in (Outcome.UNDECIDED, Outcome.INCONCLUSIVE), "no rank tells them apart"
     assert found.min_detectable_ratio == pytest.approx(1.0, abs=1e-5)
+
+
+# ---- Time saved --------------------------------------------------------------------------
+
+
+def timed(
+    saved_ns: float, *, rest: float = 0.0, spread: float = 0.1, rounds: int = 20, step: float = 0.0
+) -> Judged:
+    """Arms of some 10 ns whose candidate takes `saved_ns` less; rest: what all do besides."""
+    own = 10.0 + np.random.default_rng(2).normal(0.0, spread, (3, rounds))
+    values = Values(own[0] + rest, own[1] + rest, own[2] + rest - saved_ns)
+    return judge_timed(values, RULE, final=True, step_ns=step)
+
+
+@pytest.mark.parametrize("rest", [0.0, 20.0, 500.0])
+@pytest.mark.parametrize("saved_ns", [3.0, 0.0, -3.0])
+def test_what_is_saved_does_not_depend_on_what_all_arms_do_besides(
+    saved_ns: float, rest: float
+) -> None:
+    found, alone = timed(saved_ns, rest=rest), timed(saved_ns)
+    assert found.saved_ns is not None and alone.saved_ns is not None
+    assert found.saved_ns.lower < saved_ns < found.saved_ns.upper
+    assert found.saved_ns.estimate == pytest.approx(saved_ns, abs=0.1)
+    if found.rounds == alone.rounds:
+        assert found.saved_ns.lower == pytest.approx(alone.saved_ns.lower)
+        assert found.saved_ns.upper == pytest.approx(alone.saved_ns.upper)
+    assert abs(found.ratio.estimate - 1.0) < abs(saved_ns) / (9.0 + rest) + 0.01
+
+
+def test_the_time_saved_changes_no_judgement() -> None:
+    noise = np.exp(np.random.default_rng(5).normal(0.0, 0.01, (3, 20)))
+    for candidate in (0.9, 1.0, 1.02, 1.1):
+        values = Values(10.0 * noise[0], 10.0 * noise[1], 10.0 * candidate * noise[2])
+        found = judge_timed(values, RULE, final=True)
+        plain = judge_sampled(values, RULE, final=True)
+        assert repr(replace(found, saved_ns=None)) == repr(plain)
+
+
+def test_a_flagged_row_saves_what_the_rounds_of_its_ratio_say() -> None:
+    found = timed(-3.0)
+    assert found.outcome is Outcome.REGRESSED
+    assert found.rounds < 20
+    own = 10.0 + np.random.default_rng(2).normal(0.0, 0.1, (3, 20))
+    shifts = (own[:2] - own[2] - 3.0)[:, : found.rounds]
+    assert found.saved_ns is not None
+    assert found.saved_ns.estimate == pytest.approx(float(np.median(shifts)))
+
+
+def test_the_clocks_step_is_in_the_interval_of_what_is_saved() -> None:
+    values = Values(*(np.full(12, 40.0) for _ in range(3)))
+    plain, stepped = (
+        judge_timed(values, RULE, final=True, step_ns=step).saved_ns for step in (0.0, 10.0)
+    )
+    assert plain is not None and (plain.lower, plain.upper) == (0.0, 0.0)
+    assert stepped is not None and (stepped.lower, stepped.upper) == (-10.0, 10.0)
+
+
+def test_equal_ticks_of_two_calibrations_save_nothing() -> None:
+    calibrated = [40.0 * (1 + 1e-7 * process) for process in range(-5, 6)]
+    values = Values(np.full(11, 40.0), np.full(11, 40.0), np.array(calibrated))
+    found = judge_timed(values, RULE, final=True, step_ns=10.0).saved_ns
+    assert found is not None
+    assert (found.lower, found.estimate, found.upper) == (-10.0, 0.0, 10.0)
+
+
+def test_too_few_rounds_bound_no_time_saved() -> None:
+    found = timed(3.0, rounds=2).saved_ns
+    assert found is not None and not found.bounded
+
+
+def test_counts_and_what_was_not_measured_save_no_time() -> None:
+    missing = Values(*(np.full(3, math.nan) for _ in range(3)))
+    assert judge_timed(missing, RULE, final=True).saved_ns is None
+    assert judged(1.1).saved_ns is None

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from allocphase.analysis.baseline import default_baseline
 from allocphase.analysis.frames import load
 from allocphase.report.content.matrix import look_of, matrix_row, mean_row
 from allocphase.report.content.pair import changes, paired
@@ -16,10 +17,16 @@ from allocphase.report.content.ratios import (
     MOSTLY_REPLAY,
     Ratio,
     both_mostly_replay,
-    default_baseline,
     ratio,
 )
-from allocphase.report.content.rows import interval_text, ratio_text
+from allocphase.report.content.rows import (
+    bounds_below,
+    interval_text,
+    ratio_text,
+    saved_below,
+    saved_interval_text,
+    saved_text,
+)
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
 from allocphase.stats import Interval
@@ -181,3 +188,70 @@ def test_of_two_runs_each_time_has_the_share_of_its_own_floor(tmp_path: Path) ->
         "jemalloc": True,
         "ariax": False,
     }
+
+
+# ---- Time saved --------------------------------------------------------------------------
+
+
+def test_what_is_saved_is_found_whatever_both_do_besides() -> None:
+    for rest in (0.0, 500.0):
+        found = ratio(BASE + rest, BASE + rest - 3.0)
+        assert found is not None and found.saved_ns is not None
+        assert (found.saved_ns.lower, found.saved_ns.estimate, found.saved_ns.upper) == (3, 3, 3)
+        assert (saved_text(found), saved_interval_text(found)) == ("3.00 ns", "3.00 to 3.00 ns")
+        assert (found.interval.estimate < 0.8) == (rest == 0.0)
+
+
+def test_under_a_ratio_stands_what_it_saves_or_costs_and_the_interval_counts_likewise() -> None:
+    faster, slower = ratio(BASE, BASE - 3.0), ratio(BASE, BASE + np.array([3, 2, 4, 3, 3]))
+    assert (saved_below(faster), bounds_below(faster)) == ("saves 3.00 ns", "3.00 to 3.00 ns")
+    assert (saved_below(slower), bounds_below(slower)) == ("costs 3.00 ns", "2.00 to 4.00 ns")
+    assert (saved_text(slower), saved_interval_text(slower)) == ("-3.00 ns", "-4.00 to -2.00 ns")
+
+
+def test_what_cannot_be_told_says_so_as_the_ratio_does() -> None:
+    mixed = ratio(BASE, BASE + np.array([1, -1, 2, -2, 3]))
+    assert (saved_text(mixed), saved_below(mixed)) == ("~-1.00 ns", "costs ~1.00 ns")
+    few = ratio(BASE[:2], BASE[:2] + 5.0)
+    assert (saved_text(few), saved_interval_text(few)) == ("~-5.00 ns", "too few rounds")
+    assert (saved_below(few), bounds_below(few)) == ("costs ~5.00 ns", "")
+
+
+def test_the_baseline_saves_nothing_and_has_nothing_below(tmp_path: Path) -> None:
+    base = ratio(BASE, BASE)
+    assert (saved_text(base), saved_interval_text(base)) == ("0 ns", "-")
+    assert saved_below(base) == bounds_below(base) == saved_below(None) == ""
+    assert saved_text(None) == saved_interval_text(None) == "-"
+    source = Source.of(load(write_near(tmp_path / "near")))
+    assert [cell.below for cell in matrix_row(source, MIXED)] == [
+        "",
+        "saves 0.50 ns",
+        "saves 1.10 ns",
+        "costs 0.60 ns",
+    ]
+    assert [cell.below for cell in mean_row(source)] == [""] * 4
+
+
+def test_the_run_s_cells_save_what_the_report_says(tmp_path: Path) -> None:
+    run = load(write_near(tmp_path / "near"))
+    source = Source.of(run)
+    assert run.baseline == source.baseline == "libc"
+    for cell in run.cell_list:
+        found = source.ratio(cell.allocator, cell.scenario)
+        assert found is not None and found.saved_ns is not None
+        assert cell.metrics["saved_per_op_ns"] == found.saved_ns.estimate
+        interval = [found.saved_ns.lower, found.saved_ns.upper]
+        assert cell.metrics["saved_per_op_ns_interval"] == interval
+
+
+def test_from_one_run_to_another_it_lies_between_the_farthest_ends(tmp_path: Path) -> None:
+    near = load(write_near(tmp_path / "near"))
+    slower = {name: time_ns + 2.0 for name, time_ns in NEAR_NS.items()}
+    other = load(write_run(tmp_path / "b", times_ns=slower, scenarios={MIXED: 400}, label="b"))
+    (row,) = [r for r in changes(paired(near, other)) if r["allocator"] == "libc"]
+    assert [cell["below"] for cell in row["cells"][2:4]] == ["costs 2.00 ns", "1.80 to 2.20 ns"]
+    assert {cell["below"] for cell in row["cells"][:2]} == {""}
+
+
+def test_a_gate_s_own_baseline_comes_before_libc() -> None:
+    assert default_baseline(["libc", "baseline", "candidate"]) == "baseline"

@@ -32,7 +32,13 @@ USUAL: dict[str, Any] = {
     "peak_rss_bytes": 123_456_789,
     "fragmentation": 19.4,
 }
-UNDECIDED = Ratio(Interval(1.1, 0.9, 1.3, 0.9), rounds=5, mostly_replay=True)
+UNDECIDED = Ratio(
+    Interval(1.1, 0.9, 1.3, 0.9),
+    rounds=5,
+    mostly_replay=True,
+    saved_ns=Interval(-0.1, -999.0, 999.0, 0.9),
+)
+HEADINGS = "time/op replay ratio saved interval p99 p99.9 sys/op peak RSS frag kept"
 
 
 def _lines(name: str, metrics: dict[str, Any]) -> list[str]:
@@ -48,12 +54,24 @@ def test_no_figure_is_cut_and_no_line_is_longer_than_the_terminal(metrics: dict[
     lines = _lines("phase3?pool_bytes=16777216", metrics)
     assert max(map(len, lines)) <= WIDTH
     assert "…" not in "".join(lines)
-    assert " ".join(lines[0].split()) == (
-        "time/op replay ratio p99 p99.9 sys/op peak RSS frag kept"
-    )
+    headings = [" ".join(line.split()) for line in lines if line.startswith("     ")]
+    assert len(headings) == 2
+    assert " ".join(headings) == HEADINGS
     assert ">99%" in lines[1] and "~1.10x*" in lines[1]
+    assert "~-0.10 ns -999 to 999 ns" in lines[1]
+
+
+def test_a_cell_without_memory_has_no_line_below() -> None:
+    timed = {name: USUAL[name] for name in ("time_per_op_ns", "replay_share", "latency_ns")}
+    console = Console(file=io.StringIO(), width=WIDTH, highlight=False, markup=False)
+    cells = [cell_of("timed", timed), cell_of("both", USUAL)]
+    with console.capture() as capture:
+        console.print(figures_table(cells, {"timed": UNDECIDED, "both": UNDECIDED}))
+    names = [line.split()[0] for line in capture.get().splitlines()]
+    assert (names.count("timed"), names.count("both")) == (1, 2)
 
 
 def test_a_usual_name_keeps_its_line_beside_usual_figures() -> None:
-    assert len(_lines("large-blocks", USUAL)) == 2
-    assert len(_lines("large-blocks", LONGEST)) == 3
+    """A line in each of two blocks, each with its heading."""
+    assert len(_lines("jemalloc", USUAL)) == 4
+    assert len(_lines("phase3?pool_bytes=16777216", USUAL)) > 4

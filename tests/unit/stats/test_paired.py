@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from allocphase.stats import Row, Verdict, compare_rows, log_ratios, median_interval
+from allocphase.stats import (
+    Row,
+    Verdict,
+    compare_rows,
+    log_ratios,
+    median_interval,
+    paired_intervals,
+)
 from tests.support.paired import compare
 
 FloatArray = npt.NDArray[np.float64]
@@ -207,3 +214,79 @@ def test_more_rows_or_fewer_rounds_detect_less() -> None:
     fewer = compare(base[:12], candidate[:12])
     assert alone.min_detectable_ratio < among_many.min_detectable_ratio
     assert alone.min_detectable_ratio < fewer.min_detectable_ratio
+
+
+# ---- Differences -------------------------------------------------------------------------
+
+
+def test_equal_arms_save_nothing_and_zero_lies_in_the_interval() -> None:
+    base, candidate = arms(1.0, sd=0.01)
+    saved = compare(base, candidate).saved
+    assert saved.lower < 0.0 < saved.upper
+    same = compare(base, base).saved
+    assert (same.lower, same.estimate, same.upper) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("rest", [0.0, 20.0, 500.0])
+def test_a_shift_is_found_whatever_else_both_do_while_the_ratio_depends_on_it(rest: float) -> None:
+    own = np.random.default_rng(11).uniform(10.0, 12.0, 20)
+    found = compare(own + rest, own - 3.0 + rest)
+    assert found.saved.estimate == pytest.approx(3.0, rel=1e-12)
+    assert (found.saved.lower, found.saved.upper) == pytest.approx((3.0, 3.0), rel=1e-12)
+    assert found.ratio.estimate == pytest.approx(np.median((own - 3.0 + rest) / (own + rest)))
+    assert (found.ratio.estimate < 0.8) == (rest == 0.0)
+
+
+def test_what_is_saved_is_the_median_of_the_rounds_by_hand() -> None:
+    base = [10.0, 20.0, 30.0, 40.0, 50.0, math.nan, 60.0]
+    candidate = [9.0, 18.0, 33.0, 36.0, 45.0, 1.0, math.nan]
+    found = paired_intervals(base, candidate, confidence=0.9)
+    assert found.pairs == 5
+    assert (found.saved.lower, found.saved.estimate, found.saved.upper) == (-3.0, 2.0, 5.0)
+    assert found.saved.confidence == 1 - 2 / 2**5
+
+
+def test_too_few_rounds_bound_no_difference() -> None:
+    assert not compare([10.0] * 5, [7.0] * 5).saved.bounded
+    assert compare([10.0] * 5, [7.0] * 5).saved.estimate == 3.0
+    assert compare([10.0] * 6, [7.0] * 6).saved.bounded
+
+
+def test_the_interval_of_the_difference_covers_it() -> None:
+    rng, sessions = np.random.default_rng(12), 600
+    noise = np.expm1(rng.normal(0.0, 0.4, (sessions, 12)))  # skewed, its median is 0
+    found = [compare(np.full(12, 50.0), 47.0 - x).saved for x in noise]
+    covered = np.mean([one.lower <= 3.0 <= one.upper for one in found])
+    exact = found[0].confidence
+    assert exact == pytest.approx(1 - 2 * reference.binom.cdf(2, 12, 0.5))
+    assert covered == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / sessions))
+
+
+@given(paired_rounds)
+@settings(deadline=None)
+def test_swapping_the_arms_turns_what_is_saved_into_what_is_lost(
+    pairs: list[tuple[int, int]],
+) -> None:
+    base, candidate = np.array(pairs, dtype=float).T
+    forth, back = compare(base, candidate).saved, compare(candidate, base).saved
+    assert (back.estimate, back.lower, back.upper) == (-forth.estimate, -forth.upper, -forth.lower)
+
+
+@given(paired_rounds)
+@settings(deadline=None)
+def test_a_difference_is_told_from_0_exactly_where_the_ratio_is_from_1(
+    pairs: list[tuple[int, int]],
+) -> None:
+    base, candidate = np.array(pairs, dtype=float).T
+    found = compare(base, candidate)
+    assert (found.saved.lower > 0.0) == (found.ratio.upper < 1.0)
+    assert (found.saved.upper < 0.0) == (found.ratio.lower > 1.0)
+
+
+@given(paired_rounds, st.integers(0, 10**6))
+@settings(deadline=None)
+def test_what_both_do_besides_changes_no_difference(
+    pairs: list[tuple[int, int]], rest: int
+) -> None:
+    base, candidate = np.array(pairs, dtype=float).T
+    assert compare(base + rest, candidate + rest).saved == compare(base, candidate).saved

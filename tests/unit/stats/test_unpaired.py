@@ -8,6 +8,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from allocphase.stats import Comparison, Samples, Verdict, compare_samples, least_processes
 
@@ -135,3 +137,60 @@ def test_long_runs_are_judged_by_the_normal_distribution_as_short_ones_exactly()
     near = compared(base, candidate, 0.0).p_regressed
     assert near == pytest.approx(exact, rel=0.9)
     assert near < 0.05
+
+
+# ---- Differences -------------------------------------------------------------------------
+
+processes = st.lists(st.integers(900, 1100), min_size=1, max_size=12)
+
+
+def test_the_shift_is_that_of_hodges_and_lehmann_with_its_ranks_by_enumeration() -> None:
+    base, candidate = [10.0, 12.0, 17.0, 25.0], [3.0, 9.0, 14.0, 16.0]
+    shifts = sorted(b - c for b in base for c in candidate)
+    found = compared(base, candidate).saved
+    assert found.estimate == (shifts[7] + shifts[8]) / 2
+    # Of the 70 orders of 4 and 4 one has all 16 pairs one way: 1/70 is below 0.025, 2/70 is not.
+    assert (found.lower, found.upper) == (shifts[0], shifts[15])
+
+
+@pytest.mark.parametrize("rest", [0.0, 20.0, 500.0])
+def test_a_shift_is_found_whatever_else_both_do(rest: float) -> None:
+    own = np.random.default_rng(8).permutation(np.linspace(10.0, 12.0, 9))
+    found = compared(own + rest, own - 3.0 + rest)
+    assert found.saved.estimate == pytest.approx(3.0)
+    assert found.saved.lower < 3.0 < found.saved.upper
+    assert (found.ratio.estimate < 0.8) == (rest == 0.0)
+
+
+def test_the_same_processes_save_nothing() -> None:
+    saved = compared([5.0, 6.0, 7.0, 8.0], [5.0, 6.0, 7.0, 8.0]).saved
+    assert saved.estimate == 0.0
+    assert saved.lower < 0.0 < saved.upper
+
+
+def test_too_few_processes_bound_no_difference() -> None:
+    assert not compared([5.0] * 3, [9.0] * 3).saved.bounded
+    assert not compared([math.nan], [1.0]).saved.bounded
+    assert math.isnan(compared([math.nan], [1.0]).saved.estimate)
+
+
+def test_the_interval_of_the_shift_covers_it() -> None:
+    rng = np.random.default_rng(9)
+    found = [
+        compared(50.0 + rng.normal(0.0, 2.0, 8), 47.0 + rng.normal(0.0, 2.0, 8)).saved
+        for _ in range(400)
+    ]
+    covered = np.mean([one.lower <= 3.0 <= one.upper for one in found])
+    assert covered >= 0.95 - 3 * math.sqrt(0.05 / 400)
+
+
+@given(processes, processes, st.integers(0, 10**6))
+@settings(deadline=None)
+def test_a_difference_is_told_from_0_exactly_where_the_ratio_is_from_1(
+    base: list[int], candidate: list[int], rest: int
+) -> None:
+    found = compared(base, candidate)
+    assert (found.saved.lower > 0.0) == (found.ratio.upper < 1.0)
+    assert (found.saved.upper < 0.0) == (found.ratio.lower > 1.0)
+    more = compared([b + rest for b in base], [c + rest for c in candidate])
+    assert more.saved == found.saved

@@ -65,6 +65,24 @@ def test_figures_that_do_not_fit_stand_below_under_the_names_again() -> None:
     assert len(printed(table, 31)) == 2
 
 
+def test_a_row_without_a_figure_there_is_left_out_of_a_block_below() -> None:
+    table = Fitted(
+        [Column("", figure=False), Column("one"), Column("two")],
+        [
+            [Text("time"), Text("1.00 ns"), Text("2.00 ns")],
+            [Text("calls"), Text("-"), Text("-")],
+        ],
+    )
+    assert printed(table, 14) == [
+        "          one",
+        "time  1.00 ns",
+        "calls       -",
+        "          two",
+        "time  2.00 ns",
+    ]
+    assert len(printed(table, 30)) == 3
+
+
 @given(st.text(alphabet="ab ._-?=", min_size=1, max_size=40), st.integers(5, 30))
 def test_a_table_is_never_wider_than_its_place(name: str, width: int) -> None:
     table = Fitted([Column("n", figure=False), Column("f")], [[Text(name), Text("12")]])

@@ -12,6 +12,7 @@ from allocphase.judge.render.words import (
     failure_text,
     interval_text,
     percent,
+    saved_sentence,
     seen_text,
     suggestion,
     value_text,
@@ -114,6 +115,8 @@ def _sampled(judged: Judged) -> Iterator[str]:
     sure = f" with {percent(judged.ratio.confidence)} confidence"
     within = f"lies within {sides}{sure}" if sides != "-" else "is not bounded"
     yield f"By {counted(judged.rounds, 'round')} the true change {within}: {judged.outcome}."
+    if saved := saved_sentence(judged):
+        yield f"The candidate {saved}."
     if judged.twin is not None:
         known = not math.isnan(judged.floor_spread)
         spread = f", spread {percent(judged.floor_spread)}" if known else ""

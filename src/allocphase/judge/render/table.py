@@ -14,6 +14,7 @@ from allocphase.judge.render.words import (
     interval_text,
     limit_text,
     open_text,
+    saved_texts,
     seen_text,
     suggestion,
     value_text,
@@ -26,6 +27,7 @@ __all__ = ["LIMIT", "remarks", "shown_rows", "table"]
 
 LIMIT = "limit"
 _FIGURES = ("baseline", "candidate", "change", "95% interval", LIMIT, "sees")
+_SAVED = ("time saved", "95% interval")
 _STYLES = {
     Outcome.REGRESSED: "bold red",
     Outcome.NOT_MEASURED: "bold red",
@@ -43,12 +45,16 @@ def table(rows: Sequence[GateRow], *, names_scenario: bool) -> Table:
     """A line a row, named with its scenario or, under a heading that has it, without."""
     word = 14 if any(row.advisory for row in rows) else 12  # advice is in brackets
     columns = [Column("", figure=False, width=15), Column("", figure=False, width=word)]
-    columns += [Column(name) for name in _FIGURES]
+    timed = any(row.row.measure.timed for row in rows)
+    columns += [Column(name) for name in (*_FIGURES, *(_SAVED if timed else ()))]
     named = [row.row.id if names_scenario else row.row.measure.name for row in rows]
-    return Table(columns, [_cells(row, name) for row, name in zip(rows, named, strict=True)])
+    return Table(
+        columns,
+        [_cells(row, name, timed=timed) for row, name in zip(rows, named, strict=True)],
+    )
 
 
-def _cells(row: GateRow, name: str) -> list[Cell]:
+def _cells(row: GateRow, name: str, *, timed: bool) -> list[Cell]:
     """Of the session that says more of the row."""
     judged = _telling(row)
     word = f"({row.outcome})" if row.advisory else str(row.outcome)
@@ -59,6 +65,7 @@ def _cells(row: GateRow, name: str) -> list[Cell]:
         interval_text(judged.ratio),
         limit_text(judged),
         seen_text(judged),
+        *(saved_texts(judged.saved_ns) if timed else ()),
     )
     outcome = Cell(word, _STYLES.get(row.outcome, ""), strong=row.fails)
     return [Cell(name), outcome, *map(Cell, texts)]

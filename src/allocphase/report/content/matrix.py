@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from allocphase.report.content.ratios import Ratio, both_mostly_replay, ratio
-from allocphase.report.content.rows import ratio_text
+from allocphase.report.content.rows import ratio_text, saved_below
 from allocphase.report.content.source import Source
 
 __all__ = ["LEFT_OUT", "STEPS", "MatrixCell", "geometric_mean", "look_of", "matrix_row", "mean_row"]
@@ -21,10 +21,11 @@ LEFT_OUT = "left out"
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
-    """`look`: the style sheet's class."""
+    """`look`: the style sheet's class. below: what stands under the text."""
 
     text: str
     look: str
+    below: str = ""
 
 
 def matrix_row(source: Source, scenario: str) -> list[MatrixCell]:
@@ -47,7 +48,8 @@ def mean_row(source: Source) -> list[MatrixCell]:
 
 def geometric_mean(source: Source, name: str) -> Ratio | None:
     """Over all scenarios within a round, then paired by round as any ratio; None where the arm or
-    the baseline lacks a scenario. The replay's share of a mean is the mean of the shares.
+    the baseline lacks a scenario. The replay's share of a mean is the mean of the shares. Nothing
+    is said of nanoseconds: those of means are nobody's.
     """
     arms = (source.baseline or "", name)
     base_share, share = (_mean_share(source, arm) for arm in arms)
@@ -58,11 +60,12 @@ def geometric_mean(source: Source, name: str) -> Ratio | None:
         np.exp(np.mean([np.log(times) for times in row if times is not None], axis=0))
         for row in rows
     )
-    return ratio(
+    found = ratio(
         base,
         base if name == source.baseline else candidate,
         mostly_replay=both_mostly_replay(base_share, share),
     )
+    return None if found is None else replace(found, saved_ns=None)
 
 
 def _mean_share(source: Source, name: str) -> float | None:
@@ -91,4 +94,4 @@ def look_of(found: Ratio | None) -> str:
 def _cell(found: Ratio | None, status: str) -> MatrixCell:
     if status != "ok":
         return MatrixCell(status, "missing" if status == LEFT_OUT else "failed")
-    return MatrixCell(ratio_text(found), look_of(found))
+    return MatrixCell(ratio_text(found), look_of(found), saved_below(found))

@@ -15,7 +15,12 @@ from allocphase.errors import UsageError
 from allocphase.machine.fingerprint import differences, machine_facts
 from allocphase.report.content.matrix import look_of
 from allocphase.report.content.ratios import Ratio, both_mostly_replay
-from allocphase.report.content.rows import interval_text, ratio_text
+from allocphase.report.content.rows import (
+    bounds_below,
+    interval_text,
+    ratio_text,
+    saved_below,
+)
 from allocphase.report.content.source import Arm, Source
 from allocphase.report.content.values import ranged_text
 from allocphase.stats import Interval
@@ -89,7 +94,10 @@ def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[
     def pair(metric: str) -> list[dict[str, Any]]:
         one = measure(metric)
         values = [(ranged_text(one, c.metrics), c.metrics.get(one.path)) for c in (a, b)]
-        return [{"text": text, "sort": "" if v is None else v, "look": ""} for text, v in values]
+        return [
+            {"text": text, "sort": "" if v is None else v, "look": "", "below": ""}
+            for text, v in values
+        ]
 
     estimate = "" if found is None else found.interval.estimate
     return {
@@ -98,8 +106,18 @@ def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[
         "colour": source.looks[f"{name}, A"].colour,
         "cells": [
             *pair("time"),
-            {"text": ratio_text(found), "sort": estimate, "look": look_of(found)},
-            {"text": interval_text(found), "sort": estimate, "look": ""},
+            {
+                "text": ratio_text(found),
+                "sort": estimate,
+                "look": look_of(found),
+                "below": saved_below(found),
+            },
+            {
+                "text": interval_text(found),
+                "sort": estimate,
+                "look": "",
+                "below": bounds_below(found),
+            },
             *pair("syscalls_per_op"),
             *pair("peak_rss"),
         ],
@@ -107,16 +125,23 @@ def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[
 
 
 def _ratio(a: Cell, b: Cell) -> Ratio | None:
-    """B over A: of the medians, between the farthest ends of their intervals."""
+    """B over A, and A less B: of the medians, between the farthest ends of their intervals."""
     base, candidate = (cell.metrics.get("time_per_op_ns") for cell in (a, b))
     if not base or not candidate:
         return None
     ends_a, ends_b = (cell.metrics.get("time_per_op_ns_interval") for cell in (a, b))
     low, high = 0.0, math.inf
+    least, most = -math.inf, math.inf
     if ends_a and ends_b:
         (low_a, high_a), (low_b, high_b) = ends_a, ends_b
         low, high = low_b / high_a, high_b / low_a
+        least, most = low_a - high_b, high_a - low_b
     # Either median's interval may miss it, hence twice the chance of one.
-    interval = Interval(candidate / base, low, high, max(0.0, 2 * CONFIDENCE - 1))
+    confidence = max(0.0, 2 * CONFIDENCE - 1)
     shares = (cell.metrics.get("replay_share") for cell in (a, b))
-    return Ratio(interval, rounds=0, mostly_replay=both_mostly_replay(*shares))
+    return Ratio(
+        interval=Interval(candidate / base, low, high, confidence),
+        rounds=0,
+        mostly_replay=both_mostly_replay(*shares),
+        saved_ns=Interval(base - candidate, least, most, confidence),
+    )

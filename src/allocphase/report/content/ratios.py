@@ -1,34 +1,13 @@
-"""Time per op as a ratio to a baseline, paired within the round.
-
-Within a round each cell is one fresh process; what a round's processes share cancels in their
-ratio. The figure is the median of the rounds' ratios with an exact order-statistic interval,
-each at the confidence of the cells' own intervals and each for itself.
-"""
+"""Time per op as a ratio to a baseline, and what of it is saved (analysis.baseline)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+from allocphase.analysis.baseline import Times, against
+from allocphase.stats import Interval
 
-from allocphase.analysis.frames import Run
-from allocphase.analysis.metrics import CONFIDENCE
-from allocphase.stats import Interval, log_ratios, median_interval
-from allocphase.store.record import rounds_of
-
-__all__ = [
-    "MOSTLY_REPLAY",
-    "Ratio",
-    "Times",
-    "both_mostly_replay",
-    "default_baseline",
-    "ratio",
-    "times_by_round",
-]
-
-Times = npt.NDArray[np.float64]
+__all__ = ["MOSTLY_REPLAY", "Ratio", "both_mostly_replay", "ratio"]
 
 # Of a time per op, the floor's share from which on it is mostly replay. Two such times lie between
 # the floor and 1 / 0.7 of it, but for one below the floor: their ratio is 0.70 to 1.43, however
@@ -41,11 +20,14 @@ class Ratio:
     """Time over the baseline's: more is slower. `rounds`: how many pairs it rests on.
 
     mostly_replay: both times are, so that the ratio hides how far apart the allocators are.
+    saved_ns: the baseline's time less this one, an operation; None of a mean over scenarios, which
+    a single slow one would decide. Its interval holds 0 where the ratio's holds 1.
     """
 
     interval: Interval
     rounds: int
     mostly_replay: bool = False
+    saved_ns: Interval | None = None
 
     @property
     def decided(self) -> bool:
@@ -56,26 +38,6 @@ class Ratio:
     def exact(self) -> bool:
         """Whether it is the baseline's ratio to itself: 1 in every round."""
         return self.interval.lower == self.interval.upper == 1.0
-
-
-def default_baseline(allocators: Sequence[str]) -> str | None:
-    """libc where it ran: everybody has it. Otherwise the first of the plan."""
-    return "libc" if "libc" in allocators else next(iter(allocators), None)
-
-
-def times_by_round(run: Run) -> dict[tuple[str, str], Times]:
-    """ns per op of each (allocator, scenario), shape (rounds,); NaN where a round has none."""
-    rounds = rounds_of(run.records)
-    frame = run.processes
-    times: dict[tuple[str, str], Times] = {}
-    if frame.empty:
-        return times
-    good = frame[(frame["probe"] == "throughput") & (frame["status"] == "ok")]
-    columns = ("allocator", "scenario", "round", "time_per_op_ns")
-    for allocator, scenario, index, time_ns in zip(*(good[c] for c in columns), strict=True):
-        row = times.setdefault((allocator, scenario), np.full(rounds, np.nan))
-        row[index] = time_ns if 0 < time_ns < np.inf else np.nan
-    return times
 
 
 def both_mostly_replay(base_share: float | None, candidate_share: float | None) -> bool:
@@ -92,12 +54,12 @@ def ratio(
 
     mostly_replay: of both times; the baseline's own 1 hides nothing.
     """
-    if base is None or candidate is None:
+    found = against(base, candidate)
+    if found is None:
         return None
-    logs = log_ratios(base, candidate)
-    rounds = int(np.isfinite(logs).sum())
-    if rounds == 0:
-        return None
-    if base is candidate:  # also where the rounds are too few for an interval
-        return Ratio(Interval(1.0, 1.0, 1.0, 1.0), rounds)
-    return Ratio(median_interval(logs, confidence=CONFIDENCE).exp(), rounds, mostly_replay)
+    return Ratio(
+        interval=found.ratio,
+        rounds=found.pairs,
+        mostly_replay=mostly_replay and base is not candidate,
+        saved_ns=found.saved,
+    )

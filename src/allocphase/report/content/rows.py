@@ -16,7 +16,8 @@ from allocphase.report.content.values import (
     by_time,
     ranged_text,
 )
-from allocphase.text.units import MISSING, format_ratio
+from allocphase.text.saved import saved_bounds, saved_words
+from allocphase.text.units import MISSING, format_ns, format_ns_range, format_ratio
 
 __all__ = [
     "AT_MOST",
@@ -24,18 +25,24 @@ __all__ = [
     "REPLAY_LEGEND",
     "Row",
     "Value",
+    "bounds_below",
     "interval_text",
     "ratio_text",
     "rows",
+    "saved_below",
+    "saved_interval_text",
+    "saved_text",
 ]
 
 # Before a time that is what reading the clock costs.
 AT_MOST = "≤ "
-# Before a ratio whose interval holds 1, and after one of two times that are mostly replay.
+# Before a ratio whose interval holds 1, or a difference whose interval holds 0; and after a ratio
+# of two times that are mostly replay.
 UNDECIDED, REPLAY_MARK = "~", "*"
+TOO_FEW = "too few rounds"
 REPLAY_LEGEND = (
     f"{REPLAY_MARK} both are mostly replay ({MOSTLY_REPLAY:.0%} and more): compare nanoseconds "
-    "above the floor, not ratios"
+    "saved, not ratios"
 )
 
 # The metrics that have a column: before those of the ratio, and after.
@@ -64,19 +71,22 @@ def _column(one: Measure) -> tuple[str, str]:
 COLUMNS = (
     ("allocator", ""),
     *map(_column, _TIMES),
-    ("ratio", "time over the baseline's, paired by round"),
-    ("interval", "of the ratio"),
+    ("ratio", "time over the baseline's, and nanoseconds an operation saved, paired by round"),
+    ("interval", "of the ratio, and of the nanoseconds"),
     *map(_column, (*_LATENCIES, *_COUNTS)),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """`sort`: the number in base units to sort by, as text; empty sorts last."""
+    """`sort`: the number in base units to sort by, as text; empty sorts last. below: what stands
+    under the text, or after it where there is one line.
+    """
 
     text: str
     sort: str
     name: str = ""
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +114,8 @@ def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     return (
         time,
         share,
-        Value(ratio_text(ratio), _sort(estimate), "ratio"),
-        Value(interval_text(ratio), _sort(estimate), "interval"),
+        Value(ratio_text(ratio), _sort(estimate), "ratio", saved_below(ratio)),
+        Value(interval_text(ratio), _sort(estimate), "interval", bounds_below(ratio)),
         median,
         *tail,
         *(_value(one, metrics) for one in _COUNTS),
@@ -137,6 +147,40 @@ def interval_text(ratio: Ratio | None) -> str:
     if ratio is None or ratio.exact:
         return MISSING
     if not ratio.interval.bounded:
-        return "too few rounds"
+        return TOO_FEW
     low = format_ratio(ratio.interval.lower).removesuffix("x")
     return f"{low} to {format_ratio(ratio.interval.upper)}"
+
+
+def saved_below(ratio: Ratio | None) -> str:
+    """Under a ratio: "saves 3.14 ns", "costs ~3.14 ns"; nothing of the baseline or of a mean."""
+    if ratio is None or ratio.saved_ns is None or ratio.exact:
+        return ""
+    return saved_words(ratio.saved_ns.estimate, undecided=not ratio.decided)
+
+
+def bounds_below(ratio: Ratio | None) -> str:
+    """Under a ratio's interval that of the nanoseconds; where that one says why not, nothing."""
+    if ratio is None or ratio.saved_ns is None or ratio.exact:
+        return ""
+    found = ratio.saved_ns
+    return saved_bounds(found.estimate, found.lower, found.upper)
+
+
+def saved_text(ratio: Ratio | None) -> str:
+    """In a column of that name: "3.14 ns", "-3.14 ns" where it takes longer; "~" before what cannot
+    be told from nothing.
+    """
+    if ratio is None or ratio.saved_ns is None:
+        return MISSING
+    text = format_ns(ratio.saved_ns.estimate)
+    return text if ratio.decided or ratio.exact else f"{UNDECIDED}{text}"
+
+
+def saved_interval_text(ratio: Ratio | None) -> str:
+    """ "2.81 to 3.40 ns", or that there are too few rounds for one."""
+    if ratio is None or ratio.saved_ns is None or ratio.exact:
+        return MISSING
+    if not ratio.saved_ns.bounded:
+        return TOO_FEW
+    return format_ns_range(ratio.saved_ns.lower, ratio.saved_ns.upper)

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.analysis.baseline import Times, default_baseline
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
 from allocphase.analysis.latency import Latencies, Replay
@@ -21,14 +22,7 @@ from allocphase.report.content.curves import Curve, curves
 from allocphase.report.content.doubts import Doubt, doubts
 from allocphase.report.content.palette import Look, looks
 from allocphase.report.content.points import Points, cell_points, points_per_cell
-from allocphase.report.content.ratios import (
-    Ratio,
-    Times,
-    both_mostly_replay,
-    default_baseline,
-    ratio,
-    times_by_round,
-)
+from allocphase.report.content.ratios import Ratio, both_mostly_replay, ratio
 from allocphase.store.manifest import ScenarioEntry
 
 __all__ = ["Arm", "Source"]
@@ -150,7 +144,7 @@ class Source:
     @cached_property
     def times(self) -> dict[tuple[str, str], Times]:
         """ns per op by round of each (arm, scenario); absent where there is none."""
-        by_run = {id(arm.run): times_by_round(arm.run) for arm in self.arms.values()}
+        by_run = {id(arm.run): arm.run.times for arm in self.arms.values()}
         rounds = max((t.size for times in by_run.values() for t in times.values()), default=0)
         return {
             (arm.name, s): _padded(times, rounds)

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from allocphase.analysis.cell import Cell
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
-from allocphase.report.content.matrix import matrix_row, mean_row
-from allocphase.report.content.rows import COLUMNS, REPLAY_LEGEND, rows
+from allocphase.report.content.matrix import MatrixCell, matrix_row, mean_row
+from allocphase.report.content.rows import COLUMNS, REPLAY_LEGEND, Value, rows
+from allocphase.report.content.scaling import COLUMNS as SCALING
+from allocphase.report.content.scaling import notes, swept
+from allocphase.report.content.scaling import rows as scaling_rows
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import by_time, operations_text
@@ -32,13 +35,15 @@ def _lines(source: Source) -> Iterator[str]:
     yield from (f"- **{escaped(note)}**" for note in source.notes)
     yield ""
     yield (
-        f"Time per op as a ratio to {baseline}, less is faster; \\~ is undecided; "
+        f"Time per op as a ratio to {baseline}, less is faster, and the nanoseconds an operation "
+        f"that are saved over {baseline}; \\~ is undecided; "
         f"{escaped(REPLAY_LEGEND)}."
     )
     yield ""
     yield from _matrix(source)
     for scenario in source.scenarios:
         yield from _block(source, scenario)
+    yield from _scaling(source)
     yield ""
     yield (
         "Slowest calls: of all timed calls, the share with each cause, and how many times the "
@@ -54,11 +59,13 @@ def _matrix(source: Source) -> Iterator[str]:
     yield _row("scenario", *map(escaped, source.names))
     yield _row("---", *["---:"] * len(source.names))
     for scenario in source.scenarios:
-        yield _row(
-            escaped(scenario), *(escaped(cell.text) for cell in matrix_row(source, scenario))
-        )
+        yield _row(escaped(scenario), *(_one_line(cell) for cell in matrix_row(source, scenario)))
     if mean := mean_row(source):
-        yield _row("geometric mean", *(escaped(cell.text) for cell in mean))
+        yield _row("geometric mean", *(_one_line(cell) for cell in mean))
+
+
+def _one_line(cell: MatrixCell | Value) -> str:
+    return escaped(f"{cell.text}, {cell.below}" if cell.below else cell.text)
 
 
 def _row(*texts: str) -> str:
@@ -75,8 +82,7 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     yield _row(*(name for name, _ in COLUMNS))
     yield _row("---", *["---:"] * (len(COLUMNS) - 1))
     for row in rows(cells, source.ratios(scenario)):
-        texts = (row.allocator, *(value.text for value in row.values))
-        yield _row(*map(escaped, texts))
+        yield _row(escaped(row.allocator), *map(_one_line, row.values))
     yield from _causes(cells)
     notes = [f"{c.allocator}: {c.status}: {c.message}" for c in cells if not c.ok]
     notes += [f"{', '.join(doubt.allocators)}: {doubt.text}" for doubt in source.doubts(scenario)]
@@ -85,6 +91,19 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
         yield from (f"- {escaped(note)}" for note in notes)
     yield ""
     yield "</details>"
+
+
+def _scaling(source: Source) -> Iterator[str]:
+    for sweep in swept(source):
+        yield ""
+        yield f"## {escaped(sweep.base)} by threads"
+        yield ""
+        yield from (f"- {note}" for note in notes(source, sweep))
+        yield ""
+        yield _row("allocator and threads", *(name for name, _ in SCALING))
+        yield _row("---", *["---:"] * len(SCALING))
+        for row in scaling_rows(source, sweep):
+            yield _row(*map(escaped, (row.label, *row.texts)))
 
 
 def _causes(cells: Sequence[Cell]) -> Iterator[str]:

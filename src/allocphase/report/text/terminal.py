@@ -12,9 +12,18 @@ from rich.text import Text
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
+from allocphase.analysis.sweep import Sweep
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.ratios import Ratio
-from allocphase.report.content.rows import REPLAY_LEGEND, ratio_text
+from allocphase.report.content.rows import (
+    REPLAY_LEGEND,
+    ratio_text,
+    saved_interval_text,
+    saved_text,
+)
+from allocphase.report.content.scaling import COLUMNS as SCALING
+from allocphase.report.content.scaling import notes, swept
+from allocphase.report.content.scaling import rows as scaling_rows
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import (
     by_time,
@@ -42,7 +51,16 @@ _OTHERS = tuple(
         "fragmentation",
     )
 )
-_COLUMNS = (*(one.heading for one in _TIMES), "ratio", *(one.heading for one in _OTHERS), "kept")
+_COLUMNS = (
+    *(one.heading for one in _TIMES),
+    "ratio",
+    "saved",
+    "interval",
+    *(one.heading for one in _OTHERS),
+    "kept",
+)
+# Of those of scaling, what does not fit beside the others.
+_WIDE = ("interval", "ideal")
 # Of names at least, where figures take all else.
 _NAME_WIDTH = 8
 
@@ -53,6 +71,8 @@ def print_summary(run: Run, stream: IO[str] | None = None) -> None:
     source = Source.of(run)
     for scenario in source.scenarios:
         console.print(_block(source, scenario, console.width))
+    for sweep in swept(source):
+        console.print(_scaling(source, sweep))
     console.print(_legend(source.baseline))
     for note in source.notes:
         console.print(_note(f"! {note}", "bold"))
@@ -72,6 +92,21 @@ def _block(source: Source, scenario: str, width: int) -> RenderableType:
         for doubt in source.doubts(scenario)
     ]
     return Group(*parts, Text())
+
+
+def _scaling(source: Source, sweep: Sweep) -> RenderableType:
+    """Of a sweep over threads, a row for each level of each allocator."""
+    shown = [place for place, (name, _) in enumerate(SCALING) if name not in _WIDE]
+    table = [
+        [Text(row.label), *(Text(row.texts[place]) for place in shown)]
+        for row in scaling_rows(source, sweep)
+    ]
+    return Group(
+        Text.assemble((sweep.base, "bold"), ("  by threads", "dim")),
+        Fitted(_columns("", [SCALING[place][0] for place in shown]), table),
+        *(_note(note, "dim") for note in notes(source, sweep)),
+        Text(),
+    )
 
 
 def _ok(cell: Cell) -> bool:
@@ -138,17 +173,19 @@ def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
         Text(cell.allocator, style="" if _ok(cell) else "red"),
         Text(time, style="bold"),
         Text(share),
-        _ratio(ratio),
+        _coloured(ratio, ratio_text(ratio)),
+        _coloured(ratio, saved_text(ratio)),
+        Text(saved_interval_text(ratio)),
         *(Text(figure_text(one, metrics)) for one in _OTHERS),
         Text(format_percent(kept_share(metrics))),
     ]
 
 
-def _ratio(ratio: Ratio | None) -> Text:
+def _coloured(ratio: Ratio | None, text: str) -> Text:
     style = ""
     if ratio is not None and ratio.decided:
         style = "green" if ratio.interval.estimate < 1 else "yellow"
-    return Text(ratio_text(ratio), style=style)
+    return Text(text, style=style)
 
 
 def _failure(cell: Cell) -> RenderableType:
@@ -163,8 +200,9 @@ def _legend(baseline: str | None) -> Text:
     return Text(
         "time/op: median over processes; replay: of it, what the floor is; ratio: to "
         f"{baseline}, paired by round, ~ where its interval holds 1 or is unbounded; "
-        f"{REPLAY_LEGEND}; p99, p99.9: "
-        "of malloc's latency; sys/op: system calls an operation; frag: peak RSS over peak live "
+        f"{REPLAY_LEGEND}; saved: {baseline}'s time/op less this one, paired by round, with its "
+        "interval, ~ where that holds 0: below 0 it costs so much more; p99, p99.9: of malloc's "
+        "latency; sys/op: system calls an operation; frag: peak RSS over peak live "
         "bytes, less 1; kept: of peak RSS, what is resident when all is freed. Where processes "
         "count differently, the figure is their median, and their range stands below. Floor: the "
         "same trace on the null allocator, never subtracted; clock: what reading it adds to a "

@@ -92,7 +92,13 @@ def _rows(source: Source, scenario: str, cells: Sequence[Cell]) -> list[Values]:
         colour = source.looks[row.allocator].colour
         picture = strip(by_name[row.allocator], colour=colour, floor_ns=floor_ns, scale=scale)
         return [
-            {"text": v.text, "sort": v.sort, "name": v.name, "strip": "" if place else picture}
+            {
+                "text": v.text,
+                "sort": v.sort,
+                "name": v.name,
+                "below": v.below,
+                "strip": "" if place else picture,
+            }
             for place, v in enumerate(row.values)
         ]
 

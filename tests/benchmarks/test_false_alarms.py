@@ -257,7 +257,7 @@ def test_injected_slowdowns_above_the_limit_are_found(
                         calibration=turn,
                         sessions=SESSIONS if full else 1,
                         theta=theta,
-                        max_rounds=40 if full else 10,
+                        max_rounds=40 if full else 6,
                         min_rounds=REPLAYED_ROUNDS if full else 1,
                         out=tmp_path,
                         effects=effects,

@@ -33,7 +33,7 @@ REPEATABLE = {
     "MIMALLOC_RESET_DELAY": "100000",
     "SCUDO_OPTIONS": "GWP_ASAN_Enabled=false",
 }
-SMALL = ("phase-report", "random-churn?operations=3000")
+SMALL = ("phase-report", "random-churn?operations=1000")
 # Objects large enough for every allocator to ask the system.
 LARGE = "random-churn?live=200&operations=2000&size_max=400000"
 

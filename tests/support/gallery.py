@@ -44,7 +44,7 @@ LANDLOCK_CREATE_RULESET, VERSION_FLAG = 444, 1
 # What the driver needs for itself fits twice; what leaks passes it soon.
 LIMITS = Limits(memory_bytes=128 << 20, processes=16, disk_bytes=0)
 # Whatever hangs is killed at its limit; on a busy machine a short one may end before the fault.
-HANG_S = (1.0, 8.0, 60.0)
+HANG_S = (0.25, 2.0, 8.0, 60.0)
 # For all that must end by itself, however busy the machine is.
 PATIENCE_S = 60.0
 

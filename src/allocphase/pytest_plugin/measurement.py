@@ -1,6 +1,6 @@
 """Measures one cell with the runner, a round at a time, each process fresh.
 
-Heavy: numpy and pandas come with it, so the fixture imports it when it is first called.
+Heavy: numpy, pandas and scipy come with it, so the fixture imports it when it is first called.
 """
 
 from __future__ import annotations

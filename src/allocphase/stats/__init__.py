@@ -7,7 +7,6 @@ is worse; what is saved is base less candidate, and more is better.
 The process is the only sampling unit: one process gives one number. Order statistics and signs
 are used throughout, since run times are skewed and lumpy; every level and coverage is exact.
 
-  binomial                          what chance alone gives
   quantile, interval, proportion    describe one sample
   signtest, paired                  compare arms after a fixed number of rounds
   unpaired                          compares arms that were not measured together

@@ -13,11 +13,12 @@ each: the operations within one process follow each other and are no sample of t
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy.typing as npt
+from scipy.special import bdtr
 
-from allocphase.stats.binomial import at_least, at_most, most_within
 from allocphase.stats.quantile import Ordered
 from allocphase.stats.values import check_probability, median, present
 
@@ -67,7 +68,7 @@ def lower_rank(n: int, q: float, tail: float) -> int:
     The l-th smallest of n observations then lies above the true quantile with at most that
     probability. The upper rank is n + 1 - lower_rank(n, 1 - q, tail), by symmetry.
     """
-    return most_within(n, q, tail)
+    return bisect_right(range(n), tail, key=lambda k: float(bdtr(k, n, q)))
 
 
 def quantile_interval(
@@ -106,4 +107,6 @@ def median_interval(values: npt.ArrayLike, *, confidence: float = 0.95) -> Inter
 
 
 def _coverage(n: int, q: float, *, low: int, high: int) -> float:
-    return 1.0 - at_most(low - 1, n, q) - at_least(high, n, q)
+    below = float(bdtr(low - 1, n, q)) if low >= 1 else 0.0
+    above = float(bdtr(n - high, n, 1.0 - q)) if high <= n else 0.0
+    return 1.0 - below - above

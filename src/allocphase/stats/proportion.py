@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from allocphase.stats.binomial import success_probability
+from scipy.special import betaincinv
+
 from allocphase.stats.interval import Interval
 from allocphase.stats.values import check_probability
 
@@ -26,7 +27,7 @@ def proportion_interval(successes: int, trials: int, *, confidence: float = 0.95
     tail, failures = (1.0 - confidence) / 2.0, trials - successes
     return Interval(
         estimate=successes / trials if trials else math.nan,
-        lower=success_probability(successes, trials, tail) if successes else 0.0,
-        upper=success_probability(successes + 1, trials, 1.0 - tail) if failures else 1.0,
+        lower=float(betaincinv(successes, failures + 1, tail)) if successes else 0.0,
+        upper=float(betaincinv(successes + 1, failures, 1.0 - tail)) if failures else 1.0,
         confidence=confidence,
     )

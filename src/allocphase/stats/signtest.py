@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import bdtr, betaincinv
 
-from allocphase.stats.binomial import at_most, success_probability
 from allocphase.stats.interval import lower_rank
 from allocphase.stats.values import TIE, FloatArray, check_probability, present
 
@@ -35,19 +35,19 @@ def sign_test(values: npt.ArrayLike, bound: float) -> float:
     values: shape (n,), NaN is dropped; bound in their unit.
     """
     samples = present(values)
-    return at_most(samples.size - int(above(samples, bound).sum()), samples.size, 0.5)
+    return float(bdtr(samples.size - int(above(samples, bound).sum()), samples.size, 0.5))
 
 
 def detectable_exceedance(n: int, *, alpha: float, power: float = 0.8) -> float:
     """The least P(observation > bound) at which the test of n observations has this power.
 
-    With c the critical count, the p at which P(Binomial(n, p) >= c) is the power. NaN: n can never
-    reject at alpha.
+    With c the critical count, P(Binomial(n, p) >= c) = I_p(c, n - c + 1), the regularised
+    incomplete beta function (DLMF 8.17.5), inverted for p. NaN: n can never reject at alpha.
     """
     check_probability("alpha", alpha)
     check_probability("power", power)
     rank = lower_rank(n, 0.5, alpha)
-    return math.nan if rank == 0 else success_probability(n - rank + 1, n, power)
+    return math.nan if rank == 0 else float(betaincinv(n - rank + 1, rank, power))
 
 
 def smallest_effect(values: npt.ArrayLike, bound: float, *, exceedance: float) -> float:

@@ -37,7 +37,7 @@ lint: $(VENV)/installed-test
 benchmark: $(VENV)/installed-test
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds
 
-# Every parser of files from elsewhere; make test has half a minute of each
+# Every parser of files from elsewhere; make test has ten seconds of each, CI half a minute
 FUZZ_SECONDS ?= 600
 fuzz: system $(VENV)/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)

@@ -15,6 +15,7 @@ from allocphase.commands.baseline import baseline
 from allocphase.commands.claims import claims
 from allocphase.commands.compare import compare
 from allocphase.commands.doctor import doctor
+from allocphase.commands.exec import exec_command
 from allocphase.commands.gate import gate
 from allocphase.commands.list import list_command
 from allocphase.commands.report import report
@@ -60,6 +61,7 @@ COMMANDS = (
     claims,
     compare,
     doctor,
+    exec_command,
     gate,
     list_command,
     report,

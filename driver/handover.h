@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
-#include "base/system.h"
+#include "base/futex.h"
 
 /* Longer than a slow malloc, shorter than a turn of the scheduler. By the clock: what a
  * pause costs differs a hundredfold between processors, and on some is nothing. */

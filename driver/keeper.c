@@ -37,7 +37,6 @@
  */
 #include "keeper.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -61,13 +60,13 @@
 #include "fence.h"
 #include "space.h"
 #include "trace.h"
+#include "tree.h"
 
 #define POLL_NS 50000000u
 #define POLLS_BETWEEN_SCANS 40
 /* Others start processes as well; a scan of /proc takes a millisecond or two. */
 #define SUSPICIOUS_GROWTH 32
 #define ALARMING_GROWTH 64
-#define MAX_PROCESSES 65536 /* that a scan looks at: beyond that nobody can help */
 
 #define MOST_WRITABLE 16
 #define MOST_FILES_OF_A_FOLDER 10000
@@ -216,67 +215,7 @@ _Noreturn static void become_command(const struct keeper *keeper, pid_t keepers_
   die(EXIT_TOOL, keeper->command[0], strerror(errno));
 }
 
-/* ---- Who is below us --------------------------------------------------------------------- */
-
-struct process {
-  pid_t pid;
-  pid_t parent;
-  bool ours;
-};
-
-static struct process *table;
-static size_t table_length;
-
-/* Of "pid (name) state parent ...": the name may hold anything. -1: it is gone. */
-static pid_t parent_of(pid_t pid) {
-  char path[64], text[512];
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  if (!read_text(path, text, sizeof text)) return -1;
-  const char *name_end = strrchr(text, ')');
-  return name_end && strlen(name_end) > 4 ? (pid_t)atoi(name_end + 4) : -1;
-}
-
-static void list_processes(void) {
-  table_length = 0;
-  DIR *folder = opendir("/proc");
-  if (!folder) return;
-  for (struct dirent *entry; (entry = readdir(folder)) && table_length < MAX_PROCESSES;) {
-    pid_t pid = (pid_t)atoi(entry->d_name);
-    if (pid > 0) table[table_length++] = (struct process){pid, parent_of(pid), false};
-  }
-  closedir(folder);
-}
-
-static bool is_ours(pid_t pid) {
-  for (size_t low = 0, high = table_length; low < high;) { /* /proc lists in order */
-    size_t middle = low + (high - low) / 2;
-    if (table[middle].pid == pid) return table[middle].ours;
-    if (table[middle].pid < pid) low = middle + 1;
-    else high = middle;
-  }
-  return false;
-}
-
-/* A child mostly has a higher number than its parent, so that few walks are enough. */
-static void find_ours(void) {
-  list_processes();
-  for (bool found = true; found;) {
-    found = false;
-    for (size_t i = 0; i < table_length; i++) {
-      if (table[i].ours || (table[i].parent != getpid() && !is_ours(table[i].parent))) continue;
-      table[i].ours = found = true;
-    }
-  }
-}
-
 /* ---- Limits -------------------------------------------------------------------------------- */
-
-/* From "size resident ..." in pages. Files count as well: shared memory is among them. */
-static uint64_t resident_bytes(const char *statm) {
-  unsigned long long size = 0, resident = 0;
-  if (sscanf(statm, "%llu %llu", &size, &resident) != 2) return 0;
-  return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
 
 struct reading {
   uint64_t bytes;
@@ -297,24 +236,15 @@ static struct reading read_child(const struct keeper *keeper) {
   return (struct reading){words[22] * (uint64_t)sysconf(_SC_PAGESIZE), (uint16_t)words[18]};
 }
 
-/* What several processes share counts in parts, one for each: "Pss:   12 kB". */
-static uint64_t share_bytes(pid_t pid) {
-  char path[64], text[4096];
-  snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
-  const char *line = read_text(path, text, sizeof text) ? strstr(text, "\nPss:") : NULL;
-  if (line) return strtoull(line + 5, NULL, 10) * 1024;
-  snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-  return read_text(path, text, sizeof text) ? resident_bytes(text) : 0;
-}
-
 /* Returns the reason to end it, or NULL. */
 static const char *scan(const struct keeper *keeper) {
   uint64_t bytes = 0, count = 0;
-  find_ours();
-  for (size_t i = 0; i < table_length; i++) count += table[i].ours;
+  size_t length;
+  const struct process *found = tree_look(&length);
+  for (size_t i = 0; i < length; i++) count += found[i].ours;
   if (count > keeper->processes) return "processes";
-  for (size_t i = 0; count > 1 && i < table_length; i++)
-    if (table[i].ours) bytes += share_bytes(table[i].pid);
+  for (size_t i = 0; count > 1 && i < length; i++)
+    if (found[i].ours) bytes += tree_share_bytes(found[i].pid);
   return bytes > keeper->memory_bytes ? "memory" : NULL;
 }
 
@@ -380,7 +310,7 @@ static const char *watch(struct keeper *keeper) {
  * still the one whose parent was seen, or is left to the next round. */
 static void kill_if_still(const struct process *process) {
   int fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-  if (fd >= 0 && parent_of(process->pid) == process->parent)
+  if (fd >= 0 && tree_parent_of(process->pid) == process->parent)
     syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
   bool no_pidfds = fd < 0 && (errno == ENOSYS || errno == EPERM); /* before Linux 5.3 */
   if (no_pidfds && process->parent == getpid()) kill(process->pid, SIGKILL);
@@ -410,9 +340,10 @@ static int end_all(const struct keeper *keeper, int *killed) {
   kill(keeper->child, SIGKILL);
   int status = reap(keeper, killed);
   while (anybody_left()) {
-    find_ours();
-    for (size_t i = 0; i < table_length; i++)
-      if (table[i].ours) kill_if_still(&table[i]);
+    size_t length;
+    const struct process *found = tree_look(&length);
+    for (size_t i = 0; i < length; i++)
+      if (found[i].ours) kill_if_still(&found[i]);
     wait_for_signal(keeper, 1000000);
     status = reap(keeper, killed);
   }
@@ -459,7 +390,7 @@ int keeper_main(int argc, char **argv) {
       .parent = getppid(),
   };
   parse(&keeper, argc, argv);
-  table = take_lazy_pages(MAX_PROCESSES * sizeof *table);
+  tree_prepare();
   if (keeper.writable_count)
     space_watch(&keeper.space, keeper.writable[0], keeper.disk_bytes, MOST_FILES_OF_A_FOLDER);
   start(&keeper);

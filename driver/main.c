@@ -4,7 +4,8 @@
  *
  * One process replays one trace against one allocator under one probe, and never
  * more: each probe disturbs the others, and each process has a layout of its own.
- * The same binary is also the keeper that such a process runs under (keeper.h).
+ * The same binary is also the keeper that such a process runs under (keeper.h), and what
+ * runs a program as a whole (program.h).
  * What the allocator does wrong is a result with a status; only what the driver
  * or its caller does wrong is an exit code.
  */
@@ -20,6 +21,7 @@
 #include "conditions.h"
 #include "keeper.h"
 #include "probes/probes.h"
+#include "program.h"
 #include "progress.h"
 #include "replay.h"
 #include "seal.h"
@@ -164,6 +166,7 @@ static void (*const probes[])(struct session *) = {PROBES(PROBE_FUNCTION)};
 int main(int argc, char **argv) {
   static struct session session;
   if (argc > 1 && strcmp(argv[1], "--keep") == 0) return keeper_main(argc - 2, argv + 2);
+  if (argc > 1 && strcmp(argv[1], "--program") == 0) return program_main(argc - 2, argv + 2);
   options_parse(&session.options, argc, argv);
   if (session.options.fixed_addresses) fix_addresses(argv);
   go_under_the_preload(&session, argv);

@@ -6,17 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/system.h"
+#include "base/lock.h"
 #include "base/text.h"
-
-static bool refuse(struct refusal *refusal, const char *status, const char *what,
-                   const char *detail) {
-  struct text text = text_in(refusal->message, sizeof refusal->message);
-  refusal->status = status;
-  text_add(&text, what);
-  text_add(&text, detail);
-  return false;
-}
+#include "plugin.h"
 
 /* ---- Where a function comes from --------------------------------------------- */
 
@@ -88,21 +80,12 @@ static void take_process_malloc(struct allocphase_allocator *table) {
 }
 
 static bool take_plugin(struct subject *subject, const char *path, struct refusal *refusal) {
-  void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (!object) return refuse(refusal, "unsupported", "cannot be loaded: ", dlerror());
-  const struct allocphase_allocator *(*plugin)(void);
-  *(allocator_function *)&plugin = dlsym(object, "allocphase_plugin");
-  if (!plugin)
-    return refuse(refusal, "unsupported", path, " exports no allocphase_plugin: not a plug-in");
-  const struct allocphase_allocator *given = plugin();
-  if (!given) return refuse(refusal, "unsupported", path, ": allocphase_plugin returned NULL");
-  if (given->abi_version != ALLOCPHASE_ABI_VERSION)
-    return refuse(refusal, "unsupported", path,
-                  " is built for another ABI version: compile it against this allocphase.h");
-  if (!given->init || !given->fini || !given->malloc || !given->free)
-    return refuse(refusal, "unsupported", path, " lacks init, fini, malloc or free");
-  subject->table = *given;
-  dlinfo(object, RTLD_DI_TLS_MODID, &subject->tls_module);
+  struct plugin plugin;
+  struct text reason = text_in(refusal->message, sizeof refusal->message);
+  refusal->status = "unsupported";
+  if (!plugin_load(&plugin, path, &reason)) return false;
+  subject->table = plugin.table;
+  subject->tls_module = plugin.tls_module;
   return true;
 }
 
@@ -127,27 +110,14 @@ static void emulate_what_is_absent(struct subject *subject) {
     subject->emulated[subject->emulated_count++] = "aligned_alloc";
 }
 
-/* 0: free, 1: taken, 2: taken, and somebody may sleep (U. Drepper, "Futexes are
- * tricky", 2011). No pthread mutex: it does not say whether it was contended. */
 static uint32_t big_lock;
 static struct allocphase_allocator unlocked;
 
 _Thread_local volatile uint8_t *subject_gate;
 _Thread_local bool subject_waited;
 
-static inline void take_lock(void) {
-  uint32_t seen = 0;
-  subject_waited = !__atomic_compare_exchange_n(&big_lock, &seen, 1, false, __ATOMIC_ACQUIRE,
-                                                __ATOMIC_RELAXED);
-  if (!subject_waited) return;
-  while (__atomic_exchange_n(&big_lock, 2, __ATOMIC_ACQUIRE) != 0) futex_wait(&big_lock, 2);
-}
-
-static inline void drop_lock(void) {
-  if (__atomic_exchange_n(&big_lock, 0, __ATOMIC_RELEASE) != 2) return;
-  subject_waited = true;
-  futex_wake_one(&big_lock);
-}
+static inline void take_lock(void) { subject_waited = lock_take(&big_lock); }
+static inline void drop_lock(void) { subject_waited |= lock_drop(&big_lock); }
 
 static inline void with_gate_closed(void (*step)(void)) {
   volatile uint8_t *gate = subject_gate;
@@ -220,28 +190,15 @@ bool subject_load(struct subject *subject, const struct options *options, uint32
   return true;
 }
 
-/* Which one of several it is, only the allocator knows. */
-static bool refuse_settings(struct refusal *refusal, const struct allocphase_config *config) {
-  struct text text = text_in(refusal->message, sizeof refusal->message);
-  refusal->status = "unsupported";
-  text_add(&text, config->count == 1 ? "init refuses the setting " : "init refuses one of ");
-  for (size_t i = 0; i < config->count; i++) {
-    text_add(&text, i ? ", " : "");
-    text_add(&text, config->settings[i].key);
-    text_add(&text, "=");
-    text_add(&text, config->settings[i].value);
-  }
-  return false;
-}
-
 bool subject_init(struct subject *subject, const struct options *options,
                   struct refusal *refusal) {
   struct allocphase_config config = {options->settings, options->setting_count};
   int error = subject->table.init(&config);
   if (error == 0) return true;
-  if (error == EINVAL && config.count > 0) return refuse_settings(refusal, &config);
-  return refuse(refusal, error == ENOMEM ? "out-of-memory" : "unsupported", "init failed: ",
-                strerror(error));
+  struct text reason = text_in(refusal->message, sizeof refusal->message);
+  refusal->status = error == ENOMEM ? "out-of-memory" : "unsupported";
+  plugin_explain_init(&config, error, &reason);
+  return false;
 }
 
 /* The largest power of two, up to a cache line, that divides every function's address:
@@ -254,17 +211,8 @@ static uint64_t function_alignment(void) {
   return addresses & -addresses;
 }
 
-/* The linker's, for who has no header of its own: see the ELF TLS ABI. */
-struct tls_index {
-  unsigned long module;
-  unsigned long offset;
-};
-void *__tls_get_addr(struct tls_index *index);
-
-/* Of an object that was loaded at run time, each thread gets its variables at first use,
- * from libc's malloc. */
 void subject_thread_prepare(const struct subject *subject) {
-  if (subject->tls_module) __tls_get_addr(&(struct tls_index){subject->tls_module, 0});
+  plugin_prepare_thread(subject->tls_module);
 }
 
 void subject_describe(const struct subject *subject, struct json *json) {

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -164,18 +163,6 @@ bool read_text(const char *path, char *text, size_t capacity) {
   if (fd >= 0) close(fd);
   text[length > 0 ? length : 0] = '\0';
   return length > 0;
-}
-
-void futex_wait(uint32_t *word, uint32_t expected) {
-  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
-}
-
-void futex_wake_one(uint32_t *word) {
-  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
-
-void futex_wake_all(uint32_t *word) {
-  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
 /* "<ns on a CPU> <ns ready without one> <time slices>" */

@@ -65,11 +65,6 @@ const struct written *system_files(size_t *count);
  * nothing to be read; the text is empty then. */
 bool read_text(const char *path, char *text, size_t capacity);
 
-/* Sleeps while *word == expected; wakes one sleeper, or all. */
-void futex_wait(uint32_t *word, uint32_t expected);
-void futex_wake_one(uint32_t *word);
-void futex_wake_all(uint32_t *word);
-
 /* How long the process's first thread has stood ready without a CPU, because others
  * had it: the kernel's run delay. 0 where the kernel does not keep it. */
 uint64_t run_delay_ns(void);

@@ -16,6 +16,7 @@
  * thread's own time, from its start to its end and with what it waited for objects of
  * others, is the median over the warm replays.
  */
+#include "base/system.h"
 #include "conditions.h"
 #include "probes/probes.h"
 #include "replay.h"

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Literal
 
 from allocphase import allocator, resources, scenario, trace
+from allocphase.allocator.environment import allocator_variables
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
-from allocphase.process.driver import FILE_BYTES, DriverExecutor, Job, Outcome
+from allocphase.process.driver import FILE_BYTES, DriverExecutor, Outcome, TraceJob
 from allocphase.process.keeper import Command, Containment, Limits
+from allocphase.run.request import one_trace
+from allocphase.text.line import plain
 from allocphase.text.units import format_bytes, format_ns
 
 __all__ = ["Finding", "findings"]
@@ -78,8 +81,10 @@ def _disturbances(facts: dict[str, object]) -> Iterator[Finding]:
     huge = facts["transparent_huge_pages"]
     level: Level = "note" if huge == "always" else "ok"
     yield Finding(level, "huge pages", f"{huge}: part of every RSS figure, recorded with the run")
-    if facts["tuning"]:
-        yield Finding("note", "tuning", f"set in your environment: {facts['tuning']}")
+    if found := allocator_variables(os.environ):
+        words = ", ".join(f"{name}={value}" for name, value in found.items())
+        text = f"{words}: taken out of what is measured (--keep-allocator-environment leaves them)"
+        yield Finding("note", "tuning", plain(text))
 
 
 def _abilities() -> Iterator[Finding]:
@@ -91,7 +96,7 @@ def _abilities() -> Iterator[Finding]:
         return
     with scratch as folder:
         path = Path(folder) / "trial.trace"
-        trace.write(scenario.generate(scenario.resolve("phase-report")[0]), path)
+        trace.write(scenario.generate(one_trace("phase-report", reason="doctor replays one")), path)
         yield _fence(Path(folder))
         timed = _trial(path, Probe.LATENCY)
         yield _clock(timed)
@@ -134,7 +139,7 @@ def _trial(path: Path, probe: Probe, *, backend: str = "auto") -> Outcome:
     if probe is Probe.SYSCALLS:
         options["syscall-backend"] = backend
     return DriverExecutor().run(
-        Job(
+        TraceJob(
             id=0,
             round=0,
             allocator=allocator.resolve("libc")[0],

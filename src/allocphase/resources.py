@@ -14,7 +14,7 @@ import allocphase
 from allocphase.errors import AllocphaseError
 from allocphase.files.regular import read_regular_text
 
-__all__ = ["collection_folders", "find", "folders", "read_resource"]
+__all__ = ["collection_folders", "find", "folders", "malloc_preload", "read_resource"]
 
 MAX_BYTES = 1 << 20
 
@@ -46,6 +46,15 @@ def find(relative: str) -> Path:
     raise AllocphaseError(
         f"{relative} is not in the installed package: install it again with `pip install .`"
     )
+
+
+def malloc_preload() -> Path:
+    """The library that, preloaded, makes a plug-in the malloc of a program.
+
+    It is told which one by its environment: driver/preload/malloc.c. Raises AllocphaseError as
+    `find` does.
+    """
+    return find("driver/liballocphase-malloc.so")
 
 
 def read_resource(relative: str) -> str:

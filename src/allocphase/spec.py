@@ -7,6 +7,8 @@
     phase21?pool_bytes=1048576       with a setting; several are joined by &
     phase2?objects_per_slab=1,8,64   a comma separates values: one allocator or scenario each
     xmalloc?sizes=16+64              + joins the items of one value that is a list
+    jemalloc?env.MALLOC_CONF=zero:true,narenas:1
+                                     a variable of its process: one value, with its commas
 
 The name in a run is written the same way, without the file and with one value for each setting. An
 allocator from a file that `allocphase run` takes with one value of each has the name alone.
@@ -25,8 +27,21 @@ from pathlib import Path
 
 from allocphase.errors import UsageError, shown
 
-__all__ = ["Setting", "Spec", "base_name", "found_arm", "found_name", "items", "listed", "written"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "Setting",
+    "Spec",
+    "base_name",
+    "found_arm",
+    "found_name",
+    "items",
+    "joined_settings",
+    "listed",
+    "written",
+]
 
+# Of the settings that are variables of the process.
+ENVIRONMENT_PREFIX = "env."
 # A run has a cell for each of them.
 MAX_POINTS = 10_000
 _SETTINGS = "[?KEY=VALUE,VALUE&KEY=VALUE]"
@@ -45,7 +60,7 @@ class Setting:
     def read(cls, text: str, *, where: str, form: str) -> Setting:
         """`live=100,300`. Raises UsageError: `where`, what is wrong, and the `form` it has."""
         key, _, rest = text.partition("=")
-        values = tuple(rest.split(","))
+        values = (rest,) if key.startswith(ENVIRONMENT_PREFIX) else tuple(rest.split(","))
         if not key:
             raise _wrong(where, f"{shown(text)} has no key", form)
         if not all(values):
@@ -127,7 +142,12 @@ class Spec:
 
 def written(name: str, settings: Mapping[str, str]) -> str:
     """`name?key=value&key=value`, or the bare name."""
-    return _joined(name, (f"{key}={value}" for key, value in settings.items()))
+    return _joined(name, [joined_settings(settings)])
+
+
+def joined_settings(settings: Mapping[str, str]) -> str:
+    """`key=value&key=value`."""
+    return "&".join(f"{key}={value}" for key, value in settings.items())
 
 
 def items(value: str) -> list[str]:

@@ -13,11 +13,12 @@ from allocphase import scenario, trace
 from allocphase.allocator import resolve
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Clock
-from allocphase.process.driver import DriverExecutor, Job
+from allocphase.process.driver import DriverExecutor, TraceJob
 from allocphase.scenario import Scenario
 from allocphase.trace.records import Kind, kind_of
 from tests.benchmarks.conftest import Say
 from tests.support.driving import clock_of
+from tests.support.scenarios import resolve_traced
 
 CPUS = tuple(sorted(os.sched_getaffinity(0), reverse=True))
 
@@ -25,7 +26,7 @@ CPUS = tuple(sorted(os.sched_getaffinity(0), reverse=True))
 def _null_frees(chosen: Scenario, path: Path) -> tuple[npt.NDArray[np.float64], Clock]:
     """The latency of each of null's frees in ns, and what the driver says of its clock."""
     trace.write(scenario.generate(chosen), path)
-    job = Job(
+    job = TraceJob(
         id=0,
         round=0,
         allocator=resolve("null")[0],
@@ -45,7 +46,7 @@ def _null_frees(chosen: Scenario, path: Path) -> tuple[npt.NDArray[np.float64], 
 def test_a_free_that_does_nothing_takes_what_reading_the_clock_takes(
     benchmark: BenchmarkFixture, full: bool, say: Say, tmp_path: Path
 ) -> None:
-    chosen = scenario.collected() if full else scenario.resolve("phase-report")
+    chosen = resolve_traced("default") if full else resolve_traced("phase-report")
 
     def measure() -> None:
         for one in chosen:

@@ -37,6 +37,7 @@ from tests.benchmarks.conftest import Say
 from tests.support.gates import no_progress
 from tests.support.plugins import ROOT
 from tests.support.rivals import mann_whitney, pytest_benchmark
+from tests.support.scenarios import resolve_traced
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,7 +67,7 @@ def gate_request(arms: Arms, scenarios: Sequence[str], out: Path, *, full: bool)
         scenarios=[found for name in scenarios for found in scenario.resolve(name)],
         limits=Limits(),
         out=out,
-        max_rounds=40 if full else 15,
+        max_rounds=40 if full else 8,
         min_rounds=MIN_ROUNDS if full else 1,
         time_budget_s=120.0 if full else 60.0,
         verify=False,
@@ -171,7 +172,10 @@ def test_the_default_gate_passes_where_nothing_changed(
     busy: bool,
     tails: bool,
 ) -> None:
-    """The default scenarios, budget and rows; busy: an endless loop on each CPU meanwhile."""
+    """The default scenarios, budget and rows; busy: an endless loop on each CPU meanwhile, or for
+    a sign of life on one.
+    """
+    cpus = sorted(os.sched_getaffinity(0))[: None if full else 1]
     lines = TAILS if tails else ()
     names = DEFAULT_ARMS if full else DEFAULT_ARMS[:1]
     sessions = max(1, SESSIONS // len(names)) if full else 1
@@ -187,12 +191,14 @@ def test_the_default_gate_passes_where_nothing_changed(
                     request,
                     limits=Limits(lines=tuple(parse_limit(line) for line in lines)),
                     min_rounds=1,
+                    # So many at least can decide the rows of the tails.
+                    max_rounds=40 if full else 15 if tails else 8,
                     time_budget_s=600.0 if full else 60.0,
                 )
                 found.append(run(request))
         return found
 
-    with endless_loops() if busy else nullcontext():
+    with endless_loops(cpus) if busy else nullcontext():
         verdicts = benchmark.pedantic(measure, rounds=1, iterations=1)
     rows = [row for verdict in verdicts for row in verdict.rows]
     timed = [row for row in rows if row.row.measure.timed]
@@ -206,10 +212,10 @@ def test_the_default_gate_passes_where_nothing_changed(
 
 
 @contextmanager
-def endless_loops() -> Iterator[None]:
-    """One on each CPU."""
+def endless_loops(cpus: Sequence[int]) -> Iterator[None]:
+    """One on each of these CPUs."""
     loops = []
-    for cpu in os.sched_getaffinity(0):
+    for cpu in cpus:
         command = ["taskset", "-c", str(cpu), sys.executable, "-c", "while True: pass"]
         loops.append(subprocess.Popen(command))
     try:
@@ -236,7 +242,7 @@ def test_injected_slowdowns_above_the_limit_are_found(
 ) -> None:
     names = ("phase3", "mimalloc") if full else ("phase3",)
     cases = CASES if full else CASES[:1]
-    chosen = scenario.resolve("random-churn" if full else "phase-report")[0]
+    chosen = resolve_traced("random-churn" if full else "phase-report")[0]
     executor = DriverExecutor()
 
     def plans() -> Iterator[tuple[str, Selftest]]:
@@ -252,7 +258,7 @@ def test_injected_slowdowns_above_the_limit_are_found(
                         calibration=turn,
                         sessions=SESSIONS if full else 1,
                         theta=theta,
-                        max_rounds=40 if full else 10,
+                        max_rounds=40 if full else 6,
                         min_rounds=REPLAYED_ROUNDS if full else 1,
                         out=tmp_path,
                         effects=effects,
@@ -337,7 +343,7 @@ def test_a_doubled_tail_is_found_where_it_is_gated(
     installed: Callable[[str], Allocator],
 ) -> None:
     """p99.9 and no other row; the toll falls on one call in 64, and is twice p99.9."""
-    chosen = scenario.resolve("random-churn")[0]
+    chosen = resolve_traced("random-churn")[0]
     subject, executor = behind_toll(installed("phase3")), DriverExecutor()
     turn = calibrate(subject, chosen, executor, out=tmp_path, progress=no_progress)
     lines = tuple(parse_limit(line) for line in ("*=off", "p99_9=25%"))

@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from tests.benchmarks.conftest import MakeTrace, Say
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("trace", "subject", "base/system", "base/json", "base/clock", "base/channel")
+SOURCES = ("trace", "subject", "plugin", "base/system", "base/json", "base/clock", "base/channel")
 
 
 def _build(target: Path) -> None:

@@ -18,7 +18,7 @@ from allocphase.gate.baseline import save_baseline
 from allocphase.gate.saved import measure_baseline
 from allocphase.judge.document import FILE as VERDICT_FILE
 from allocphase.probe.probe import Probe
-from allocphase.process.driver import DriverExecutor, Job
+from allocphase.process.driver import DriverExecutor, Job, TraceJob
 from allocphase.process.keeper import Ending
 from allocphase.run.session import run
 from allocphase.scenario import resolve as resolve_scenario
@@ -126,7 +126,7 @@ class _KeepingExecutor(DriverExecutor):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def _run_in(self, folder: Path, job: Job) -> Ending:
+    def _run_in(self, folder: Path, job: TraceJob) -> Ending:
         ending = super()._run_in(folder, job)
         copy = self.kept / f"{len(self.left)}"
         shutil.copytree(folder, copy)
@@ -142,7 +142,7 @@ def deliveries(folder: Path) -> list[Left]:
     for path in (written[1], written[3]):
         for probe in Probe:
             executor.run(
-                Job(
+                TraceJob(
                     id=0,
                     round=0,
                     allocator=libc,

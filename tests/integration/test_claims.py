@@ -124,10 +124,12 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Section:
     """The phase report's checks that need no timing, on our allocators."""
     file = untimed(load("phase-report"))
     needed = requirements(file)
+    scenarios = found(scenario.resolve, needed.scenarios)
     request = Request(
         allocators=found(allocator.resolve, needed.allocators),
-        scenarios=found(scenario.resolve, needed.scenarios),
+        scenarios=scenarios,
         probes=[Probe.SYSCALLS, Probe.MEMORY],
+        only=needed.cells_of([one.name for one in scenarios]),
         rounds=1,
         seed=1,
         out=tmp_path_factory.mktemp("claims"),

@@ -16,7 +16,7 @@ from allocphase import resources
 from allocphase.allocator import resolve
 from allocphase.analysis.warnings import LEAST_S, cell_warnings
 from allocphase.probe.probe import Probe
-from allocphase.process.driver import DriverExecutor, Job, Outcome
+from allocphase.process.driver import DriverExecutor, Outcome, TraceJob
 from allocphase.process.watched import WatchingExecutor
 from tests.support.runs import process
 from tests.support.traces import batch, write_trace
@@ -30,9 +30,9 @@ while True: pass
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def job(tmp_path: Path) -> TraceJob:
     """A timed process of half a second, in passes of 100 ms."""
-    return Job(
+    return TraceJob(
         id=0,
         round=0,
         allocator=resolve("libc")[0],
@@ -65,7 +65,7 @@ def warnings(outcome: Outcome) -> list[str]:
     return [warning.text for warning in cell_warnings([record], {})]
 
 
-def test_a_busy_neighbour_is_named_beside_the_figures(job: Job) -> None:
+def test_a_busy_neighbour_is_named_beside_the_figures(job: TraceJob) -> None:
     with company(job.cpus[0]):
         outcome = WatchingExecutor(DriverExecutor()).run(job)
     assert outcome.status == "ok", outcome.message
@@ -76,7 +76,7 @@ def test_a_busy_neighbour_is_named_beside_the_figures(job: Job) -> None:
     assert any(line.startswith("load: other processes used up to") for line in warnings(outcome))
 
 
-def test_a_tracer_is_seen_and_named(job: Job, strace: str, tmp_path: Path) -> None:
+def test_a_tracer_is_seen_and_named(job: TraceJob, strace: str, tmp_path: Path) -> None:
     script = tmp_path / "driver"
     driver = resources.find("driver/allocphase-driver")
     script.write_text(f'#!/bin/sh\nexec {strace} -f -o /dev/null {driver} "$@"\n')

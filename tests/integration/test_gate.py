@@ -33,6 +33,8 @@ from tests.support.gates import limits, no_progress
 from tests.support.plugins import ROOT, Plugins
 
 COUNTS = ["--limit", "time=off"]
+# For phase2, which calls the system for each object, in each of 51 replays of sixteen processes.
+SMALL = "phase-report?allocations=100"
 
 TraceFile = Callable[[str], Path]
 
@@ -91,12 +93,12 @@ def test_an_allocator_passes_against_itself_in_every_format(cli: Cli) -> None:
 
 
 def test_more_system_calls_fail_with_3_and_an_old_verdict_can_be_explained(cli: Cli) -> None:
-    arguments = ["gate", "--baseline", "phase21", "--candidate", "phase2", "-s", "phase-report"]
+    arguments = ["gate", "--baseline", "phase21", "--candidate", "phase2", "-s", SMALL]
     result = cli(*arguments, *COUNTS)
     assert result.returncode == 3, result.stderr
     assert re.search(r"syscalls\.mmap +regressed", result.stdout)
     (folder,) = (cli.folder / "out").glob("*-gate")
-    again = cli("gate", "--again", str(folder), "--explain", "syscalls.mmap:phase-report")
+    again = cli("gate", "--again", str(folder), "--explain", f"syscalls.mmap:{SMALL}")
     assert again.returncode == 3
     assert "It regressed in two sessions: the gate fails." in again.stdout
 
@@ -210,6 +212,16 @@ def test_an_allocator_behind_the_toll_stays_correct(
     assert outcome.status == "ok", outcome.message
 
 
+def test_settings_from_the_environment_are_none_of_the_toll_s(
+    driver: Driver, installed: Callable[[str], Allocator], trace_file: TraceFile
+) -> None:
+    subject = behind_toll(installed("jemalloc").with_settings({"narenas": "1"}))
+    assert subject.config == {"iterations": "0"}
+    assert subject.environment["MALLOC_CONF"] == "narenas:1"
+    outcome = driver.run(Probe.VERIFY, trace_file("phase-report"), subject)
+    assert outcome.status == "ok", outcome.message
+
+
 def test_a_toll_before_an_allocator_that_is_not_there_is_refused(
     driver: Driver, installed: Callable[[str], Allocator], trace_file: TraceFile
 ) -> None:
@@ -228,7 +240,7 @@ def test_the_toll_compiles_without_a_warning(tmp_path: Path) -> None:
 
 
 def test_the_self_test_runs_to_its_table(cli: Cli) -> None:
-    arguments = ["selftest", "--quick", "--max-rounds", "9", "--json", "trials.json"]
+    arguments = ["selftest", "--quick", "--max-rounds", "6", "--json", "trials.json"]
     result = cli(*arguments, "-s", "phase-report", "--theta", "50%")
     assert result.returncode == 0, result.stderr
     assert "False alarms at a limit of 50%" in result.stdout
@@ -241,7 +253,7 @@ def test_the_self_test_runs_to_its_table(cli: Cli) -> None:
 
 
 def test_a_saved_baseline_is_listed_shown_and_gated_against(cli: Cli) -> None:
-    where = ["-s", "phase-report"]
+    where = ["-s", SMALL]
     saved = cli("baseline", "save", "main", "-a", "phase21", *where, "-r", "2")
     assert saved.returncode == 0, saved.stderr
     assert "main" in cli("baseline", "list").stdout
@@ -290,7 +302,7 @@ def test_a_scenario_that_changed_since_its_baseline_is_4(cli: Cli) -> None:
 
 
 def test_a_run_is_compared_in_every_format(cli: Cli) -> None:
-    names = ["-a", "phase2", "-a", "phase21", "-s", "phase-report"]
+    names = ["-a", "phase2", "-a", "phase21", "-s", SMALL]
     cli("run", *names, "-p", "syscalls", "-p", "throughput", "-r", "2")
     (folder,) = (cli.folder / "out").glob("*-run")
     result = cli("compare", str(folder), "--baseline", "phase21", "--csv", "-")
@@ -299,7 +311,7 @@ def test_a_run_is_compared_in_every_format(cli: Cli) -> None:
     assert rows["syscalls"]["verdict"] == "regressed"
     assert rows["time"]["verdict"] == "inconclusive"
     table = cli("compare", str(folder), "--baseline", "phase21", "--export-markdown", "c.md")
-    assert "phase2 on phase-report  against phase21" in table.stdout
+    assert f"phase2 on {SMALL}  against phase21" in table.stdout
     assert "| phase2 | syscalls | regressed |" in (cli.folder / "c.md").read_text("utf-8")
 
 
@@ -464,5 +476,5 @@ def test_a_bisection_finds_the_commit_that_made_more_system_calls(tmp_path: Path
 def test_each_end_of_a_gate_is_what_a_bisection_takes_it_for(
     cli: Cli, arguments: list[str], code: int
 ) -> None:
-    result = cli("gate", "--bisect-exit", *arguments, "-s", "phase-report", *COUNTS)
+    result = cli("gate", "--bisect-exit", *arguments, "-s", SMALL, *COUNTS)
     assert result.returncode == code, result.stdout + result.stderr

@@ -23,13 +23,20 @@ def git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path, needs: Callable[..., None]) -> Path:
-    """A repository of what is built, at its first commit, with the one allocator of ARGUMENTS."""
+    """A repository of what is built, at its first commit, with the one allocator of ARGUMENTS.
+
+    Built without optimisation: four builds, of which the counts are judged.
+    """
     needs(shutil.which("cmake"), "cmake", install="apt-get install cmake")
     folder = tmp_path / "tree"
     for name in ("driver", "tests", "allocators/phase21"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (ROOT / "CMakeLists.txt", *(ROOT / "allocators").glob("*.h")):
         shutil.copy(path, folder / path.relative_to(ROOT))
+    optimised, build = 'C_FLAGS_RELEASE "-O2', folder / "CMakeLists.txt"
+    text = build.read_text(encoding="utf-8")
+    assert optimised in text
+    build.write_text(text.replace(optimised, 'C_FLAGS_RELEASE "-O0'), encoding="utf-8")
     git(tmp_path, "init", "--initial-branch", "main", str(folder))
     git(folder, "add", ".")
     git(folder, "commit", "-m", "one")

@@ -45,7 +45,9 @@ Pytester = pytest.Pytester
 
 
 def _run(pytester: Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+    """Without hypothesis's plug-in, whose import takes as long as all else."""
+    without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    return pytester.runpytest_subprocess(*without, *arguments)
 
 
 def _saved(pytester: Pytester) -> dict[str, Any]:

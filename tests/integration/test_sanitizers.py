@@ -17,7 +17,7 @@ from tests.support.plugins import ROOT, Plugins
 from tests.support.traces import batch, free, malloc, tags, write_trace
 
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-SMALL = ["random-churn?operations=4000", "realloc-growth?operations=3000"]
+SMALL = ["random-churn?operations=2000", "realloc-growth?operations=1000"]
 
 
 @pytest.fixture(scope="module")

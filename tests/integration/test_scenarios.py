@@ -20,9 +20,9 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.result import Memory
 from allocphase.process.driver import Outcome
 from tests.support.driving import Driver, operation_calls
-from tests.support.plugins import ROOT
+from tests.support.scenarios import TRACED, load_traced
 
-SHIPPED = sorted((ROOT / "scenarios").glob("*.toml"))
+SHIPPED = TRACED
 COLLECTION = {name: found for name, found in allocator.collected().items() if found.correct}
 MATRIX = os.environ.get("ALLOCPHASE_MATRIX") == "1"
 TIMEOUT_S = 3600.0 if MATRIX else 60.0
@@ -38,11 +38,15 @@ CUT: dict[str, dict[str, object]] = {
     "blow-up-idle": {"live_bytes": 20 << 20},
     "glibc-thread": {"replacements": 50_000},
     "larson": {"replacements": 30_000},
-    "malloc-large": {"replacements": 25},
+    "malloc-large": {"replacements": 10},
     "mstress": {"rounds": 3},
+    "phase-report-churn": {"allocations": 5_000},
+    "random-churn": {"operations": 20_000},
+    "realloc-growth": {"operations": 10_000},
     "rptest-even": {"loops": 150},
     "rptest-exponential": {"loops": 150},
     "rptest-linear": {"loops": 150},
+    "shrink": {"replacements": 3_000},
     "xmalloc": {"batches": 20},
     "xmalloc-mixed": {"batches": 20},
 }
@@ -86,7 +90,7 @@ class Made:
 def made(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Made]:
-    found = scenario.load(request.param)
+    found = load_traced(request.param)
     found = found if MATRIX else found.with_parameters(CUT.get(found.name, {}))
     generated = scenario.generate(found)
     path = tmp_path_factory.mktemp("traces") / "trace"

@@ -33,7 +33,7 @@ REPEATABLE = {
     "MIMALLOC_RESET_DELAY": "100000",
     "SCUDO_OPTIONS": "GWP_ASAN_Enabled=false",
 }
-SMALL = ("phase-report", "random-churn?operations=3000")
+SMALL = ("phase-report", "random-churn?operations=1000")
 # Objects large enough for every allocator to ask the system.
 LARGE = "random-churn?live=200&operations=2000&size_max=400000"
 
@@ -97,15 +97,11 @@ def test_both_backends_see_the_same_calls_in_the_same_operations(
     driver: Driver,
     installed: Installed,
     workload: Path,
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    for key, value in REPEATABLE.items():
-        monkeypatch.setenv(key, value)
+    found = installed(name).keeping(REPEATABLE)
     dispatch, ptrace = (
-        driver.measure(
-            Probe.SYSCALLS, workload, installed(name), syscall_backend=backend, fixed_addresses=1
-        )
+        driver.measure(Probe.SYSCALLS, workload, found, syscall_backend=backend, fixed_addresses=1)
         for backend in BACKENDS
     )
     assert dispatch.result.part(Syscalls).backend == "dispatch"
@@ -140,12 +136,9 @@ def test_strace_counts_what_the_probe_counts_in_operation(
     workload: Path,
     strace: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    for key, value in REPEATABLE.items():
-        monkeypatch.setenv(key, value)
-    found = installed(name)
+    found = installed(name).keeping(REPEATABLE)
     outcome = driver.measure(
         Probe.SYSCALLS, workload, found, syscall_backend="dispatch", fixed_addresses=1
     )

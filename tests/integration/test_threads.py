@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from allocphase.trace.records import Kind, Touch
 from tests.conftest import Needs
+from tests.support.exerciser import source_of
 from tests.support.plugins import ROOT
 from tests.support.traces import Op, write_trace
 
@@ -24,7 +25,7 @@ PROBES = ("throughput", "latency", "memory", "verify")
 
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> dict[str, Path]:
-    """The driver, and the racing plug-in in both variants, under the thread sanitizer."""
+    """Under the thread sanitizer: the driver, the racing plug-in in both variants, and phase3."""
     folder = tmp_path_factory.mktemp("tsan")
     trial = folder / "trial.c"
     trial.write_text("int main(void) { return 0; }\n")
@@ -37,12 +38,14 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> dict[st
     rooms = ("*.c", "base/*.c", "probes/*.c")
     sources = [str(path) for room in rooms for path in sorted((ROOT / "driver").glob(room))]
     include = [f"-I{ROOT / 'driver'}", f"-I{folder}"]
-    built = {name: folder / name for name in ("driver", "racer", "shared")}
+    built = {name: folder / name for name in ("driver", "racer", "shared", "phase3")}
     command = ["cc", *SANITIZE, *include, *sources, "-o", str(built["driver"])]
     subprocess.run([*command, "-ldl", "-lpthread"], check=True)
     plugin = ["cc", *SANITIZE, *include, "-fPIC", "-shared", str(ROOT / "tests/c/racer.c")]
     subprocess.run([*plugin, "-o", str(built["racer"])], check=True)
     subprocess.run([*plugin, "-DSHARED", "-o", str(built["shared"])], check=True)
+    plugin[-1] = str(source_of("phase3"))
+    subprocess.run([*plugin, "-o", str(built["phase3"])], check=True)
     return built
 
 
@@ -91,7 +94,7 @@ def _compact(who: Sequence[int]) -> list[int]:
 @given(
     drawn=threaded_traces(),
     probe=st.sampled_from(PROBES),
-    subject=st.sampled_from(["racer", "shared"]),
+    subject=st.sampled_from(["racer", "shared", "phase3"]),
 )
 def test_random_threaded_traces_end_without_a_race(
     drawn: tuple[list[Op], list[int]],

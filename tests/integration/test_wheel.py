@@ -68,7 +68,8 @@ def test_the_collections_the_driver_and_the_header_are_inside(
     environment: Path,
 ) -> None:
     package = site_packages(environment) / "allocphase"
-    for expected in ("cli.py", "driver/allocphase-driver", "driver/allocphase.h"):
+    native = ("allocphase-driver", "allocphase.h", "liballocphase-malloc.so")
+    for expected in ("cli.py", *(f"driver/{name}" for name in native)):
         assert (package / expected).is_file(), expected
     for settings in (ROOT / "allocators").glob("*/allocator.toml"):
         name = settings.parent.name

@@ -14,7 +14,7 @@ from allocphase import resources
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Clock, Syscalls, Usage
-from allocphase.process.driver import DriverExecutor, Job, Outcome
+from allocphase.process.driver import DriverExecutor, Outcome, TraceJob
 
 __all__ = ["FULL_SPEED", "Driver", "calls_by_op", "clock_of", "operation_calls", "usage_of"]
 
@@ -44,7 +44,7 @@ class Driver:
         Without `cpus` it has one CPU, whatever the number of threads.
         """
         return DriverExecutor().run(
-            Job(
+            TraceJob(
                 id=0,
                 round=0,
                 allocator=allocator,

@@ -17,7 +17,7 @@ import pytest
 from allocphase.allocator import Allocator, resolve
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Verify
-from allocphase.process.driver import DriverExecutor, Job, Outcome
+from allocphase.process.driver import DriverExecutor, Outcome, TraceJob
 from allocphase.process.keeper import Limits
 from allocphase.trace.records import Kind, Touch
 from tests.support.driving import FULL_SPEED
@@ -44,7 +44,7 @@ LANDLOCK_CREATE_RULESET, VERSION_FLAG = 444, 1
 # What the driver needs for itself fits twice; what leaks passes it soon.
 LIMITS = Limits(memory_bytes=128 << 20, processes=16, disk_bytes=0)
 # Whatever hangs is killed at its limit; on a busy machine a short one may end before the fault.
-HANG_S = (1.0, 8.0, 60.0)
+HANG_S = (0.25, 2.0, 8.0, 60.0)
 # For all that must end by itself, however busy the machine is.
 PATIENCE_S = 60.0
 
@@ -165,11 +165,11 @@ def faults() -> list[Fault]:
 # ---- Running them ----------------------------------------------------------------------------
 
 
-def gallery_job(folder: Path) -> Job:
+def gallery_job(folder: Path) -> TraceJob:
     """All but the allocator and the probe; its trace is made in `folder`."""
     path = folder / "gallery.trace"
     write_trace(path, OPS, touch=Touch.FIRST, tag_table=tags((1, 1, 0.0)))
-    return Job(
+    return TraceJob(
         id=0,
         round=0,
         allocator=resolve("libc")[0],
@@ -183,7 +183,7 @@ def gallery_job(folder: Path) -> Job:
 
 
 def outcomes_of(
-    keys: Sequence[tuple[Fault, Probe]], plugins: Plugins, job: Job
+    keys: Sequence[tuple[Fault, Probe]], plugins: Plugins, job: TraceJob
 ) -> Mapping[Key, Outcome]:
     """Several at once, since nothing is timed here."""
     with ThreadPoolExecutor(4 * len(os.sched_getaffinity(0))) as pool:
@@ -191,7 +191,7 @@ def outcomes_of(
         return {(key[0].name, key[1]): one for key, one in zip(keys, found, strict=True)}
 
 
-def _outcome(plugins: Plugins, job: Job, fault: Fault, probe: Probe) -> Outcome:
+def _outcome(plugins: Plugins, job: TraceJob, fault: Fault, probe: Probe) -> Outcome:
     """Within the shortest time limit in which the process reaches its fault, or the longest."""
     job = replace(job, allocator=fault.allocator(plugins), probe=probe)
     executor = DriverExecutor(limits=LIMITS)

@@ -20,10 +20,11 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
-from allocphase.scenario import Scenario, resolve
+from allocphase.scenario import Scenario
 from allocphase.trace import read as read_trace
 from allocphase.trace.records import warm_replays
 from tests.support.runs import FakeExecutor, memory_part, no_progress
+from tests.support.scenarios import resolve_traced, trace_of
 
 __all__ = [
     "MEMORY",
@@ -69,7 +70,7 @@ class FigureExecutor(FakeExecutor):
     def _arrays(self, job: Job) -> Arrays:
         if job.probe is not Probe.LATENCY:
             return {}
-        made = read_trace(job.trace)
+        made = read_trace(trace_of(job))
         ticks = np.full(len(made.ops), self.latency_ns(job), dtype=np.uint32)
         warm = np.tile(ticks[made.repeated()], warm_replays(made.threads))
         return {
@@ -99,7 +100,7 @@ class FigureExecutor(FakeExecutor):
         if job.probe is Probe.VERIFY:
             result["verify"] = {}
         if job.probe is Probe.LATENCY:
-            result["latency"] = {"warm_replays": warm_replays(read_trace(job.trace).threads)}
+            result["latency"] = {"warm_replays": warm_replays(read_trace(trace_of(job)).threads)}
         return read(Result, result)
 
 
@@ -123,7 +124,7 @@ def limits(*lines: str) -> Limits:
 
 def small_scenario(spec: str = "phase-report?allocations=50") -> Scenario:
     """A scenario whose trace is made in no time; its name is `spec`."""
-    return resolve(spec)[0]
+    return resolve_traced(spec)[0]
 
 
 def gate_request(out: Path, *lines: str, **changes: Any) -> GateRequest:

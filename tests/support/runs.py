@@ -18,13 +18,14 @@ from allocphase.probe.result import Result
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.run.request import Request
-from allocphase.scenario import Scenario, resolve
+from allocphase.scenario import Scenario
 from allocphase.store.manifest import Manifest
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 from allocphase.trace.records import Kind
 from tests.support.manifests import allocator_entry, manifest_of, scenario_entry
 from tests.support.replays import with_warm_replays
+from tests.support.scenarios import resolve_traced
 
 __all__ = [
     "FakeExecutor",
@@ -57,7 +58,7 @@ def fake_allocator(name: str, *, correct: bool = True) -> Allocator:
 
 def small_scenario(name: str = "phase-report") -> Scenario:
     """A batch of few operations."""
-    (found,) = resolve(f"{name}?allocations=5")
+    (found,) = resolve_traced(f"{name}?allocations=5")
     return found
 
 

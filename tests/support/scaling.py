@@ -23,6 +23,7 @@ from allocphase.store.writer import RunWriter
 from tests.support.manifests import allocator_entry, manifest_of, plan_entry
 from tests.support.replays import with_warm_replays
 from tests.support.runs import memory_part, result_of
+from tests.support.scenarios import resolve_traced
 
 __all__ = ["ALONE_NS", "ROUNDS", "write_scaled", "write_scaling"]
 
@@ -54,7 +55,7 @@ def write_scaling(
     where there are two threads or more, and makes a futex call in every fifth; a thread more takes
     a mebibyte.
     """
-    (found,) = scenario.resolve(spec)
+    (found,) = resolve_traced(spec)
     chosen = [found.with_parameters({"threads": threads}) for threads in levels]
     traces = [scenario.generate(one) for one in chosen]
     entries = [

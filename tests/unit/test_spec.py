@@ -50,6 +50,16 @@ def test_a_value_may_have_an_equals_sign_and_a_question_mark() -> None:
     assert Spec.of_allocator("a?b=c=d?e").settings == (Setting("b", ("c=d?e",)),)
 
 
+def test_a_variable_has_one_value_with_all_its_commas() -> None:
+    text = "jemalloc?env.MALLOC_CONF=narenas:1,zero:true&narenas=1,4"
+    found = Spec.of_allocator(text)
+    assert found.points() == [
+        {"env.MALLOC_CONF": "narenas:1,zero:true", "narenas": count} for count in ("1", "4")
+    ]
+    assert str(found) == text
+    assert Spec.of_allocator(written("jemalloc", found.points()[0])).points() == found.points()[:1]
+
+
 @pytest.mark.parametrize(
     ("text", "name", "file"),
     [

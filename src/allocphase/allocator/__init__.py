@@ -1,6 +1,9 @@
 """Allocators: what is measured.
 
     collection      the allocators of the collection allocators/, and those of a command line
+    settings        those that an allocator reads from its environment: how, and which there are
+    environment     of a process that runs under an allocator with its settings
+    program         where a program is, and whether a preload gets into it
     shared_object   what a shared object is, and where the system has it
     source          how a plug-in's C file becomes one, and is rebuilt under sanitizers
 

@@ -8,21 +8,22 @@ source, which is compiled with cc.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from allocphase import resources
+from allocphase.allocator.settings import Key, SettingsForm, checked_variable
 from allocphase.allocator.shared_object import inspect_object, is_there, search_library
 from allocphase.allocator.source import Source, compile_plugin
 from allocphase.errors import UsageError, shown, unknown
-from allocphase.files.elf import loaded_sha256
-from allocphase.files.typed import Check, FieldError, Name, length, load_toml
-from allocphase.spec import Spec, written
+from allocphase.files.elf import elf_head, loaded_sha256
+from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
+from allocphase.files.typed import FieldError, Name, length, load_toml
+from allocphase.spec import ENVIRONMENT_PREFIX, Spec, written
 
-__all__ = ["Allocator", "Kind", "collected", "load", "resolve"]
+__all__ = ["Allocator", "Kind", "collected", "load", "loader", "resolve"]
 
 Kind = Literal["plugin", "preload", "libc"]
 
@@ -36,14 +37,7 @@ def _setting(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_Key = Annotated[
-    str,
-    Check(
-        "a key of letters, digits, and . _ - only",
-        lambda key: re.fullmatch(r"[\w.-]+", key) is not None,
-    ),
-]
-_Settings = Mapping[_Key, Annotated[str, _setting]]
+_Settings = Mapping[Key, Annotated[str, _setting]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +65,7 @@ class _Preload:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Description:
     """An allocator.toml. object: of a plug-in, from the folder on; without it NAME.so, or NAME.c in
-    a folder that was named.
+    a folder that was named. config: of a plug-in; settings: of what has its own from variables.
     """
 
     title: str
@@ -82,12 +76,17 @@ class _Description:
     default_scenarios: tuple[str, ...] = ("*",)
     config: _Settings | None = None
     preload: _Preload | None = None
+    settings: SettingsForm | None = None
 
     def __post_init__(self) -> None:
         if self.config is not None and self.kind != "plugin":
             raise FieldError("is for kind 'plugin' only", ".config")
         if self.object is not None and self.kind != "plugin":
             raise FieldError("is for kind 'plugin' only", ".object")
+        if self.settings is not None and self.kind == "plugin":
+            raise FieldError(
+                "is for kinds 'preload' and 'libc': a plug-in's is config", ".settings"
+            )
         if self.preload is not None and self.kind != "preload":
             raise FieldError("is for kind 'preload' only", ".preload")
         if self.preload is None and self.kind == "preload":
@@ -103,6 +102,10 @@ class Allocator:
     `default_scenarios`: patterns of those that it takes part in when nobody asks for it by name; a
     hundredfold slower allocator would take the time that the others need. `source`: of what was
     compiled for this run. `described`: by an allocator.toml; a bare object says nothing of itself.
+
+    `config`: settings by key, of a plug-in all of them, of others what was changed. `environment`:
+    variables of its process, among them what the settings come to. `settings_form`: of what takes
+    settings from variables; None where nobody knows which.
     """
 
     name: str
@@ -117,20 +120,65 @@ class Allocator:
     missing: str | None = None
     source: Source | None = None
     described: bool = field(default=True, compare=False)
+    settings_form: SettingsForm | None = field(default=None, compare=False)
 
     def with_settings(self, changes: Mapping[str, str]) -> Allocator:
         """The same with other settings, named `name?key=value`. Raises UsageError."""
-        for key in changes:
-            if self.kind == "plugin" and self.config and key not in self.config:
-                raise UsageError(unknown(f"allocator {self.name}: setting", key, self.config))
-            if self.kind != "plugin":
-                raise UsageError(f"allocator {self.name}: only plug-ins take settings, not {key!r}")
+        where = f"allocator {self.name}"
+        passed = {key: v for key, v in changes.items() if key.startswith(ENVIRONMENT_PREFIX)}
+        own = {key: value for key, value in changes.items() if key not in passed}
+        variables = {checked_variable(key, where=where): v for key, v in passed.items()}
+        environment = {**self.environment, **variables}
+        for key, value in own.items():
+            self._check_setting(key, value, where=where)
+        if own and self.settings_form is not None:
+            environment = self.settings_form.over(environment, self.settings_form.variables(own))
         name = written(self.name, changes)
-        return replace(self, name=name, config={**self.config, **changes})
+        return replace(self, name=name, config={**self.config, **own}, environment=environment)
+
+    def _check_setting(self, key: str, value: str, *, where: str) -> None:
+        if self.kind == "plugin":
+            if self.config and key not in self.config:
+                raise UsageError(unknown(f"{where}: setting", key, self.config))
+        elif self.settings_form is None:
+            raise UsageError(
+                f"{where}: no settings of it are known, so not {key!r}: "
+                f"{ENVIRONMENT_PREFIX}VARIABLE=VALUE passes any variable"
+            )
+        else:
+            self.settings_form.check(key, value, where=where)
+
+    def keeping(self, variables: Mapping[str, str]) -> Allocator:
+        """The same in a process that has these variables; its own settings come over them."""
+        if self.settings_form is None:
+            return replace(self, environment={**variables, **self.environment})
+        return replace(self, environment=self.settings_form.over(variables, self.environment))
+
+    def ignored_settings(self) -> tuple[str, ...]:
+        """Keys that are set and that its object knows nothing of, as far as can be told.
+
+        The keys of libc's malloc are the dynamic loader's, which reads them. Raises OSError.
+        """
+        if self.settings_form is None or not self.config:
+            return ()
+        read_by = loader() if self.kind == "libc" else self.path
+        if read_by is None:
+            return ()
+        content = read_regular(read_by, MAX_OBJECT_BYTES, follow=True)
+        return self.settings_form.unnamed(self.config, content)
 
     def sha256(self) -> str | None:
         """Digest of what is loaded of the object, None where there is no file to read."""
         return None if self.path is None else loaded_sha256(self.path)
+
+
+def loader() -> Path | None:
+    """The dynamic loader of what is measured: that of the C library that the driver is built for.
+
+    Raises OSError, and AllocphaseError when the driver is not installed.
+    """
+    head = elf_head(resources.find("driver/allocphase-driver"))
+    return None if head is None else head.interpreter
 
 
 def collected() -> dict[str, Allocator]:
@@ -208,6 +256,9 @@ def _own_object(path: Path) -> Path:
 
 
 def _from_file(name: str, path: Path, cflags: tuple[str, ...]) -> Allocator:
+    """A preload under a name of the collection is another build of that one: it takes the same
+    settings.
+    """
     if not path.is_file():
         raise UsageError(f"allocator {name}: {path}: no such file")
     path, source = path.resolve(), None
@@ -215,6 +266,7 @@ def _from_file(name: str, path: Path, cflags: tuple[str, ...]) -> Allocator:
         source = Source(path=path, cflags=cflags, folder=Path.cwd())
         path = compile_plugin(source)
     kind: Kind = "plugin" if inspect_object(path).is_plugin else "preload"
+    known = _files().get(name) if kind == "preload" else None
     return Allocator(
         name=name,
         title=name,
@@ -225,6 +277,7 @@ def _from_file(name: str, path: Path, cflags: tuple[str, ...]) -> Allocator:
         environment={},
         source=source,
         described=False,
+        settings_form=load_toml(_Description, known).settings if known else None,
     )
 
 
@@ -258,6 +311,7 @@ def load(path: Path) -> Allocator:
         correct=found.correct,
         default_scenarios=found.default_scenarios,
         missing=missing,
+        settings_form=found.settings,
     )
 
 

@@ -36,11 +36,13 @@ def default_baseline(allocators: Sequence[str]) -> str | None:
 
 
 def times_by_round(records: Sequence[ProcessRecord]) -> dict[tuple[str, str], Times]:
-    """Of each (allocator, scenario) that has a good process of throughput."""
+    """Of each (allocator, scenario) that has a good process of throughput, or of a program: of
+    that the wall times.
+    """
     rounds = rounds_of(records)
     times: dict[tuple[str, str], Times] = {}
     for record in records:
-        if record.probe is Probe.THROUGHPUT and record.ok:
+        if record.probe in (Probe.THROUGHPUT, Probe.PROGRAM) and record.ok:
             key = (record.allocator, record.scenario)
             row = times.setdefault(key, np.full(rounds, np.nan))
             time_ns = process_time_ns(record)

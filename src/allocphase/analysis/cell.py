@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,17 @@ class Cell:
     message: str
     metrics: Mapping[str, Any]
     warnings: tuple[CellWarning, ...]
+
+    @property
+    def time_ns(self) -> float | None:
+        """What it is ranked by: of a trace the time per operation, of a program its wall time."""
+        return self.metrics.get("time_per_op_ns") or self.metrics.get("wall_time_ns")
+
+    @property
+    def time_interval_ns(self) -> Sequence[float] | None:
+        """Of that; None where there is none, or the rounds are too few."""
+        name = "time_per_op_ns" if self.metrics.get("time_per_op_ns") else "wall_time_ns"
+        return self.metrics.get(f"{name}_interval")
 
     @property
     def ok(self) -> bool:

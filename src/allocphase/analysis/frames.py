@@ -79,6 +79,11 @@ class Run:
         """Names in the order of the plan."""
         return [entry.name for entry in self.manifest.scenarios]
 
+    @property
+    def programs(self) -> list[str]:
+        """Of these the programs: they have no trace, and no operations."""
+        return [entry.name for entry in self.manifest.scenarios if entry.program is not None]
+
     @cached_property
     def records(self) -> list[ProcessRecord]:
         """The journal."""
@@ -138,7 +143,8 @@ class Run:
     @cached_property
     def operations(self) -> pd.DataFrame:
         """Every cell's operations; large: one cell at a time is `operations_of`."""
-        parts = [self.operations_of(a, s) for s in self.scenarios for a in self.allocators]
+        traced = [scenario for scenario in self.scenarios if scenario not in self.programs]
+        parts = [self.operations_of(a, s) for s in traced for a in self.allocators]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def operations_of(self, allocator: str, scenario: str) -> pd.DataFrame:
@@ -186,11 +192,13 @@ class Run:
         key = (allocator, scenario)
         if key not in self._latencies:
             records = [r for r in self.records_of(*key) if r.probe is Probe.LATENCY and r.ok]
+            if not records:
+                return {}
             self._latencies[key] = pool(
                 records,
                 self.files.samples,
                 self.trace_operations(scenario),
-                called=self._called(*key) if records else {},
+                called=self._called(*key),
                 threads=len(self.thread_counts(scenario)),
             )
         return self._latencies[key]
@@ -240,7 +248,9 @@ class Run:
             status=bad.status if bad else Status.OK if records else Status.NOT_MEASURED,
             message=_message(bad, records) if bad else "",
             metrics=metrics,
-            warnings=cell_warnings(records, metrics),
+            warnings=cell_warnings(
+                records, metrics, ignored_settings=self.manifest.ignored_settings(allocator)
+            ),
         )
 
     def _saved(self, allocator: str, scenario: str) -> dict[str, Any]:
@@ -249,12 +259,13 @@ class Run:
             return {}
         base = self.times.get((self.baseline or "", scenario))
         found = against(base, self.times[allocator, scenario])
+        name = "saved_wall_time_ns" if scenario in self.programs else "saved_per_op_ns"
         if found is None:
-            return {"saved_per_op_ns": None, "saved_per_op_ns_interval": None}
+            return {name: None, f"{name}_interval": None}
         saved = found.saved
         return {
-            "saved_per_op_ns": saved.estimate,
-            "saved_per_op_ns_interval": [saved.lower, saved.upper] if saved.bounded else None,
+            name: saved.estimate,
+            f"{name}_interval": [saved.lower, saved.upper] if saved.bounded else None,
         }
 
     def _startup(self, allocator: str, scenario: str) -> dict[str, int]:
@@ -316,6 +327,7 @@ def _process_row(record: ProcessRecord) -> dict[str, Any]:
         "status": record.status.value,
         "message": record.message,
         "wall_s": record.wall_s,
-        "time_per_op_ns": process_time_ns(record),
+        "time_per_op_ns": None if record.probe.of_programs else process_time_ns(record),
+        "wall_time_ns": process_time_ns(record) if record.probe.of_programs else None,
         "involuntary_switches": usage.involuntary_switches if usage else None,
     }

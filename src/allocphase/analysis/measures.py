@@ -48,6 +48,7 @@ _FACTS = {
     Probe.FOOTPRINT: MEMORY_FACTS,
     Probe.FAULTS: MEMORY_FACTS,
     Probe.VERIFY: CALL_FACTS,
+    Probe.PROGRAM_MEMORY: MEMORY_FACTS,
 }
 
 Metrics = Mapping[str, Any]  # as `--json` has them, of a cell or of one process
@@ -167,6 +168,24 @@ def _bytes(name: str, title: str, **more: Any) -> Measure:
     return Measure(
         name=name, path=f"{name}_bytes", title=title, unit="bytes", probe=Probe.MEMORY, **more
     )
+
+
+def _whole(name: str, title: str, **more: Any) -> Measure:
+    """A time of a program, run whole."""
+    return Measure(
+        name=name,
+        path=f"{name}_time_ns",
+        title=title,
+        unit="ns",
+        probe=Probe.PROGRAM,
+        interval=True,
+        **more,
+    )
+
+
+def _tree(name: str, path: str, title: str, unit: str, **more: Any) -> Measure:
+    """Of a program's processes together."""
+    return Measure(name=name, path=path, title=title, unit=unit, probe=Probe.PROGRAM_MEMORY, **more)
 
 
 def _same(name: str, title: str, unit: str, probe: Probe, **more: Any) -> Measure:
@@ -339,6 +358,63 @@ CATALOGUE = (
     ),
     _same("allocator_stats.<stat>", "<stat>, as the allocator says", "count", Probe.MEMORY),
     _same("verified", "whether verify found nothing", "count", Probe.VERIFY),
+    _whole("wall", "wall time of a program", heading="wall", rule="2%", usual=True),
+    _whole(
+        "saved_wall",
+        "wall time that a program saves over the run's baseline, paired by round",
+        heading="saved",
+        claimed=False,
+    ),
+    _whole("cpu", "CPU time of a program's processes", heading="CPU", rule="off"),
+    _whole("user", "of it outside of the kernel", heading="user"),
+    _whole("system", "of it in the kernel", heading="system"),
+    _same(
+        "context_switches",
+        "context switches of a program's processes",
+        "count",
+        Probe.PROGRAM,
+        heading="switches",
+    ),
+    _same(
+        "processes",
+        "processes of a program",
+        "count",
+        Probe.PROGRAM,
+        heading="processes",
+        claimed=False,
+    ),
+    _same("output_sha256", "digest of a program's output", "", Probe.PROGRAM, claimed=False),
+    _tree(
+        "program_peak_rss",
+        "program_peak_rss_bytes",
+        "peak resident bytes of a program's processes together",
+        "bytes",
+        heading="peak RSS",
+        rule="memory",
+        usual=True,
+    ),
+    _tree(
+        "largest_process_rss",
+        "largest_process_rss_bytes",
+        "peak resident bytes of a program's largest process",
+        "bytes",
+        heading="largest process",
+    ),
+    _tree(
+        "program_page_faults",
+        "program_page_faults",
+        "page faults of a program's processes",
+        "count",
+        heading="faults",
+        rule="memory",
+        usual=True,
+    ),
+    _tree(
+        "program_major_faults",
+        "program_major_faults",
+        "page faults of a program's processes that read from a disk",
+        "count",
+    ),
 )
 # Those that can be compared and gated, by short name; system calls by name come on top.
 MEASURES = {one.name: one for one in CATALOGUE if one.rule is not None and not one.is_family}

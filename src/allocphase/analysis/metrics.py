@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from allocphase.analysis.counts import counted
 from allocphase.analysis.latency import (
     QUANTILES,
     Latencies,
@@ -22,6 +23,7 @@ from allocphase.analysis.latency import (
     cause_metrics,
     describe,
 )
+from allocphase.analysis.program_metrics import program_metrics, wall_time_ns
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Faults, Memory, Result, Syscalls, Throughput
@@ -75,11 +77,16 @@ def cell_metrics(
     metrics: Metrics = {}
     for part in (_throughput, _latency, _syscalls, _memory, _faults, _passes, _verify, _stats):
         metrics.update(part(cell))
+    metrics.update(program_metrics(cell.of(Probe.PROGRAM), cell.of(Probe.PROGRAM_MEMORY)))
     return metrics
 
 
 def process_time_ns(record: ProcessRecord) -> float:
-    """A process's one number: the median of its warm replays, NaN when it has none."""
+    """A process's one number: the median of its warm replays, or the wall time of a program; NaN
+    when it has neither.
+    """
+    if record.result.program is not None:
+        return wall_time_ns(record.result.program)
     part = record.result.throughput
     return median(part.warm_ns_per_op if part else ())
 
@@ -164,32 +171,12 @@ def _median_of_all(values: Sequence[float | None]) -> float | None:
 # ---- Counts ------------------------------------------------------------------------------
 
 
-def _counted(name: str, values: Sequence[float | None]) -> Metrics:
-    """Under the name what all processes agree on; where they do not, their median, and the range.
-
-    A range is [least, greatest, how many processes]: with so few of them an interval of the median
-    would be the same or open, and a count may well have two values and none between. A process
-    that has none is left out; None without any.
-    """
-    known = [value for value in values if value is not None]
-    if not known:
-        return {name: None}
-    if min(known) == max(known):
-        return {name: known[0]}
-    return {name: _whole(median(known)), f"{name}_range": [min(known), max(known), len(known)]}
-
-
-def _whole(value: float) -> float:
-    """An even number of processes has a median between two counts."""
-    return int(value) if value.is_integer() else value
-
-
 def _nested(
     name: str, tables: Sequence[Mapping[str, float | None]], *, absent: float | None = 0
 ) -> Metrics:
     """The same of tables, whose ranges are a table of their own; absent: what one lacks is."""
     keys = dict.fromkeys(key for table in tables for key in table)
-    found = [_counted(key, [table.get(key, absent) for table in tables]) for key in keys]
+    found = [counted(key, [table.get(key, absent) for table in tables]) for key in keys]
     values = {key: one[key] for key, one in zip(keys, found, strict=True)}
     ranges = {
         key: one[f"{key}_range"] for key, one in zip(keys, found, strict=True) if len(one) > 1
@@ -212,8 +199,8 @@ def _syscalls(cell: _Cell) -> Metrics:
     ]
     return {
         **_phases(parts),
-        **_counted("syscalls_per_op", rates),
-        **_counted("steady_syscalls_per_op", steady),
+        **counted("syscalls_per_op", rates),
+        **counted("steady_syscalls_per_op", steady),
         "syscall_backend": parts[0].backend,
         **_thread_syscalls([part.thread_calls for part in parts]),
     }
@@ -252,7 +239,7 @@ def _thread_syscalls(by_process: Sequence[Sequence[int]]) -> Metrics:
     """
     if len({len(calls) for calls in by_process}) > 1:
         return {}
-    threads = [_counted("calls", calls) for calls in zip(*by_process, strict=True)]
+    threads = [counted("calls", calls) for calls in zip(*by_process, strict=True)]
     if len(threads) < 2:
         return {}
     metrics: Metrics = {"thread_syscalls": [one["calls"] for one in threads]}
@@ -280,7 +267,7 @@ def _memory(cell: _Cell) -> Metrics:
         return {}
     metrics: Metrics = {}
     for name in (*_TOTALS, *_LEFT):
-        metrics |= _counted(name, [getattr(part, name) for part in memory])
+        metrics |= counted(name, [getattr(part, name) for part in memory])
     return metrics | _fragmentation(memory)
 
 
@@ -291,9 +278,7 @@ def _fragmentation(memory: Sequence[Memory]) -> Metrics:
     """
     if not all(part.run_peak_live_bytes for part in memory):
         return {"fragmentation": None}
-    found = _counted(
-        "fragmentation", [p.peak_rss_bytes / p.run_peak_live_bytes - 1 for p in memory]
-    )
+    found = counted("fragmentation", [p.peak_rss_bytes / p.run_peak_live_bytes - 1 for p in memory])
     return found if found["fragmentation"] >= 0 else {"fragmentation": None}
 
 
@@ -307,8 +292,8 @@ def _faults(cell: _Cell) -> Metrics:
         for part, record in zip(parts, records, strict=True)
     ]
     return {
-        **_counted("page_faults_in_calls", [part.call_faults for part in parts]),
-        **_counted("steady_page_faults_per_op", steady),
+        **counted("page_faults_in_calls", [part.call_faults for part in parts]),
+        **counted("steady_page_faults_per_op", steady),
     }
 
 

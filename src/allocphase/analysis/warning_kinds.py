@@ -31,6 +31,8 @@ class Kind(Enum):
     )
     SLOW = "slow: a replay takes more than two seconds, so one process had to do: no interval"
     TAMPERED = "the allocator changed its process ({words}): figures may depend on that"
+    IGNORED = "setting {words}: this build knows nothing of it: figures are those without it"
+    SAID = "on stderr, with its settings: {words}"
     INTERPOSES = (
         "it takes the place of libc's {words}: the driver uses its own, but programs that preload"
         " it get these"

@@ -11,10 +11,12 @@ from allocphase.machine.disturbance import Disturbance
 from allocphase.probe.probe import Probe
 from allocphase.store.record import ProcessRecord
 
-__all__ = ["cell_warnings", "disturbances", "is_disturbed"]
+__all__ = ["cell_warnings", "disturbances", "is_disturbed", "setting_warnings"]
 
 # A process of some 150 ms that was put aside more often than a scheduler's tick explains.
 SWITCHES_PER_PROCESS = 100
+# Different words that a cell's processes say, of which one may have an address or a number in it.
+MOST_SAID = 3
 # Three ticks of the kernel's clock: less cannot be told from its rounding.
 LEAST_S = 0.03
 # Beyond that the memory probe's pass is no longer a timed one.
@@ -48,9 +50,14 @@ _SIGNS = (
 
 
 def cell_warnings(
-    records: Sequence[ProcessRecord], metrics: Mapping[str, Any]
+    records: Sequence[ProcessRecord],
+    metrics: Mapping[str, Any],
+    *,
+    ignored_settings: Sequence[str] = (),
 ) -> tuple[CellWarning, ...]:
-    """Everything a reader should know before believing the cell's figures."""
+    """Everything a reader should know before believing the cell's figures. ignored_settings: of its
+    arm, as run.json has them.
+    """
     good = [record for record in records if record.ok]
     return (
         *_emulated(good),
@@ -59,6 +66,7 @@ def cell_warnings(
         *_skipped(good),
         *_slow(good),
         *_tampered(good),
+        *setting_warnings(good, ignored_settings),
         *_interposing(good),
         *_below_floor(metrics),
         *_lacking(good),
@@ -118,6 +126,15 @@ def _interrupted(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:
     most = max((usage.involuntary_switches for usage in timed if usage), default=0)
     if most > SWITCHES_PER_PROCESS:
         yield CellWarning(Kind.INTERRUPTED, (most,))
+
+
+def setting_warnings(
+    records: Sequence[ProcessRecord], ignored_settings: Sequence[str]
+) -> Iterator[CellWarning]:
+    """Where what was set may not hold: the object does not know it, or said something itself."""
+    yield from (CellWarning(Kind.IGNORED, words=key) for key in ignored_settings)
+    said = sorted({r.result.said for r in records if r.result.said})
+    yield from (CellWarning(Kind.SAID, words=words) for words in said[:MOST_SAID])
 
 
 def disturbances(records: Sequence[ProcessRecord]) -> list[CellWarning]:

@@ -130,7 +130,8 @@ class Evidence:
             name = allocator if names.count(allocator) == 1 else f"{allocator} on {scenario}"
             records = self.run.records_of(allocator, scenario)
             metrics = self._metrics((allocator, scenario)) if records else {}
-            found = cell_warnings(records, metrics)
+            ignored = self.run.manifest.ignored_settings(allocator)
+            found = cell_warnings(records, metrics, ignored_settings=ignored)
             lines |= {f"{name}: {warning.text}": None for warning in found}
         return tuple(lines)
 

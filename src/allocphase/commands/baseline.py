@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from allocphase.commands.shared import (
     baseline_dir_option,
     command_line,
+    keep_environment_option,
     measuring,
     out_option,
+    program_options,
     quiet_option,
     rounds_option,
     say,
     scenario_option,
     timeout_option,
 )
+
+if TYPE_CHECKING:
+    from allocphase.scenario import Program
 
 __all__ = ["baseline"]
 
@@ -39,8 +45,10 @@ def baseline() -> None:
     "-a", "--allocator", required=True, metavar="NAME[=FILE]|FOLDER", help="What to measure."
 )
 @scenario_option
+@program_options
 @rounds_option(default=40, most=400)
 @timeout_option
+@keep_environment_option
 @out_option
 @quiet_option
 @baseline_dir_option
@@ -48,8 +56,10 @@ def save(
     name: str,
     allocator: str,
     scenarios: Sequence[str],
+    program: Program | None,
     rounds: int,
     timeout_s: float,
+    keep_allocator_environment: bool,
     out: Path,
     baseline_dir: Path,
 ) -> None:
@@ -64,18 +74,19 @@ def save(
     from allocphase.gate import baseline_arm
     from allocphase.gate.baseline import require_place, save_baseline
     from allocphase.gate.saved import measure_baseline
-    from allocphase.run.request import Request, chosen_scenarios
+    from allocphase.run.request import Request, chosen_scenarios, kept_variables
 
     require_place(name, baseline_dir)
     request = Request(
         allocators=(),
-        scenarios=chosen_scenarios(scenarios),
+        scenarios=chosen_scenarios(scenarios, program=program),
         probes=(),
         rounds=rounds,
         timeout_s=timeout_s,
         out=out,
         label="baseline",
         command=command_line(),
+        kept_variables=kept_variables(keep=keep_allocator_environment),
     )
     arm = baseline_arm(allocator)
     with measuring() as (executor, progress):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import click
 
 from allocphase.commands.shared import (
     command_line,
+    keep_environment_option,
     measuring,
     out_option,
     quiet_option,
@@ -39,6 +41,7 @@ __all__ = ["claims"]
 )
 @rounds_option(default=5, most=1000)
 @timeout_option
+@keep_environment_option
 @out_option
 @quiet_option
 @click.option("--label", default="claims", show_default=True, help="Part of its name.")
@@ -58,6 +61,7 @@ def claims(
     directory: Path | None,
     rounds: int,
     timeout_s: float,
+    keep_allocator_environment: bool,
     out: Path,
     label: str,
     inconclusive: str,
@@ -92,7 +96,10 @@ def claims(
     promised = load(file)
     measured = frames.load(directory) if directory else None
     if measured is None:
-        measured = _measure(promised, rounds, timeout_s, out, label)
+        from allocphase.run.request import kept_variables
+
+        kept = kept_variables(keep=keep_allocator_environment)
+        measured = _measure(promised, rounds, timeout_s, out, label, kept)
     section = judge(promised, measured)
     if measured is not None:
         write_section(section, measured.path)
@@ -112,7 +119,12 @@ def claims(
 
 
 def _measure(
-    promised: ClaimsFile, rounds: int, timeout_s: float, out: Path, label: str
+    promised: ClaimsFile,
+    rounds: int,
+    timeout_s: float,
+    out: Path,
+    label: str,
+    kept: Mapping[str, str],
 ) -> Run | None:
     """Runs what the claims need; None when they need nothing."""
     from allocphase.analysis import frames
@@ -135,6 +147,7 @@ def _measure(
         out=out,
         label=label,
         command=command_line(),
+        kept_variables=kept,
         only=needed.cells_of([scenario.name for scenario in scenarios]),
     )
     with measuring() as (executor, progress):

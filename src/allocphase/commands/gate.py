@@ -21,8 +21,10 @@ from allocphase.commands.revisions import (
 from allocphase.commands.shared import (
     baseline_dir_option,
     command_line,
+    keep_environment_option,
     measuring,
     out_option,
+    program_options,
     quiet_option,
     require_targets,
     say,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from allocphase.gate.bisection import Bisection
     from allocphase.gate.repository import Commit
     from allocphase.judge import GateVerdict, Limits
+    from allocphase.scenario import Program
 
 __all__ = ["gate"]
 
@@ -55,6 +58,7 @@ class GateOptions:
     candidate: str | None
     revisions: RevisionOptions
     scenarios: Sequence[str]
+    program: Program | None
     theta: float
     memory_theta: float
     limits: Sequence[str]
@@ -66,6 +70,7 @@ class GateOptions:
     allow_machine_mismatch: bool
     seed: int | None
     timeout_s: float
+    keep_allocator_environment: bool
     out: Path
     baseline_dir: Path
     label: str
@@ -93,6 +98,7 @@ class Outputs:
 @click.option("--candidate", metavar="NAME[=FILE]|FOLDER", help="What is judged.")
 @revision_options
 @scenario_option
+@program_options
 @click.option(
     "--theta",
     default="2%",
@@ -151,6 +157,7 @@ class Outputs:
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the order of processes.")
 @timeout_option
+@keep_environment_option
 @out_option
 @quiet_option
 @baseline_dir_option
@@ -303,9 +310,10 @@ def _request(
     """arms: made once the rest is known to be right, since to build them may take long."""
     from allocphase.gate import GateRequest
     from allocphase.gate.saved import against_saved
-    from allocphase.run.request import chosen_scenarios, draw_seed
+    from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
 
-    scenarios, limits = chosen_scenarios(options.scenarios), _limits(options)
+    scenarios = chosen_scenarios(options.scenarios, program=options.program, say=_say_err)
+    limits = _limits(options)
     request = GateRequest(
         arms=arms(),
         scenarios=scenarios,
@@ -319,6 +327,7 @@ def _request(
         command=command_line(),
         fail_inconclusive=options.inconclusive == "fail",
         explained=_scenarios_of_times(explained),
+        kept_variables=kept_variables(keep=options.keep_allocator_environment),
         notes=options.revisions.notes(),
     )
     if not options.saved:
@@ -326,6 +335,10 @@ def _request(
     allowed = options.allow_machine_mismatch
     request = replace(request, explained=frozenset())  # a saved baseline has no single calls
     return against_saved(request, options.saved, options.baseline_dir, allow_mismatch=allowed)
+
+
+def _say_err(text: str) -> None:
+    say(text, err=True)
 
 
 def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from allocphase.allocator import Allocator
-from allocphase.scenario import Scenario, generate
+from allocphase.scenario import AnyScenario, Program, Scenario, generate
 from allocphase.scenario.families import FAMILIES, Family, Value
 from allocphase.text.units import counted, format_bytes
 from allocphase.trace.records import Kind, Trace, kind_of
@@ -45,13 +46,28 @@ def allocators(chosen: Sequence[Allocator], *, verbose: bool) -> str:
         lines.append(f"  {found.name:<20} {state}")
         if verbose:
             lines.append(_block("what", found.summary))
-            settings = ", ".join(f"{key}={value}" for key, value in found.config.items())
-            lines += [_block("settings", settings)] if settings else []
             lines += [_block("object", str(found.path))] if found.path else []
+            lines += _settings(found)
     return "\n".join(lines)
 
 
-def scenarios(chosen: Sequence[Scenario], *, verbose: bool, traced: bool = False) -> str:
+def _settings(found: Allocator) -> Iterator[str]:
+    """Those of a plug-in as they are; of others what is known, and the variables that carry it."""
+    settings = ", ".join(f"{key}={value}" for key, value in found.config.items())
+    if settings:
+        yield _block("settings", settings)
+    variables = " ".join(f"{name}={value}" for name, value in found.environment.items())
+    if variables:
+        yield _block("environment", variables)
+    form = found.settings_form
+    if form is None:
+        return
+    yield _block("settings by", form.shape)
+    for key, known in form.keys.items():
+        yield _block(key, f"{known.meaning}; {known.values}, default {known.default}")
+
+
+def scenarios(chosen: Sequence[AnyScenario], *, verbose: bool, traced: bool = False) -> str:
     """A line for each scenario; * marks the default set. traced: what it comes to, too, which takes
     making it.
     """
@@ -65,12 +81,20 @@ def scenarios(chosen: Sequence[Scenario], *, verbose: bool, traced: bool = False
             lines.append(_block("stands for", found.stands_for))
             lines.append(_block("source", found.source))
             lines.append(_block("does not show", found.does_not_show))
-            parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
-            lines.append(_block("parameters", f"{found.family}: {parameters}"))
-            lines += [_block("work_ns", str(found.work_ns))] if found.work_ns else []
-        if traced:
+            lines += [_block(*fact) for fact in _how(found)]
+        if traced and isinstance(found, Scenario):
             lines += [_block(*fact) for fact in _trace_facts(generate(found))]
     return "\n".join(lines)
+
+
+def _how(found: AnyScenario) -> Iterator[tuple[str, str]]:
+    if isinstance(found, Program):
+        yield "program", found.missing or shlex.join(found.program.command)
+        return
+    parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
+    yield "parameters", f"{found.family}: {parameters}"
+    if found.work_ns:
+        yield "work_ns", str(found.work_ns)
 
 
 def _trace_facts(trace: Trace) -> Iterator[tuple[str, str]]:
@@ -115,7 +139,7 @@ def _parameter(field: dataclasses.Field[Any]) -> str:
     return "; ".join([meta["doc"], *([" ".join(bounds)] if bounds else []), default])
 
 
-def scenarios_markdown(chosen: Sequence[Scenario]) -> str:
+def scenarios_markdown(chosen: Sequence[AnyScenario]) -> str:
     """The page docs/scenarios.md: a table of all, and a section for each."""
     rows = [f"| [{s.name}](#{s.name}) | {'yes' if s.default else ''} | {s.title} |" for s in chosen]
     table = "\n".join(["| scenario | default | what it does |", "| --- | --- | --- |", *rows])
@@ -129,14 +153,7 @@ def _paragraph(text: str) -> str:
     )
 
 
-def _section(entry: Scenario) -> str:
-    family = FAMILIES[entry.family]
-    described = [
-        f"| `{key}` | {_shown(value)} | {family.fields()[key].metadata['doc']} |"
-        for key, value in entry.parameters.items()
-    ]
-    how = f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`"
-    how += f", {entry.work_ns} ns of work between calls." if entry.work_ns else "."
+def _section(entry: AnyScenario) -> str:
     return "\n\n".join(
         [
             f"## {entry.name}",
@@ -144,10 +161,29 @@ def _section(entry: Scenario) -> str:
             _paragraph(entry.stands_for),
             _paragraph(f"*Source.* {entry.source}"),
             _paragraph(f"*Does not show.* {entry.does_not_show}"),
-            how,
-            "\n".join(["| parameter | value | meaning |", "| --- | --- | --- |", *described]),
+            *(_program(entry) if isinstance(entry, Program) else _parameters(entry)),
         ]
     )
+
+
+def _program(entry: Program) -> Iterator[str]:
+    table = entry.program
+    needs = f" Needs {', '.join(f'`{name}`' for name in table.needs)}." if table.needs else ""
+    made = f" Its files are made from seed {entry.seed}." if table.inputs else ""
+    yield _paragraph(f"A program, run whole.{needs}{made}")
+    variables = [f"{key}={shlex.quote(value)}" for key, value in table.environment.items()]
+    yield f"```sh\n{' '.join([*variables, shlex.join(table.command)])}\n```"
+
+
+def _parameters(entry: Scenario) -> Iterator[str]:
+    family = FAMILIES[entry.family]
+    described = [
+        f"| `{key}` | {_shown(value)} | {family.fields()[key].metadata['doc']} |"
+        for key, value in entry.parameters.items()
+    ]
+    work = f", {entry.work_ns} ns of work between calls" if entry.work_ns else ""
+    yield f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`{work}."
+    yield "\n".join(["| parameter | value | meaning |", "| --- | --- | --- |", *described])
 
 
 def _shown(value: Value) -> str:

@@ -15,7 +15,9 @@ from click.core import ParameterSource
 from allocphase.commands.shared import (
     command_line,
     interruptible_executor,
+    keep_environment_option,
     out_option,
+    program_options,
     progress,
     quiet_option,
     require_targets,
@@ -58,6 +60,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     help="An allocator, one for each value; repeat for more. Without it: all that are installed.",
 )
 @scenario_option
+@program_options
 @click.option(
     "--sweep",
     metavar="PARAMETER=VALUE,VALUE",
@@ -116,6 +119,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     type=click.Choice(BACKENDS),
     help="How system calls are seen.",
 )
+@keep_environment_option
 @out_option
 @quiet_option
 @click.option("--label", default="run", show_default=True, help="Part of the directory's name.")
@@ -147,6 +151,7 @@ def run(
     Example:
       allocphase run -a phase2 -a phase21 -s phase-report --probe syscalls --json -
       allocphase run -a libc -a mine=./libmine.so -s 'random*' --report
+      allocphase run -a libc -a jemalloc --program 'python3 app.py --once'
       allocphase run -a mine=mine.c --cflags=-O0 -p verify --check-every 1 --keep-failed
       allocphase run --resume out/20261123-101500-run
     """

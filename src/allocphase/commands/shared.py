@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from allocphase.errors import AllocphaseError, shown
+from allocphase.errors import AllocphaseError, UsageError, shown
 from allocphase.files import durable
 from allocphase.text.line import inert
 from allocphase.text.share import parse_share
@@ -20,13 +21,16 @@ from allocphase.text.share import parse_share
 if TYPE_CHECKING:
     from allocphase.process.driver import Executor
     from allocphase.run.progress_bar import Progress
+    from allocphase.scenario import Program
 
 __all__ = [
     "baseline_dir_option",
     "command_line",
     "interruptible_executor",
+    "keep_environment_option",
     "measuring",
     "out_option",
+    "program_options",
     "progress",
     "quiet_option",
     "require_targets",
@@ -65,6 +69,86 @@ def scenario_option(command: _Command) -> _Command:
     )(command)
 
 
+def program_options(command: _Command) -> _Command:
+    """--program and what belongs to it; the command gets one value, `program`."""
+
+    @functools.wraps(command)
+    def with_program(
+        *arguments: Any,
+        program: str | None,
+        program_name: str | None,
+        program_env: Sequence[str],
+        program_folder: Path | None,
+        program_stdin: Path | None,
+        **options: Any,
+    ) -> Any:
+        belonging: dict[str, object] = {"--name": program_name, "--env": program_env}
+        belonging |= {"--cwd": program_folder, "--stdin": program_stdin}
+        given = [flag for flag, value in belonging.items() if value]
+        if program is None and given:
+            raise UsageError(f"{given[0]} is for a program, and there is none: add --program")
+        return command(
+            *arguments,
+            program=None
+            if program is None
+            else _ad_hoc(program, program_name, program_env, program_folder, program_stdin),
+            **options,
+        )
+
+    found: Any = with_program
+    for option in reversed(_PROGRAM_OPTIONS):
+        found = option(found)
+    return cast(_Command, found)
+
+
+def _ad_hoc(
+    program: str,
+    name: str | None,
+    environment: Sequence[str],
+    folder: Path | None,
+    stdin: Path | None,
+) -> Program:
+    from allocphase.scenario.program import ad_hoc
+
+    return ad_hoc(program, name=name, environment=environment, folder=folder, stdin=stdin)
+
+
+_PROGRAM_OPTIONS = (
+    click.option(
+        "--program",
+        metavar="'COMMAND...'",
+        help="A command to run whole, taken apart as a shell does and run without one.",
+    ),
+    click.option(
+        "--name",
+        "program_name",
+        metavar="NAME",
+        help="What the program is called in the run. Without it: its command.",
+    ),
+    click.option(
+        "--env",
+        "program_env",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An environment variable of the program; repeat for more.",
+    ),
+    click.option(
+        "--cwd",
+        "program_folder",
+        metavar="FOLDER",
+        type=click.Path(path_type=Path),
+        help="Where the program runs. Without it: here.",
+    ),
+    click.option(
+        "--stdin",
+        "program_stdin",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="What the program reads. Without it: nothing.",
+    ),
+)
+
+
 def rounds_option(*, default: int, most: int) -> Callable[[_Command], _Command]:
     """-r, as `run` has it."""
     return click.option(
@@ -97,6 +181,16 @@ def timeout_option(command: _Command) -> _Command:
         show_default=True,
         type=click.FloatRange(0.1, 86400),
         help="Seconds after which a process is killed.",
+    )(command)
+
+
+def keep_environment_option(command: _Command) -> _Command:
+    """--keep-allocator-environment, as `run` has it."""
+    return click.option(
+        "--keep-allocator-environment",
+        is_flag=True,
+        help="Leave MALLOC_CONF, GLIBC_TUNABLES and the like as your shell exports them; without "
+        "it they are taken out.",
     )(command)
 
 
@@ -154,11 +248,12 @@ def interruptible_executor() -> Iterator[Executor]:
     """
     from allocphase.interruption import interruptible
     from allocphase.process.driver import DriverExecutor
+    from allocphase.process.program import ProgramExecutor
     from allocphase.process.watched import WatchingExecutor
 
     executor = DriverExecutor()
     with interruptible(executor.stop):
-        yield WatchingExecutor(executor)
+        yield WatchingExecutor(ProgramExecutor(executor))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""Digests of ELF files over what is loaded: what a process gets mapped, and nothing beside it.
+"""ELF files: what one says first, and digests over what is loaded of it.
 
+A digest is over what a process gets mapped, and nothing beside it.
 Debug information, symbol tables and section headers are not loaded: stripping them, or building in
 another folder, changes no figure and no digest. Two things lie in loaded bytes and are left out:
 
@@ -14,19 +15,23 @@ of the file: Tool Interface Standard, ELF specification 1.2, and gABI for 64 bit
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
+from allocphase.files.regular import MAX_OBJECT_BYTES, opened, read_regular
 
-__all__ = ["loaded_sha256"]
+__all__ = ["ElfHead", "elf_head", "loaded_sha256"]
 
 _IDENTITY = b"\x7fELF\x02\x01"  # 64 bits, least byte first: every machine that allocphase runs on
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")  # type, flags, offset, address, -, size in file, in memory, -
 _NOTE = struct.Struct("<III")  # lengths of the name and of what is noted, type
-_PT_LOAD, _PT_NOTE = 1, 4
+_PT_LOAD, _PT_INTERP, _PT_NOTE = 1, 3, 4
+# Linkers put the table of segments, and what they say of the interpreter, at the beginning.
+_HEAD_BYTES = 65536
 _BUILD_ID = (b"GNU\0", 3)
 
 _Span = tuple[int, int]  # offset, bytes
@@ -51,6 +56,37 @@ def loaded_sha256(path: Path) -> str:
     return found.hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class ElfHead:
+    """What an ELF file says first. bits: 32 or 64; machine: its number in the ABI.
+
+    interpreter: the dynamic loader that it asks for; None where it asks for none, as what is linked
+    statically does, and where it is not of this kind of machine.
+    """
+
+    bits: int
+    machine: int
+    interpreter: Path | None = None
+
+
+def elf_head(path: Path) -> ElfHead | None:
+    """None of what is no ELF file. Raises OSError."""
+    with opened(path, max_bytes=MAX_OBJECT_BYTES, follow=True) as file:
+        content = file.read(_HEAD_BYTES)
+    if not content.startswith(b"\x7fELF") or len(content) < _HEADER.size:
+        return None
+    machine = int.from_bytes(content[18:20], "little" if content[5] == 1 else "big")
+    bits = 64 if content[4] == 2 else 32
+    try:
+        for kind, _, offset, _, _, length, *_ in _segments(content):
+            if kind == _PT_INTERP:
+                name = os.fsdecode(content[offset : offset + length].rstrip(b"\0"))
+                return ElfHead(bits, machine, Path(name))
+    except (struct.error, _NotLoadableError):
+        pass
+    return ElfHead(bits, machine)
+
+
 class _NotLoadableError(ValueError):
     """A file that no loader takes."""
 
@@ -59,13 +95,8 @@ def _loaded(content: bytes) -> Iterator[bytes]:
     """Of each segment where it goes, with which rights, and its bytes; nothing of another file."""
     if not content.startswith(_IDENTITY):
         return
-    _, _, _, _, _, table, _, _, _, size, count, *_ = _HEADER.unpack_from(content)
-    if size != _SEGMENT.size:
-        raise _NotLoadableError
-    if table + count * size > len(content):
-        raise _NotLoadableError
-    entries = [table + index * size for index in range(count)]
-    segments = [_SEGMENT.unpack_from(content, entry) for entry in entries]
+    entries = _entries(content)
+    segments = _segments(content)
     at, places = _PLACE_OF_SEGMENT
     blank = [*_PLACES_OF_HEADER, *((entry + at, places) for entry in entries)]
     image = bytearray(content)
@@ -81,6 +112,21 @@ def _loaded(content: bytes) -> Iterator[bytes]:
         if kind == _PT_LOAD:
             yield struct.pack("<IQQ", flags, address, memory)
             yield bytes(image[offset : offset + length])
+
+
+def _entries(content: bytes) -> list[int]:
+    """Where the entry of each segment lies. Raises struct.error, _NotLoadableError."""
+    _, _, _, _, _, table, _, _, _, size, count, *_ = _HEADER.unpack_from(content)
+    if size != _SEGMENT.size or table + count * size > len(content):
+        raise _NotLoadableError
+    return [table + index * size for index in range(count)]
+
+
+def _segments(content: bytes) -> list[tuple[int, ...]]:
+    """What each entry says; nothing of a file of another kind. Raises as `_entries`."""
+    if not content.startswith(_IDENTITY):
+        return []
+    return [_SEGMENT.unpack_from(content, entry) for entry in _entries(content)]
 
 
 def _check_total(segments: list[tuple[int, ...]], file_bytes: int) -> None:

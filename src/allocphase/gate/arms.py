@@ -73,8 +73,8 @@ def _with_settings_of_the_name(chosen: Allocator) -> Allocator:
     known = collected().get(base_name(chosen.name))
     if known is None or known.kind != chosen.kind:
         return chosen
-    config = {**known.config, **chosen.config}
-    return replace(chosen, config=config, environment=known.environment)
+    kept = chosen.keeping(known.environment)
+    return replace(kept, config={**known.config, **chosen.config})
 
 
 def describe_arm(arm: Allocator) -> ArmEntry:

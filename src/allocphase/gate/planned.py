@@ -12,7 +12,7 @@ from allocphase.analysis.measures import QUANTILES
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.gate.request import GateRequest
 from allocphase.judge import Row, planned_rows
-from allocphase.scenario import generate
+from allocphase.scenario import Program, Scenario, generate
 from allocphase.trace.records import Kind, Part, Trace, kind_of, warm_replays
 
 __all__ = ["Planned", "planned_in"]
@@ -36,6 +36,8 @@ class Planned:
 def planned_in(request: GateRequest) -> Planned:
     """What a gate will judge. Raises as `run_gate`."""
     rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
+    programs = {one.name for one in request.scenarios if isinstance(one, Program)}
+    rows = [row for row in rows if row.measure.probe.of_programs == (row.scenario in programs)]
     rows = [row for row in rows if row.measure.name not in _PARTS or _has_part(request, row)]
     thin = _thin(request, rows)
     rows = [row for row in rows if row.id not in thin]
@@ -56,7 +58,7 @@ def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
     found = {}
     for scenario in request.scenarios:
         tails = [r for r in rows if r.scenario == scenario.name and r.measure.name in QUANTILES]
-        if not tails:
+        if not tails or isinstance(scenario, Program):
             continue
         calls = _timed_mallocs(generate(scenario))
         for row in tails:
@@ -84,4 +86,5 @@ _PARTS = {"build_time": Part.BUILD, "drain_time": Part.DRAIN}
 def _has_part(request: GateRequest, row: Row) -> bool:
     """Only a scenario with a build part has a time of it: a glob must not ask for the others."""
     chosen = next(one for one in request.scenarios if one.name == row.scenario)
+    assert isinstance(chosen, Scenario), "a program has no parts, and no row of one"
     return generate(chosen).part_ops(_PARTS[row.measure.name]) > 0

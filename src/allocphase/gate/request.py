@@ -11,7 +11,7 @@ from allocphase.gate.arms import Arms
 from allocphase.judge import ArmEntry, Limits, Row
 from allocphase.judge.evidence import Saved
 from allocphase.run.request import TIMEOUT_S, draw_seed
-from allocphase.scenario import Scenario
+from allocphase.scenario import AnyScenario
 
 __all__ = ["GateRequest", "SavedArm"]
 
@@ -46,11 +46,12 @@ class GateRequest:
     """What to gate, and with which budget: `time_budget_s` of both sessions together.
 
     saved: instead of a baseline among the arms. explained: scenarios of which the first session
-    keeps what each call takes, whether that is gated or not. notes: what the verdict says besides.
+    keeps what each call takes, whether that is gated or not. notes: what the verdict says
+    besides. kept_variables: as in Request.
     """
 
     arms: Arms
-    scenarios: Sequence[Scenario]
+    scenarios: Sequence[AnyScenario]
     limits: Limits
     out: Path
     seed: int = field(default_factory=draw_seed)
@@ -65,6 +66,7 @@ class GateRequest:
     saved: SavedArm | None = None
     explained: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    kept_variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:

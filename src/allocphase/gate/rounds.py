@@ -20,7 +20,7 @@ from allocphase.judge.rows import call_measures
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
-from allocphase.process.driver import Executor, Job, Outcome
+from allocphase.process.driver import Executor, Job, Outcome, TraceJob
 from allocphase.run.plan import Plan, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import begin
 from allocphase.run.progress_bar import Progress
@@ -78,7 +78,7 @@ class _GateExecutor:
     def run(self, job: Job) -> Outcome:
         """See Executor."""
         job = replace(job, allocator=self._copies.current(job.allocator))
-        if job.probe is Probe.LATENCY:
+        if isinstance(job, TraceJob) and job.probe is Probe.LATENCY:
             kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
             job = replace(job, options=kept)
         return self._executor.run(job)

@@ -27,7 +27,7 @@ from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
-from allocphase.scenario import Scenario, generate
+from allocphase.scenario import AnyScenario, Program, digest_of
 
 __all__ = ["against_saved", "measure_baseline"]
 
@@ -48,15 +48,20 @@ def against_saved(
         rounds=saved.rounds,
         allocator=saved.allocator,
         note=f"baseline {name!r}: {saved.allocator.name}, saved {saved.saved}; it has no twin",
-        differing=differences(saved.fingerprint, fingerprint()),
+        differing=differences(saved.fingerprint, fingerprint(request.kept_variables)),
         allow_mismatch=allow_mismatch,
     )
     return replace(request, saved=arm)
 
 
-def replayed(scenarios: Sequence[Scenario]) -> dict[str, Replayed]:
+def replayed(scenarios: Sequence[AnyScenario]) -> dict[str, Replayed]:
     """What would be replayed of each scenario now, by name."""
-    return {one.name: Replayed(generate(one).digest, one.work_ns) for one in scenarios}
+    return {one.name: Replayed(digest_of(one), _work_ns(one)) for one in scenarios}
+
+
+def _work_ns(scenario: AnyScenario) -> int:
+    """A program has its own."""
+    return 0 if isinstance(scenario, Program) else scenario.work_ns
 
 
 def measure_baseline(
@@ -76,7 +81,7 @@ def measure_baseline(
         name=name,
         saved=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
         allocator=describe_arm(arm),
-        fingerprint=fingerprint(),
+        fingerprint=fingerprint(request.kept_variables),
         scenarios={one.name: _entry(evidence, one) for one in request.scenarios},
     )
 
@@ -85,7 +90,6 @@ def _probes() -> list[Probe]:
     return [probe for probe in Probe if probe is not Probe.VERIFY]
 
 
-def _entry(evidence: Evidence, scenario: Scenario) -> SavedScenario:
+def _entry(evidence: Evidence, scenario: AnyScenario) -> SavedScenario:
     values = saved_values(evidence, scenario.name)
-    digest = generate(scenario).digest
-    return SavedScenario(digest=digest, work_ns=scenario.work_ns, values=values)
+    return SavedScenario(digest=digest_of(scenario), work_ns=_work_ns(scenario), values=values)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from allocphase.allocator import Allocator
 from allocphase.analysis.measures import MEASURES, Measure
-from allocphase.analysis.warnings import disturbances
+from allocphase.analysis.warnings import disturbances, setting_warnings
 from allocphase.errors import UsageError
 from allocphase.files.durable import write_text
 from allocphase.gate.arms import describe_arm, fresh_copies
@@ -18,6 +18,8 @@ from allocphase.gate.planned import Planned, planned_in
 from allocphase.gate.request import GateRequest
 from allocphase.gate.rounds import FIRST_SHARE, Clock, Finished, probes_of, run_session
 from allocphase.judge import (
+    BASELINE,
+    CANDIDATE,
     TWIN,
     ArmEntry,
     Evidence,
@@ -39,6 +41,7 @@ from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
+from allocphase.scenario import Program
 from allocphase.store.reader import RunFiles
 
 __all__ = ["run_gate"]
@@ -146,6 +149,7 @@ def _inner(request: GateRequest, judge: Judge, arms: Sequence[Allocator]) -> Req
         out=request.out,
         label=f"{request.label}-confirm" if judge.confirms else request.label,
         command=request.command,
+        kept_variables=request.kept_variables,
         only=None
         if probes == gated
         else frozenset(
@@ -185,7 +189,7 @@ def _verdict(
     return GateVerdict(
         baseline=_describe_baseline(request),
         candidate=describe_arm(request.arms.candidate),
-        environment=environment(),
+        environment=environment(tuning=request.kept_variables),
         rows=rows,
         failures=tuple(failures),
         sessions=tuple(_describe(session) for session in sessions),
@@ -229,9 +233,22 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
         notes += RunFiles(session.path).notes()
         seen = disturbances(session.evidence.records)
         notes += [f"{session.path.name}: {warning.text}" for warning in seen]
+    notes += _settings_in_doubt(sessions)
     notes += _unaligned(request, sessions[0])
     unused = request.limits.unused(_limited(request, sessions[0]))
     return notes + [f"the limit {line} speaks of no row here" for line in unused]
+
+
+def _settings_in_doubt(sessions: Sequence[Finished]) -> list[str]:
+    """Of each arm, what may not hold of what was set; a twin is its baseline."""
+    found: dict[str, None] = {}
+    for session in sessions:
+        manifest = RunFiles(session.path).manifest
+        for arm in (BASELINE, CANDIDATE):
+            records = [one for one in session.evidence.records if one.allocator == arm]
+            doubts = setting_warnings(records, manifest.ignored_settings(arm))
+            found |= {f"{arm}: {warning.text}": None for warning in doubts}
+    return list(found)
 
 
 def _limited(request: GateRequest, session: Finished) -> list[tuple[Measure, str]]:
@@ -244,6 +261,7 @@ def _limited(request: GateRequest, session: Finished) -> list[tuple[Measure, str
         for scenario in request.scenarios
         for one in (*MEASURES.values(), *call_measures(session.evidence, scenario.name))
         if one.name != "build_time" or scenario.name in built
+        if one.probe.of_programs == isinstance(scenario, Program)
     ]
     return [*rows, *others]
 

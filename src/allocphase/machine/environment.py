@@ -20,15 +20,6 @@ from allocphase.machine.quota import cpu_quota
 
 __all__ = ["environment", "timed_cpus"]
 
-# Settings that change what an allocator does; kept with the run when the user has set them.
-_TUNING_PREFIXES = (
-    "GLIBC_TUNABLES",
-    "MALLOC_",
-    "MIMALLOC_",
-    "SCUDO_",
-    "TBB_MALLOC_",
-    "TCMALLOC_",
-)
 # Of /proc/cpuinfo, x86-64's and then aarch64's: which chip it is, whatever it is called.
 _CHIP = {
     "cpu family": "family",
@@ -42,8 +33,17 @@ _CHIP = {
 _LIBC = re.compile(r"/(libc\.so\.6|libc-2\.[\d.]+\.so|(ld|libc)[.-]musl-\w+\.so\.1)$")
 
 
-def environment(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> dict[str, object]:
-    """Facts about the machine that figures depend on, by name."""
+def environment(
+    proc: Path = Path("/proc"),
+    sys: Path = Path("/sys"),
+    *,
+    tuning: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """Facts about the machine that figures depend on, by name.
+
+    tuning: variables of the user's shell that are settings of allocators, and that what is
+    measured has (--keep-allocator-environment); None for none.
+    """
     cpuinfo = _cpuinfo(proc)
     cpus = os.sched_getaffinity(0)
     huge_pages = sys / "kernel/mm/transparent_hugepage"
@@ -75,7 +75,7 @@ def environment(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> dict[st
         "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
         "user": "root" if os.geteuid() == 0 else "ordinary",
-        "tuning": {k: v for k, v in os.environ.items() if k.startswith(_TUNING_PREFIXES)},
+        "tuning": dict(tuning or {}),
     }
 
 

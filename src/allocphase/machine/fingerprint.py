@@ -66,12 +66,12 @@ _SHOWN_LETTERS = 12
 _MOST_LETTERS = 240
 
 
-def fingerprint() -> dict[str, Any]:
-    """Every fact of this machine and of the installed driver.
+def fingerprint(tuning: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """Every fact of this machine and of the installed driver. tuning: as of `environment`.
 
     Raises AllocphaseError when the driver is not installed.
     """
-    return machine_facts(environment(), driver=driver_sha256())
+    return machine_facts(environment(tuning=tuning), driver=driver_sha256())
 
 
 def machine_facts(environment: Mapping[str, Any], *, driver: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ __all__ = [
     "BUCKETS",
     "CHECKPOINT",
     "FAULT_EVENT",
+    "LOOK",
     "OUTLIER",
     "RAW_OPS",
     "SIZE_CLASSES",
@@ -55,6 +56,9 @@ OUTLIER = np.dtype(
     ]
 )
 SLOW_CALL = np.dtype([("op", "<u8"), ("faults", "<u4"), ("sleeps", "<u2"), ("preemptions", "<u2")])
+
+# driver/program.c: struct look
+LOOK = np.dtype([("time_ns", "<u8"), ("rss_bytes", "<u8")])
 
 # driver/probes/histogram.h
 PART_BITS = 5
@@ -90,6 +94,8 @@ def read_driver_files(folder: Path, files: Mapping[str, int], *, operations: int
     `outliers`, `slow`, `syscalls`, `checkpoints`, `faults`: records, whose `op` is a place in the
     trace. Of the warm replays, one after the other: `warm_call_ticks`, shape (replays x ops of what
     is repeated,), and so on; the `op` of their records is a place among these.
+
+    `tree`: of a program, what was resident in all of its processes together, look after look.
     """
     arrays: Arrays = {}
 
@@ -130,6 +136,7 @@ _RECORDS = {
     "syscalls": SYSCALL_EVENT,
     "checkpoints": CHECKPOINT,
     "faults": FAULT_EVENT,
+    "tree": LOOK,
 }
 
 

@@ -1,14 +1,15 @@
 """The probes: what one process measures, one by one since each disturbs the others.
 
 To add one: a member here, its file in driver/probes, the shape of what it leaves in result.py, and
-the metrics that it gives in analysis/metrics.py.
+the metrics that it gives in analysis/metrics.py. Those of programs, which are run whole, are not
+the driver's own: driver/program.c has them.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Probe"]
+__all__ = ["PROGRAM_PROBES", "TRACE_PROBES", "Probe"]
 
 
 class Probe(StrEnum):
@@ -21,27 +22,34 @@ class Probe(StrEnum):
     FOOTPRINT = "footprint"
     FAULTS = "faults"
     VERIFY = "verify"
+    PROGRAM = "program"
+    PROGRAM_MEMORY = "program_memory"
+
+    @property
+    def of_programs(self) -> bool:
+        """Whether it looks at a program, and not at a trace."""
+        return self in (Probe.PROGRAM, Probe.PROGRAM_MEMORY)
 
     @property
     def timed(self) -> bool:
         """Whether its figure is a time: such a process runs in every round, and so does the
         floor's.
         """
-        return self in (Probe.THROUGHPUT, Probe.LATENCY)
+        return self in (Probe.THROUGHPUT, Probe.LATENCY, Probe.PROGRAM)
 
     @property
     def counts(self) -> bool:
         """Whether its figures are counts, which may differ from process to process: several of
         each cell tell.
         """
-        return self in (Probe.SYSCALLS, Probe.MEMORY, Probe.FAULTS)
+        return self in (Probe.SYSCALLS, Probe.MEMORY, Probe.FAULTS, Probe.PROGRAM_MEMORY)
 
     @property
     def joined(self) -> bool:
         """Joined operation by operation, or counted: in each such process objects lie at the same
         addresses (address randomisation is off).
         """
-        return self not in (Probe.THROUGHPUT, Probe.VERIFY)
+        return not self.of_programs and self not in (Probe.THROUGHPUT, Probe.VERIFY)
 
     def needs_the_machine(self, threads: int) -> bool:
         """Whether such a process runs alone, in every round; `threads`: of its trace.
@@ -49,3 +57,7 @@ class Probe(StrEnum):
         What is resident depends on how far threads are apart, and that on the CPUs they have.
         """
         return self.timed or (self is Probe.MEMORY and threads > 1)
+
+
+TRACE_PROBES = tuple(probe for probe in Probe if not probe.of_programs)
+PROGRAM_PROBES = tuple(probe for probe in Probe if probe.of_programs)

@@ -24,6 +24,8 @@ __all__ = [
     "Latency",
     "Memory",
     "Part",
+    "Program",
+    "ProgramMemory",
     "Result",
     "Syscalls",
     "Throughput",
@@ -180,13 +182,56 @@ class Verify:
     conformance: tuple[str, ...] = ()
 
 
-Part: TypeAlias = Throughput | Latency | Syscalls | Memory | Footprint | Faults | Verify
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A command run whole, with all that it started and that had ended when it did.
+
+    main_cpu_ns, main_delay_ns: of the command's first thread, on a CPU and ready without one; 0
+    where the kernel keeps neither. largest_rss_bytes: the peak of the process that had the highest.
+    processes: that loaded what is preloaded. providers_of_new: objects that served C++'s operator
+    new in some process in the place of the allocator. output_sha256: of its stdout.
+    """
+
+    wall_ns: Positive
+    user_ns: Count
+    system_ns: Count
+    main_cpu_ns: Count = 0
+    main_delay_ns: Count = 0
+    largest_rss_bytes: Count
+    minor_faults: Count
+    major_faults: Count
+    voluntary_switches: Count
+    involuntary_switches: Count
+    wait_status: Annotated[int, at_most(0xFFFF)]
+    output_bytes: Count
+    output_sha256: str = ""
+    processes: Count = 0
+    providers_of_new: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramMemory(Program):
+    """The same while somebody looks at its memory: what is in it is not for times.
+
+    peak_tree_rss_bytes: the most that a look found resident in all of its processes together, what
+    they share counted once. The looks are in the arrays.
+    """
+
+    peak_tree_rss_bytes: Count = 0
+
+
+Part: TypeAlias = (
+    Throughput | Latency | Syscalls | Memory | Footprint | Faults | Verify | Program | ProgramMemory
+)
 P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The keys of every process, then the part of its probe, under the probe's name."""
+    """The keys of every process, then the part of its probe, under the probe's name.
+
+    said: on stderr, the beginning, by an allocator whose process has variables of its own.
+    """
 
     driver: Count = 0
     provider: str = ""
@@ -205,6 +250,7 @@ class Result:
     helper_threads: Count = 0
     allocator_stats: Mapping[str, Number | None] = field(default_factory=dict)
     allocator_stats_dropped: Count = 0
+    said: str = ""
     clock: Clock | None = None
     work: Work | None = None
     usage: Usage | None = None
@@ -216,6 +262,8 @@ class Result:
     footprint: Footprint | None = None
     faults: Faults | None = None
     verify: Verify | None = None
+    program: Program | None = None
+    program_memory: ProgramMemory | None = None
 
     def of(self, probe: Probe) -> Part | None:
         """What the probe itself measured."""

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from allocphase import resources
 from allocphase.allocator import Allocator
+from allocphase.allocator.environment import with_room_for_tls, without_allocator_variables
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.durable import require_room
 from allocphase.files.removal import passing_folder, remove_tree
@@ -39,9 +40,13 @@ __all__ = [
     "Failure",
     "Job",
     "Outcome",
+    "TraceJob",
+    "bad_end",
     "driver_arguments",
     "file_bytes",
     "own_variables",
+    "raise_failure",
+    "signal_name",
 ]
 
 # The length of the environment moves the stack, and with it what shares a cache line (Mytkowicz
@@ -51,8 +56,8 @@ PADDING_BYTES = 4096
 # Folders or files, with colons between, which allocators may write: /dev/shm, a device.
 WRITABLE_VARIABLE = "ALLOCPHASE_WRITABLE"
 MOST_WRITABLE = 15  # driver/keeper.c: MOST_WRITABLE, but for the folder
-# Of the thread-local variables of a plug-in that was built for initial-exec; glibc keeps 512 bytes.
-STATIC_TLS = "glibc.rtld.optional_static_tls=65536"
+# Of what an allocator with settings says on stderr in a process that ends well, characters.
+MOST_SAID = 200
 # Longer than every file of the driver's that does not grow with the trace. latency.bin does: by
 # half of what the trace has. What is left is for the allocator's own words on stderr.
 FILE_BYTES = 64 << 20
@@ -81,13 +86,19 @@ class Job:
     round: int
     allocator: Allocator
     scenario: str
-    trace: Path
     probe: Probe
     cpus: tuple[int, ...]
     timeout_s: float
     repeat: int = 0
     padding_bytes: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceJob(Job):
+    """One that replays a trace."""
+
+    trace: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +134,7 @@ class Executor(Protocol):
 
 
 def padding(rng: random.Random) -> int:
-    """A length in bytes for `Job.padding_bytes`."""
+    """A length in bytes for `TraceJob.padding_bytes`."""
     return rng.randrange(PADDING_BYTES)
 
 
@@ -132,7 +143,7 @@ class DriverExecutor:
 
     def __init__(self, *, limits: Limits | None = None, driver: Path | None = None) -> None:
         binary = resources.find("driver/allocphase-driver")
-        self._driver = driver or binary
+        self.driver = driver or binary
         self._containment = Containment(binary, limits or Limits())
         self._stopped: AllocphaseError | None = None
 
@@ -149,37 +160,47 @@ class DriverExecutor:
 
         All files of the process lie beside its trace, and are gone afterwards.
         """
-        if self._stopped is not None:
-            raise self._stopped
+        assert isinstance(job, TraceJob), "others are for who has an executor of their own"
         beside = job.trace.parent.absolute()
         with passing_folder(beside=beside) as folder:
             start = time.monotonic()
             ending = self._run_in(folder, job)
             wall_s = time.monotonic() - start
-            if self._stopped is not None:
-                raise self._stopped
             if _is_of_a_disk(ending):
                 _check_disk(folder)
-            limits = self._containment.limits
-            outcome = _outcome(job, folder, ending, limits=limits, wall_s=wall_s)
+            outcome = _outcome(job, folder, ending, limits=self.limits, wall_s=wall_s)
             if outcome.status is Status.OK:
                 return outcome
             return replace(outcome, failure=self._failure(folder, ending))
 
+    def contained(self, command: Command) -> Ending:
+        """Runs a command under the keeper. Raises as `stop` says."""
+        if self._stopped is not None:
+            raise self._stopped
+        ending = self._containment.run(command)
+        if self._stopped is not None:
+            raise self._stopped
+        return ending
+
+    @property
+    def limits(self) -> Limits:
+        """Of each process."""
+        return self._containment.limits
+
     def _failure(self, folder: Path, ending: Ending) -> Failure:
         return Failure(
-            driver=self._driver,
-            limits=self._containment.limits,
+            driver=self.driver,
+            limits=self.limits,
             ended_by=ending.reason,
             operations=faulty_operations(folder / "progress.bin"),
         )
 
-    def _run_in(self, folder: Path, job: Job) -> Ending:
+    def _run_in(self, folder: Path, job: TraceJob) -> Ending:
         working_folder = folder / "cwd"  # what an allocator dumps into it goes with it
         working_folder.mkdir()
-        return self._containment.run(
+        return self.contained(
             Command(
-                arguments=[str(self._driver), *UNDER_A_KEEPER, *driver_arguments(job, folder)],
+                arguments=[str(self.driver), *UNDER_A_KEEPER, *driver_arguments(job, folder)],
                 environment={**_environment(job), "TMPDIR": str(working_folder)},
                 folder=working_folder,
                 timeout_s=job.timeout_s,
@@ -189,20 +210,21 @@ class DriverExecutor:
         )
 
 
-def file_bytes(job: Job) -> int:
+def file_bytes(job: TraceJob) -> int:
     """What no file of its process may be longer than."""
     return FILE_BYTES + job.trace.stat().st_size
 
 
-def driver_arguments(job: Job, folder: Path) -> list[str]:
+def driver_arguments(job: TraceJob, folder: Path) -> list[str]:
     """What the driver is called with, but for its keeper's; its files go into `folder`."""
     arguments = ["--trace", str(job.trace.absolute()), "--out", str(folder)]
     arguments += ["--probe", job.probe.value]
     if job.allocator.path is not None and job.allocator.kind in ("plugin", "preload"):
         option = "--plugin" if job.allocator.kind == "plugin" else "--preloaded"
         arguments += [option, str(job.allocator.path.absolute())]
-    for key, value in job.allocator.config.items():
-        arguments += ["--set", f"{key}={value}"]
+    if job.allocator.kind == "plugin":  # others read theirs from the environment
+        for key, value in job.allocator.config.items():
+            arguments += ["--set", f"{key}={value}"]
     for cpu in job.cpus:
         arguments += ["--cpu", str(cpu)]
     for name, value in job.options.items():
@@ -218,14 +240,15 @@ def _also_writable() -> list[Path]:
     return paths
 
 
-def _environment(job: Job) -> dict[str, str]:
+def _environment(job: TraceJob) -> dict[str, str]:
     ours = ("LD_PRELOAD", PADDING_VARIABLE)
-    return {k: v for k, v in os.environ.items() if k not in ours} | own_variables(job)
+    inherited = without_allocator_variables(os.environ)
+    return {k: v for k, v in inherited.items() if k not in ours} | own_variables(job)
 
 
-def own_variables(job: Job) -> dict[str, str]:
-    """What the driver has beside the harness's own environment, which is without LD_PRELOAD there:
-    the same conditions for each kind of allocator.
+def own_variables(job: TraceJob) -> dict[str, str]:
+    """What the driver has beside the harness's own environment, which is there without LD_PRELOAD
+    and what is an allocator's setting: the same conditions for each kind of allocator.
 
     A plug-in is bound when it is loaded, so a preload is too: else the linker's work would be in
     the first call of each function. Room for the thread-local variables of a plug-in that reads
@@ -235,9 +258,7 @@ def own_variables(job: Job) -> dict[str, str]:
     if job.allocator.kind == "preload":
         variables["LD_BIND_NOW"] = "1"
     elif job.allocator.kind == "plugin":
-        given = variables.get("GLIBC_TUNABLES", os.environ.get("GLIBC_TUNABLES"))
-        tunables = (given, STATIC_TLS)
-        variables["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
+        variables["GLIBC_TUNABLES"] = with_room_for_tls(variables.get("GLIBC_TUNABLES"))
     variables[PADDING_VARIABLE] = "x" * job.padding_bytes
     return variables
 
@@ -245,22 +266,21 @@ def own_variables(job: Job) -> dict[str, str]:
 # ---- From an ending to an outcome --------------------------------------------------------
 
 
-def _outcome(job: Job, folder: Path, ending: Ending, *, limits: Limits, wall_s: float) -> Outcome:
-    if ending.failure:
-        whose = f"{job.allocator.name} on {job.scenario} ({job.probe})"
-        words = plain(ending.failure).removeprefix(DRIVERS_OWN_WORDS)
-        raise AllocphaseError(f"{whose}: {DRIVERS_OWN_WORDS}{words}")
+def _outcome(
+    job: TraceJob, folder: Path, ending: Ending, *, limits: Limits, wall_s: float
+) -> Outcome:
+    raise_failure(job, ending)
     words = ending.words.replace(f"{folder}/", "")  # a folder that is gone by then
-    where = whereabouts(folder / "progress.bin")
-    bad = _bad_end(job, ending, where, limits)
+    where = f" {whereabouts(folder / 'progress.bin')}"
+    bad = bad_end(job, ending, where, limits)
     if (hindrance := _hindrance(ending)) is not None:
         words = hindrance.replace(f"{folder}/", "")
-        bad = Status.UNSUPPORTED, f"the driver was hindered {where}:"
+        bad = Status.UNSUPPORTED, f"the driver was hindered{where}:"
     if bad is None:
         try:
             delivery = read_delivery(folder, trace=job.trace, probe=job.probe, token=ending.token)
             _check_clock(delivery, ending)
-            return _measured(delivery, ending, wall_s=wall_s)
+            return _measured(job, delivery, ending, wall_s=wall_s)
         except ForeignError as stranger:
             bad = Status.CRASHED, f"ended with exit code {ending.code} {where}{stranger}."
         except DamagedError as damage:
@@ -304,8 +324,10 @@ def _check_clock(delivery: Delivery, ending: Ending) -> None:
         raise DamagedError(f"its time ran {ratio:.3g} times as fast as the keeper's")
 
 
-def _measured(delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
+def _measured(job: Job, delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
     result = delivery.result
+    if job.allocator.environment and delivery.status is Status.OK:
+        result = replace(result, said=plain(ending.words)[:MOST_SAID])
     if ending.left and delivery.status is Status.OK:
         result = replace(result, tampered=(*result.tampered, "processes left running"))
     return Outcome(
@@ -317,28 +339,39 @@ def _measured(delivery: Delivery, ending: Ending, *, wall_s: float) -> Outcome:
     )
 
 
-def _bad_end(job: Job, ending: Ending, where: str, limits: Limits) -> tuple[Status, str] | None:
-    """The status and message of a process that did not end by itself; None where it did."""
+def raise_failure(job: Job, ending: Ending) -> None:
+    """Raises AllocphaseError where the driver or its keeper could not do its own work."""
+    if ending.failure:
+        whose = f"{job.allocator.name} on {job.scenario} ({job.probe})"
+        words = plain(ending.failure).removeprefix(DRIVERS_OWN_WORDS)
+        raise AllocphaseError(f"{whose}: {DRIVERS_OWN_WORDS}{words}")
+
+
+def bad_end(job: Job, ending: Ending, where: str, limits: Limits) -> tuple[Status, str] | None:
+    """The status and message of a process that did not end by itself; None where it did. where:
+    what it was at, as the words of a sentence.
+    """
     if ending.reason == "timeout":
-        return Status.TIMEOUT, f"still running after {job.timeout_s:g} s {where}: killed."
+        return Status.TIMEOUT, f"still running after {job.timeout_s:g} s{where}: killed."
     if ending.reason == "memory":
         limit = format_bytes(limits.memory_bytes)
-        return Status.OUT_OF_MEMORY, f"grew beyond {limit} {where}: killed."
+        return Status.OUT_OF_MEMORY, f"grew beyond {limit}{where}: killed."
     if ending.reason == "disk":
-        return Status.CRASHED, f"filled the disk, with long files or very many, {where}: killed."
+        return Status.CRASHED, f"filled the disk, with long files or very many,{where}: killed."
     if ending.reason == "processes":
-        return Status.CRASHED, f"started more than {limits.processes} processes {where}: killed."
+        return Status.CRASHED, f"started more than {limits.processes} processes{where}: killed."
     if ending.reason == "lost":
-        return Status.CRASHED, f"the process that watched it ended ({ending.code}), {where}."
+        return Status.CRASHED, f"the process that watched it ended ({ending.code}),{where}."
     if ending.code < 0:
-        words = f"killed by {_signal(-ending.code)} {where}."
+        words = f"killed by {signal_name(-ending.code)}{where}."
         return Status.CRASHED, words + _advice(job, -ending.code)
     if ending.code != MEASURED:
-        return Status.CRASHED, f"ended with exit code {ending.code} {where}."
+        return Status.CRASHED, f"ended with exit code {ending.code}{where}."
     return None
 
 
-def _signal(number: int) -> str:
+def signal_name(number: int) -> str:
+    """SIGSEGV, or \"signal 40\"."""
     try:
         return signal.Signals(number).name
     except ValueError:  # most of the real-time signals have no name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from allocphase.probe.status import Status
 from allocphase.trace.file import read_threads
 from allocphase.trace.records import TraceError, repeated_ops
 
-__all__ = ["DamagedError", "Delivery", "ForeignError", "read_delivery"]
+__all__ = ["DamagedError", "Delivery", "ForeignError", "read_delivery", "read_program_delivery"]
 
 # driver/base/json.c: JSON_CAPACITY
 MAX_RESULT_BYTES = 4 << 20
@@ -61,6 +61,21 @@ def read_delivery(folder: Path, *, trace: Path, probe: Probe, token: str) -> Del
     Arrays are read only of a process that ended well. Raises ForeignError when there is no result
     with the driver's `token`, and DamagedError for one that makes no sense.
     """
+    said, files = _said(folder, probe, token)
+    arrays = _arrays(folder, files, said.result, trace) if said.status is Status.OK else {}
+    return replace(said, arrays=arrays)
+
+
+def read_program_delivery(folder: Path, *, probe: Probe, token: str) -> Delivery:
+    """The same of a program's, which has no trace."""
+    said, files = _said(folder, probe, token)
+    if said.status is not Status.OK:
+        return said
+    return replace(said, arrays=_driver_files(folder, files, operations=0))
+
+
+def _said(folder: Path, probe: Probe, token: str) -> tuple[Delivery, dict[str, int]]:
+    """The document, and the files that it names with their lengths."""
     text = _result_text(folder / "result.json", token)
     try:
         said = parse_json(text)
@@ -73,8 +88,7 @@ def read_delivery(folder: Path, *, trace: Path, probe: Probe, token: str) -> Del
         check_result(probe, status, result)
     except FieldError as error:
         raise DamagedError(str(error.under("result"))) from None
-    arrays = _arrays(folder, files, result, trace) if status is Status.OK else {}
-    return Delivery(status=status, message=message, result=result, arrays=arrays)
+    return Delivery(status=status, message=message, result=result, arrays={}), files
 
 
 def _result_text(path: Path, token: str) -> str:
@@ -120,13 +134,17 @@ def _arrays(folder: Path, files: Mapping[str, int], result: Result, trace: Path)
     counts = threads["op_count"].astype(np.int64)
     if result.operations != int(counts.sum()):
         raise DamagedError(f"result.operations: {result.operations}, not {counts.sum()}")
-    try:
-        arrays = read_driver_files(folder, files, operations=result.operations)
-    except (AllocphaseError, ValueError) as error:
-        raise DamagedError(str(error)) from None
-    except OSError as error:
-        raise DamagedError(f"{Path(error.filename).name}: {error.strerror}") from None
+    arrays = _driver_files(folder, files, operations=result.operations)
     repeated = repeated_ops(threads)
     if fault := samples_problem(arrays, counts, repeated=repeated, kinds=len(KIND_NAMES)):
         raise DamagedError(fault)
     return arrays
+
+
+def _driver_files(folder: Path, files: Mapping[str, int], *, operations: int) -> Arrays:
+    try:
+        return read_driver_files(folder, files, operations=operations)
+    except (AllocphaseError, ValueError) as error:
+        raise DamagedError(str(error)) from None
+    except OSError as error:
+        raise DamagedError(f"{Path(error.filename).name}: {error.strerror}") from None

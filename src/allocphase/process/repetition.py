@@ -28,12 +28,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from allocphase.allocator.environment import allocator_variables
 from allocphase.allocator.source import Source, rebuilding
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import (
     PADDING_VARIABLE,
     Failure,
-    Job,
+    TraceJob,
     driver_arguments,
     file_bytes,
     own_variables,
@@ -56,7 +57,7 @@ class Repetition:
     command: str = ""
 
 
-def repetitions(job: Job, failure: Failure, folder: Path) -> list[Repetition]:
+def repetitions(job: TraceJob, failure: Failure, folder: Path) -> list[Repetition]:
     """The commands for a process of which `job` names what is kept; they run in `folder`."""
     call = _Call(job, failure.driver, folder.absolute())
     found = [_as_it_ran(call, failure), _in_gdb(call, failure), _under_valgrind(call, failure)]
@@ -67,7 +68,7 @@ def repetitions(job: Job, failure: Failure, folder: Path) -> list[Repetition]:
 class _Call:
     """The driver's call for a job, in pieces that are ready for a shell."""
 
-    job: Job
+    job: TraceJob
     driver: Path
     folder: Path
 
@@ -78,7 +79,9 @@ class _Call:
         if job.allocator.kind == "preload" and job.allocator.path is not None:
             ours["LD_PRELOAD"] = str(job.allocator.path.absolute())  # a kept driver does it itself
         ours |= more or {}
-        words = [_ENV, *([] if "LD_PRELOAD" in ours else ["-u", "LD_PRELOAD"])]
+        others = [name for name in ("LD_PRELOAD", *allocator_variables(os.environ))
+                  if name not in ours]  # fmt: skip
+        words = [_ENV, *(word for name in others for word in ("-u", name))]
         words += [f"{name}={value}" for name, value in ours.items()]
         padding = f"\"$(printf '%{job.padding_bytes}s' '' | tr ' ' x)\""
         return f"{_quoted(words)} {PADDING_VARIABLE}={padding if job.padding_bytes else ''}"

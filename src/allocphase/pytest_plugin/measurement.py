@@ -21,7 +21,7 @@ from allocphase.process.watched import WatchingExecutor
 from allocphase.pytest_plugin.baseline import DIGEST_KEY
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.run.prepare import begin
-from allocphase.run.request import Request, one_allocator, one_scenario
+from allocphase.run.request import Request, one_allocator, one_trace
 from allocphase.run.session import Session
 from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
@@ -55,7 +55,7 @@ def request(order: Order) -> Request:
         raise UsageError(f"rounds must be at least 1, not {order.rounds}")
     return Request(
         allocators=[_allocator(order.allocator)],
-        scenarios=[one_scenario(order.scenario, reason=ONE_EACH)],
+        scenarios=[one_trace(order.scenario, reason=ONE_EACH)],
         probes=_probes(order.probes),
         rounds=order.rounds if order.recorded else 1,
         quick=not order.recorded,

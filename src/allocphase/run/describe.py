@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -13,18 +13,19 @@ from allocphase.allocator import Allocator, Source
 from allocphase.machine.environment import environment
 from allocphase.run.plan import Plan, process_count
 from allocphase.run.request import Request
-from allocphase.scenario import Scenario
+from allocphase.scenario import Program, Scenario
 from allocphase.store.manifest import (
     AllocatorEntry,
     Manifest,
     PlanEntry,
+    ProgramEntry,
     ScenarioEntry,
     SourceEntry,
 )
 from allocphase.trace.records import Kind, Ops, Part, Trace, kind_of
 from allocphase.trace.span import lane_loads, span
 
-__all__ = ["describe_run", "describe_scenario"]
+__all__ = ["describe_program", "describe_run", "describe_scenario"]
 
 
 def describe_run(
@@ -41,7 +42,7 @@ def describe_run(
         label=request.label,
         started=started.isoformat(timespec="seconds"),
         command=tuple(request.command),
-        environment=environment(),
+        environment=environment(tuning=request.kept_variables),
         plan=PlanEntry(
             probes=tuple(plan.probes),
             rounds=plan.rounds,
@@ -120,6 +121,20 @@ def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> Scena
     )
 
 
+def describe_program(program: Program) -> ScenarioEntry:
+    """What the program is. Raises UsageError for a file of its that cannot be read."""
+    return ScenarioEntry(
+        name=program.name,
+        title=program.title,
+        stands_for=program.stands_for,
+        source=program.source,
+        does_not_show=program.does_not_show,
+        seed=program.seed,
+        digest=program.digest,
+        program=ProgramEntry(**asdict(program.program)),
+    )
+
+
 def _requested_bytes(ops: Ops) -> int:
     allocates = kind_of(ops) <= Kind.ALIGNED_ALLOC
     return int(np.sum(ops["size"], where=allocates, dtype=np.int64))
@@ -137,6 +152,7 @@ def _describe_allocator(allocator: Allocator) -> AllocatorEntry:
         environment=dict(allocator.environment),
         floor=not allocator.correct,
         source=None if allocator.source is None else _describe_source(allocator.source),
+        ignored_settings=allocator.ignored_settings(),
     )
 
 

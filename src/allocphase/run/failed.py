@@ -18,7 +18,7 @@ from pathlib import Path
 from allocphase.allocator import Allocator
 from allocphase.files.durable import copy_whole, keep_file, named_errors, write_text
 from allocphase.files.regular import refuse_linked_folder
-from allocphase.process.driver import Failure, Job, Outcome
+from allocphase.process.driver import Failure, Outcome, TraceJob
 from allocphase.process.progress import FaultyOperation
 from allocphase.process.repetition import repetitions
 from allocphase.store.record import repeat_file
@@ -31,7 +31,7 @@ __all__ = ["keep_failed"]
 _MARK = "-->"
 
 
-def keep_failed(run: Path, job: Job, outcome: Outcome, failure: Failure) -> None:
+def keep_failed(run: Path, job: TraceJob, outcome: Outcome, failure: Failure) -> None:
     """Keeps what repeats the process.
 
     Raises AllocphaseError where that cannot be written.
@@ -67,7 +67,7 @@ def _kept_allocator(allocator: Allocator, folder: Path) -> Allocator:
     return replace(allocator, path=copy)
 
 
-def _headline(job: Job, outcome: Outcome) -> Iterator[str]:
+def _headline(job: TraceJob, outcome: Outcome) -> Iterator[str]:
     yield f"{job.allocator.name} on {job.scenario}, {job.probe} (process {job.id}):"
     yield plain(f"{outcome.status}: {outcome.message}")
 
@@ -95,7 +95,7 @@ def _operations_before(trace: Path, place: FaultyOperation) -> Iterator[str]:
         yield f"  {_MARK if line is lines[-1] else ' ' * len(_MARK)} {line}"
 
 
-def _commands(kept: Job, failure: Failure, folder: Path) -> Iterator[str]:
+def _commands(kept: TraceJob, failure: Failure, folder: Path) -> Iterator[str]:
     yield ""
     yield "To repeat it, paste one of these lines into a shell:"
     for repetition in repetitions(kept, failure, folder):

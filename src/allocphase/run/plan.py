@@ -15,20 +15,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
-from allocphase.process.driver import Job, padding
+from allocphase.process.driver import Job, TraceJob, padding
+from allocphase.process.program import ProgramJob
+from allocphase.scenario import Program
 
 __all__ = [
     "CHECK_EVERY",
     "COUNT_PROCESSES",
     "FLOOR",
     "Plan",
+    "ProgramWorkload",
     "Workload",
     "process_count",
+    "program_workload",
     "round_jobs",
     "untimed_jobs",
 ]
@@ -52,6 +56,16 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramWorkload:
+    """A program with its files in the folder `inputs`; `threads`: how many CPUs it may use."""
+
+    name: str
+    program: Program
+    inputs: Path
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All that decides what is run; `seed` decides the order and the paddings.
 
@@ -59,7 +73,7 @@ class Plan:
     """
 
     allocators: Sequence[Allocator]
-    workloads: Sequence[Workload]
+    workloads: Sequence[Workload | ProgramWorkload]
     probes: Sequence[Probe]
     rounds: int
     seed: int
@@ -68,6 +82,12 @@ class Plan:
     syscall_backend: str = "auto"
     driver_options: dict[str, str] = field(default_factory=dict)
     only: frozenset[tuple[str, str, str]] | None = None
+
+
+def program_workload(program: Program, inputs: Path, *, cpus: int) -> ProgramWorkload:
+    """With as many CPUs as it asks for; `cpus`: how many there are."""
+    threads = program.program.cpus or cpus
+    return ProgramWorkload(name=program.name, program=program, inputs=inputs, threads=threads)
 
 
 def untimed_jobs(plan: Plan) -> list[Job]:
@@ -98,7 +118,7 @@ def process_count(plan: Plan) -> int:
     return len(_untimed_places(plan)) + timed
 
 
-_Cell = tuple[Allocator, Workload, Probe]
+_Cell = tuple[Allocator, Workload | ProgramWorkload, Probe]
 _Place = tuple[_Cell, int]  # which process of its cell within the round
 
 
@@ -146,16 +166,19 @@ def _cells(plan: Plan, *, timed: bool) -> list[list[_Cell]]:
         ]
         for load in plan.workloads
         for probe in plan.probes
-        if probe.needs_the_machine(load.threads) == timed
+        if probe.of_programs == isinstance(load, ProgramWorkload)
+        and probe.needs_the_machine(load.threads) == timed
     ]
     return [block for block in blocks if block]
 
 
 def _takes_part(plan: Plan, cell: _Cell) -> bool:
-    """The floor is only timed: its blocks overlap, and it needs no memory of its own."""
+    """The floor is only timed: its blocks overlap, and it needs no memory of its own. A program
+    has none: it would not run.
+    """
     allocator, workload, probe = cell
     if not allocator.correct:
-        return probe.timed
+        return probe.timed and not probe.of_programs
     return plan.only is None or (allocator.name, workload.name, probe.value) in plan.only
 
 
@@ -163,21 +186,44 @@ def _jobs(
     plan: Plan, places: Sequence[_Place], rng: random.Random, *, first_id: int, round_index: int
 ) -> list[Job]:
     return [
-        Job(
-            id=first_id + position,
-            round=round_index,
-            allocator=allocator,
-            scenario=workload.name,
-            trace=workload.trace,
-            probe=probe,
-            cpus=tuple(plan.cpus[: workload.threads]),  # more it cannot use
-            timeout_s=plan.timeout_s,
+        _job(
+            plan,
+            cell,
+            process_id=first_id + position,
+            round_index=round_index,
             repeat=repeat,
-            padding_bytes=padding(rng),
-            options=_options(plan, probe),
+            rng=rng,
         )
-        for position, ((allocator, workload, probe), repeat) in enumerate(places)
+        for position, (cell, repeat) in enumerate(places)
     ]
+
+
+def _job(
+    plan: Plan,
+    cell: _Cell,
+    *,
+    process_id: int,
+    round_index: int,
+    repeat: int,
+    rng: random.Random,
+) -> Job:
+    allocator, workload, probe = cell
+    planned = Job(
+        id=process_id,
+        round=round_index,
+        allocator=allocator,
+        scenario=workload.name,
+        probe=probe,
+        cpus=tuple(plan.cpus[: workload.threads]),  # more it cannot use
+        timeout_s=plan.timeout_s,
+        repeat=repeat,
+        padding_bytes=padding(rng),
+        options={} if probe.of_programs else _options(plan, probe),
+    )
+    common = {field.name: getattr(planned, field.name) for field in fields(planned)}
+    if isinstance(workload, ProgramWorkload):
+        return ProgramJob(**common, program=workload.program, inputs=workload.inputs)
+    return TraceJob(**common, trace=workload.trace)
 
 
 def _options(plan: Plan, probe: Probe) -> dict[str, str]:

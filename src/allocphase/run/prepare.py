@@ -20,11 +20,18 @@ from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.folder_lock import FolderLock
 from allocphase.machine.environment import timed_cpus
 from allocphase.machine.fingerprint import driver_sha256
-from allocphase.run.describe import describe_run, describe_scenario
-from allocphase.run.plan import CHECK_EVERY, FLOOR, Plan, Workload
+from allocphase.run.describe import describe_program, describe_run, describe_scenario
+from allocphase.run.plan import (
+    CHECK_EVERY,
+    FLOOR,
+    Plan,
+    ProgramWorkload,
+    Workload,
+    program_workload,
+)
 from allocphase.run.request import Request
-from allocphase.run.traces import make_trace, trace_path
-from allocphase.scenario import Scenario
+from allocphase.run.traces import make_inputs, make_trace, trace_path
+from allocphase.scenario import AnyScenario, Program
 from allocphase.store.manifest import ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
@@ -59,12 +66,12 @@ def begin(request: Request) -> Begun:
     be written, InterruptionError. Nothing stays of a directory that was not finished.
     """
     started = datetime.datetime.now(tz=datetime.UTC)
-    allocators = _with_floor(request)
+    allocators = [one.keeping(request.kept_variables) for one in _with_floor(request)]
     path = _new_folder(request, started)
     lock = FolderLock(path)
     with _gone_when_it_fails(path, lock):
         writer = RunWriter(path)
-        workloads, entries = _make_traces(request.scenarios, writer)
+        workloads, entries = _make_workloads(request.scenarios, writer)
         plan = _plan(request, allocators, workloads)
         manifest = describe_run(request, plan, started, entries, driver_sha256=driver_sha256())
         writer.write_manifest(manifest)
@@ -77,7 +84,11 @@ def begin(request: Request) -> Begun:
     )
 
 
-def _plan(request: Request, allocators: Sequence[Allocator], workloads: Sequence[Workload]) -> Plan:
+def _plan(
+    request: Request,
+    allocators: Sequence[Allocator],
+    workloads: Sequence[Workload | ProgramWorkload],
+) -> Plan:
     return Plan(
         allocators=allocators,
         workloads=workloads,
@@ -100,8 +111,10 @@ def _driver_options(request: Request) -> dict[str, str]:
 
 
 def _with_floor(request: Request) -> tuple[Allocator, ...]:
-    """Every timed figure has the null allocator's beside it."""
+    """Every timed figure of a trace has the null allocator's beside it."""
     chosen = tuple(request.allocators)
+    if all(isinstance(one, Program) for one in request.scenarios):
+        return chosen
     if any(not a.correct for a in chosen) or not any(probe.timed for probe in request.probes):
         return chosen
     if any(a.name == FLOOR for a in chosen):
@@ -136,12 +149,17 @@ def _gone_when_it_fails(path: Path, lock: FolderLock) -> Iterator[None]:
         raise
 
 
-def _make_traces(
-    scenarios: Sequence[Scenario], writer: RunWriter
-) -> tuple[list[Workload], list[ScenarioEntry]]:
-    workloads: list[Workload] = []
+def _make_workloads(
+    scenarios: Sequence[AnyScenario], writer: RunWriter
+) -> tuple[list[Workload | ProgramWorkload], list[ScenarioEntry]]:
+    workloads: list[Workload | ProgramWorkload] = []
     entries: list[ScenarioEntry] = []
     for index, chosen in enumerate(scenarios):
+        if isinstance(chosen, Program):
+            inputs = make_inputs(writer.path, index, chosen)
+            workloads.append(program_workload(chosen, inputs, cpus=len(timed_cpus())))
+            entries.append(describe_program(chosen))
+            continue
         made = make_trace(writer, index, chosen)
         trace = trace_path(writer.path, index)
         workloads.append(Workload(name=chosen.name, trace=trace, threads=len(made.threads)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import TypeVar
 
 from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
+from allocphase.allocator.environment import allocator_variables
 from allocphase.errors import NothingMeasuredError, UsageError, shown
 from allocphase.probe.probe import Probe
-from allocphase.scenario import Scenario
+from allocphase.scenario import AnyScenario, Program, Scenario
 from allocphase.spec import Setting, Spec
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "chosen_scenarios",
     "default_cells",
     "draw_seed",
+    "kept_variables",
     "one_allocator",
     "one_scenario",
+    "one_trace",
     "parse_sweep",
     "requested",
 ]
@@ -54,10 +58,12 @@ class Request:
     `resumable`: the plan alone says what is run, so that it can be continued; a gate's rounds are
     chosen while it runs. `check_every`: operations between two looks of verify's at all live
     objects; None: none. `keep_failed`: what repeats a failed process stays in the run directory.
+    `kept_variables`: settings of allocators that the user's shell exports, where every process is
+    to have them; else none has.
     """
 
     allocators: Sequence[Allocator]
-    scenarios: Sequence[Scenario]
+    scenarios: Sequence[AnyScenario]
     probes: Sequence[Probe]
     rounds: int
     out: Path
@@ -72,6 +78,7 @@ class Request:
     resumable: bool = True
     check_every: int | None = None
     keep_failed: bool = False
+    kept_variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +87,7 @@ class RunOptions:
 
     `allocators`, `scenarios`, `sweep`, `probes`: as they are written on a command line.
     `rounds`: of a run that is not `quick`. `seed`: None for a drawn one. `cflags`: as it is written
-    in a shell. The rest as in Request.
+    in a shell. `program`: of the command line. The rest as in Request.
     """
 
     allocators: Sequence[str]
@@ -95,9 +102,11 @@ class RunOptions:
     syscall_backend: str
     out: Path
     label: str
+    program: Program | None = None
     cflags: str | None = None
     check_every: int | None = None
     keep_failed: bool = False
+    keep_allocator_environment: bool = False
 
 
 def requested(
@@ -113,7 +122,9 @@ def requested(
             "--cflags is for allocators that are compiled for the run, and there is none: name one "
             "as -a NAME=FILE.c"
         )
-    wanted = chosen_scenarios(options.scenarios, sweep=options.sweep)
+    wanted = chosen_scenarios(
+        options.scenarios, program=options.program, sweep=options.sweep, say=say
+    )
     if not any(found.correct for found in chosen):
         names = ", ".join(found.name for found in chosen)
         raise NothingMeasuredError(
@@ -141,8 +152,14 @@ def requested(
         command=command,
         check_every=options.check_every,
         keep_failed=options.keep_failed,
+        kept_variables=kept_variables(keep=options.keep_allocator_environment),
         only=default_cells(chosen, wanted) if _leaves_slow_cells_out(options) else None,
     )
+
+
+def kept_variables(*, keep: bool) -> dict[str, str]:
+    """What a request keeps of this process's environment, where that was asked for."""
+    return allocator_variables(os.environ) if keep else {}
 
 
 def _cflags(text: str | None) -> tuple[str, ...]:
@@ -200,14 +217,38 @@ def chosen_allocators(
     return [found for found in everything if not found.missing]
 
 
-def chosen_scenarios(specs: Sequence[str], *, sweep: str | None = None) -> list[Scenario]:
-    """What was named, or the default set; each at every value of a sweep. Raises UsageError."""
-    found = [chosen for spec in specs or ["default"] for chosen in scenario.resolve(spec)]
+def chosen_scenarios(
+    specs: Sequence[str],
+    *,
+    program: Program | None = None,
+    sweep: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[AnyScenario]:
+    """What was named, or the default set; traces at every value of a sweep. `program`: one of the
+    command line, which needs no other. `say` is told of programs that are not installed.
+
+    Raises UsageError; NothingMeasuredError where none of the programs is installed, and there is
+    nothing else.
+    """
+    named = specs or ([] if program else ["default"])
+    found = [chosen for spec in named for chosen in scenario.resolve(spec)]
     if sweep is not None:
         key, values = parse_sweep(sweep)
-        found = [chosen.with_parameters({key: value}) for chosen in found for value in values]
+        found = [one.with_parameters({key: value}) for one in found for value in values]
+    found += [program] if program else []
     _refuse_twins("scenario", [chosen.name for chosen in found])
-    return found
+    return _installed(found, say)
+
+
+def _installed(found: Sequence[AnyScenario], say: Callable[[str], None]) -> list[AnyScenario]:
+    """Without the programs that cannot run here: that is nobody's failure."""
+    missing = {one.name: one.missing for one in found if isinstance(one, Program) and one.missing}
+    for name, reason in missing.items():
+        say(f"{name}: {reason}")
+    if len(missing) == len(found):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise NothingMeasuredError(f"nothing to measure: {reasons}")
+    return [one for one in found if one.name not in missing]
 
 
 def one_allocator(spec: str, *, reason: str) -> Allocator:
@@ -220,12 +261,20 @@ def one_allocator(spec: str, *, reason: str) -> Allocator:
     return chosen
 
 
-def one_scenario(spec: str, *, reason: str) -> Scenario:
+def one_scenario(spec: str, *, reason: str) -> AnyScenario:
     """The scenario that `spec` names. `reason`: why it has to be one.
 
     Raises UsageError where it is none, or several.
     """
     return _only("scenario", spec, scenario.resolve(spec), reason)
+
+
+def one_trace(spec: str, *, reason: str) -> Scenario:
+    """The same of one that has a trace. Raises UsageError."""
+    found = one_scenario(spec, reason=reason)
+    if isinstance(found, Program):
+        raise UsageError(f"scenario {spec!r} is a program, and {reason}: name one with a trace")
+    return found
 
 
 def parse_sweep(text: str) -> tuple[str, tuple[str, ...]]:
@@ -238,7 +287,7 @@ def parse_sweep(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def default_cells(
-    allocators: Sequence[Allocator], scenarios: Sequence[Scenario]
+    allocators: Sequence[Allocator], scenarios: Sequence[AnyScenario]
 ) -> frozenset[tuple[str, str, str]]:
     """Where nobody was named, a very slow allocator stays out of the long scenarios."""
     return frozenset(

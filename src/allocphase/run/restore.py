@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.allocator import Allocator, Source
 from allocphase.errors import UsageError, unknown
-from allocphase.files.typed import FieldError
-from allocphase.run.plan import Plan, Workload
-from allocphase.run.traces import trace_path
-from allocphase.scenario import Scenario
+from allocphase.files.typed import FieldError, plain, read
+from allocphase.run.plan import Plan, Workload, program_workload
+from allocphase.run.traces import inputs_path, trace_path
+from allocphase.scenario import AnyScenario, Program, Scenario
 from allocphase.scenario.families import FAMILIES
-from allocphase.store.manifest import AllocatorEntry, Manifest, ScenarioEntry, SourceEntry
+from allocphase.scenario.program import ProgramTable
+from allocphase.store.manifest import (
+    AllocatorEntry,
+    Manifest,
+    ProgramEntry,
+    ScenarioEntry,
+    SourceEntry,
+)
 from allocphase.trace.records import Touch
 
 __all__ = ["Restored", "restore"]
@@ -26,7 +34,7 @@ class Restored:
     """`scenarios` are the plan's workloads, in its order."""
 
     plan: Plan
-    scenarios: tuple[Scenario, ...]
+    scenarios: tuple[AnyScenario, ...]
     time_budget_s: float
 
 
@@ -39,18 +47,20 @@ def restore(run: Path, manifest: Manifest) -> Restored:
     )
     budget_s = manifest.plan.time_budget_s
     return Restored(
-        plan=_plan(run, manifest),
+        plan=_plan(run, manifest, scenarios),
         scenarios=scenarios,
         time_budget_s=math.inf if budget_s is None else budget_s,
     )
 
 
-def _plan(run: Path, manifest: Manifest) -> Plan:
+def _plan(run: Path, manifest: Manifest, scenarios: Sequence[AnyScenario]) -> Plan:
     said = manifest.plan
     allocators = [_allocator(entry) for entry in manifest.allocators]
     workloads = [
-        Workload(name=entry.name, trace=trace_path(run, index), threads=entry.threads)
-        for index, entry in enumerate(manifest.scenarios)
+        program_workload(found, inputs_path(run, index), cpus=len(said.cpus))
+        if isinstance(found, Program)
+        else Workload(name=entry.name, trace=trace_path(run, index), threads=entry.threads)
+        for index, (entry, found) in enumerate(zip(manifest.scenarios, scenarios, strict=True))
     ]
     every = {(a.name, w.name, p.value) for a in allocators for w in workloads for p in said.probes}
     left_out = {(allocator, name, probe) for allocator, name, probe in said.left_out_cells}
@@ -86,7 +96,9 @@ def _source(entry: SourceEntry) -> Source:
     return Source(path=Path(entry.path), cflags=entry.cflags, folder=Path(entry.folder))
 
 
-def _scenario(entry: ScenarioEntry, *, where: str) -> Scenario:
+def _scenario(entry: ScenarioEntry, *, where: str) -> AnyScenario:
+    if entry.program is not None:
+        return _program(entry, entry.program, where=where)
     family = FAMILIES.get(entry.family)
     if family is None:
         raise UsageError(unknown(f"{where}.family", entry.family, FAMILIES))
@@ -108,4 +120,21 @@ def _scenario(entry: ScenarioEntry, *, where: str) -> Scenario:
         work_ns=entry.work_ns,
         parameters=parameters,
         default=False,
+    )
+
+
+def _program(entry: ScenarioEntry, said: ProgramEntry, *, where: str) -> Program:
+    try:
+        table = read(ProgramTable, plain(said))
+    except FieldError as error:
+        raise UsageError(str(error.under(f"{where}.program"))) from None
+    return Program(
+        name=entry.name,
+        title=entry.title,
+        stands_for=entry.stands_for,
+        source=entry.source,
+        does_not_show=entry.does_not_show,
+        seed=entry.seed,
+        default=False,
+        program=table,
     )

@@ -24,7 +24,8 @@ from allocphase.process.driver import Job
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun
 from allocphase.run.restore import Restored, restore
-from allocphase.run.traces import make_trace, remove_traces
+from allocphase.run.traces import make_inputs, make_trace, remove_traces
+from allocphase.scenario import Program
 from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import Event, ProcessRecord
@@ -68,7 +69,7 @@ def _reopened(files: RunFiles, restored: Restored, lock: FolderLock) -> Begun:
         _refuse(files, changes)
         remove_traces(files.path)
         _sweep(files.path, finished)
-        _make_traces(files, restored)
+        _make_workloads(files, restored)
         planned = counted(left[1], "process")
         done = f"continued after {len(finished)} of {planned}, in another hour"
         RunWriter(files.path).tell(Event.RESUMED, done)
@@ -102,7 +103,9 @@ def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
         yield "run.json: its plan was edited"
     version = manifest.environment.get("allocphase")
     then = machine_facts(manifest.environment, driver=manifest.driver_sha256)
-    yield from differences(_facts(then, plan.cpus), _facts(fingerprint(), timed_cpus())).values()
+    kept = then["tuning"]  # is kept: it is in each arm's variables
+    now = fingerprint(kept if isinstance(kept, Mapping) else None)
+    yield from differences(_facts(then, plan.cpus), _facts(now, timed_cpus())).values()
     if version != __version__:
         yield f"allocphase: {version} then, {__version__} now"
     for entry, allocator in zip(manifest.allocators, plan.allocators, strict=True):
@@ -150,13 +153,17 @@ def _sweep(path: Path, finished: Sequence[ProcessRecord]) -> None:
                 samples.unlink()
 
 
-def _make_traces(files: RunFiles, restored: Restored) -> None:
+def _make_workloads(files: RunFiles, restored: Restored) -> None:
     writer = RunWriter(files.path)
     try:
         for index, chosen in enumerate(restored.scenarios):
-            made = make_trace(writer, index, chosen)
-            if made.digest != files.manifest.scenarios[index].digest:
-                _refuse(files, [f"scenario {chosen.name}: its operations are others now"])
+            if isinstance(chosen, Program):
+                make_inputs(writer.path, index, chosen)
+                digest, what = chosen.digest, "its files"
+            else:
+                digest, what = make_trace(writer, index, chosen).digest, "its operations"
+            if digest != files.manifest.scenarios[index].digest:
+                _refuse(files, [f"scenario {chosen.name}: {what} are others now"])
     except BaseException:
         remove_traces(files.path)
         raise

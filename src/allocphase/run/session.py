@@ -24,7 +24,7 @@ from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
-from allocphase.process.driver import Executor, Job, Outcome
+from allocphase.process.driver import Executor, Job, Outcome, TraceJob
 from allocphase.run.failed import keep_failed
 from allocphase.run.plan import COUNT_PROCESSES, FLOOR, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import Begun, begin
@@ -193,6 +193,8 @@ class Session:
         """With as many replays as its cell has, and as much work between calls as its scenario
         has, once these are known.
         """
+        if not isinstance(job, TraceJob):
+            return job
         options = dict(job.options)
         replays = self._replays.get(self._sharing(job.allocator.name, job.scenario))
         if job.probe is Probe.THROUGHPUT and replays:
@@ -225,16 +227,17 @@ class Session:
     def _run(self, job: Job) -> Outcome:
         """On a full disk a process fails, and cannot even say why: the allocator is not blamed."""
         interruption.check()
-        beside = job.trace.parent  # where an executor has its own files
+        beside = self.path / "traces"  # where an executor has its own files
         with named_errors(beside):
             outcome = self._executor.run(job)
             if outcome.status is not Status.OK:
-                require_room(beside, job.trace.stat().st_size + FILES_BYTES)
+                trace_bytes = job.trace.stat().st_size if isinstance(job, TraceJob) else 0
+                require_room(beside, trace_bytes + FILES_BYTES)
         return outcome
 
     def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
         record, arrays = self._what_to_keep(_record(job, outcome), outcome.arrays)
-        if self._keep_failed and outcome.failure is not None:
+        if self._keep_failed and outcome.failure is not None and isinstance(job, TraceJob):
             keep_failed(self.path, job, outcome, outcome.failure)
             record = replace(record, kept=True)
         self._writer.add(record, arrays)

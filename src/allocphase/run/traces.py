@@ -1,4 +1,6 @@
-"""The traces of a run, which lie in its directory while it is being filled."""
+"""The traces of a run, and the files of its programs, which lie in its directory while it is
+being filled.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from allocphase.files.durable import named_errors
 from allocphase.files.regular import refuse_linked_folder
 from allocphase.operation import FREE_REMOTE
 from allocphase.probe.arrays import RAW_OPS, Arrays
-from allocphase.scenario import Scenario, generate
+from allocphase.scenario import Program, Scenario, generate
 from allocphase.store.writer import RunWriter
 from allocphase.trace import write
 from allocphase.trace.records import FLAGS_SHIFT, WAIT, Kind, Trace, kind_of
 
-__all__ = ["make_trace", "ops_arrays", "remove_traces", "trace_path"]
+__all__ = ["inputs_path", "make_inputs", "make_trace", "ops_arrays", "remove_traces", "trace_path"]
 
 
 def make_trace(writer: RunWriter, index: int, scenario: Scenario) -> Trace:
@@ -37,6 +39,23 @@ def make_trace(writer: RunWriter, index: int, scenario: Scenario) -> Trace:
     if not writer.has_operations(index):
         writer.write_operations(index, ops_arrays(made.ops, made.threads))
     return made
+
+
+def make_inputs(run: Path, index: int, program: Program) -> Path:
+    """The folder with the files of scenario `index`, made anew. Raises as make_trace."""
+    interruption.check()
+    folder = inputs_path(run, index)
+    with named_errors(folder):
+        folder.parent.mkdir(exist_ok=True)
+        refuse_linked_folder(folder.parent)
+        folder.mkdir()
+    program.make_inputs(folder)
+    return folder
+
+
+def inputs_path(run: Path, index: int) -> Path:
+    """Where the files of scenario `index` lie, if it is a program."""
+    return run / "traces" / f"{index}.inputs"
 
 
 def trace_path(run: Path, index: int) -> Path:

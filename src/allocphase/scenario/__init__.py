@@ -2,12 +2,34 @@
 
     collection   the scenarios of the collection scenarios/, and what a command line makes of them
     families/    the ways to draw operations: a dataclass of parameters and a function
+    program      those that are a command, run whole
+    inputs       what such a command reads
 
-Place in the pipeline: first. A scenario and its seed make a trace, and nothing else.
+Place in the pipeline: first. A scenario and its seed make a trace, or a program's files, and
+nothing else.
 """
 
 from __future__ import annotations
 
-from allocphase.scenario.collection import Scenario, collected, generate, load, resolve
+from allocphase.scenario.collection import (
+    AnyScenario,
+    Scenario,
+    collected,
+    digest_of,
+    generate,
+    load,
+    resolve,
+)
+from allocphase.scenario.program import Program, ad_hoc
 
-__all__ = ["Scenario", "collected", "generate", "load", "resolve"]
+__all__ = [
+    "AnyScenario",
+    "Program",
+    "Scenario",
+    "ad_hoc",
+    "collected",
+    "digest_of",
+    "generate",
+    "load",
+    "resolve",
+]

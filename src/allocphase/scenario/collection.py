@@ -1,4 +1,5 @@
-"""Scenarios: what a workload stands for, and the family, parameters and seed that make its trace.
+"""Scenarios: what a workload stands for, and the family, parameters and seed that make its trace;
+or the program that it is (program.py).
 
 Each is one TOML file in scenarios/, its stem the scenario's name. Nothing in a file is optional
 that a reader of a result needs, and nothing in it is ignored.
@@ -12,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import numpy as np
 
@@ -21,11 +22,12 @@ from allocphase.errors import UsageError, unknown
 from allocphase.files.typed import Check, Count, FieldError, at_most, known, load_toml
 from allocphase.operation import MAX_WORK_NS
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
+from allocphase.scenario.program import Program, ProgramTable
 from allocphase.spec import Spec, listed, written
 from allocphase.trace.completion import complete
 from allocphase.trace.records import Touch, Trace
 
-__all__ = ["Scenario", "collected", "generate", "load", "resolve"]
+__all__ = ["AnyScenario", "Scenario", "collected", "digest_of", "generate", "load", "resolve"]
 
 _TOUCHES = {touch.name.lower(): touch for touch in Touch}
 
@@ -52,12 +54,24 @@ class _Description:
     stands_for: Text
     source: Text
     does_not_show: Text
-    family: Annotated[str, known(FAMILIES)]
+    family: Annotated[str, known(FAMILIES)] | None = None
     seed: Count
-    touch: Annotated[str, known(_TOUCHES)]
+    touch: Annotated[str, known(_TOUCHES)] | None = None
     work_ns: Annotated[int, at_most(MAX_WORK_NS)] = 0
     default: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
+    program: ProgramTable | None = None
+
+    def __post_init__(self) -> None:
+        of_trace = {"family": self.family, "touch": self.touch}
+        for key, value in of_trace.items():
+            if self.program is None and value is None:
+                raise FieldError("missing", f".{key}")
+            if self.program is not None and value is not None:
+                raise FieldError("is not for a program", f".{key}")
+        for key in ("parameters", "work_ns"):
+            if self.program is not None and getattr(self, key):
+                raise FieldError("is not for a program", f".{key}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +114,17 @@ class Scenario:
         return replace(self, name=name, work_ns=work_ns, parameters=parameters)
 
 
-def load(path: Path) -> Scenario:
+AnyScenario: TypeAlias = Scenario | Program
+
+
+def load(path: Path) -> AnyScenario:
     """The scenario in a TOML file. Raises UsageError with the file, the key and the reason."""
     found = load_toml(_Description, path)
     if not path.stem.isprintable():
         raise UsageError(f"{str(path)!r}: its name cannot be printed")
+    if found.program is not None:
+        return _program(found, found.program, path)
+    assert found.family is not None and found.touch is not None, "by __post_init__"
     family = FAMILIES[found.family]
     if _WORK in found.parameters:
         raise UsageError(
@@ -125,29 +145,53 @@ def load(path: Path) -> Scenario:
     )
 
 
-def collected() -> tuple[Scenario, ...]:
+def _program(found: _Description, table: ProgramTable, path: Path) -> Program:
+    files = tuple(str((path.parent / name).absolute()) for name in table.files)
+    for name in files:
+        if not Path(name).is_file():
+            raise UsageError(f"{path}: program.files: {name}: no such file")
+    if table.folder is not None or table.input is not None:
+        raise UsageError(f"{path}: program.folder, program.input: are for a command line only")
+    return Program(
+        name=path.stem,
+        title=found.title,
+        stands_for=found.stands_for,
+        source=found.source,
+        does_not_show=found.does_not_show,
+        seed=found.seed,
+        default=found.default,
+        program=replace(table, files=files),
+    )
+
+
+def collected() -> tuple[AnyScenario, ...]:
     """Every scenario of the package and of third-party packages, by name. Raises UsageError."""
     return tuple(load(path) for path in _files().values())
 
 
-def resolve(text: str) -> tuple[Scenario, ...]:
+def resolve(text: str) -> tuple[AnyScenario, ...]:
     """The scenarios that a specification names: by a name, a glob (larson*), a path to a .toml
     file, `all`, or `default`; each with the parameters after a `?` (spec.py), at every combination
-    of their values.
+    of their values. A program has none.
 
     Raises UsageError, with the nearest match for a name that does not exist.
     """
     spec = Spec.of_scenario(text)
-    return tuple(
-        scenario.with_parameters(point) for scenario in _named(spec) for point in spec.points()
-    )
+    return tuple(found.with_parameters(point) for found in _named(spec) for point in spec.points())
 
 
-def generate(scenario: Scenario) -> Trace:
+def digest_of(scenario: AnyScenario) -> str:
+    """SHA-256 of its trace, or of what decides what a program does, in hex. Raises as generate."""
+    return scenario.digest if isinstance(scenario, Program) else generate(scenario).digest
+
+
+def generate(scenario: AnyScenario) -> Trace:
     """The scenario's trace: equal parameters and seed give equal bytes, on every platform.
 
-    Raises UsageError when the parameters make no valid trace.
+    Raises UsageError when the parameters make no valid trace, and for a program, which has none.
     """
+    if isinstance(scenario, Program):
+        raise UsageError(f"scenario {scenario.name}: is a program, and has no trace")
     family = FAMILIES[scenario.family]
     parameters = family.parameters(**scenario.parameters)
     _check_length(scenario.name, family.most_operations(parameters))
@@ -190,7 +234,7 @@ def _read_work(value: object, *, where: str) -> int:
     return found
 
 
-def _named(spec: Spec) -> tuple[Scenario, ...]:
+def _named(spec: Spec) -> tuple[AnyScenario, ...]:
     names = spec.name
     if spec.is_path:
         return (load(Path(names)),)

@@ -19,6 +19,7 @@ def behind_toll(subject: Allocator) -> Allocator:
     the plug-in proves that it comes from there.
     """
     environment = dict(subject.environment)
+    own = subject.config if subject.kind == "plugin" else {}  # of others it is in the environment
     if subject.kind == "plugin":
         environment["ALLOCPHASE_SLOW_PLUGIN"] = str(subject.path)
     elif subject.path is not None:
@@ -29,7 +30,7 @@ def behind_toll(subject: Allocator) -> Allocator:
         summary=f"{subject.summary} Behind a toll.",
         kind="plugin",
         path=compile_plugin(Source(path=resources.find("selftest/slow.c"), folder=Path.cwd())),
-        config={**subject.config, "iterations": "0"},
+        config={**own, "iterations": "0"},
         environment=environment,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,6 +32,7 @@ __all__ = [
     "AllocatorEntry",
     "Manifest",
     "PlanEntry",
+    "ProgramEntry",
     "ScenarioEntry",
     "SourceEntry",
     "read_manifest",
@@ -80,7 +81,8 @@ class SourceEntry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocatorEntry:
     """An arm. `path`: its object, None for libc; `floor`: the null allocator, no cell itself;
-    `source`: of one that was compiled for the run.
+    `source`: of one that was compiled for the run; `ignored_settings`: keys of `config` that the
+    object knows nothing of.
     """
 
     name: Name
@@ -93,16 +95,33 @@ class AllocatorEntry:
     environment: Mapping[str, str]
     floor: bool
     source: SourceEntry | None = None
+    ignored_settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramEntry:
+    """The command of a program scenario: see scenario/program.py. files: where they lie."""
+
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    inputs: str | None = None
+    output_sha256: str | None = None
+    exit_code: Count = 0
+    cpus: Count = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: str | None = None
+    input: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioEntry:
-    """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex;
+    """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex; of a
+    program, which has none and nothing that is a trace's, of what decides what it does.
     `work_ns`: of the program's own after each operation, 0 where a replay calls as soon as it can.
 
     lane_operations: by lane, how many operations a replay has there, of those that are repeated;
-    span_operations: of these the longest chain in which each waits for the one before. Neither
-    without a trace.
+    span_operations: of these the longest chain in which each waits for the one before.
     """
 
     name: Name
@@ -110,21 +129,22 @@ class ScenarioEntry:
     stands_for: str
     source: str
     does_not_show: str
-    family: str
     seed: Count
-    touch: str
-    work_ns: Annotated[int, at_most(MAX_WORK_NS)]
-    parameters: Mapping[str, object]
     digest: str
-    operations: Operations
-    operation_counts: Mapping[str, Count]
-    threads: Count
-    build_operations: Count
-    drain_operations: Count
-    peak_live_bytes: Count
-    requested_bytes: Count
+    family: str = ""
+    touch: str = ""
+    work_ns: Annotated[int, at_most(MAX_WORK_NS)] = 0
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    operations: Operations = 0
+    operation_counts: Mapping[str, Count] = field(default_factory=dict)
+    threads: Count = 0
+    build_operations: Count = 0
+    drain_operations: Count = 0
+    peak_live_bytes: Count = 0
+    requested_bytes: Count = 0
     lane_operations: tuple[Operations, ...] = ()
     span_operations: Operations = 0
+    program: ProgramEntry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +161,11 @@ class Manifest:
     scenarios: tuple[ScenarioEntry, ...]
     driver_sha256: str
     plan_sha256: str
+
+    def ignored_settings(self, allocator: str) -> tuple[str, ...]:
+        """Of the arm of that name; nothing of one that is not there."""
+        named = (entry for entry in self.allocators if entry.name == allocator)
+        return next((entry.ignored_settings for entry in named), ())
 
     def to_json(self) -> str:
         """The text of run.json."""

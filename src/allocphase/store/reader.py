@@ -142,6 +142,8 @@ class RunFiles:
         return min(max(counts, default=0), RAW_OPS)
 
     def _arrays_of(self, record: ProcessRecord, path: Path) -> tuple[Arrays, str]:
+        if record.probe.of_programs:
+            return load_arrays(path, operations=0), ""
         arrays = load_arrays(path, operations=self._most_operations)
         counts, repeated = self._counts_of(record.scenario)
         fault = samples_problem(arrays, counts, repeated=repeated, kinds=len(KIND_NAMES))

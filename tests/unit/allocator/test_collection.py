@@ -135,7 +135,10 @@ def test_two_configurations_of_one_object_have_one_digest() -> None:
             "phase21?pool_byte=5",
             "allocator phase21: setting 'pool_byte' does not exist: did you mean 'pool_bytes'?",
         ),
-        ("libc?arena=5", "allocator libc: only plug-ins take settings, not 'arena'"),
+        (
+            "libc?arena=5",
+            "allocator libc: setting 'arena' does not exist: did you mean 'arena_max'?",
+        ),
         ("mine=nowhere.so", "allocator mine: nowhere.so: no such file"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -256,3 +257,17 @@ def test_the_package_loads_a_run_by_its_path(tmp_path: Path) -> None:
     assert allocphase.load(str(tmp_path / "run")).manifest.label == "test"
     with pytest.raises(UsageError, match="no run directory"):
         allocphase.load(tmp_path)
+
+
+def test_a_setting_that_run_json_says_is_ignored_is_a_warning_of_its_arm_s_cells(
+    tmp_path: Path,
+) -> None:
+    run = write_run(tmp_path, [latency()], allocators=("one", "two"))
+    arms = [
+        replace(entry, ignored_settings=("purge_delay",)) if entry.name == "two" else entry
+        for entry in run.manifest.allocators
+    ]
+    run.manifest = replace(run.manifest, allocators=tuple(arms))
+    warned = {cell.allocator: [warning.text for warning in cell.warnings] for cell in run.cell_list}
+    assert not any("purge_delay" in text for text in warned["one"])
+    assert any("setting purge_delay: this build knows nothing" in text for text in warned["two"])

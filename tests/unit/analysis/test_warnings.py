@@ -40,6 +40,23 @@ def test_a_lock_around_every_call_is_said() -> None:
     assert "every call went through one lock" in warning
 
 
+def test_a_setting_that_the_object_does_not_know_is_said() -> None:
+    records = [process("verify", {})]
+    (warning,) = found_warnings(records, {}, ignored_settings=("purge_delay",))
+    assert warning.text == (
+        "setting purge_delay: this build knows nothing of it: figures are those without it"
+    )
+
+
+def test_what_an_allocator_says_of_its_settings_is_said_once_and_of_many_words_a_few() -> None:
+    records = [process("verify", {}, more={"said": "Invalid conf pair: x:1"}, id=i) for i in (1, 2)]
+    assert cell_warnings(records, {}) == [
+        "on stderr, with its settings: Invalid conf pair: x:1",
+    ]
+    records = [process("verify", {}, more={"said": f"at {i}"}, id=i) for i in range(9)]
+    assert len(cell_warnings(records, {})) == 3
+
+
 def test_what_is_wrong_where_the_trace_does_not_look_is_said_once() -> None:
     found = {"conformance": ["misaligned block (aligned_alloc, 4096 bytes)"]}
     records = [process("verify", found, round=number) for number in range(2)]

@@ -507,6 +507,7 @@ def test_a_broken_run_is_gone_on_with_and_then_finished(
         ["--syscall-backend", "auto"],
         ["--out", "out"],
         ["--label", "run"],
+        ["--keep-allocator-environment"],
     ],
     ids=lambda option: option[0],
 )
@@ -518,12 +519,76 @@ def test_what_would_make_it_another_run_does_not_go_with_resume(
     assert executor.jobs == []
 
 
+# ---- Variables of a shell -------------------------------------------------------------------
+
+EXPORTED = {"MALLOC_ARENA_MAX": "1", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "-a", "libc?arena_max=2", *SMALL],
+        ["gate", "--baseline", "libc", "--candidate", "libc?arena_max=2", *SMALL[:2]],
+        ["baseline", "save", "main", "-a", "libc?arena_max=2", *SMALL[:2], "-r", "5"],
+        ["claims", "claims.toml", "-r", "1"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_what_a_shell_exports_is_measured_only_where_that_was_asked_for(
+    invoke: Invoke,
+    executor: FakeExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: list[str],
+    keep: bool,
+) -> None:
+    (tmp_path / "claims.toml").write_text(CLAIM_OF_LIBC)
+    for name, value in EXPORTED.items():
+        monkeypatch.setenv(name, value)
+    invoke(*command, *(["--keep-allocator-environment"] if keep else []))
+    seen = {job.allocator.environment.get("GLIBC_TUNABLES") for job in executor.jobs
+            if job.allocator.config.get("arena_max")}  # fmt: skip
+    own = "glibc.malloc.arena_max=2"
+    assert seen == {f"{EXPORTED['GLIBC_TUNABLES']}:{own}" if keep else own}
+    others = {job.allocator.environment.get("MALLOC_ARENA_MAX") for job in executor.jobs}
+    assert others == {"1" if keep else None}
+    for path in Path("out").glob("*/run.json"):
+        assert json.loads(path.read_text())["environment"]["tuning"] == (EXPORTED if keep else {})
+
+
+CLAIM_OF_LIBC = """
+title = "A promise"
+source = "its README"
+[[claim]]
+id = "one"
+text = "libc makes few calls."
+source = "its README"
+[claim.check]
+form = "count"
+allocator = "libc?arena_max=2"
+scenario = "phase-report?allocations=5"
+metric = "syscalls.operation"
+equals = 0
+"""
+
+
+def test_list_says_how_settings_are_passed_and_what_each_is(invoke: Invoke) -> None:
+    text = invoke("list", "-a", "jemalloc?narenas=1").output
+    assert "settings: narenas=1\n" in text
+    assert "environment: MALLOC_CONF=narenas:1\n" in text
+    assert "settings by: MALLOC_CONF=KEY:VALUE,KEY:VALUE\n" in text
+    assert "    background_thread: threads of its own return pages" in text
+    text = invoke("list", "allocators", "-v").output
+    assert "settings by: TCMALLOC_KEY=VALUE\n" in text
+
+
 def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> None:
     """A new option must be sorted into one of the two."""
     names = {parameter.name for parameter in main.commands["run"].params}
     refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
     refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
-    refused |= {"cflags", "check_every", "keep_failed"}
+    refused |= {"cflags", "check_every", "keep_failed", "keep_allocator_environment"}
     assert {field.name for field in fields(RunOptions)} == refused
     assert names - refused == {"resume", "json_path", "with_report", "quiet", "strict"}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from allocphase import resources
-from allocphase.files.elf import loaded_sha256
+from allocphase.files.elf import ElfHead, elf_head, loaded_sha256
 from tests.support.plugins import Plugins
 
 SOURCE = "int answer(void) { return 42; }\n"
@@ -141,3 +141,33 @@ def test_segments_that_claim_the_whole_file_each_are_not_read_each(
     path = tmp_path / "hostile.so"
     path.write_bytes(content)
     assert loaded_sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+# ---- What a file says first ------------------------------------------------------------------
+
+
+def test_the_head_of_a_program_names_its_loader_and_that_of_an_object_none(
+    plugins: Plugins,
+) -> None:
+    program = elf_head(resources.find("driver/allocphase-driver"))
+    assert program is not None
+    assert program.interpreter is not None
+    assert program.interpreter.is_file()
+    assert elf_head(plugins("calls")) == ElfHead(64, program.machine)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"#!/bin/sh\n", b"\x7fELF", b"\x7fELF\x02\x01" + bytes(40)]
+)
+def test_what_is_no_elf_file_or_ends_too_early_has_no_head(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert elf_head(tmp_path / "file") is None
+
+
+def test_a_table_of_segments_that_is_not_there_names_no_loader(tmp_path: Path) -> None:
+    head = bytearray(resources.find("driver/allocphase-driver").read_bytes()[:4096])
+    struct.pack_into("<Q", head, 32, 1 << 60)
+    (tmp_path / "file").write_bytes(head)
+    found = elf_head(tmp_path / "file")
+    assert found is not None
+    assert found.interpreter is None

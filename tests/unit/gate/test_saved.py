@@ -59,7 +59,7 @@ def against(
 def elsewhere(monkeypatch: pytest.MonkeyPatch, **facts: object) -> None:
     """From here on this is another machine, by these facts."""
     here = fingerprint()
-    monkeypatch.setattr(saved_module, "fingerprint", lambda: {**here, **facts})
+    monkeypatch.setattr(saved_module, "fingerprint", lambda _: {**here, **facts})
 
 
 def test_a_baseline_keeps_a_figure_of_each_process_and_its_fingerprint(tmp_path: Path) -> None:
@@ -81,6 +81,18 @@ def test_a_count_that_varies_is_saved_of_as_many_processes_as_there_are_rounds(
     (entry,) = found.scenarios.values()
     assert entry.values["syscalls.mmap"] == tuple(float(n) for n in range(8) for _ in range(4))
     assert entry.values["p90"] == (30.0,) * 8
+
+
+def test_a_baseline_with_variables_of_a_shell_holds_where_they_are_kept_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    save(tmp_path, FigureExecutor())
+    kept = {"MALLOC_ARENA_MAX": "1"}
+    verdict = against(tmp_path, FigureExecutor(), kept_variables=kept)
+    (line,) = verdict.machine_mismatch
+    assert line.startswith("tuning: none then, MALLOC_ARENA_MAX: 1 now: ")
+    assert against(tmp_path, FigureExecutor()).machine_mismatch == ()
 
 
 def test_a_cell_that_fails_is_not_saved(tmp_path: Path) -> None:

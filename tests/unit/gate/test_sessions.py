@@ -39,6 +39,7 @@ from tests.support.gates import (
     small_scenario,
 )
 from tests.support.plugins import ROOT
+from tests.support.scenarios import trace_of
 
 TIME_ONLY = ("*=off", "time=2%")
 CALLS_ONLY = ("*=off", "syscalls=exact")
@@ -65,7 +66,7 @@ def outcomes(verdict: GateVerdict) -> dict[str, Outcome]:
 def in_session(executor: FigureExecutor, probe: Probe = Probe.THROUGHPUT) -> list[list[Job]]:
     """The jobs of a probe, session by session: their traces lie in different folders."""
     jobs = [job for job in executor.jobs if job.probe is probe and job.allocator.correct]
-    return [list(group) for _, group in groupby(jobs, key=lambda job: job.trace.parent)]
+    return [list(group) for _, group in groupby(jobs, key=lambda job: trace_of(job).parent)]
 
 
 def test_identical_arms_pass_long_before_the_budget_of_rounds(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_slowdown_that_does_not_come_again_does_not_fail(tmp_path: Path) -> No
     noise = times(1.0)
 
     def once(job: Job) -> float:
-        first = "confirm" not in str(job.trace)
+        first = "confirm" not in str(trace_of(job))
         return noise(job) * (1.2 if first and job.allocator.name == "candidate" else 1.0)
 
     found = gate(tmp_path, *TIME_ONLY, executor=FigureExecutor(time_ns=once))
@@ -564,7 +565,7 @@ def test_a_verdict_that_cannot_be_written_is_one_error_that_names_its_file(tmp_p
     """As on a full disk: the session's folder has something else under that name."""
 
     def in_the_way(job: Job) -> float:
-        (job.trace.parents[1] / "gate.json" / "in the way").mkdir(parents=True, exist_ok=True)
+        (trace_of(job).parents[1] / "gate.json" / "in the way").mkdir(parents=True, exist_ok=True)
         return 10.0
 
     with pytest.raises(AllocphaseError, match=r"gate\.json"):

@@ -16,7 +16,7 @@ from allocphase.files.typed import plain
 from allocphase.machine.disturbance import Disturbance, Snapshot, Watch
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
-from allocphase.process.driver import Job, Outcome
+from allocphase.process.driver import Outcome, TraceJob
 from allocphase.process.watched import WatchingExecutor
 from tests.support.runs import FakeExecutor, fake_allocator, good, process
 
@@ -122,8 +122,8 @@ class FakeWatch(Watch):
         return Disturbance(span_s=0.5 + 0.0 * before.at_s)
 
 
-def job(probe: Probe) -> Job:
-    return Job(
+def job(probe: Probe) -> TraceJob:
+    return TraceJob(
         id=0,
         round=0,
         allocator=fake_allocator("one"),

@@ -18,7 +18,7 @@ from allocphase import resources
 from allocphase.errors import AllocphaseError
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result, Verify
-from allocphase.process.driver import DriverExecutor, Job
+from allocphase.process.driver import DriverExecutor, TraceJob
 from allocphase.process.keeper import Command, Containment, Limits
 from tests.support.processes import alive
 from tests.support.runs import fake_allocator
@@ -36,8 +36,8 @@ FILES = '{"status":"ok","message":"","operations":2,"verify":{},"files":{"%s":%d
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return Job(
+def job(tmp_path: Path) -> TraceJob:
+    return TraceJob(
         id=0,
         round=0,
         allocator=fake_allocator("libc"),
@@ -75,7 +75,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return StandIn(tmp_path)
 
 
-def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: Job) -> None:
+def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: TraceJob) -> None:
     files = FILES % ("latency.bin", 32)
     latencies = "12345678" * 4  # of two operations, in the first replay and in a warm one
     script = f"result '{files}'; printf {latencies} > $out/latency.bin; echo > $out/slow.bin"
@@ -91,7 +91,9 @@ def test_a_result_is_an_outcome_with_its_files(stand_in: StandIn, job: Job) -> N
     assert outcome.wall_s > 0
 
 
-def test_the_job_s_options_reach_the_driver(stand_in: StandIn, job: Job, tmp_path: Path) -> None:
+def test_the_job_s_options_reach_the_driver(
+    stand_in: StandIn, job: TraceJob, tmp_path: Path
+) -> None:
     executor = stand_in(f"result '{RESULT}'; echo \"$all\" > {tmp_path}/seen")
     plain = job.allocator
     plugin = replace(plain, kind="plugin", path=Path("/p.so"), config={"a": "1", "b": "x=y"})
@@ -108,7 +110,7 @@ def test_the_job_s_options_reach_the_driver(stand_in: StandIn, job: Job, tmp_pat
 
 
 def test_the_environment_is_the_user_s_with_the_allocator_s_on_top(
-    stand_in: StandIn, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stand_in: StandIn, job: TraceJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OF_THE_USER", "kept")
     monkeypatch.setenv("ALLOCATOR_TUNING", "the user's")
@@ -125,7 +127,7 @@ def test_the_environment_is_the_user_s_with_the_allocator_s_on_top(
 
 
 def test_a_preload_is_named_to_the_driver_and_in_nobody_s_environment(
-    stand_in: StandIn, job: Job, tmp_path: Path
+    stand_in: StandIn, job: TraceJob, tmp_path: Path
 ) -> None:
     """The driver starts without it, and then itself again with it."""
     executor = stand_in(f"result '{RESULT}'; echo \"$LD_PRELOAD $all\" > {tmp_path}/seen")
@@ -147,25 +149,48 @@ def test_a_preload_is_named_to_the_driver_and_in_nobody_s_environment(
 )
 def test_neither_the_linker_nor_thread_local_storage_treats_a_kind_of_allocator_worse(
     stand_in: StandIn,
-    job: Job,
+    job: TraceJob,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: Literal["libc", "preload", "plugin"],
     bound: str | None,
     tunables: str,
 ) -> None:
-    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
     monkeypatch.delenv("LD_BIND_NOW", raising=False)
+    variables = {"GLIBC_TUNABLES": "glibc.malloc.arena_max=1"}
     executor = stand_in(f"result '{RESULT}'; env > {tmp_path}/env")
     library = tmp_path / "none.so"
-    executor.run(replace(job, allocator=replace(job.allocator, kind=kind, path=library)))
+    chosen = replace(job.allocator, kind=kind, path=library, environment=variables)
+    executor.run(replace(job, allocator=chosen))
     seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
     assert (seen.get("LD_BIND_NOW"), seen["GLIBC_TUNABLES"]) == (bound, tunables)
 
 
+def test_what_a_shell_exports_for_allocators_does_not_reach_what_is_measured(
+    stand_in: StandIn, job: TraceJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MALLOC_CONF", "GLIBC_TUNABLES", "MIMALLOC_PURGE_DELAY", "MALLOC_ARENA_MAX"):
+        monkeypatch.setenv(name, "of the user")
+    executor = stand_in(f"result '{RESULT}'; env > {tmp_path}/env")
+    asked = replace(job.allocator, environment={"MALLOC_CONF": "narenas:1"})
+    executor.run(replace(job, allocator=asked))
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
+    assert seen["MALLOC_CONF"] == "narenas:1"
+    assert "of the user" not in seen.values()
+
+
+def test_what_an_allocator_with_settings_says_is_kept_of_a_process_that_ended_well(
+    stand_in: StandIn, job: TraceJob
+) -> None:
+    executor = stand_in(f"echo 'Invalid conf pair: x:1' >&2; result '{RESULT}'")
+    assert executor.run(job).result.said == ""
+    asked = replace(job.allocator, environment={"MALLOC_CONF": "x:1"})
+    assert executor.run(replace(job, allocator=asked)).result.said == "Invalid conf pair: x:1"
+
+
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGKILL", "SIGFPE"])
 def test_a_signal_is_a_crash_with_its_name_and_the_last_words(
-    stand_in: StandIn, job: Job, name: str
+    stand_in: StandIn, job: TraceJob, name: str
 ) -> None:
     script = f"echo 'double free' >&2; kill -{int(signal.Signals[name])} $$"
     outcome = stand_in(script).run(job)
@@ -186,7 +211,7 @@ def test_a_signal_is_a_crash_with_its_name_and_the_last_words(
 )
 def test_a_limit_on_cpu_time_is_among_the_reasons_for_what_the_kernel_killed(
     stand_in: StandIn,
-    job: Job,
+    job: TraceJob,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     limits: tuple[int, int],
@@ -197,30 +222,32 @@ def test_a_limit_on_cpu_time_is_among_the_reasons_for_what_the_kernel_killed(
     assert words in outcome.message
 
 
-def test_a_signal_without_a_name_is_told_by_its_number(stand_in: StandIn, job: Job) -> None:
+def test_a_signal_without_a_name_is_told_by_its_number(stand_in: StandIn, job: TraceJob) -> None:
     assert stand_in("kill -40 $$").run(job).message == "killed by signal 40 before main."
 
 
-def test_only_the_end_of_a_long_stderr_is_kept(stand_in: StandIn, job: Job) -> None:
+def test_only_the_end_of_a_long_stderr_is_kept(stand_in: StandIn, job: TraceJob) -> None:
     command = f'{sys.executable} -c \'print("x" * 100_000 + " the end")\' >&2'
     outcome = stand_in(f"{command}; kill -9 $$").run(job)
     assert outcome.message.endswith("xxx the end")
     assert 3_000 < len(outcome.message) < 5_000
 
 
-def test_last_words_that_are_no_text_do_no_harm(stand_in: StandIn, job: Job) -> None:
+def test_last_words_that_are_no_text_do_no_harm(stand_in: StandIn, job: TraceJob) -> None:
     outcome = stand_in("printf 'a\\377b' >&2; kill -6 $$").run(job)
     assert outcome.message == "killed by SIGABRT before main. a\N{REPLACEMENT CHARACTER}b"
 
 
-def test_a_process_that_does_not_end_is_killed_after_its_time(stand_in: StandIn, job: Job) -> None:
+def test_a_process_that_does_not_end_is_killed_after_its_time(
+    stand_in: StandIn, job: TraceJob
+) -> None:
     outcome = stand_in("echo waiting >&2; exec sleep 60").run(replace(job, timeout_s=0.3))
     assert outcome.status == "timeout"
     assert outcome.message == "still running after 0.3 s before main: killed. waiting"
 
 
 def test_what_a_process_leaves_running_is_ended_with_it(
-    stand_in: StandIn, job: Job, tmp_path: Path
+    stand_in: StandIn, job: TraceJob, tmp_path: Path
 ) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/pid; result '{RESULT}'"
     outcome = stand_in(script).run(job)
@@ -239,7 +266,7 @@ def test_what_a_process_leaves_running_is_ended_with_it(
     ],
 )
 def test_an_end_without_a_result_is_a_crash(
-    stand_in: StandIn, job: Job, script: str, message: str
+    stand_in: StandIn, job: TraceJob, script: str, message: str
 ) -> None:
     outcome = stand_in(script).run(job)
     assert outcome.status == "crashed"
@@ -265,7 +292,7 @@ def test_an_end_without_a_result_is_a_crash(
     ],
 )
 def test_a_result_that_makes_no_sense_is_damage_and_no_measurement(
-    stand_in: StandIn, job: Job, content: str, fault: str
+    stand_in: StandIn, job: TraceJob, content: str, fault: str
 ) -> None:
     outcome = stand_in(f"result \"$(printf '{content}')\"").run(job)
     assert outcome.status == "corrupt"
@@ -285,7 +312,7 @@ def test_a_result_that_makes_no_sense_is_damage_and_no_measurement(
     ],
 )
 def test_arrays_that_do_not_fit_the_trace_are_damage(
-    stand_in: StandIn, job: Job, name: str, content: str, fault: str
+    stand_in: StandIn, job: TraceJob, name: str, content: str, fault: str
 ) -> None:
     said = FILES % (name, len(content.encode().decode("unicode_escape")))
     outcome = stand_in(f"result '{said}'; printf '{content}' > $out/{name}").run(job)
@@ -295,7 +322,7 @@ def test_arrays_that_do_not_fit_the_trace_are_damage(
 
 
 def test_what_the_allocator_took_from_the_driver_is_no_fault_of_the_tool(
-    stand_in: StandIn, job: Job
+    stand_in: StandIn, job: TraceJob
 ) -> None:
     complaint = 'echo "allocphase-driver: $out/slow.bin: Too many open files $token" >&2'
     outcome = stand_in(f"echo noise >&2; {complaint}; exit 3").run(job)
@@ -304,7 +331,9 @@ def test_what_the_allocator_took_from_the_driver_is_no_fault_of_the_tool(
     assert outcome.message == expected
 
 
-def test_a_stopped_executor_raises_the_reason_then_and_later(stand_in: StandIn, job: Job) -> None:
+def test_a_stopped_executor_raises_the_reason_then_and_later(
+    stand_in: StandIn, job: TraceJob
+) -> None:
     executor = stand_in("sleep 60")
     timer = threading.Timer(0.2, executor.stop, [AllocphaseError("enough")])
     timer.start()
@@ -314,7 +343,7 @@ def test_a_stopped_executor_raises_the_reason_then_and_later(stand_in: StandIn, 
     timer.join()
 
 
-def test_what_the_driver_tells_its_keeper_ends_the_run(stand_in: StandIn, job: Job) -> None:
+def test_what_the_driver_tells_its_keeper_ends_the_run(stand_in: StandIn, job: TraceJob) -> None:
     with pytest.raises(AllocphaseError) as caught:
         stand_in("echo noise >&2; fail 'x.trace: not a trace file'; exit 2").run(job)
     words = "allocphase-driver: x.trace: not a trace file"
@@ -323,7 +352,7 @@ def test_what_the_driver_tells_its_keeper_ends_the_run(stand_in: StandIn, job: J
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3])
 def test_words_on_stderr_are_anybody_s_and_end_no_run(
-    stand_in: StandIn, job: Job, code: int
+    stand_in: StandIn, job: TraceJob, code: int
 ) -> None:
     words = "allocphase-driver: x.trace: not a trace file"
     outcome = stand_in(f"echo '{words}' >&2; exit {code}").run(job)
@@ -352,7 +381,7 @@ FOREIGN = "ended with exit code 0 before main; its result.json is not the driver
     ],
 )
 def test_a_result_that_is_not_the_driver_s_is_none(
-    stand_in: StandIn, job: Job, script: str, message: str
+    stand_in: StandIn, job: TraceJob, script: str, message: str
 ) -> None:
     outcome = stand_in(script).run(job)
     assert (outcome.status, outcome.message) == ("crashed", message)
@@ -369,7 +398,7 @@ def test_a_result_that_is_not_the_driver_s_is_none(
     ],
 )
 def test_a_file_that_is_not_as_the_driver_left_it_is_damage(
-    stand_in: StandIn, job: Job, script: str, fault: str
+    stand_in: StandIn, job: TraceJob, script: str, fault: str
 ) -> None:
     outcome = stand_in(f"result '{FILES % ('latency.bin', 16)}'; {script}").run(job)
     assert outcome.status == "corrupt"
@@ -377,7 +406,7 @@ def test_a_file_that_is_not_as_the_driver_left_it_is_damage(
 
 
 def test_a_disk_that_is_full_for_the_harness_too_ends_the_run(
-    stand_in: StandIn, job: Job, monkeypatch: pytest.MonkeyPatch
+    stand_in: StandIn, job: TraceJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And one that only the allocator says is full does not."""
     script = 'echo "allocphase-driver: $out/slow.bin: No space left on device $token" >&2; exit 3'
@@ -397,7 +426,7 @@ def test_a_disk_that_is_full_for_the_harness_too_ends_the_run(
     ("factor", "status"), [(1.0, "ok"), (1.002, "ok"), (0.5, "corrupt"), (3.0, "corrupt")]
 )
 def test_a_clock_of_another_rate_than_the_keeper_s_is_none(
-    stand_in: StandIn, job: Job, driver_hz: float, factor: float, status: str
+    stand_in: StandIn, job: TraceJob, driver_hz: float, factor: float, status: str
 ) -> None:
     clock = f'"clock":{{"hz":{driver_hz * factor:.0f},"overhead_ns":1,"step_ns":1}}'
     said = RESULT.replace('"verify"', f'{clock},"verify"')
@@ -423,13 +452,15 @@ def driver_hz(tmp_path_factory: pytest.TempPathFactory) -> float:
     return ending.clock_hz
 
 
-def test_a_status_other_than_ok_is_handed_on(stand_in: StandIn, job: Job) -> None:
+def test_a_status_other_than_ok_is_handed_on(stand_in: StandIn, job: TraceJob) -> None:
     script = 'result \'{"status":"corrupt","message":"overlap"}\''
     outcome = stand_in(script).run(job)
     assert (outcome.status, outcome.message) == ("corrupt", "overlap")
 
 
-def test_the_scratch_folder_is_gone_afterwards(stand_in: StandIn, job: Job, tmp_path: Path) -> None:
+def test_the_scratch_folder_is_gone_afterwards(
+    stand_in: StandIn, job: TraceJob, tmp_path: Path
+) -> None:
     script = f"pwd > {tmp_path}/pwd; echo dump > heap.dump; result '{RESULT}'"
     stand_in(script).run(job)
     folder = Path((tmp_path / "pwd").read_text().strip())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from allocphase.probe.probe import Probe
-from allocphase.process.driver import Failure, Job, own_variables
+from allocphase.process.driver import Failure, TraceJob, own_variables
 from allocphase.process.keeper import Limits
 from allocphase.process.repetition import Repetition, repetitions
 from tests.support.runs import fake_allocator
@@ -33,12 +33,12 @@ def stand_in(folder: Path) -> Path:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
-    libc = fake_allocator("libc")
-    return Job(
+def job(tmp_path: Path) -> TraceJob:
+    mine = replace(fake_allocator("mine"), kind="plugin")
+    return TraceJob(
         id=7,
         round=0,
-        allocator=replace(libc, environment={"MINE": "a 'b' $c"}, config={"k": 'x "y" `z`'}),
+        allocator=replace(mine, environment={"MINE": "a 'b' $c"}, config={"k": 'x "y" `z`'}),
         scenario="some",
         trace=write_trace(tmp_path / "some.trace", batch(1)),
         probe=Probe.SYSCALLS,
@@ -54,7 +54,7 @@ def failure(folder: Path, **changes: object) -> Failure:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def found(job: Job, folder: Path, **changes: object) -> dict[str, Repetition]:
+def found(job: TraceJob, folder: Path, **changes: object) -> dict[str, Repetition]:
     """By the first words, of a process that is kept in `folder`."""
     kept = repetitions(job, failure(folder, **changes), folder)
     return {repetition.words.split()[0]: repetition for repetition in kept}
@@ -70,7 +70,7 @@ def lines(command: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["plain", 'it\'s a "$x" `y` #&;*', "new\nline", b"\xff\x1b[31m"])
 def test_a_shell_reads_the_call_as_it_was_whatever_is_in_names(
-    tmp_path: Path, job: Job, name: str | bytes
+    tmp_path: Path, job: TraceJob, name: str | bytes
 ) -> None:
     folder = tmp_path / os.fsdecode(name)
     folder.mkdir()
@@ -84,12 +84,24 @@ def test_a_shell_reads_the_call_as_it_was_whatever_is_in_names(
     assert own_variables(job)["ALLOCPHASE_PADDING"] == "x" * 321
 
 
-def test_without_a_padding_there_is_an_empty_one(tmp_path: Path, job: Job) -> None:
+def test_what_a_shell_exports_for_allocators_is_taken_out_as_it_was(
+    tmp_path: Path, job: TraceJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_CONF", "zero:true")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    asked = replace(job.allocator, environment={"MALLOC_CONF": "narenas:1"})
+    script = 'echo "$MALLOC_CONF ${MALLOC_ARENA_MAX-none}"'
+    command = found(replace(job, allocator=asked), tmp_path)["as"].command
+    (tmp_path / "driver").write_text(f"#!/bin/sh\n{script}\n")
+    assert lines(command) == ["narenas:1 none"]
+
+
+def test_without_a_padding_there_is_an_empty_one(tmp_path: Path, job: TraceJob) -> None:
     command = found(replace(job, padding_bytes=0), tmp_path)["as"].command
     assert "padding 0 preload none mine a 'b' $c" in lines(command)
 
 
-def test_a_preload_is_set_for_the_driver_alone(tmp_path: Path, job: Job) -> None:
+def test_a_preload_is_set_for_the_driver_alone(tmp_path: Path, job: TraceJob) -> None:
     preload = replace(job.allocator, kind="preload", path=tmp_path / "lib.so")
     made = found(replace(job, allocator=preload), tmp_path)
     assert f" LD_BIND_NOW=1 LD_PRELOAD={tmp_path}/lib.so " in made["as"].command
@@ -99,7 +111,7 @@ def test_a_preload_is_set_for_the_driver_alone(tmp_path: Path, job: Job) -> None
 
 
 def test_under_a_tool_nothing_is_observed_and_valgrind_is_not_started_again(
-    tmp_path: Path, job: Job
+    tmp_path: Path, job: TraceJob
 ) -> None:
     made = found(job, tmp_path)
     for tool in ("in", "under"):
@@ -114,7 +126,7 @@ def test_under_a_tool_nothing_is_observed_and_valgrind_is_not_started_again(
     ("ended_by", "limit"), [("timeout", "2.5 s"), ("memory", "1.00 GiB"), ("processes", "5 proc")]
 )
 def test_what_the_keeper_ended_has_it_in_front_with_its_limits_and_tools_warn(
-    tmp_path: Path, job: Job, ended_by: str, limit: str
+    tmp_path: Path, job: TraceJob, ended_by: str, limit: str
 ) -> None:
     made = found(job, tmp_path, ended_by=ended_by)
     assert f"beyond {limit}" in made["as"].words
@@ -127,7 +139,7 @@ def test_what_the_keeper_ended_has_it_in_front_with_its_limits_and_tools_warn(
 
 
 def test_no_words_of_the_harness_s_own_environment_are_written_down(
-    tmp_path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, job: TraceJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")
     assert all("hunter2" not in each.command for each in found(job, tmp_path).values())

@@ -19,6 +19,7 @@ from allocphase.run.plan import (
     untimed_jobs,
 )
 from tests.support.runs import fake_allocator
+from tests.support.scenarios import trace_of
 
 TIMED = (Probe.THROUGHPUT, Probe.LATENCY)
 
@@ -145,7 +146,7 @@ def test_the_backend_is_an_option_of_the_syscalls_probe_alone(plan: Plan) -> Non
 
 def test_every_job_carries_the_plan_s_cpus_and_timeout(plan: Plan) -> None:
     for job in untimed_jobs(plan) + round_jobs(plan, 1):
-        assert (job.cpus, job.timeout_s, job.trace) == ((1,), 5.0, Path(job.scenario))
+        assert (job.cpus, job.timeout_s, trace_of(job)) == ((1,), 5.0, Path(job.scenario))
 
 
 def test_a_process_is_offered_no_more_cpus_than_its_trace_has_threads(plan: Plan) -> None:

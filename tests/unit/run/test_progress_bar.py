@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from allocphase.probe.probe import Probe
-from allocphase.process.driver import Job
+from allocphase.process.driver import Job, TraceJob
 from allocphase.run.progress_bar import progress_line
 from tests.support.runs import fake_allocator
 
@@ -20,8 +20,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def job() -> Job:
-    return Job(
+def job() -> TraceJob:
+    return TraceJob(
         id=0,
         round=0,
         allocator=fake_allocator("mine"),

@@ -12,6 +12,7 @@ from allocphase.allocator import resolve
 from allocphase.errors import UsageError
 from allocphase.probe.probe import Probe
 from allocphase.run.request import Request, RunOptions, requested
+from tests.support.scenarios import traced
 
 SLOW, LONG, SHORT = "phase21", "larson", "phase-report"
 
@@ -66,7 +67,7 @@ def test_an_allocator_from_a_file_keeps_the_name_that_it_was_given(tmp_path: Pat
 
 def test_work_between_calls_is_swept_like_a_parameter() -> None:
     found = request(scenarios=(SHORT,), sweep="work_ns=0,25,75").scenarios
-    assert [(one.name, one.work_ns) for one in found] == [
+    assert [(one.name, traced(one).work_ns) for one in found] == [
         (f"{SHORT}?work_ns={work_ns}", work_ns) for work_ns in (0, 25, 75)
     ]
 

@@ -26,11 +26,13 @@ from allocphase.run.prepare import Begun, begin
 from allocphase.run.request import Request
 from allocphase.run.resume import resume
 from allocphase.run.session import fill
+from allocphase.run.traces import trace_path
 from allocphase.scenario import resolve
 from allocphase.store.manifest import Manifest
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 from tests.support.runs import FakeExecutor, fake_allocator, good, no_progress, request_of
+from tests.support.scenarios import trace_of
 
 PROBES = [Probe.THROUGHPUT, Probe.LATENCY, Probe.VERIFY]
 JOBS = 2 + 3 * 2 * 3
@@ -263,7 +265,7 @@ def plans(out: Path) -> list[Request]:
     own = [
         *allocator.resolve("phase2?objects_per_slab=1,8"),
         *allocator.resolve(f"mine={allocator.resolve('phase21')[0].path}?pool_bytes=4096"),
-        *allocator.resolve("libc"),
+        *allocator.resolve("libc?arena_max=1,2"),
     ]
     some = {("one", base.scenarios[0].name, "latency"), ("two", base.scenarios[0].name, "verify")}
     return [
@@ -273,25 +275,26 @@ def plans(out: Path) -> list[Request]:
         replace(base, quick=True, timeout_s=2.5, seed=2**32 - 1),
         replace(base, only=frozenset(some)),
         replace(base, only=frozenset()),
+        replace(base, allocators=own, kept_variables={"MALLOC_ARENA_MAX": "3"}),
         replace(base, scenarios=resolve("random-churn?live=10&operations=99&work_ns=0,25")),
     ]
 
 
-@pytest.mark.parametrize("which", range(7))
+@pytest.mark.parametrize("which", range(8))
 def test_every_job_of_a_plan_comes_back_from_its_run_json(tmp_path: Path, which: int) -> None:
     begun = begin(plans(tmp_path)[which])
     begun.lock.release()
     again = resume(begun.path)
     assert jobs(again.plan) == jobs(begun.plan)
     assert again.time_budget_s == begun.time_budget_s
-    assert all(job.trace.is_file() for job in jobs(again.plan))
+    assert all(trace_of(job).is_file() for job in jobs(again.plan))
 
 
 def test_a_resumed_run_has_the_work_between_calls_that_it_had(tmp_path: Path) -> None:
     chosen = resolve("random-churn?live=10&operations=99&work_ns=25")
     begun = begin(request_of(tmp_path, scenarios=chosen))
     begun.lock.release()
-    path = begun.plan.workloads[0].trace
+    path = trace_path(begun.path, 0)
     path.unlink()
     resume(begun.path).lock.release()
     assert trace.read(path).work_ns == 25
@@ -361,6 +364,19 @@ def test_what_changed_is_named_with_the_way_out(
     assert line.endswith(". Start anew: `allocphase run`")
 
 
+@pytest.mark.parametrize("kept", [{}, {"MALLOC_CONF": "zero:true"}])
+def test_a_run_goes_on_with_the_variables_that_it_kept_whatever_the_shell_has_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: dict[str, str]
+) -> None:
+    folder = broken_run(tmp_path, 4, kept_variables=kept)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "7")
+    executor = FakeExecutor()
+    go_on(folder, executor)
+    assert executor.jobs
+    assert all(job.allocator.environment == kept for job in executor.jobs)
+    assert RunFiles(folder).manifest.environment["tuning"] == kept
+
+
 def test_a_refusal_is_one_line_whatever_the_run_says_of_its_machine(tmp_path: Path) -> None:
     folder = broken_run(tmp_path, 4)
     facts = dict.fromkeys(("kernel", "libc", "cpu", "chip", "microcode"), "x\n::error::y" * 5000)
@@ -408,7 +424,7 @@ def test_an_object_that_changed_or_is_gone_is_named(tmp_path: Path) -> None:
 def test_every_change_is_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = broken_run(tmp_path, 2)
     here = fingerprint()
-    monkeypatch.setattr(resuming, "fingerprint", lambda: {**here, "driver": "0"})
+    monkeypatch.setattr(resuming, "fingerprint", lambda _: {**here, "driver": "0"})
     monkeypatch.setattr(resuming, "timed_cpus", lambda: [9])
     line = refusal(folder)
     assert "driver: " in line

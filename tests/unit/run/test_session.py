@@ -44,6 +44,7 @@ from tests.support.runs import (
     request_of,
     small_scenario,
 )
+from tests.support.scenarios import trace_of
 
 
 def go(out: Path, executor: FakeExecutor, **changes: Any) -> Path:
@@ -98,7 +99,7 @@ def repeating(job: Job) -> Outcome:
 
 def working(job: Job) -> Outcome:
     """Each timed process of a paced scenario that may choose finds another amount of work."""
-    asked_ns = trace.read(job.trace).work_ns
+    asked_ns = trace.read(trace_of(job)).work_ns
     outcome = good(job)
     if not (job.probe.timed and asked_ns):
         return outcome
@@ -277,7 +278,7 @@ def test_the_manifest_is_there_before_the_first_process(tmp_path: Path) -> None:
         assert manifest["plan"]["processes"] == 11
         assert manifest["plan"]["seed"] == 7
         assert [entry["name"] for entry in manifest["allocators"]] == ["null", "one", "two"]
-        assert job.trace.is_file()
+        assert trace_of(job).is_file()
         return good(job)
 
     go(tmp_path, FakeExecutor(answer))

@@ -15,6 +15,7 @@ from allocphase.errors import UsageError
 from allocphase.scenario import Scenario
 from allocphase.scenario.families import FAMILIES
 from allocphase.trace.records import Touch
+from tests.support.scenarios import TRACED, load_traced, resolve_traced
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 SHIPPED = sorted(SCENARIOS.glob("*.toml"))
@@ -43,7 +44,7 @@ def written(folder: Path, text: str, name: str = "mine") -> Path:
 
 
 def loaded(folder: Path, text: str = GOOD) -> Scenario:
-    return scenario.load(written(folder, text))
+    return load_traced(written(folder, text))
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not a TOML file"):
-        scenario.load(path)
+        load_traced(path)
 
 
 def test_parameters_that_contradict_each_other_are_refused_when_generated(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_work_between_calls_is_none_unless_the_file_says_so(tmp_path: Path) -> N
 @pytest.mark.parametrize("family", FAMILIES)
 def test_work_is_set_like_a_parameter_in_every_family(family: str) -> None:
     assert "work_ns" not in FAMILIES[family].fields()
-    base = next(found for path in SHIPPED if (found := scenario.load(path)).family == family)
+    base = next(found for path in TRACED if (found := load_traced(path)).family == family)
     found = base.with_parameters({"work_ns": "25"})
     assert found.name == f"{base.name}?work_ns=25"
     assert (found.work_ns, found.parameters) == (25, base.parameters)
@@ -209,7 +210,7 @@ def test_work_that_is_none_is_refused_with_what_it_may_be(tmp_path: Path, value:
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False)])
 def test_a_truth_value_may_be_text(text: str, value: bool) -> None:
-    found = scenario.load(SCENARIOS / "blow-up.toml").with_parameters({"stay": text})
+    found = load_traced(SCENARIOS / "blow-up.toml").with_parameters({"stay": text})
     assert found.parameters["stay"] is value
 
 
@@ -218,8 +219,8 @@ def test_a_truth_value_may_be_text(text: str, value: bool) -> None:
 
 @pytest.mark.usefixtures("shipped")
 def test_a_name_a_glob_and_all_find_scenarios() -> None:
-    assert [found.name for found in scenario.resolve("larson")] == ["larson"]
-    assert [found.name for found in scenario.resolve("blow-up*")] == ["blow-up", "blow-up-idle"]
+    assert [found.name for found in resolve_traced("larson")] == ["larson"]
+    assert [found.name for found in resolve_traced("blow-up*")] == ["blow-up", "blow-up-idle"]
     assert len(scenario.resolve("all")) == len(SHIPPED) == len(scenario.collected())
 
 
@@ -232,21 +233,21 @@ def test_the_default_set_is_what_the_files_say() -> None:
 
 @pytest.mark.usefixtures("shipped")
 def test_settings_may_follow_a_name() -> None:
-    (found,) = scenario.resolve("random-churn?live=10&operations=100")
+    (found,) = resolve_traced("random-churn?live=10&operations=100")
     assert found.name == "random-churn?live=10&operations=100"
     assert found.parameters["live"] == 10
 
 
 @pytest.mark.usefixtures("shipped")
 def test_a_comma_makes_several_scenarios_in_their_order() -> None:
-    found = scenario.resolve("random-churn?live=1000,100")
+    found = resolve_traced("random-churn?live=1000,100")
     assert [each.name for each in found] == ["random-churn?live=1000", "random-churn?live=100"]
     assert [each.parameters["live"] for each in found] == [1000, 100]
 
 
 @pytest.mark.usefixtures("shipped")
 def test_several_settings_give_every_combination_for_each_scenario_of_a_glob() -> None:
-    found = scenario.resolve("blow-up*?threads=2,4&size_min=1,2")
+    found = resolve_traced("blow-up*?threads=2,4&size_min=1,2")
     assert [each.name for each in found] == [
         f"{base}?threads={threads}&size_min={size}"
         for base in ("blow-up", "blow-up-idle")
@@ -257,7 +258,7 @@ def test_several_settings_give_every_combination_for_each_scenario_of_a_glob() -
 
 @pytest.mark.usefixtures("shipped")
 def test_a_list_has_plus_signs_and_a_comma_makes_several_of_them() -> None:
-    found = scenario.resolve("xmalloc?sizes=16+64,32")
+    found = resolve_traced("xmalloc?sizes=16+64,32")
     assert [each.parameters["sizes"] for each in found] == [(16, 64), (32,)]
     assert [each.name for each in found] == ["xmalloc?sizes=16+64", "xmalloc?sizes=32"]
 
@@ -266,7 +267,7 @@ def test_a_list_has_plus_signs_and_a_comma_makes_several_of_them() -> None:
 @pytest.mark.parametrize("sizes", ["16+", "+16", "16++64"])
 def test_a_list_with_a_hole_is_refused(sizes: str) -> None:
     with pytest.raises(UsageError, match=r"sizes\[\d\]: must be an integer, not ''"):
-        scenario.resolve(f"xmalloc?sizes={sizes}")
+        resolve_traced(f"xmalloc?sizes={sizes}")
 
 
 @pytest.mark.usefixtures("shipped")
@@ -279,24 +280,24 @@ def test_an_unknown_name_gets_the_nearest_match() -> None:
 @pytest.mark.parametrize("spec", ["larson?", "larson?threads", "larson?=3", "larson?threads=2&"])
 def test_a_broken_setting_is_refused_or_empty(spec: str) -> None:
     if spec == "larson?":
-        assert scenario.resolve(spec) == scenario.resolve("larson")
+        assert resolve_traced(spec) == resolve_traced("larson")
         return
     with pytest.raises(UsageError, match=r"has no (key|value).*: it is written NAME\[\?KEY=VALUE"):
-        scenario.resolve(spec)
+        resolve_traced(spec)
 
 
 def test_a_path_finds_a_scenario_outside_the_collection(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     assert scenario.resolve(str(path)) == (scenario.load(path),)
     with pytest.raises(UsageError, match="No such file"):
-        scenario.resolve(str(tmp_path / "other.toml"))
+        resolve_traced(str(tmp_path / "other.toml"))
 
 
 def test_another_package_adds_scenarios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, GOOD, name="theirs")
     monkeypatch.setattr(resources, "folders", lambda _: [SCENARIOS])
     monkeypatch.setattr(resources, "collection_folders", lambda _: [SCENARIOS, tmp_path])
-    assert scenario.resolve("theirs")[0].name == "theirs"
+    assert resolve_traced("theirs")[0].name == "theirs"
     assert len(scenario.collected()) == len(SHIPPED) + 1
 
 
@@ -307,7 +308,7 @@ def test_another_package_may_not_take_a_name(
     monkeypatch.setattr(resources, "folders", lambda _: [SCENARIOS])
     monkeypatch.setattr(resources, "collection_folders", lambda _: [SCENARIOS, tmp_path])
     with pytest.raises(UsageError, match="a scenario of this name is in"):
-        scenario.resolve("larson")
+        resolve_traced("larson")
 
 
 # ---- Generating -----------------------------------------------------------------
@@ -323,13 +324,13 @@ DIGESTS = """
 import sys
 from pathlib import Path
 from allocphase import scenario
-for path in sorted(Path(sys.argv[1]).glob("*.toml")):
+for path in map(Path, sys.argv[1:]):
     print(path.stem, scenario.generate(scenario.load(path)).digest)
 """
 
 
 def digests(**variables: str) -> str:
-    command = [sys.executable, "-W", "error", "-c", DIGESTS, str(SCENARIOS)]
+    command = [sys.executable, "-W", "error", "-c", DIGESTS, *map(str, TRACED)]
     environment = {**os.environ, **variables}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return done.stdout
@@ -340,13 +341,13 @@ def test_each_scenario_has_one_digest_whatever_the_process_and_the_processor() -
     extensions = np.show_config(mode="dicts")["SIMD Extensions"]
     without = " ".join(extensions.get("found", []))
     here = "".join(
-        f"{path.stem} {scenario.generate(scenario.load(path)).digest}\n" for path in SHIPPED
+        f"{path.stem} {scenario.generate(load_traced(path)).digest}\n" for path in TRACED
     )
     assert digests(PYTHONHASHSEED="1", NPY_DISABLE_CPU_FEATURES=without) == here
 
 
 def test_every_family_has_a_scenario_and_describes_its_parameters() -> None:
-    assert {scenario.load(path).family for path in SHIPPED} == set(FAMILIES)
+    assert {load_traced(path).family for path in TRACED} == set(FAMILIES)
     for family in FAMILIES.values():
         assert all(entry.metadata["doc"] for entry in family.fields().values())
 

@@ -19,6 +19,7 @@ from allocphase.scenario.families.replace import replacements, resized
 from allocphase.trace import Kind, Touch, Trace
 from allocphase.trace.records import Draft, Ops, Part, kind_of
 from allocphase.trace.slots import previous, slot_ranks
+from tests.support.scenarios import TRACED, load_traced
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 PAGE = SCENARIOS.parent / "docs" / "scenarios.md"
@@ -26,7 +27,7 @@ SHIPPED = sorted(SCENARIOS.glob("*.toml"))
 
 
 def made(name: str, **changes: object) -> Trace:
-    found = scenario.load(SCENARIOS / f"{name}.toml")
+    found = load_traced(SCENARIOS / f"{name}.toml")
     return scenario.generate(found.with_parameters(changes))
 
 
@@ -47,9 +48,9 @@ def live_objects(ops: Ops) -> npt.NDArray[np.int64]:
     return np.cumsum(births.astype(int) - (kind == Kind.FREE))
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TRACED, ids=lambda path: path.stem)
 def test_each_shipped_scenario_makes_a_valid_trace_of_moderate_length(path: Path) -> None:
-    found = scenario.generate(scenario.load(path))
+    found = scenario.generate(load_traced(path))
     trace.validate(found)
     assert 20 <= len(found.ops) <= 1_400_000
     whole = path.stem in ("phase-report", "ariax")  # they are built and dropped
@@ -284,7 +285,7 @@ def test_fleet_sizes_have_the_published_quantiles() -> None:
 
 def test_fleet_lifetimes_are_live_objects_over_allocation_rate() -> None:
     """Little's law, for each size that is frequent enough to be measured."""
-    found = scenario.load(SCENARIOS / "fleet.toml")
+    found = load_traced(SCENARIOS / "fleet.toml")
     parameters = FLEET.parameters(**found.parameters)
     found_trace = scenario.generate(found)
     ops = found_trace.ops

@@ -19,6 +19,7 @@ from allocphase.trace import Kind, Trace
 from allocphase.trace.records import NO_THREAD, POST, WAIT, Part, kind_of, operations
 from allocphase.trace.slots import by_epoch
 from allocphase.trace.span import lane_loads
+from tests.support.scenarios import TRACED, load_traced
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 
@@ -26,7 +27,7 @@ Numbers = npt.NDArray[np.int64]
 
 
 def made(name: str, **changes: object) -> Trace:
-    found = scenario.load(SCENARIOS / f"{name}.toml")
+    found = load_traced(SCENARIOS / f"{name}.toml")
     return scenario.generate(found.with_parameters(changes))
 
 
@@ -435,18 +436,12 @@ def test_rptest_batches_are_freed_some_loops_later() -> None:
 
 # ---- Scaling ------------------------------------------------------------------------------------
 
-THREADED = [
-    path.stem
-    for path in sorted(SCENARIOS.glob("*.toml"))
-    if "threads" in scenario.load(path).parameters
-]
+THREADED = [path.stem for path in TRACED if "threads" in load_traced(path).parameters]
 
 
 def test_every_scenario_with_threads_has_a_number_of_them_to_sweep() -> None:
     several = {
-        path.stem
-        for path in SCENARIOS.glob("*.toml")
-        if len(scenario.generate(scenario.load(path)).threads) > 1
+        path.stem for path in TRACED if len(scenario.generate(load_traced(path)).threads) > 1
     }
     assert several == set(THREADED)
 
@@ -460,7 +455,7 @@ def test_a_threaded_scenario_has_as_many_workers_as_its_parameter_says(
     small = {"replacements": 300, "operations": 2000, "batch_objects": 20, "iterations": 200,
              "loops": 20, "rounds": 2, "scale": 5, "live_bytes": 200_000, "allocations": 1600,
              "transfers": 20, "slots": 800}  # fmt: skip
-    known = scenario.load(SCENARIOS / f"{name}.toml").parameters
+    known = load_traced(SCENARIOS / f"{name}.toml").parameters
     found = made(name, threads=threads, **{k: v for k, v in small.items() if k in known})
     trace.validate(found)
     loads = np.array(lane_loads(found))
@@ -479,8 +474,8 @@ def test_a_longer_part_is_woven_in_at_a_higher_pace() -> None:
 
 
 def test_posts_and_waits_come_in_pairs_in_every_threaded_scenario() -> None:
-    for path in sorted(SCENARIOS.glob("*.toml")):
-        found = scenario.generate(scenario.load(path))
+    for path in TRACED:
+        found = scenario.generate(load_traced(path))
         if len(found.threads) > 1:
             flags = found.ops["kind_flags"] >> 4
             assert np.count_nonzero(flags & WAIT) == np.count_nonzero(flags & POST)

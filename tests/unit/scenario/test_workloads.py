@@ -18,20 +18,21 @@ from allocphase.scenario.families import FAMILIES
 from allocphase.trace import Kind, Touch, Trace
 from allocphase.trace.records import NO_THREAD, Draft, Ops, Part, kind_of
 from allocphase.trace.slots import by_epoch, previous
+from tests.support.scenarios import TRACED, load_traced
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
-NAMES = sorted(path.stem for path in SCENARIOS.glob("*.toml"))
+NAMES = [path.stem for path in TRACED]
 Numbers = npt.NDArray[np.int64]
 
 
 @cache
 def made(name: str) -> Trace:
-    return scenario.generate(scenario.load(SCENARIOS / f"{name}.toml"))
+    return scenario.generate(load_traced(SCENARIOS / f"{name}.toml"))
 
 
 def draft_of(name: str) -> Draft:
     """Its operations in the global order of the generator."""
-    found = scenario.load(SCENARIOS / f"{name}.toml")
+    found = load_traced(SCENARIOS / f"{name}.toml")
     family = FAMILIES[found.family]
     rng = np.random.Generator(np.random.PCG64(found.seed))
     return family.draft(family.parameters(**found.parameters), rng)

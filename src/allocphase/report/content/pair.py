@@ -126,10 +126,10 @@ def _change(source: Source, name: str, scenario: str, a: Cell, b: Cell) -> dict[
 
 def _ratio(a: Cell, b: Cell) -> Ratio | None:
     """B over A, and A less B: of the medians, between the farthest ends of their intervals."""
-    base, candidate = (cell.metrics.get("time_per_op_ns") for cell in (a, b))
+    base, candidate = (cell.time_ns for cell in (a, b))
     if not base or not candidate:
         return None
-    ends_a, ends_b = (cell.metrics.get("time_per_op_ns_interval") for cell in (a, b))
+    ends_a, ends_b = (cell.time_interval_ns for cell in (a, b))
     low, high = 0.0, math.inf
     least, most = -math.inf, math.inf
     if ends_a and ends_b:

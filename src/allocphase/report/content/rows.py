@@ -22,11 +22,13 @@ from allocphase.text.units import MISSING, format_ns, format_ns_range, format_ra
 __all__ = [
     "AT_MOST",
     "COLUMNS",
+    "PROGRAM_COLUMNS",
     "REPLAY_LEGEND",
     "Row",
     "Value",
     "bounds_below",
     "interval_text",
+    "program_rows",
     "ratio_text",
     "rows",
     "saved_below",
@@ -77,6 +79,28 @@ COLUMNS = (
 )
 
 
+# Of programs: those of its times before the ratio, and the rest.
+_WALL = measure("wall")
+_OF_PROGRAMS = tuple(
+    measure(name)
+    for name in (
+        "cpu",
+        "system",
+        "context_switches",
+        "program_peak_rss",
+        "program_page_faults",
+        "processes",
+    )
+)
+PROGRAM_COLUMNS = (
+    ("allocator", ""),
+    (_WALL.heading, "median over processes; the dot's bar is its interval"),
+    ("ratio", "wall time over the baseline's, and what is saved, paired by round"),
+    ("interval", "of the ratio, and of what is saved"),
+    *((one.heading, one.title) for one in _OF_PROGRAMS),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """`sort`: the number in base units to sort by, as text; empty sorts last. below: what stands
@@ -91,7 +115,9 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One allocator's figures; `values` are those of COLUMNS without the first."""
+    """One allocator's figures; `values` are those of COLUMNS without the first, of a program those
+    of PROGRAM_COLUMNS.
+    """
 
     allocator: str
     values: tuple[Value, ...]
@@ -100,6 +126,25 @@ class Row:
 def rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> list[Row]:
     """Fastest first."""
     return [Row(c.allocator, _values(c, found.get(c.allocator))) for c in by_time(cells)]
+
+
+def program_rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> list[Row]:
+    """The same of a program."""
+    return [Row(c.allocator, _of_program(c, found.get(c.allocator))) for c in by_time(cells)]
+
+
+def _of_program(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
+    metrics = cell.metrics
+    estimate = None if ratio is None else ratio.interval.estimate
+    time = _value(_WALL, metrics)
+    if not cell.ok:
+        time = replace(time, text=cell.status)
+    return (
+        time,
+        Value(ratio_text(ratio), _sort(estimate), "ratio", saved_below(ratio)),
+        Value(interval_text(ratio), _sort(estimate), "interval", bounds_below(ratio)),
+        *(_value(one, metrics) for one in _OF_PROGRAMS),
+    )
 
 
 def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:

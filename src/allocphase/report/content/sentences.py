@@ -59,11 +59,7 @@ def _fastest(source: Source) -> str | None:
 
 
 def _winner(source: Source, scenario: str) -> str | None:
-    times = {
-        cell.allocator: cell.metrics.get("time_per_op_ns")
-        for cell in source.cells(scenario)
-        if cell.ok
-    }
+    times = {cell.allocator: cell.time_ns for cell in source.cells(scenario) if cell.ok}
     timed = {name: float(value) for name, value in times.items() if value}
     return min(timed, key=lambda name: timed[name]) if len(timed) > 1 else None
 
@@ -166,7 +162,7 @@ def _slow_shares(source: Source, name: str) -> list[float] | None:
 
 def _growth(source: Source) -> str | None:
     found: dict[str, tuple[float, str]] = {}
-    for scenario in source.scenarios:
+    for scenario in source.traced:
         for name in source.names_on(scenario):
             for kind, (first, last) in source.points(name, scenario).growth.items():
                 ratio = last / first

@@ -74,6 +74,11 @@ class Source:
         """What the run says of a scenario."""
         return next(e for e in self.run.manifest.scenarios if e.name == scenario)
 
+    @property
+    def traced(self) -> list[str]:
+        """The scenarios that have a trace: the others are programs."""
+        return [name for name in self.scenarios if self.entry(name).program is None]
+
     @cached_property
     def looks(self) -> dict[str, Look]:
         """The look of each arm; with two runs, solid lines are the first's, dotted the second's."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,7 +31,11 @@ __all__ = [
     "operations_text",
     "ranged_text",
     "with_range",
+    "workload_text",
 ]
+
+# Of a command that stands in a line.
+MOST_LETTERS = 60
 
 # Operations that are no call, or not of every allocator; the time per operation is over them too.
 _UNCALLED = {"write": "writes", "free_foreign": "foreign frees"}
@@ -37,7 +43,14 @@ _UNCALLED = {"write": "writes", "free_foreign": "foreign frees"}
 
 def by_time(cells: Iterable[Cell]) -> list[Cell]:
     """Fastest first; cells without a time last, in their own order."""
-    return sorted(cells, key=lambda cell: cell.metrics.get("time_per_op_ns") or math.inf)
+    return sorted(cells, key=lambda cell: cell.time_ns or math.inf)
+
+
+def workload_text(scenario: ScenarioEntry) -> str:
+    """What it does in a few words: its operations, or the command of a program."""
+    if scenario.program is None:
+        return operations_text(scenario)
+    return f"program: {textwrap.shorten(shlex.join(scenario.program.command), MOST_LETTERS)}"
 
 
 def operations_text(scenario: ScenarioEntry) -> str:

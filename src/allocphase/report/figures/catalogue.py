@@ -40,9 +40,10 @@ class FigureSpec:
 def figures_of(source: Source) -> Iterator[FigureSpec]:
     """Every figure of a run, in the order of the report."""
     yield FigureSpec("time-per-op", "Time per op", None, partial(time_per_op, source))
-    yield FigureSpec("syscalls", "System calls by name", None, partial(syscalls, source))
-    yield FigureSpec("causes", "Why slow calls are slow", None, partial(causes, source))
-    yield FigureSpec("memory", "Memory over operation time", None, partial(memory, source))
+    if source.traced:
+        yield FigureSpec("syscalls", "System calls by name", None, partial(syscalls, source))
+        yield FigureSpec("causes", "Why slow calls are slow", None, partial(causes, source))
+        yield FigureSpec("memory", "Memory over operation time", None, partial(memory, source))
     for index, sweep in enumerate(source_sweeps(source)):
         end = slug(f"{sweep.base}-by-{sweep.parameter}", index)
         yield FigureSpec(f"growth-{end}", "Growth", None, partial(growth, source, sweep))
@@ -50,6 +51,8 @@ def figures_of(source: Source) -> Iterator[FigureSpec]:
         end = slug(f"{sweep.base}-by-{sweep.parameter}", index)
         yield FigureSpec(f"scaling-{end}", "Scaling", None, partial(scaling, source, sweep))
     for index, name in enumerate(source.scenarios):
+        if name not in source.traced:
+            continue
         end = slug(name, index)
         yield FigureSpec(
             f"timeline-{end}", "Every operation, by cause", name, partial(timeline, source, name)

@@ -25,7 +25,7 @@ LEAST_LABELLED = 0.12
 
 def causes(source: Source) -> Figure:
     """A panel a scenario, a row an allocator."""
-    cells = {s: source.cells(s) for s in source.scenarios}
+    cells = {s: source.cells(s) for s in source.traced}
     found = {s: q for s, of_s in cells.items() if (q := shown_quantile(of_s)) is not None}
     if not found:
         return empty("it was not measured why calls are slow")

@@ -18,10 +18,10 @@ DEPTH = 128
 def memory(source: Source) -> Figure:
     """A panel a scenario: RSS growth of each allocator as lines, live bytes as the filled area."""
     figure, panels = grid(
-        len(source.scenarios), columns=3, panel=(3.6, 2.4), top=0.85, bottom=0.5, left=0.85,
+        len(source.traced), columns=3, panel=(3.6, 2.4), top=0.85, bottom=0.5, left=0.85,
         share=False, gaps=(0.75, 0.6),
     )  # fmt: skip
-    for axes, scenario in zip(panels, source.scenarios, strict=True):
+    for axes, scenario in zip(panels, source.traced, strict=True):
         _panel(axes, source, scenario)
         axes.set_title(scenario)
     label(figure, x="operation", y="resident memory (lines), live bytes (area)")

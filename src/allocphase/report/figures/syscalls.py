@@ -28,10 +28,10 @@ def syscalls(source: Source) -> Figure:
     """A panel a scenario; rows are allocators, columns the calls that any of them made."""
     height = 0.23 * len(source.names) + 1.1
     figure, panels = grid(
-        len(source.scenarios), columns=2, panel=(5.25, height), top=0.85, bottom=0.5, left=0.9,
+        len(source.traced), columns=2, panel=(5.25, height), top=0.85, bottom=0.5, left=0.9,
         share=False, gaps=(0.95, 1.1),
     )  # fmt: skip
-    for axes, scenario in zip(panels, source.scenarios, strict=True):
+    for axes, scenario in zip(panels, source.traced, strict=True):
         _panel(axes, source.cells(scenario))
         axes.set_title(scenario, pad=18)
     figure.suptitle(

@@ -62,8 +62,7 @@ def _panel(axes: Axes, cells: Sequence[Cell], source: Source) -> None:
 
 
 def _time(cell: Cell) -> float | None:
-    value = cell.metrics.get("time_per_op_ns")
-    return float(value) if value else None
+    return float(cell.time_ns) if cell.time_ns else None
 
 
 def _row(axes: Axes, row: int, cell: Cell, look: Look) -> None:
@@ -81,7 +80,7 @@ def _row(axes: Axes, row: int, cell: Cell, look: Look) -> None:
             color=MUTED,
         )
         return
-    low, high = cell.metrics.get("time_per_op_ns_interval") or (time_ns, time_ns)
+    low, high = cell.time_interval_ns or (time_ns, time_ns)
     axes.plot([low, high], [row, row], color=look.colour, linewidth=3, alpha=0.45)
     axes.plot([time_ns], [row], marker=look.marker, color=look.colour, markersize=6.5)
     label = axes.annotate(

@@ -65,5 +65,9 @@ def _allocator(entry: AllocatorEntry) -> Values:
         "summary": entry.summary,
         "path": entry.path or "",
         "sha256": entry.sha256 or "",
-        "settings": ", ".join(f"{key}={value}" for key, value in entry.config.items()),
+        "settings": ", ".join(
+            f"{key}={value}"
+            for table in (entry.config, entry.environment)
+            for key, value in table.items()
+        ),
     }

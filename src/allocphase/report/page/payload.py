@@ -80,7 +80,9 @@ def _list(values: npt.NDArray[np.float64] | None) -> list[float | None] | None:
 
 
 def figures_payload(source: Source, scenario: str) -> Values:
-    """The figures of one scenario; arms without data are left out."""
+    """The figures of one scenario; arms without data are left out. A program has none."""
+    if scenario not in source.traced:
+        return {}
     arms = source.names_on(scenario)
     index = {name: source.names.index(name) for name in arms}
     points = {name: source.points(name, scenario) for name in arms}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -21,18 +20,18 @@ Scale = tuple[float, float]
 
 def scale_of(cells: Sequence[Cell], floor_ns: float | None) -> Scale | None:
     """From the floor or the fastest to the slowest; None where nothing was timed."""
-    ends = [value for cell in cells for value in _interval(cell.metrics) or ()]
+    ends = [value for cell in cells for value in _interval(cell) or ()]
     ends += [] if floor_ns is None else [floor_ns]
     return (min(ends), max(ends)) if ends and min(ends) < max(ends) else None
 
 
 def strip(cell: Cell, *, colour: str, floor_ns: float | None, scale: Scale | None) -> Markup:
     """An SVG element, empty where the cell has no time; the numbers stand beside it."""
-    interval = _interval(cell.metrics)
-    if interval is None or scale is None:
+    interval = _interval(cell)
+    if interval is None or scale is None or cell.time_ns is None:
         return Markup("")
     low, high = (_place(value, scale) for value in interval)
-    middle = _place(cell.metrics["time_per_op_ns"], scale)
+    middle = _place(cell.time_ns, scale)
     parts = [
         f'<svg class="strip" width="{WIDTH}" height="{HEIGHT}" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">',
@@ -48,11 +47,10 @@ def strip(cell: Cell, *, colour: str, floor_ns: float | None, scale: Scale | Non
     return Markup("".join(parts))  # noqa: S704 (numbers and colours of ours)
 
 
-def _interval(metrics: Mapping[str, Any]) -> tuple[float, float] | None:
-    time_ns = metrics.get("time_per_op_ns")
-    if not time_ns:
+def _interval(cell: Cell) -> tuple[float, float] | None:
+    if not cell.time_ns:
         return None
-    low, high = metrics.get("time_per_op_ns_interval") or (time_ns, time_ns)
+    low, high = cell.time_interval_ns or (cell.time_ns, cell.time_ns)
     return float(low), float(high)
 
 

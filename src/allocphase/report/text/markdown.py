@@ -9,13 +9,20 @@ from collections.abc import Iterator, Sequence
 from allocphase.analysis.cell import Cell
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.matrix import MatrixCell, matrix_row, mean_row
-from allocphase.report.content.rows import COLUMNS, REPLAY_LEGEND, Value, rows
+from allocphase.report.content.rows import (
+    COLUMNS,
+    PROGRAM_COLUMNS,
+    REPLAY_LEGEND,
+    Value,
+    program_rows,
+    rows,
+)
 from allocphase.report.content.scaling import COLUMNS as SCALING
 from allocphase.report.content.scaling import notes, swept
 from allocphase.report.content.scaling import rows as scaling_rows
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
-from allocphase.report.content.values import by_time, operations_text
+from allocphase.report.content.values import by_time, workload_text
 from allocphase.text.markdown import escaped
 from allocphase.text.units import format_ns
 
@@ -77,11 +84,14 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     yield ""
     yield f"<details><summary>{html.escape(scenario)}</summary>"
     yield ""
-    yield f"{operations_text(source.entry(scenario))}; floor {floor} an op."
+    entry = source.entry(scenario)
+    columns, table = (COLUMNS, rows) if entry.program is None else (PROGRAM_COLUMNS, program_rows)
+    of_trace = f"; floor {floor} an op" if entry.program is None else ""
+    yield f"{escaped(workload_text(entry))}{of_trace}."
     yield ""
-    yield _row(*(name for name, _ in COLUMNS))
-    yield _row("---", *["---:"] * (len(COLUMNS) - 1))
-    for row in rows(cells, source.ratios(scenario)):
+    yield _row(*(name for name, _ in columns))
+    yield _row("---", *["---:"] * (len(columns) - 1))
+    for row in table(cells, source.ratios(scenario)):
         yield _row(escaped(row.allocator), *map(_one_line, row.values))
     yield from _causes(cells)
     notes = [f"{c.allocator}: {c.status}: {c.message}" for c in cells if not c.ok]

@@ -16,7 +16,9 @@ from allocphase.analysis.sweep import Sweep
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import (
+    PROGRAM_COLUMNS,
     REPLAY_LEGEND,
+    program_rows,
     ratio_text,
     saved_interval_text,
     saved_text,
@@ -30,8 +32,8 @@ from allocphase.report.content.values import (
     figure_text,
     format_percent,
     kept_share,
-    operations_text,
     ranged_text,
+    workload_text,
 )
 from allocphase.text.console import terminal
 from allocphase.text.fitted import Column, Fitted
@@ -81,8 +83,10 @@ def print_summary(run: Run, stream: IO[str] | None = None) -> None:
 def _block(source: Source, scenario: str, width: int) -> RenderableType:
     cells = source.cells(scenario)
     parts: list[RenderableType] = [_title(source, scenario, width)]
-    measured = [c for c in by_time(cells) if c.metrics.get("time_per_op_ns") or _ok(c)]
-    if measured:
+    measured = [c for c in by_time(cells) if c.time_ns or _ok(c)]
+    if measured and source.entry(scenario).program is not None:
+        parts.append(_program_table(measured, source.ratios(scenario)))
+    elif measured:
         parts.append(figures_table(measured, source.ratios(scenario)))
         parts += _causes(measured)
         parts += [_note(line, "dim") for cell in measured if (line := _ranges(cell))]
@@ -109,12 +113,24 @@ def _scaling(source: Source, sweep: Sweep) -> RenderableType:
     )
 
 
+def _program_table(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> Fitted:
+    """The same of a program, run whole."""
+    table = [
+        [
+            Text(row.allocator, style="" if _ok(cell) else "red"),
+            *(Text(value.text) for value in row.values),
+        ]
+        for row, cell in zip(program_rows(cells, found), by_time(cells), strict=True)
+    ]
+    return Fitted(_columns("", [name for name, _ in PROGRAM_COLUMNS[1:]]), table)
+
+
 def _ok(cell: Cell) -> bool:
     return bool(cell.ok)
 
 
 def _title(source: Source, scenario: str, width: int) -> Text:
-    facts = [operations_text(source.entry(scenario))]
+    facts = [workload_text(source.entry(scenario))]
     floor_ns, clock_ns = source.floor_ns(scenario), source.clock_ns(scenario)
     if floor_ns:
         facts.append(f"floor {format_ns(floor_ns)} an op")

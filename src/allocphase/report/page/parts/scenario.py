@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from allocphase.analysis.cell import Cell
 from allocphase.report.content.calls import PHASES, call_count, call_names, call_range
-from allocphase.report.content.rows import COLUMNS, Row, rows
+from allocphase.report.content.rows import COLUMNS, PROGRAM_COLUMNS, Row, program_rows, rows
 from allocphase.report.content.source import Source
-from allocphase.report.content.values import operations_text, with_range
+from allocphase.report.content.values import with_range, workload_text
 from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.report.page.parts.causes import why_part
@@ -31,6 +31,7 @@ def scenario_part(source: Source, index: int) -> Values:
     """Everything but what the script draws."""
     scenario = source.scenarios[index]
     entry, cells = source.entry(scenario), source.cells(scenario)
+    columns = COLUMNS if entry.program is None else PROGRAM_COLUMNS
     return {
         "index": index,
         "id": fragment(scenario, index),
@@ -41,9 +42,17 @@ def scenario_part(source: Source, index: int) -> Values:
         "does_not_show": entry.does_not_show,
         "failures": [_with_arm(source, cell) for cell in cells if not cell.ok],
         "doubts": source.doubts(scenario),
-        "columns": [{"name": name, "hint": hint} for name, hint in COLUMNS],
+        "program": entry.program is not None,
+        "columns": [{"name": name, "hint": hint} for name, hint in columns],
         "rows": _rows(source, scenario, cells),
         "marked": any(r is not None and r.mostly_replay for r in source.ratios(scenario).values()),
+        **({} if entry.program is not None else _of_trace(source, scenario, cells)),
+    }
+
+
+def _of_trace(source: Source, scenario: str, cells: Sequence[Cell]) -> Values:
+    """What only a trace has, whose calls are looked at one by one."""
+    return {
         "timeline": _timeline_caption(source, scenario),
         "why": why_part(source, scenario),
         "calls": _calls(source, cells),
@@ -56,7 +65,9 @@ def scenario_part(source: Source, index: int) -> Values:
 
 def _facts(source: Source, scenario: str) -> list[str]:
     entry, floor_ns = source.entry(scenario), source.floor_ns(scenario)
-    facts = [operations_text(entry), *_parts(entry)]
+    if entry.program is not None:
+        return [workload_text(entry)]
+    facts = [workload_text(entry), *_parts(entry)]
     facts += [f"{entry.threads} threads"] * (entry.threads > 1)
     facts += [f"peak live {format_bytes(entry.peak_live_bytes)}"]
     return facts + [f"floor {format_ns(floor_ns)} an op"] * (floor_ns is not None)
@@ -102,7 +113,8 @@ def _rows(source: Source, scenario: str, cells: Sequence[Cell]) -> list[Values]:
             for place, v in enumerate(row.values)
         ]
 
-    found = rows(cells, source.ratios(scenario))
+    table = rows if source.entry(scenario).program is None else program_rows
+    found = table(cells, source.ratios(scenario))
     return [{**named(source, row.allocator), "values": values(row)} for row in found]
 
 

@@ -1,0 +1,44 @@
+/* witness.c: says of every process of a program who serves its malloc.
+ *
+ * Preloaded behind the allocator, into each process that the program starts. Before main
+ * it asks the linker, as every call of the program will be answered, which object malloc
+ * and C++'s operator new come from, and adds a line to the file that
+ * ALLOCPHASE_WITNESS names:
+ *
+ *     <pid> TAB <object of malloc> TAB <object of operator new, or -> TAB <program> LF
+ *
+ * A process without a line was not reached: it is linked statically, gained privileges,
+ * or was not given LD_PRELOAD. The file is there before; the witness makes none, and
+ * says nothing where it is not.
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NEW "_Znwm" /* operator new(unsigned long) */
+#define LINE_BYTES 3072
+
+static const char *object_of(const char *function) {
+  Dl_info info;
+  void *address = dlsym(RTLD_DEFAULT, function);
+  return address && dladdr(address, &info) && info.dli_fname[0] ? info.dli_fname : "-";
+}
+
+__attribute__((constructor)) static void bear_witness(void) {
+  char line[LINE_BYTES], program[1024];
+  const char *file = getenv("ALLOCPHASE_WITNESS");
+  int fd = file ? open(file, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW) : -1;
+  if (fd < 0) return;
+  ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+  program[length > 0 ? length : 0] = '\0';
+  int bytes = snprintf(line, sizeof line, "%d\t%s\t%s\t%s\n", (int)getpid(), object_of("malloc"),
+                       object_of(NEW), program);
+  if (bytes > 0 && (size_t)bytes < sizeof line) {
+    ssize_t written = write(fd, line, (size_t)bytes); /* one write: no line is torn by another */
+    (void)written;
+  }
+  close(fd);
+}

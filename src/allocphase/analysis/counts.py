@@ -1,0 +1,30 @@
+"""A count of several processes: one number where they agree, and a range where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from allocphase.stats.values import median
+
+__all__ = ["counted"]
+
+
+def counted(name: str, values: Sequence[float | None]) -> dict[str, Any]:
+    """Under the name what all processes agree on; where they do not, their median, and the range.
+
+    A range is [least, greatest, how many processes]: with so few of them an interval of the median
+    would be the same or open, and a count may well have two values and none between. A process
+    that has none is left out; None without any.
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return {name: None}
+    if min(known) == max(known):
+        return {name: known[0]}
+    return {name: _whole(median(known)), f"{name}_range": [min(known), max(known), len(known)]}
+
+
+def _whole(value: float) -> float:
+    """An even number of processes has a median between two counts."""
+    return int(value) if value.is_integer() else value

@@ -1,0 +1,235 @@
+"""One run of a program: from a job to an outcome, as process/driver.py has it of traces.
+
+The driver (driver/program.c) starts the command with the allocator and a witness preloaded, and
+times it; what it printed and who served its malloc is looked at here, when it has ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from allocphase import resources
+from allocphase.allocator.environment import (
+    environment_of,
+    preloaded,
+    without_allocator_variables,
+)
+from allocphase.files.regular import opened, read_regular
+from allocphase.files.removal import passing_folder
+from allocphase.probe.result import Program as Measured
+from allocphase.probe.status import Status
+from allocphase.process.driver import (
+    PADDING_VARIABLE,
+    DriverExecutor,
+    Job,
+    Outcome,
+    bad_end,
+    raise_failure,
+    signal_name,
+)
+from allocphase.process.keeper import Command, Ending
+from allocphase.process.output import DamagedError, ForeignError, read_program_delivery
+from allocphase.scenario.program import Program
+from allocphase.text.line import plain
+from allocphase.text.units import format_bytes
+
+__all__ = ["ProgramExecutor", "ProgramJob"]
+
+# Of what a program writes; stdout is a file of its folder.
+OUTPUT_BYTES = 256 << 20
+BLOCK_BYTES = 1 << 20
+PRELOAD = "LD_PRELOAD"
+WITNESS_VARIABLE = "ALLOCPHASE_WITNESS"
+# A line of some 200 bytes for each process.
+WITNESS_BYTES = 16 << 20
+STDERR_LINES = 3
+NONE = "-"
+_LIBC = ("libc.so.6", "libc-2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramJob(Job):
+    """One run of a program. inputs: the folder of its files, beside which its own is made."""
+
+    program: Program
+    inputs: Path
+
+
+class ProgramExecutor:
+    """Runs what is a program's, and hands on the rest."""
+
+    def __init__(self, inner: DriverExecutor) -> None:
+        self._inner = inner
+
+    def run(self, job: Job) -> Outcome:
+        """As the inner one's."""
+        if not isinstance(job, ProgramJob):
+            return self._inner.run(job)
+        with passing_folder(beside=job.inputs.parent.absolute()) as folder:
+            start = time.monotonic()
+            ending = self._inner.contained(_command(job, folder, self._inner.driver))
+            return _outcome(job, folder, ending, self._inner, wall_s=time.monotonic() - start)
+
+
+def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
+    table, own = job.program.program, folder / "cwd"
+    own.mkdir()
+    (folder / "witness").touch()
+    arguments = [str(driver), "--program", job.probe.value, "--kept", "1", "--out", str(folder)]
+    environment = _environment(job, folder)
+    arguments += ["--preload", environment.pop(PRELOAD)]  # the driver itself goes without
+    for cpu in job.cpus:
+        arguments += ["--cpu", str(cpu)]
+    if table.input is not None:
+        arguments += ["--input", table.input]
+    return Command(
+        arguments=[*arguments, "--", *job.program.arguments(job.inputs.absolute())],
+        environment=environment,
+        folder=own if table.folder is None else Path(table.folder),
+        timeout_s=job.timeout_s,
+        file_bytes=OUTPUT_BYTES,
+        writable=[folder] if table.folder is None else (),
+    )
+
+
+def _environment(job: ProgramJob, folder: Path) -> dict[str, str]:
+    """The user's, for a program of the user's own; else what a program needs anywhere."""
+    table = job.program.program
+    given = dict(os.environ)
+    if table.folder is None:
+        kept = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH")
+        given = {key: given[key] for key in kept if key in given} | {"TMPDIR": str(folder / "cwd")}
+    inherited = {
+        **without_allocator_variables(given),
+        **job.program.variables(job.inputs.absolute()),
+        WITNESS_VARIABLE: str(folder / "witness"),
+        PADDING_VARIABLE: "x" * job.padding_bytes,
+        PRELOAD: str(resources.find("driver/liballocphase-witness.so")),
+    }
+    return environment_of(job.allocator, inherited)
+
+
+# ---- From an ending to an outcome --------------------------------------------------------
+
+
+def _outcome(
+    job: ProgramJob, folder: Path, ending: Ending, inner: DriverExecutor, *, wall_s: float
+) -> Outcome:
+    raise_failure(job, ending)
+    if (bad := bad_end(job, ending, "", inner.limits)) is not None:
+        status, message = bad
+        return Outcome(status=status, message=f"{message} {_tail(ending)}".strip(), wall_s=wall_s)
+    try:
+        delivery = read_program_delivery(folder, probe=job.probe, token=ending.token)
+    except ForeignError as stranger:
+        words = f"ended with exit code {ending.code}{stranger}."
+        return Outcome(status=Status.CRASHED, message=words, wall_s=wall_s)
+    except DamagedError as damage:
+        return Outcome(status=Status.CORRUPT, message=str(damage), wall_s=wall_s)
+    if delivery.status is not Status.OK:
+        return Outcome(status=delivery.status, message=delivery.message, wall_s=wall_s)
+    measured = delivery.result.of(job.probe)
+    assert isinstance(measured, Measured), "by read_program_delivery"
+    seen = _seen(job, folder, measured)
+    status, message = _status(job, seen, ending)
+    part: dict[str, Any] = {job.probe.value: seen.measured}
+    result = replace(delivery.result, **part)
+    if ending.left:
+        result = replace(result, tampered=(*result.tampered, "processes left running"))
+    return Outcome(
+        status=status, message=message, wall_s=wall_s, result=result, arrays=delivery.arrays
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Witness:
+    """A line of witness.c's."""
+
+    malloc: str
+    new: str
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was looked at after the end. `other`: the first process that somebody else served."""
+
+    measured: Measured
+    other: _Witness | None
+
+
+def _seen(job: ProgramJob, folder: Path, measured: Measured) -> _Seen:
+    witnesses = list(_witnesses(folder / "witness"))
+    ours = preloaded(job.allocator)
+    other = next((w for w in witnesses if not _serves(w.malloc, ours)), None)
+    new = {w.new for w in witnesses if w.new not in (NONE, w.malloc)}
+    bypassing = sorted(new) if ours else []
+    digest = hashlib.sha256()
+    with opened(folder / "stdout", max_bytes=OUTPUT_BYTES) as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    found = replace(
+        measured,
+        processes=len(witnesses),
+        output_sha256=digest.hexdigest(),
+        providers_of_new=tuple(bypassing),
+    )
+    return _Seen(found, other)
+
+
+def _serves(provider: str, ours: str | None) -> bool:
+    if ours is None:
+        return Path(provider).name.startswith(_LIBC)
+    return Path(provider).resolve() == Path(ours).resolve()
+
+
+def _witnesses(path: Path) -> Iterator[_Witness]:
+    """What is no line of a witness's was written by somebody else, and says nothing."""
+    text = read_regular(path, WITNESS_BYTES).decode("utf-8", errors="replace")
+    for line in text.splitlines():
+        fields = line.split("\t")
+        if len(fields) == 4:
+            yield _Witness(*fields[1:])
+
+
+def _status(job: ProgramJob, seen: _Seen, ending: Ending) -> tuple[Status, str]:
+    measured, table = seen.measured, job.program.program
+    if measured.output_bytes >= OUTPUT_BYTES:
+        return Status.CRASHED, f"wrote {format_bytes(OUTPUT_BYTES)} to its output, and got no more."
+    code = os.waitstatus_to_exitcode(measured.wait_status)
+    if code != table.exit_code:
+        words = _how_it_ended(code, table.exit_code)
+        return Status.CRASHED, f"{words} {_tail(ending)}".strip()
+    if not measured.processes:
+        return Status.UNSUPPORTED, (
+            "no process of it could be given an allocator: it is linked statically, or gains "
+            "privileges when it is started."
+        )
+    if seen.other is not None:
+        return Status.WRONG_ALLOCATOR, (
+            f"malloc of {plain(seen.other.program)} comes from {plain(seen.other.malloc)}."
+        )
+    if table.output_sha256 not in (None, measured.output_sha256):
+        return Status.CORRUPT, (
+            f"its output is another: SHA-256 {measured.output_sha256}, "
+            f"{measured.output_bytes:,} bytes. {_tail(ending)}".strip()
+        )
+    return Status.OK, ""
+
+
+def _how_it_ended(code: int, wanted: int) -> str:
+    if code < 0:
+        return f"was killed by {signal_name(-code)}."
+    return f"ended with exit code {code}, not {wanted}."
+
+
+def _tail(ending: Ending) -> str:
+    """The end of what it said on stderr, on one line."""
+    lines = [line.strip() for line in ending.words.splitlines() if line.strip()]
+    return " / ".join(lines[-STDERR_LINES:])

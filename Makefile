@@ -1,20 +1,21 @@
 # Two commands are all a newcomer needs:  make bench  ·  make test
 #
-# Everything Python goes into .venv; nothing else is touched, but that `make test`,
-# run as root on a machine with apt-get, installs the packages in tests/system.sh.
+# Everything Python goes into .venv; nothing else is touched, but that both, run as
+# root on a machine with apt-get, install packages that tests/system.sh names: the
+# mallocs to compare with, and for `make test` its tools.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* driver/*/* allocators/*.h allocators/*/*.h allocators/*/*.c)
 
-.PHONY: bench test check lint benchmark fuzz gate system clean
+.PHONY: bench test check lint benchmark fuzz gate system mallocs clean
 
 # The scenarios that tell the phases' story and two of the field's, in under five minutes;
 # `allocphase run` without -s has all of the default set.
 BENCH := phase-report phase-report-churn random-churn realloc-growth large-blocks larson fleet
 
-bench: $(VENV)/installed
+bench: mallocs $(VENV)/installed-mallocs
 	$(BIN)/allocphase run $(BENCH:%=-s %) --time-budget 235 --label bench --report
 
 # A process of tests for each core, and one more: some tests wait. tests/support/sharding.py deals
@@ -48,6 +49,9 @@ gate: $(VENV)/installed-test
 system:
 	@sh tests/system.sh
 
+mallocs:
+	@sh tests/system.sh mallocs
+
 $(VENV)/pip:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
@@ -56,9 +60,16 @@ $(VENV)/installed: $(VENV)/pip $(NATIVE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
+# With a mimalloc for whoever may not install the system's, where pip has one for the machine
+$(VENV)/installed-mallocs: $(VENV)/pip $(NATIVE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mallocs]' || { \
+		echo "going on without mimalloc 3"; \
+		$(BIN)/pip install --quiet --disable-pip-version-check --editable .; }
+	@touch $@ $(VENV)/installed
+
 $(VENV)/installed-test: $(VENV)/pip $(NATIVE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@ $(VENV)/installed
+	@touch $@ $(VENV)/installed $(VENV)/installed-mallocs
 
 clean:
 	rm -rf $(VENV) build out .pytest_cache .mypy_cache .ruff_cache

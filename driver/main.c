@@ -174,12 +174,14 @@ int main(int argc, char **argv) {
   json_start(&session.json);
   json_integer(&session.json, "driver", DRIVER_VERSION);
   clock_start(&session.clock);
+  work_prepare(&session.work, session.trace.header->work_ns, session.options.work_iterations);
   seal_close(&session);
   probes[session.options.probe](&session);
   seal_check(&session);
   clock_stop(&session.clock);
   subject_describe(&session.subject, &session.json);
   report_clock(&session.json, &session.clock);
+  work_report(&session.work, &session.json);
   report_usage(&session.json);
   report_trace(&session);
   conditions_report(&session.json);

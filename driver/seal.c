@@ -11,6 +11,7 @@ struct seal {
   struct trace trace;
   struct subject subject;
   struct clock clock;
+  uint64_t work_iterations;
   struct cell *cells;
   uint32_t *epochs;
   char *text;
@@ -23,6 +24,7 @@ static void copy(struct seal *to, const struct session *session) {
   memcpy(&to->trace, &session->trace, sizeof to->trace);
   memcpy(&to->subject, &session->subject, sizeof to->subject);
   memcpy(&to->clock, &session->clock, sizeof to->clock);
+  to->work_iterations = session->work.iterations;
   to->cells = session->cells;
   to->epochs = session->epochs;
   to->text = session->json.text;

@@ -16,6 +16,7 @@
 #include "options.h"
 #include "subject.h"
 #include "trace.h"
+#include "work.h"
 #include "worker.h"
 
 #define DRIVER_VERSION 1 /* of the result that it writes */
@@ -43,6 +44,7 @@ struct session {
   struct trace trace;
   struct subject subject;
   struct clock clock;
+  struct work work;
   struct json json;
   struct cell *cells;
   uint32_t *epochs;      /* threaded traces: see handover.h */

@@ -378,6 +378,7 @@ void team_run(struct session *session, worker_body *body, void *probe, team_scri
   else if (team.standing) run_standing();
   else script(probe);
   team.compares = false; /* once is enough, and mortal threads would be timed with it */
+  for (uint32_t t = 0; t < team.threads; t++) session->work.done += team.workers[t].worked;
 }
 
 struct team_time team_play(enum trace_part first, enum trace_part last, uint64_t times) {

@@ -49,6 +49,7 @@ static const char *check_header(const struct trace *trace) {
       header->slot_count > header->op_count) /* an unused one would still cost memory */
     return "bad slot count";
   if (header->touch > TRACE_TOUCH_ALL) return "unknown kind of touch";
+  if (header->work_ns > TRACE_MAX_WORK_NS) return "too much work between two operations";
   if (header->peak_live_op >= header->op_count) return "peak_live_op is no operation";
   if (!section_fits(trace, header->thread_offset, header->thread_count,
                     sizeof(struct trace_thread)) ||

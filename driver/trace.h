@@ -36,6 +36,7 @@
 #define TRACE_MAX_THREADS 4096u
 #define TRACE_MIN_ALIGN_LOG2 4  /* 16 bytes */
 #define TRACE_MAX_ALIGN_LOG2 21 /* 2 MiB */
+#define TRACE_MAX_WORK_NS 1000000u
 
 enum trace_kind {
   TRACE_MALLOC = 0,
@@ -112,7 +113,8 @@ struct trace_header {
   uint64_t thread_offset;
   uint64_t tag_offset;
   uint64_t op_offset;
-  uint8_t reserved[80];
+  uint32_t work_ns; /* of the program's own after each operation (work.h), where it is timed */
+  uint8_t reserved[76];
 };
 
 _Static_assert(sizeof(struct trace_op) == 16, "trace/records.py: OP");

@@ -19,6 +19,7 @@ struct worker {
   uint64_t place;               /* of ops[0], see worker_place() */
   uint64_t warm_place;          /* the same in the first warm replay */
   uint64_t busy_ns; /* of this step, over its replays: from start to end, waiting included */
+  uint64_t worked;  /* iterations of its own work (work.h), over the run */
   void *probe;      /* the probe's own state */
 };
 

@@ -9,16 +9,18 @@ tree, so that a change of either shows. Counts are exact; rows that noise leaves
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase import allocator, scenario
 from allocphase.gate import Arms, GateRequest, run_gate
+from allocphase.gate.builds import build_revision
+from allocphase.gate.repository import Repository
 from allocphase.judge import CANDIDATE, GateVerdict, Limits
 from allocphase.judge.limits import parse_limit
 from allocphase.judge.render.console import print_verdict
@@ -26,6 +28,9 @@ from allocphase.process.driver import DriverExecutor, Executor, Job, Outcome
 from allocphase.run.progress_bar import progress_line
 
 ROOT = Path(__file__).resolve().parents[1]
+BUILD = (
+    "cmake -S {source} -B {build} -DCMAKE_BUILD_TYPE=Release && cmake --build {build} --parallel 2"
+)
 SCENARIOS = ("phase-report", "phase-report-churn", "random-churn")
 
 
@@ -45,12 +50,13 @@ class TwoTrees:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Builds both trees and gates each allocator; the highest exit code of all."""
     options = _options(arguments)
+    repository = Repository.at(ROOT)
+    against = repository.commit(options.against or _merge_base())
     with tempfile.TemporaryDirectory(prefix="allocphase-gate-") as name:
-        scratch = Path(name)
-        revision = options.against or _merge_base()
-        with _worktree(scratch / "tree", revision) as tree:
-            old, new = (_build(at, scratch / label) for at, label in ((tree, "old"), (ROOT, "new")))
-            return max(_gate_all(options, old, new), default=5)
+        old, new = Path(name, "old"), Path(name, "new")  # of one length: a path moves the stack
+        old.symlink_to(build_revision(repository, against, BUILD, say=_say).build)
+        _build_here(new)
+        return max(_gate_all(options, old, new), default=5)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -64,28 +70,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _merge_base() -> str:
-    return _git("merge-base", "HEAD", "main").strip()
+    command = ["git", "-C", str(ROOT), "merge-base", "HEAD", "main"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
-@contextmanager
-def _worktree(folder: Path, revision: str) -> Iterator[Path]:
-    _git("worktree", "add", "--quiet", "--detach", str(folder), revision)
-    try:
-        yield folder
-    finally:
-        _git("worktree", "remove", "--force", str(folder))
-
-
-def _build(tree: Path, build: Path) -> Path:
-    configure = ["cmake", "-S", str(tree), "-B", str(build), "-DCMAKE_BUILD_TYPE=Release"]
-    for command in (configure, ["cmake", "--build", str(build), "--parallel", "2"]):
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return build
+def _build_here(build: Path) -> None:
+    """The tree as it is, changes that are not committed and all."""
+    command = BUILD.format(source=shlex.quote(str(ROOT)), build=shlex.quote(str(build)))
+    subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
 
 
 def _gate_all(options: argparse.Namespace, old: Path, new: Path) -> Iterator[int]:

@@ -1,14 +1,19 @@
 #!/bin/sh
 # What the tests want from the system: allocators to compare, an outside tracer to
 # check against, a debugger and memcheck to repeat what failed, a fuzzer, a browser to look at
-# the report. As root they are installed; an ordinary user is told the command, and the tests
-# that need them skip and say so.
+# the report. `system.sh mallocs`: the allocators alone, for a first table. As root they are
+# installed; an ordinary user is told the command, and the tests that need them skip and say so.
 set -eu
 
-wanted="strace gdb valgrind libc6-dbg libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0"
-wanted="$wanted clang-14 libclang-rt-14-dev chromium"
+mallocs="libjemalloc2 libtcmalloc-minimal4 libgoogle-perftools4 libmimalloc2.0 libtbbmalloc2"
+mallocs="$mallocs libclang-rt-14-dev"
+tools="strace gdb valgrind libc6-dbg clang-14 chromium"
+case "${1:-}" in
+  mallocs) wanted="$mallocs"; purpose="to compare with more allocators" ;;
+  *) wanted="$tools $mallocs"; purpose="for the tests that are skipped without them" ;;
+esac
 
-command -v apt-get >/dev/null || { echo "no apt-get here; the tests can use: $wanted"; exit 0; }
+command -v apt-get >/dev/null || { echo "no apt-get here; $purpose: $wanted"; exit 0; }
 missing=""
 for package in $wanted; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "install ok installed" ||
@@ -16,8 +21,17 @@ for package in $wanted; do
 done
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
-  echo "for the tests that are skipped without them: sudo apt-get install$missing"
+  echo "$purpose: sudo apt-get install$missing"
+  exit 0
+fi
+install() { DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null; }
+if [ "${1:-}" = mallocs ]; then
+  # One at a time: other releases have other names, and a table with fewer is a table.
+  apt-get update -qq || true
+  for package in $missing; do
+    install "$package" || echo "not installed: $package"
+  done
   exit 0
 fi
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
+install $missing

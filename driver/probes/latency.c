@@ -15,7 +15,8 @@
  * After a slow call the kernel is asked what happened
  * meanwhile: page faults, and whether the thread slept or was put aside. None of
  * these fits into a shorter call, nor between two calls that follow each other
- * closely: after a longer gap it is asked as well, and the answer dropped. So what
+ * closely: after a longer gap, the program's own work (work.h) aside, it is asked as well, and
+ * the answer dropped. So what
  * is new since the last question belongs to this call. The asking lies outside the
  * timed part (slow.bin). What is slow is measured at the start: less than the cheapest
  * page fault of this machine.
@@ -91,6 +92,7 @@ struct latency_thread {
   uint64_t *histogram[HEATS]; /* HISTOGRAM_BUCKETS of its own, whatever the kind and size */
   struct slow_calls *slow_calls;
   uint32_t slow_ticks;
+  uint64_t gap_ticks; /* between two calls: the same and the program's work */
   struct rusage seen; /* when last asked */
 };
 
@@ -159,7 +161,7 @@ static void ask_why(struct latency_thread *own, uint64_t place, bool keep) {
 
 static inline void begin_call(struct worker *worker) {
   struct latency_thread *own = own_of(worker);
-  if (ticks_begin() - own->begin_ticks > own->slow_ticks)
+  if (ticks_begin() - own->begin_ticks > own->gap_ticks)
     ask_why(own, 0, false);
   own->begin_ticks = ticks_begin();
 }
@@ -195,6 +197,7 @@ static inline void record_touch(struct worker *worker, const struct trace_op *op
 #define REPLAY_ENTER(worker, op) begin_call(worker)
 #define REPLAY_LEAVE(worker, op) record_call(worker, op, ticks_end())
 #define REPLAY_TOUCHED(worker, op) record_touch(worker, op, ticks_end())
+#define REPLAY_WORKS
 
 #include "replay_both.inc"
 
@@ -275,6 +278,7 @@ void probe_latency(struct session *session) {
   for (uint32_t t = 0; t < header->thread_count; t++) {
     threads[t].slow_calls = slow;
     threads[t].slow_ticks = (uint32_t)(slow_ns * session->clock.hz / 1e9);
+    threads[t].gap_ticks = (uint64_t)((slow_ns + session->work.ns) * session->clock.hz / 1e9);
   }
   session_start(session);
   if (raw) measure_raw(session, threads, warm);

@@ -1,7 +1,7 @@
 // Figures: drawn by Bokeh, each in its place in the page; drawn again where the theme changes.
 // Uses: numbers, state, tables, calls.
 const figures = (() => {
-  const { formatNs, formatBytes, formatCount, brief, percentile } = numbers;
+  const { formatNs, formatBytes, formatRate, formatCount, formatRatio, brief, percentile } = numbers;
   const { data, arms, unpack, figuresOf, chosen } = state;
   const { hideArms, chip } = tables;
   const { causeNote, callTexts } = calls;
@@ -26,6 +26,11 @@ const figures = (() => {
     bytes: { type: "log", text: (value) => brief(formatBytes(value)), at: [...Array(10).keys()].map((n) => 16 ** (n + 2)), fine: [...Array(20).keys()].map((n) => 4 ** (n + 4)) },
     above: { type: "log", text: (share) => percentile(share).slice(1), at: [0.5, ...[...Array(8).keys()].map((n) => 10 ** -(n + 1))] },
     level: { type: "log", text: (value) => formatCount(value) },
+    rate: { type: "log", text: (value) => brief(formatRate(value)), told: formatRate, at: [...Array(10).keys()].flatMap((n) => [1, 1.5, 2, 3, 5, 7].map((step) => step * 10 ** (n + 1))) },
+    factor: { type: "log", text: (value) => `${value}x`, told: formatRatio, at: [...Array(14).keys()].map((n) => 2 ** (n - 6)) },
+    share: { type: "linear", text: (value) => `${Number((100 * value).toPrecision(3))}%` },
+    each: { type: "linear", text: (value) => String(Number(value.toPrecision(2))) },
+    resident: { type: "log", text: (value) => brief(formatBytes(value)), told: formatBytes, at: [...Array(30).keys()].flatMap((n) => [2 ** (n + 9), 3 * 2 ** (n + 8)]) },
   };
 
   function newFigure(x, y, xRange, yRange, height) {
@@ -160,6 +165,31 @@ const figures = (() => {
       });
       hover(figure, lines.map(({ renderer }) => renderer));
       return [{ title: "", label: `Time per op by ${part.parameter}, a line an allocator.`, figure, lines, x }];
+    },
+
+    scaling(sweep) {
+      const part = data.scaling[sweep];
+      const x = range(part.levels[0] / 1.15, part.levels.at(-1) * 1.15);
+      return part.panels.map(({ title, axis, lines: byArm, ideal, common }) => {
+        const all = [...Object.values(byArm), ...Object.values(ideal), common].flat().filter(Number.isFinite);
+        const { type, text, told = text } = AXES[axis];
+        const top = Math.max(...all);
+        const y = type === "log" ? range(Math.min(...all) / 1.3, top * 1.3) : range(0, 1.2 * Math.max(top, 0.01));
+        const figure = newFigure("level", axis, x, y, 300);
+        figure.xaxes[0].ticker = new Bokeh.FixedTicker({ ticks: part.levels });
+        if (part.shared) figure.add_layout(new Bokeh.BoxAnnotation({ left: part.cpus, fill_color: color("--area"), fill_alpha: 0.5, line_color: null, level: "underlay" }));
+        const numbers = (values) => values.map((value) => value ?? NaN);
+        if (common.length) figure.line(part.levels, common, { line_color: color("--quiet"), line_width: 1 });
+        const thin = Object.entries(ideal).map(([arm, values]) => ({ arm: Number(arm), renderer: figure.line(part.levels, numbers(values), { line_color: arms[arm].colour, line_width: 1 }) }));
+        const lines = Object.entries(byArm).map(([arm, values]) => {
+          const hints = values.map((value, level) => `${arms[arm].name}, ${formatCount(part.levels[level])} threads: ${value === null ? "-" : told(value)}`);
+          return line(figure, Number(arm), { x: part.levels, y: numbers(values), text: hints });
+        });
+        const dots = Object.entries(byArm).map(([arm, values]) => ({ arm: Number(arm), renderer: figure.scatter(part.levels, numbers(values), { size: 6, fill_color: arms[arm].colour, line_color: null }) }));
+        hover(figure, lines.map(({ renderer }) => renderer));
+        const note = part.shared ? `grey: beyond ${part.cpus} CPUs` : "";
+        return { title, note, label: `${title} by threads, a line an allocator${common.length || thin.length ? ", and the ideal" : ""}.`, figure, lines: [...lines, ...dots, ...thin], x };
+      });
     },
   };
 

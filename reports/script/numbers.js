@@ -10,6 +10,8 @@ const numbers = (() => {
   const NS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
   const BYTES = [[2 ** 40, "TiB"], [2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"], [1, "B"]];
 
+  const RATES = [[1e9, "G/s"], [1e6, "M/s"], [1e3, "k/s"], [1, "/s"]];
+
   function digits(value) {
     const size = Math.abs(value);
     const places = size >= 100 ? 0 : size >= 10 ? 1 : 2;
@@ -29,6 +31,7 @@ const numbers = (() => {
   }
 
   const formatBytes = (value) => scaled(value, BYTES);
+  const formatRate = (value) => scaled(value, RATES);
   const formatCount = (value) => value.toLocaleString("en-US");
   const formatRatio = (value) => (value === null ? MISSING : `${digits(value)}x`);
   const brief = (text) => text.replace(/(\.\d*?)0+(?= )/, "$1").replace(/\.(?= )/, "");
@@ -117,7 +120,7 @@ const numbers = (() => {
   const meanOfShares = (shares) => shares.reduce((product, share) => product * share, 1) ** (1 / shares.length);
 
   return {
-    formatNs, formatBytes, formatCount, formatRatio, brief, percentile,
+    formatNs, formatBytes, formatRate, formatCount, formatRatio, brief, percentile,
     ratioOf, decided, ratioText, intervalText, savedWords, savedBounds, ratioLook, meanOfTimes, meanOfShares,
   };
 })();

@@ -14,6 +14,7 @@ __all__ = [
     "MAX_OPERATIONS",
     "MAX_THREADS",
     "MAX_WARM",
+    "MAX_WORK_NS",
     "Kind",
 ]
 
@@ -22,6 +23,8 @@ MAX_OPERATIONS = 0xFFFFFFFF
 MAX_THREADS = 4096
 # Warm replays of a probe that looks at each call (driver/trace.h).
 MAX_WARM = 50
+# Of the program's own work between two of them: a millisecond (driver/trace.h).
+MAX_WORK_NS = 1_000_000
 
 
 class Kind(IntEnum):

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import OpenPage, Render
 from tests.golden.synthetic import write_run, write_swept
+from tests.support.scaling import write_scaled
 
 FOCUSED = "(({ id, name, className }) => id || name || className)(document.activeElement)"
 AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
@@ -21,11 +22,11 @@ def _faults(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 420])
-@pytest.mark.parametrize("which", ["golden", "swept", "pair"])
+@pytest.mark.parametrize("which", ["golden", "swept", "scaled", "pair"])
 def test_the_audit_finds_no_fault(
     open_page: OpenPage, rendered: Render, pair_report: Path, which: str, width: int, dark: bool
 ) -> None:
-    writers = {"golden": write_run, "swept": write_swept}
+    writers = {"golden": write_run, "swept": write_swept, "scaled": write_scaled}
     path = pair_report if which == "pair" else rendered(writers[which]).report
     page = open_page(width=width, dark=dark, path=path)
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")

@@ -10,6 +10,7 @@ from allocphase.analysis.frames import load
 from allocphase.report.render import render
 from tests.browser.conftest import OpenPage, Render
 from tests.golden.synthetic import write_run, write_swept
+from tests.support.scaling import write_scaled
 
 
 def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, rendered: Render) -> None:
@@ -21,6 +22,39 @@ def test_a_sweep_has_a_figure_and_its_exponents(open_page: OpenPage, rendered: R
     assert flat.locator("td").last.inner_text() == "20.0 ns"
     assert linear.locator("td").first.inner_text() == "1.00"
     assert linear.locator("td").last.inner_text() == "240 ns"
+
+
+def test_a_sweep_over_threads_has_its_lines_and_a_row_a_level(
+    open_page: OpenPage, rendered: Render
+) -> None:
+    page = open_page("#scaling", path=rendered(write_scaled).report)
+    page.locator("[data-figure=scaling] .panel").nth(5).locator("canvas").first.wait_for()
+    titles = page.locator("[data-figure=scaling] .title b").all_inner_texts()
+    assert titles == [
+        "operations a second",
+        "speed-up",
+        "efficiency",
+        "futex calls an operation",
+        "calls that waited",
+        "RSS a thread",
+    ]
+    heads = [text.strip() for text in page.locator("#scaling-0 thead th").all_inner_texts()]
+    rows = page.locator("#scaling-0 tbody tr")
+    assert rows.count() == 3 * 4
+    told = [
+        dict(zip(heads[1:], rows.nth(place).locator("td").all_inner_texts(), strict=True))
+        for place in (2, 9)
+    ]
+    assert [(row["threads"], row["ops/s"], row["speed-up"], row["efficiency"]) for row in told] == [
+        ("4+", "83.3 M/s", "2.00x", "100%"),
+        ("2", "41.7 M/s", "1.00x", "50%"),
+    ]
+    assert (told[1]["futex/op"], told[1]["waited"], told[1]["RSS/thread"]) == (
+        "0.20",
+        "10%",
+        "1.00 MiB",
+    )
+    assert page.locator("#growth").count() == 0
 
 
 def test_threads_are_told_apart(open_page: OpenPage, rendered: Render) -> None:

@@ -1,10 +1,11 @@
 /* spin: malloc takes at least `malloc_ns`, free at least `free_ns`, and the malloc
  * of a size above 1,000 bytes ten times as long. It makes no system call and sleeps
  * only when asked to, `sleep_ns` in each malloc. LOCKED: it does not say that it is
- * thread-safe. CPU_TIME: what others take of its CPU does not count; reading that
+ * thread-safe; MUTEX: it is, by a mutex of its own. CPU_TIME: what others take of its CPU does not count; reading that
  * clock is a system call. */
 #include "arena.h"
 
+#include <pthread.h>
 #include <time.h>
 
 #ifdef CPU_TIME
@@ -22,9 +23,20 @@ static long now_ns(void) {
   return now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+#ifdef MUTEX
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static void enter(void) { pthread_mutex_lock(&mutex); }
+static void leave(void) { pthread_mutex_unlock(&mutex); }
+#else
+static void enter(void) {}
+static void leave(void) {}
+#endif
+
 static void spin(long duration_ns) {
   if (duration_ns == 0) return;
+  enter();
   for (long end_ns = now_ns() + duration_ns; now_ns() < end_ns;) continue;
+  leave();
 }
 
 static int spin_init(const struct allocphase_config *config) {

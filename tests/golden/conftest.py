@@ -10,6 +10,7 @@ import pytest
 
 from allocphase.analysis import frames
 from tests.golden.synthetic import write_near, write_run, write_swept
+from tests.support.scaling import write_scaling
 
 HERE = Path(__file__).parent
 # ALLOCPHASE_UPDATE_GOLDEN=1 writes the golden files anew: look at the difference before committing.
@@ -38,6 +39,12 @@ def golden() -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def scaled(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
+    """A run of a sweep over threads, on two CPUs."""
+    return write_scaling(tmp_path_factory.mktemp("golden") / "scaled")
 
 
 @pytest.fixture(scope="session")

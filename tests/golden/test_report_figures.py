@@ -52,6 +52,16 @@ def test_the_growth_figure_is_as_before(swept: Run) -> None:
     _compare("growth", render_figure(swept, "growth-grow-by-live"))
 
 
+def test_the_scaling_figure_is_as_before(scaled: Run) -> None:
+    _compare("scaling", render_figure(scaled, "scaling-glibc-thread-by-threads"))
+
+
+def test_a_sweep_over_threads_is_no_growth(scaled: Run) -> None:
+    names = figure_names(scaled)
+    assert "scaling-glibc-thread-by-threads" in names
+    assert not any(name.startswith("growth") for name in names)
+
+
 def test_a_figure_comes_as_svg_with_its_text_as_text(run: Run) -> None:
     path = render_figure(run, "time-per-op", suffix="svg")
     text = path.read_text(encoding="utf-8")

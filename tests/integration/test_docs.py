@@ -8,12 +8,15 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from allocphase import allocator, scenario
+from allocphase.gate.revisions import Recipe
 from allocphase.store.reader import RunFiles
 from cli import main
 from tests.support.plugins import ROOT
@@ -140,6 +143,43 @@ def test_the_guides_folders_are_what_the_collection_reads(tmp_path: Path) -> Non
         found = allocator.load(folder / "allocator.toml")
         assert found.name == str(number)
         assert found.title
+
+
+def test_the_command_lines_of_the_page_on_ci_parse() -> None:
+    text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8").replace("\\\n", "")
+    lines = re.findall(r"^ +(allocphase (?:gate|baseline|selftest)\b.*)$", text, re.MULTILINE)
+    lines = [line.rstrip("'") if "bisect-exit" in line else line for line in lines]
+    parsed = [shlex.split(line)[1:] for line in lines if " ... " not in line]
+    opened = 0
+    for name, *arguments in parsed:
+        command = main.commands[name]
+        if not isinstance(command, click.Group):
+            found = command.make_context(name, arguments).params
+            if found.get("repo"):
+                Recipe.read(found["build"], found["object_spec"])
+                opened += 1
+    assert (len(parsed) > 5, opened) == (True, 2)
+
+
+def test_the_page_on_allocators_has_the_collection_and_what_installs_each() -> None:
+    text = (ROOT / "docs" / "allocators.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \| .* \| (.*) \|$", text, re.MULTILINE)
+    told = {name: source for names, source in rows for name in re.findall(r"`([\w-]+)`", names)}
+    assert set(told) == set(allocator.collected())
+    for path in (ROOT / "allocators").glob("*/allocator.toml"):
+        preload = tomllib.loads(path.read_text(encoding="utf-8")).get("preload", {})
+        for key in ("package", "python_package"):
+            assert preload.get(key, "") in told[path.parent.name]
+
+
+def test_the_script_that_installs_for_tests_and_bench_has_every_package_of_the_collection() -> None:
+    script = (ROOT / "tests" / "system.sh").read_text(encoding="utf-8")
+    words = set(
+        re.findall(r"[\w.-]+", " ".join(re.findall(r'^mallocs="(.*)"$', script, re.MULTILINE)))
+    )
+    files = (ROOT / "allocators").glob("*/allocator.toml")
+    preloads = [tomllib.loads(path.read_text("utf-8")).get("preload", {}) for path in files]
+    assert words - {"mallocs"} == {found["package"] for found in preloads if "package" in found}
 
 
 def test_every_file_that_readme_and_docs_link_to_is_there() -> None:

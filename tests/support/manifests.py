@@ -39,6 +39,7 @@ def scenario_entry(name: str, operations: int, **changes: Any) -> ScenarioEntry:
         family="batch",
         seed=1,
         touch="first",
+        work_ns=0,
         parameters={},
         digest="1" * 64,
         operations=operations,

@@ -39,6 +39,7 @@ def write_trace(
     ops: Iterable[Op],
     *,
     touch: Touch = Touch.NONE,
+    work_ns: int = 0,
     build_ops: int = 0,
     drain_ops: int = 0,
     tag_table: Records | None = None,
@@ -53,5 +54,5 @@ def write_trace(
         drain_ops=drain_ops,
         tags=tag_table,
     )
-    trace.write(trace.complete(draft, touch=touch), path)
+    trace.write(trace.complete(draft, touch=touch, work_ns=work_ns), path)
     return path

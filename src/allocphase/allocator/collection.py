@@ -48,13 +48,24 @@ _Settings = Mapping[_Key, Annotated[str, _setting]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Preload:
-    """Where a preload is found. libraries: file names, the first that there is, beside its TOML or
-    in the system's folders; package: apt's.
+    """Where a preload is found. libraries: file names, the first that there is, beside its TOML,
+    in `python_package`, which is pip's, or in the system's folders; package: apt's.
     """
 
     libraries: Annotated[tuple[Name, ...], length(least=1)]
-    package: str = "the package that provides it"
+    package: str | None = None
+    python_package: Name | None = None
     environment: _Settings = field(default_factory=dict)
+
+    @property
+    def installation(self) -> str:
+        """How to get it; pip's first, which needs no root and has it for every system."""
+        ways = []
+        if self.python_package:
+            ways.append(f"pip install {self.python_package}")
+        if self.package or not ways:
+            ways.append(f"apt-get install {self.package or 'the package that provides it'}")
+        return ", or ".join(ways)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,11 +266,11 @@ def _locate(path: Path, found: _Description) -> tuple[Path | None, str | None]:
     if found.kind == "libc":
         return None, None
     if found.preload is not None:
-        library = search_library(found.preload.libraries, beside=path.parent)
-        return (
-            library,
-            None if library else f"not installed: apt-get install {found.preload.package}",
+        preload = found.preload
+        library = search_library(
+            preload.libraries, beside=path.parent, distribution=preload.python_package
         )
+        return library, None if library else f"not installed: {preload.installation}"
     if found.object is not None:
         built = path.parent / found.object
         usable = is_there(built) and built.suffix != ".c"

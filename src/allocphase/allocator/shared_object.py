@@ -126,23 +126,41 @@ def is_there(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises OSError for a long name)
 
 
-def search_library(names: Iterable[str], *, beside: Path | None = None) -> Path | None:
+def search_library(
+    names: Iterable[str], *, beside: Path | None = None, distribution: str | None = None
+) -> Path | None:
     """The first of `names` that exists: absolute glob patterns, or names in library folders. In the
-    folder `beside` a name, which may be a path from there on, is looked for first.
+    folder `beside` a name, which may be a path from there on, is looked for first, and then among
+    the files of a Python `distribution`, wherever it put them.
 
     `{machine}` in either stands for this machine's name, such as x86_64. Of several matches of a
     pattern the newest version is taken: numbers in names are numbers, so .so.10 is after .so.9.
     """
     extra = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
+    installed = _installed_by(distribution) if distribution else {}
     for name in names:
         if beside is not None and is_there(beside / name):
             return (beside / name).resolve()
+        if name in installed:
+            return installed[name].resolve()
         patterns = [name] if name.startswith("/") else _in_folders(name, extra)
         for pattern in patterns:
             matches = glob.glob(pattern.replace("{machine}", platform.machine()))  # noqa: PTH207
             if matches:
                 return Path(max(matches, key=_version)).resolve()
     return None
+
+
+def _installed_by(distribution: str) -> dict[str, Path]:
+    """The files of what pip installed beside this Python, by their names without folders."""
+    from importlib.metadata import PackageNotFoundError, files
+
+    try:
+        listed = files(distribution) or []
+    except PackageNotFoundError:
+        return {}
+    paths = {entry.name: Path(str(entry.locate())) for entry in listed}
+    return {name: path for name, path in paths.items() if is_there(path)}
 
 
 def _version(path: str) -> list[tuple[int, str]]:

@@ -9,14 +9,11 @@ failed.
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import functools
 import hashlib
 import os
 import platform
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -27,6 +24,7 @@ from pathlib import Path
 from allocphase import resources
 from allocphase.allocator.shared_object import search_library
 from allocphase.errors import UsageError
+from allocphase.files.cache import cache_folders
 from allocphase.files.regular import MAX_OBJECT_BYTES, opened, read_regular
 from allocphase.text.line import plain
 
@@ -83,7 +81,7 @@ def compile_plugin(source: Source) -> Path:
     for content in _contents(source, [*command, *places]):
         key.update(hashlib.sha256(content).digest())
     name = f"{source.path.stem}-{key.hexdigest()[:16]}.so"
-    for cache in _caches():
+    for cache in cache_folders():
         if (cache / name).is_file():
             return cache / name
         try:
@@ -179,24 +177,6 @@ def _dependencies(rule: str) -> list[str]:
 def _unescaped(found: re.Match[str]) -> str:
     doubled = found["doubled"] or ""
     return doubled[: len(doubled) // 2] + (found["blank"] or found["hash"] or found["dollar"])
-
-
-def _caches() -> Iterator[Path]:
-    """Where compiled plug-ins are kept, and where they go if that cannot be: for this run only."""
-    if folder := os.environ.get("XDG_CACHE_HOME"):
-        yield Path(folder) / "allocphase"
-    else:
-        with contextlib.suppress(RuntimeError):  # a user without a home
-            yield Path.home() / ".cache" / "allocphase"
-    with contextlib.suppress(OSError):
-        yield _own_folder()
-
-
-@functools.cache
-def _own_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="allocphase-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def _run(source: Source, command: Sequence[str], *, scratch: str | None = None) -> str:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from allocphase.analysis.measures import Measure
 from allocphase.errors import AllocphaseError
 
-__all__ = ["ScenarioChangedError", "holds", "not_holding", "refuse_changed_scenarios"]
+__all__ = [
+    "Replayed",
+    "ScenarioChangedError",
+    "holds",
+    "not_holding",
+    "refuse_changed_scenarios",
+]
 
 
 def holds(one: Measure, differing: Mapping[str, str]) -> bool:
@@ -36,15 +43,29 @@ class ScenarioChangedError(AllocphaseError):
     exit_code = 4
 
 
-def refuse_changed_scenarios(before: Mapping[str, str], after: Mapping[str, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What is replayed of a scenario: the digest of its trace is of its work between calls too."""
+
+    digest: str
+    work_ns: int
+
+
+def refuse_changed_scenarios(before: Mapping[str, Replayed], after: Mapping[str, Replayed]) -> None:
     """Raises ScenarioChangedError for scenarios of one name and different digests.
 
-    before, after: digest of the trace by scenario name.
+    before, after: by scenario name.
     """
-    changed = sorted(name for name, digest in after.items() if before.get(name, digest) != digest)
+    changed = sorted(name for name, found in after.items() if before.get(name, found) != found)
     if changed:
-        names = ", ".join(changed)
+        reasons = (f"{one}: changed since: {_change(before[one], after[one])}" for one in changed)
         raise ScenarioChangedError(
-            f"{names}: changed since: its operations are others now, so figures of before and "
-            "after cannot be compared; measure both sides again"
+            f"{'; '.join(reasons)}; so figures of before and after cannot be compared: measure "
+            "both sides again"
         )
+
+
+def _change(then: Replayed, now: Replayed) -> str:
+    if then.work_ns != now.work_ns:
+        return f"work_ns is {now.work_ns} now, and was {then.work_ns}"
+    return "its operations are others now"

@@ -1,7 +1,8 @@
 """Sweeps: one scenario at several values of a parameter, and how time per operation grows.
 
 A run does not say that it was a sweep: its scenarios `random-churn?live=100`, `...=300` have one
-base and differ in one parameter, and that is what is looked for.
+base and differ in one parameter, and that is what is looked for. The program's own work between
+calls is none that time grows with: at each `work_ns` there is a sweep of its own.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ class Sweep:
 
 def sweeps(run: Run) -> list[Sweep]:
     """Every sweep of the run, in the order of its scenarios."""
-    groups: dict[str, list[ScenarioEntry]] = {}
+    groups: dict[tuple[str, int], list[ScenarioEntry]] = {}
     for entry in run.manifest.scenarios:
-        groups.setdefault(base_name(entry.name), []).append(entry)
-    return [found for base, entries in groups.items() for found in _sweep(base, entries)]
+        groups.setdefault((base_name(entry.name), entry.work_ns), []).append(entry)
+    return [found for (base, _), entries in groups.items() for found in _sweep(base, entries)]
 
 
 def _sweep(base: str, entries: list[ScenarioEntry]) -> Iterator[Sweep]:

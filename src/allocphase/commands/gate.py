@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from allocphase.commands.revisions import (
+    GIT_BISECT,
+    RevisionOptions,
+    as_git_bisect_wants,
+    revision_options,
+)
 from allocphase.commands.shared import (
     baseline_dir_option,
     command_line,
@@ -27,10 +33,12 @@ from allocphase.commands.shared import (
     write_json,
     write_text,
 )
-from allocphase.errors import AllocphaseError, UsageError
+from allocphase.errors import UsageError
 
 if TYPE_CHECKING:
-    from allocphase.gate import GateRequest
+    from allocphase.gate import Arms, GateRequest
+    from allocphase.gate.bisection import Bisection
+    from allocphase.gate.repository import Commit
     from allocphase.judge import GateVerdict, Limits
 
 __all__ = ["gate"]
@@ -45,6 +53,7 @@ class GateOptions:
     baseline: str | None
     saved: str | None
     candidate: str | None
+    revisions: RevisionOptions
     scenarios: Sequence[str]
     theta: float
     memory_theta: float
@@ -72,11 +81,17 @@ class Outputs:
     junit_path: str | None
     markdown_path: str | None
 
+    @property
+    def takes_stdout(self) -> bool:
+        """Whether stdout is a document."""
+        return "-" in (self.json_path, self.junit_path, self.markdown_path)
+
 
 @click.command()
 @click.option("--baseline", metavar="NAME[=FILE]|FOLDER", help="What it must not be worse than.")
 @click.option("--saved", metavar="NAME", help="A saved baseline instead: `allocphase baseline`.")
 @click.option("--candidate", metavar="NAME[=FILE]|FOLDER", help="What is judged.")
+@revision_options
 @scenario_option
 @click.option(
     "--theta",
@@ -168,7 +183,11 @@ def gate(
     json_path: str | None,
     junit_path: str | None,
     markdown_path: str | None,
-    **options: Any,
+    repo: Path | None,
+    build: str | None,
+    object_spec: str | None,
+    bisect: str | None,
+    **rest: Any,
 ) -> None:
     """Say whether a candidate is worse than a baseline; the exit code tells CI.
 
@@ -186,6 +205,7 @@ def gate(
       allocphase gate --baseline mine=old.so --candidate mine=new.so -s random-churn
       allocphase gate --baseline libc --candidate mimalloc --limit 'p99=10%:larson*'
       allocphase gate --again out/20261123-101500-gate --explain time:random-churn
+      allocphase gate --repo . --baseline main --candidate HEAD --object {source}/mine.c
     """
     outputs = Outputs(
         rows=rows,
@@ -194,26 +214,21 @@ def gate(
         junit_path=junit_path,
         markdown_path=markdown_path,
     )
-    with _as_bisect_wants(ctx) if bisect_exit else nullcontext():
+    if bisect and bisect_exit:
+        raise UsageError("--bisect walks by itself; --bisect-exit is for `git bisect run`")
+    revisions = RevisionOptions(repo=repo, build=build, object_spec=object_spec, bisect=bisect)
+    options = GateOptions(revisions=revisions, **rest)
+    with as_git_bisect_wants(ctx) if bisect_exit else nullcontext():
         _require_targets(ctx)
-        verdict = _judge(GateOptions(**options), rows) if again is None else _read(again)
+        found = _bisect(options, rows) if bisect and again is None else None
+        if found is not None:
+            verdict = found.verdict
+        else:
+            verdict = _judge(options, rows) if again is None else _read(again)
         _render(verdict, outputs, again or Path(verdict.sessions[0].path))
-    ctx.exit(_BISECT[verdict.exit_code] if bisect_exit else verdict.exit_code)
-
-
-# `git bisect run` takes 1 to 124 for bad, skips a commit at 125, and stops at 128 and above.
-GOOD, BAD, SKIPPED, BROKEN = 0, 1, 125, 128
-_BISECT = {0: GOOD, 3: BAD, 4: SKIPPED, 5: SKIPPED}
-
-
-@contextmanager
-def _as_bisect_wants(ctx: click.Context) -> Iterator[None]:
-    """What cannot be measured is skipped; whatever else goes wrong goes wrong at every commit."""
-    try:
-        yield
-    except AllocphaseError as error:
-        say(f"allocphase: {error}", err=True)
-        ctx.exit(_BISECT.get(error.exit_code, BROKEN))
+        if found is not None:
+            _print_answer(found, outputs)
+    ctx.exit(GIT_BISECT[verdict.exit_code] if bisect_exit else verdict.exit_code)
 
 
 def _require_targets(ctx: click.Context) -> None:
@@ -230,9 +245,38 @@ def _read(folder: Path) -> GateVerdict:
 
 
 def _judge(options: GateOptions, explained: Sequence[str]) -> GateVerdict:
+    return _gated(_request(options, explained, lambda: _arms(options)))
+
+
+def _bisect(options: GateOptions, explained: Sequence[str]) -> Bisection:
+    from allocphase.gate.bisection import bisect, read_range
+
+    for name in ("baseline", "candidate", "saved"):
+        if getattr(options, name):
+            raise UsageError(f"--bisect GOOD..BAD names the revisions: leave --{name} out")
+    revisions = options.revisions.opened()
+    assert revisions is not None, "--bisect without --repo is refused"
+    good, bad = read_range(str(options.revisions.bisect), revisions.repository)
+
+    def gated(commit: Commit) -> GateVerdict:
+        labelled = replace(options, label=f"{options.label}-{commit.short}")
+        return _gated(_request(labelled, explained, lambda: revisions.arms_of(good, commit)))
+
+    return bisect(
+        revisions.repository, good, bad, gated, say=lambda line: say(f"bisect: {line}", err=True)
+    )
+
+
+def _print_answer(found: Bisection, outputs: Outputs) -> None:
+    from allocphase.gate.bisection_text import bisection_lines
+
+    for line in bisection_lines(found):
+        say(line, err=outputs.takes_stdout)
+
+
+def _gated(request: GateRequest) -> GateVerdict:
     from allocphase.gate import run_gate
 
-    request = _request(options, explained)
     with measuring() as (executor, progress):
         verdict = run_gate(request, executor, progress=progress)
     for session in verdict.sessions:
@@ -240,20 +284,32 @@ def _judge(options: GateOptions, explained: Sequence[str]) -> GateVerdict:
     return verdict
 
 
-def _request(options: GateOptions, explained: Sequence[str]) -> GateRequest:
-    from allocphase.gate import Arms, GateRequest, baseline_arm, candidate_arm
-    from allocphase.gate.saved import against_saved
-    from allocphase.run.request import chosen_scenarios, draw_seed
+def _arms(options: GateOptions) -> Arms:
+    from allocphase.gate import Arms, baseline_arm, candidate_arm
 
     if bool(options.baseline) == bool(options.saved):
         raise UsageError("gate wants one of --baseline NAME[=FILE] and --saved NAME")
     if not options.candidate:
         raise UsageError("gate wants --candidate NAME[=FILE]")
+    if revisions := options.revisions.opened():
+        return revisions.arms(options.baseline, options.candidate)
     baseline = baseline_arm(options.baseline) if options.baseline else None
+    return Arms(baseline, candidate_arm(options.candidate))
+
+
+def _request(
+    options: GateOptions, explained: Sequence[str], arms: Callable[[], Arms]
+) -> GateRequest:
+    """arms: made once the rest is known to be right, since to build them may take long."""
+    from allocphase.gate import GateRequest
+    from allocphase.gate.saved import against_saved
+    from allocphase.run.request import chosen_scenarios, draw_seed
+
+    scenarios, limits = chosen_scenarios(options.scenarios), _limits(options)
     request = GateRequest(
-        arms=Arms(baseline, candidate_arm(options.candidate)),
-        scenarios=chosen_scenarios(options.scenarios),
-        limits=_limits(options),
+        arms=arms(),
+        scenarios=scenarios,
+        limits=limits,
         seed=draw_seed() if options.seed is None else options.seed,
         out=options.out,
         max_rounds=options.max_rounds,
@@ -263,6 +319,7 @@ def _request(options: GateOptions, explained: Sequence[str]) -> GateRequest:
         command=command_line(),
         fail_inconclusive=options.inconclusive == "fail",
         explained=_scenarios_of_times(explained),
+        notes=options.revisions.notes(),
     )
     if not options.saved:
         return request
@@ -303,7 +360,7 @@ def _render(verdict: GateVerdict, outputs: Outputs, folder: Path) -> None:
     from allocphase.judge.render.junit import junit
     from allocphase.judge.render.markdown import markdown
 
-    takes_stdout = "-" in (outputs.json_path, outputs.junit_path, outputs.markdown_path)
+    takes_stdout = outputs.takes_stdout
     if not takes_stdout:
         print_verdict(verdict, everything=outputs.all_rows)
     if outputs.json_path:

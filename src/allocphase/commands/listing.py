@@ -25,7 +25,9 @@ One file in `scenarios/` is one workload; this page is made from these files. `a
 scenarios -v` prints the same, and what other packages add. `allocphase run` without `-s` takes
 those of the default set. A parameter is changed with `-s 'NAME?PARAMETER=VALUE'`: a comma between
 values makes a scenario of each, `+` joins the items of a value that is a list (`sizes=16+64`), and
-`&` the parameters. `--sweep PARAMETER=VALUE,VALUE` changes one in every scenario of the run.
+`&` the parameters. `--sweep PARAMETER=VALUE,VALUE` changes one in every scenario of the run. So is
+`work_ns` set, in every family: nanoseconds of the program's own work after each operation, where it
+is timed ([method.md](method.md)); 0 unless a scenario says otherwise.
 """
 
 
@@ -65,6 +67,7 @@ def scenarios(chosen: Sequence[Scenario], *, verbose: bool, traced: bool = False
             lines.append(_block("does not show", found.does_not_show))
             parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
             lines.append(_block("parameters", f"{found.family}: {parameters}"))
+            lines += [_block("work_ns", str(found.work_ns))] if found.work_ns else []
         if traced:
             lines += [_block(*fact) for fact in _trace_facts(generate(found))]
     return "\n".join(lines)
@@ -132,7 +135,8 @@ def _section(entry: Scenario) -> str:
         f"| `{key}` | {_shown(value)} | {family.fields()[key].metadata['doc']} |"
         for key, value in entry.parameters.items()
     ]
-    how = f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`."
+    how = f"Family `{entry.family}`, seed {entry.seed}, touch `{entry.touch.name.lower()}`"
+    how += f", {entry.work_ns} ns of work between calls." if entry.work_ns else "."
     return "\n\n".join(
         [
             f"## {entry.name}",

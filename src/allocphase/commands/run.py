@@ -61,7 +61,8 @@ BACKENDS = ("auto", "dispatch", "ptrace")
 @click.option(
     "--sweep",
     metavar="PARAMETER=VALUE,VALUE",
-    help="Run every scenario at several values of a parameter, and fit how time grows.",
+    help="Run every scenario at several values of a parameter, and fit how time grows; of "
+    "threads, how throughput does.",
 )
 @click.option(
     "-p",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from allocphase.analysis.baseline import default_baseline
-from allocphase.analysis.comparable import holds, refuse_changed_scenarios
+from allocphase.analysis.comparable import Replayed, holds, refuse_changed_scenarios
 from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import Measure
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
@@ -74,7 +74,7 @@ def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
     """The cells that both runs have, those of `before` as the baseline."""
     if baseline is not None:
         raise UsageError("--baseline chooses among the allocators of one run, not of two")
-    refuse_changed_scenarios(_digests(before), _digests(after))
+    refuse_changed_scenarios(_replayed(before), _replayed(after))
     names = [name for name in after.allocators if name in before.allocators]
     pairs = [
         CellPair(Cell(before, name, scenario), Cell(after, name, scenario))
@@ -95,8 +95,8 @@ def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
     return Pairs(str(before.path), tuple(pairs), tuple(notes), counts_only, differing)
 
 
-def _digests(run: Run) -> dict[str, str]:
-    return {entry.name: entry.digest for entry in run.manifest.scenarios}
+def _replayed(run: Run) -> dict[str, Replayed]:
+    return {entry.name: Replayed(entry.digest, entry.work_ns) for entry in run.manifest.scenarios}
 
 
 def _quick(runs: Sequence[Run]) -> list[str]:

@@ -7,6 +7,7 @@
     archive       numpy arrays in an .npz, within bounds and without pickle
     elf           digests of programs and shared objects, over what is loaded of them
     removal       folders that go away
+    cache         folders that stay, of what can be made again
     flock         the system's lock on an open file
     folder_lock   a folder that one process fills
 

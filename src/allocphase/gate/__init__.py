@@ -8,6 +8,8 @@ Place in the pipeline: above both run, which starts processes, and judge, which 
     sessions    the first session, the confirming one, and their verdict
     baseline    a baseline that was saved; baseline_text: how it is shown
     saved       saving one, and a gate against it
+    repository  a git repository, read; builds: its revisions, built once each
+    revisions   arms that are revisions; bisection: the first of them that is worse
 """
 
 from __future__ import annotations

@@ -21,7 +21,15 @@ from allocphase.judge import BASELINE, CANDIDATE, TWIN, ArmEntry
 from allocphase.run.request import one_allocator
 from allocphase.spec import base_name
 
-__all__ = ["Arms", "Copies", "baseline_arm", "candidate_arm", "describe_arm", "fresh_copies"]
+__all__ = [
+    "Arms",
+    "Copies",
+    "baseline_arm",
+    "candidate_arm",
+    "describe_arm",
+    "fresh_copies",
+    "named_arm",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Arms:
 def baseline_arm(spec: str) -> Allocator:
     """The baseline that `spec` names. Raises NothingMeasuredError when there is none such."""
     try:
-        return _arm(spec)
+        return named_arm(spec)
     except UsageError as error:
         raise NothingMeasuredError(f"baseline: {error}") from None
 
@@ -43,12 +51,13 @@ def baseline_arm(spec: str) -> Allocator:
 def candidate_arm(spec: str) -> Allocator:
     """The candidate that `spec` names. Raises UsageError."""
     try:
-        return _arm(spec)
+        return named_arm(spec)
     except UsageError as error:
         raise UsageError(f"candidate: {error}") from None
 
 
-def _arm(spec: str) -> Allocator:
+def named_arm(spec: str) -> Allocator:
+    """One allocator to be gated. Raises UsageError."""
     chosen = one_allocator(spec, reason="a gate compares one with one")
     if not chosen.correct:
         raise UsageError(f"allocator {chosen.name} is the floor: its blocks overlap")

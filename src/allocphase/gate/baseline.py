@@ -16,14 +16,15 @@ from typing import Annotated
 
 import numpy as np
 
-from allocphase.analysis.comparable import refuse_changed_scenarios
+from allocphase.analysis.comparable import Replayed, refuse_changed_scenarios
 from allocphase.analysis.measures import MEASURES, Measure
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.files.durable import named_errors, require_writable, write_text
-from allocphase.files.typed import Amount, length, load_json, plain
+from allocphase.files.typed import Amount, at_most, length, load_json, plain
 from allocphase.judge import ArmEntry, Evidence
 from allocphase.judge.rows import call_measures
 from allocphase.judge.verdict import MetricName
+from allocphase.operation import MAX_WORK_NS
 
 __all__ = [
     "Baseline",
@@ -44,9 +45,12 @@ Values = Mapping[MetricName, Annotated[tuple[Amount, ...], length(least=1)]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedScenario:
-    """`digest` of the trace; `values`: by metric, one number a process, in base units."""
+    """`digest` of the trace, `work_ns` as in run.json; `values`: by metric, one number a process,
+    in base units.
+    """
 
     digest: str
+    work_ns: Annotated[int, at_most(MAX_WORK_NS)]
     values: Values
 
 
@@ -75,14 +79,16 @@ class Baseline:
         times = [entry.values.get("time", ()) for entry in self.scenarios.values()]
         return min((len(values) for values in times), default=0)
 
-    def check_scenarios(self, digests: Mapping[str, str]) -> None:
+    def check_scenarios(self, now: Mapping[str, Replayed]) -> None:
         """Raises where a scenario changed since (exit code 4), or was never saved (5)."""
-        missing = sorted(set(digests) - set(self.scenarios))
+        missing = sorted(set(now) - set(self.scenarios))
         if missing:
             names = ", ".join(missing)
             raise NothingMeasuredError(f"baseline {self.name!r} has no figures of {names}")
-        before = {name: entry.digest for name, entry in self.scenarios.items()}
-        refuse_changed_scenarios(before, digests)
+        before = {
+            name: Replayed(entry.digest, entry.work_ns) for name, entry in self.scenarios.items()
+        }
+        refuse_changed_scenarios(before, now)
 
 
 def saved_values(evidence: Evidence, scenario: str) -> dict[str, tuple[float, ...]]:

@@ -27,7 +27,8 @@ def _lines(baseline: Baseline) -> Iterator[str]:
     for fact, value in baseline.fingerprint.items():
         yield f"  {fact}  {fact_text(value)}"
     for name, entry in baseline.scenarios.items():
-        yield f"{name}  (trace {entry.digest[:12]})"
+        work = f", {entry.work_ns:,} ns of work between calls" if entry.work_ns else ""
+        yield f"{name}  (trace {entry.digest[:12]}{work})"
         for metric, values in entry.values.items():
             text = format_in(compared(metric).unit, float(np.median(values)))
             many = "process" if len(values) == 1 else "processes"

@@ -46,7 +46,7 @@ class GateRequest:
     """What to gate, and with which budget: `time_budget_s` of both sessions together.
 
     saved: instead of a baseline among the arms. explained: scenarios of which the first session
-    keeps what each call takes, whether that is gated or not.
+    keeps what each call takes, whether that is gated or not. notes: what the verdict says besides.
     """
 
     arms: Arms
@@ -64,6 +64,7 @@ class GateRequest:
     fail_inconclusive: bool = True
     saved: SavedArm | None = None
     explained: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def rounds(self) -> int:

@@ -108,6 +108,14 @@ class _Rounds:
         self._repeats_disturbed = disturbed <= _EXCEPTIONAL * len(records)
         return self._settled(jobs, records)
 
+    @property
+    def share_of_later(self) -> float:
+        """Of the processes of the first round, those that later ones have too: the floor's and what
+        makes up for few rounds are not among them.
+        """
+        first, later = (round_jobs(self._session.plan, index) for index in (0, 1))
+        return sum(job.allocator.correct for job in later) / len(first) if first else 1.0
+
     def later(self, round_index: int, wanted: set[Need]) -> list[ProcessRecord]:
         """The processes of a later round that are wanted; those that count go side by side."""
         self._copies.renew()
@@ -175,7 +183,7 @@ def run_session(
         began_s = clock() - session.waited_s
         evidence.add(rounds.first())
         now_s = clock() - session.waited_s
-        spent_s, pace_s = now_s - start, now_s - began_s
+        spent_s, pace_s = now_s - start, (now_s - began_s) * rounds.share_of_later
         judge = _fitting(judge, spent_s=spent_s, pace_s=pace_s, budget_s=budget_s)
         longest_s = pace_s
         for round_index in range(1, max(judge.max_rounds, COUNT_BUDGET)):

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from allocphase.allocator import Allocator
+from allocphase.analysis.comparable import Replayed
 from allocphase.errors import NothingMeasuredError
 from allocphase.gate.arms import Arms, describe_arm, fresh_copies
 from allocphase.gate.baseline import Baseline, SavedScenario, load_baseline, saved_values
@@ -41,7 +42,7 @@ def against_saved(
     or lacks a scenario, ScenarioChangedError for a scenario that is another now.
     """
     saved = load_baseline(name, folder)
-    saved.check_scenarios(digests(request.scenarios))
+    saved.check_scenarios(replayed(request.scenarios))
     arm = SavedArm(
         values=saved.values,
         rounds=saved.rounds,
@@ -53,9 +54,9 @@ def against_saved(
     return replace(request, saved=arm)
 
 
-def digests(scenarios: Sequence[Scenario]) -> dict[str, str]:
-    """The digest of each scenario's trace, by name."""
-    return {one.name: generate(one).digest for one in scenarios}
+def replayed(scenarios: Sequence[Scenario]) -> dict[str, Replayed]:
+    """What would be replayed of each scenario now, by name."""
+    return {one.name: Replayed(generate(one).digest, one.work_ns) for one in scenarios}
 
 
 def measure_baseline(
@@ -86,4 +87,5 @@ def _probes() -> list[Probe]:
 
 def _entry(evidence: Evidence, scenario: Scenario) -> SavedScenario:
     values = saved_values(evidence, scenario.name)
-    return SavedScenario(digest=generate(scenario).digest, values=values)
+    digest = generate(scenario).digest
+    return SavedScenario(digest=digest, work_ns=scenario.work_ns, values=values)

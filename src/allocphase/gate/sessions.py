@@ -28,6 +28,7 @@ from allocphase.judge import (
     Row,
     SessionEntry,
     Settings,
+    candidates_own,
     final_rows,
 )
 from allocphase.judge.document import FILE, document
@@ -159,7 +160,7 @@ def _inner(request: GateRequest, judge: Judge, arms: Sequence[Allocator]) -> Req
 
 def _doubtful(request: GateRequest, first: Finished) -> list[Row]:
     """The flagged rows that a second session can confirm; none where the candidate is broken."""
-    if any(failure.broken_candidate for failure in _failures(first)):
+    if candidates_own(_failures(first)):
         return []
     rows = [row for row in final_rows(first.result, None) if row.flagged]
     return [row.row for row in rows if not _is_advice(request, row)]
@@ -188,7 +189,7 @@ def _verdict(
         rows=rows,
         failures=tuple(failures),
         sessions=tuple(_describe(session) for session in sessions),
-        notes=(*planned.left_out, *_notes(request, sessions)),
+        notes=(*request.notes, *planned.left_out, *_notes(request, sessions)),
         machine_mismatch=tuple(planned.mismatch),
         fail_inconclusive=request.fail_inconclusive,
         settings=_settings(request),

@@ -26,6 +26,7 @@ from allocphase.judge.verdict import (
     GateVerdict,
     SessionEntry,
     Settings,
+    candidates_own,
     final_rows,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "SessionResult",
     "Settings",
     "Values",
+    "candidates_own",
     "final_rows",
     "planned_rows",
     "read_limits",

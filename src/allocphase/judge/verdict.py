@@ -5,7 +5,7 @@ One object for every renderer, and for gate.json: `document` writes and reads it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "MetricName",
     "SessionEntry",
     "Settings",
+    "candidates_own",
     "final_rows",
 ]
 
@@ -103,9 +104,18 @@ class Failure:
     message: str
 
     @property
-    def broken_candidate(self) -> bool:
-        """Whether the candidate did what an allocator must not."""
-        return self.arm == "candidate" and self.status in _BROKEN
+    def place(self) -> tuple[str, str]:
+        """Where it failed: the scenario and the probe."""
+        return self.scenario, self.probe
+
+
+def candidates_own(failures: Iterable[Failure]) -> list[Failure]:
+    """Where the candidate did what an allocator must not, and the baseline and its twin did not:
+    what breaks all arms makes none of them the worse one.
+    """
+    broken = [failure for failure in failures if failure.status in _BROKEN]
+    others = {failure.place for failure in broken if failure.arm != "candidate"}
+    return [one for one in broken if one.arm == "candidate" and one.place not in others]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +225,7 @@ class GateVerdict:
     def exit_code(self) -> int:
         """3 regressed, 5 not measured, 4 inconclusive, else 0; the first that holds."""
         outcomes = {row.outcome for row in self.rows if row.fails}
-        if Outcome.REGRESSED in outcomes or any(f.broken_candidate for f in self.failures):
+        if Outcome.REGRESSED in outcomes or candidates_own(self.failures):
             return 3
         if Outcome.NOT_MEASURED in outcomes or self.failures or not self.rows or self._refused:
             return 5

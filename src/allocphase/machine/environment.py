@@ -26,6 +26,7 @@ _TUNING_PREFIXES = (
     "MALLOC_",
     "MIMALLOC_",
     "SCUDO_",
+    "TBB_MALLOC_",
     "TCMALLOC_",
 )
 # Of /proc/cpuinfo, x86-64's and then aarch64's: which chip it is, whatever it is called.

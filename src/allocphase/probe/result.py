@@ -29,6 +29,7 @@ __all__ = [
     "Throughput",
     "Usage",
     "Verify",
+    "Work",
     "check_result",
 ]
 
@@ -65,6 +66,18 @@ class Usage:
     major_faults: Count = 0
     voluntary_switches: Count = 0
     involuntary_switches: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The program's own work after each operation, where there is any: what its scenario asks for,
+    and what a piece took in this process. iterations_per_op: of its chain; iterations: in all.
+    """
+
+    asked_ns: Count
+    measured_ns: Amount
+    iterations_per_op: Count
+    iterations: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +206,7 @@ class Result:
     allocator_stats: Mapping[str, Number | None] = field(default_factory=dict)
     allocator_stats_dropped: Count = 0
     clock: Clock | None = None
+    work: Work | None = None
     usage: Usage | None = None
     disturbance: Disturbance | None = None
     throughput: Throughput | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -121,7 +122,7 @@ class Containment:
             try:
                 if self._stopped:  # before it was known to `stop`
                     process.terminate()
-                process.wait(timeout=command.timeout_s + GRACE_S)
+                _wait(process, command.timeout_s + GRACE_S)
                 return read_ending(_said(ours), process.returncode)
             except subprocess.TimeoutExpired:
                 return Ending(reason="timeout", code=-signal.SIGKILL)
@@ -163,6 +164,22 @@ def keeping(limits: Limits, *, timeout_s: float, file_bytes: int) -> list[str]:
     }
     options = [text for key, value in values.items() for text in (f"--{key}", str(value))]
     return ["--keep", *options, "--"]
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Returns as soon as it has ended: Popen itself looks every 50 ms, where it may not wait for
+    ever. Raises subprocess.TimeoutExpired.
+    """
+    with contextlib.suppress(OSError):  # before Linux 5.3
+        handle = os.pidfd_open(process.pid)
+        try:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            poll.poll(timeout_s * 1e3)
+        finally:
+            os.close(handle)
+        timeout_s = 0.0
+    process.wait(timeout_s)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -22,6 +22,7 @@ from allocphase.store.manifest import (
     SourceEntry,
 )
 from allocphase.trace.records import Kind, Ops, Part, Trace, kind_of
+from allocphase.trace.span import lane_loads, span
 
 __all__ = ["describe_run", "describe_scenario"]
 
@@ -104,6 +105,7 @@ def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> Scena
         family=scenario.family,
         seed=scenario.seed,
         touch=scenario.touch.name.lower(),
+        work_ns=scenario.work_ns,
         parameters=dict(scenario.parameters),
         digest=digest,
         operations=len(trace.ops),
@@ -113,6 +115,8 @@ def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> Scena
         drain_operations=trace.part_ops(Part.DRAIN),
         peak_live_bytes=trace.peak_live_bytes,
         requested_bytes=_requested_bytes(trace.ops),
+        lane_operations=lane_loads(trace),
+        span_operations=span(trace),
     )
 
 

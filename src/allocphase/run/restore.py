@@ -105,6 +105,7 @@ def _scenario(entry: ScenarioEntry, *, where: str) -> Scenario:
         family=family.name,
         seed=entry.seed,
         touch=_TOUCHES[entry.touch],
+        work_ns=entry.work_ns,
         parameters=parameters,
         default=False,
     )

@@ -59,7 +59,8 @@ class Session:
     traces are gone and its locks are free. What finished stays in the run directory.
 
     All processes of a cell time as many replays a pass as its first one found that it takes;
-    `arms_share_replays`: those of a scenario do, where allocators hardly differ. `keep`: what is
+    `arms_share_replays`: those of a scenario do, where allocators hardly differ. All of a paced
+    scenario do as much work between calls as its first one found that it takes. `keep`: what is
     kept of each process.
 
     Every method raises AllocphaseError when the directory cannot be written or the driver itself
@@ -90,6 +91,7 @@ class Session:
         self._what_to_keep = keep
         self._keep_failed = begun.keep_failed
         self._replays: dict[tuple[str, str], int] = {}
+        self._work_iterations: dict[str, int] = {}
         for record in begun.finished:
             self._learn(record)
 
@@ -184,22 +186,31 @@ class Session:
     def _measure(self, job: Job) -> ProcessRecord:
         if job.probe.needs_the_machine(len(job.cpus)):
             self._have_the_machine()
-        paced = self._paced(job)
-        return self._keep(paced, self._run(paced))
+        asked = self._as_before(job)
+        return self._keep(asked, self._run(asked))
 
-    def _paced(self, job: Job) -> Job:
-        """With the number of replays that its cell has, once that is known."""
-        replays = self._replays.get(self._pace(job.allocator.name, job.scenario))
-        if job.probe is not Probe.THROUGHPUT or not replays:
-            return job
-        return replace(job, options={**job.options, "replays": str(replays)})
+    def _as_before(self, job: Job) -> Job:
+        """With as many replays as its cell has, and as much work between calls as its scenario
+        has, once these are known.
+        """
+        options = dict(job.options)
+        replays = self._replays.get(self._sharing(job.allocator.name, job.scenario))
+        if job.probe is Probe.THROUGHPUT and replays:
+            options["replays"] = str(replays)
+        iterations = self._work_iterations.get(job.scenario)
+        if job.probe.timed and iterations:
+            options["work-iterations"] = str(iterations)
+        return replace(job, options=options)
 
     def _learn(self, record: ProcessRecord) -> None:
         if record.ok and record.probe is Probe.THROUGHPUT:
-            pace = self._pace(record.allocator, record.scenario)
-            self._replays.setdefault(pace, record.part(Throughput).replays_per_pass)
+            sharing = self._sharing(record.allocator, record.scenario)
+            self._replays.setdefault(sharing, record.part(Throughput).replays_per_pass)
+        if record.result.work is not None:
+            iterations = record.result.work.iterations_per_op
+            self._work_iterations.setdefault(record.scenario, iterations)
 
-    def _pace(self, allocator: str, scenario: str) -> tuple[str, str]:
+    def _sharing(self, allocator: str, scenario: str) -> tuple[str, str]:
         """Whose replays are as many. The floor is no arm."""
         shared = self._arms_share_replays and allocator != FLOOR
         return ("", scenario) if shared else (allocator, scenario)

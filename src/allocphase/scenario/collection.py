@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,7 +18,8 @@ import numpy as np
 
 from allocphase import resources
 from allocphase.errors import UsageError, unknown
-from allocphase.files.typed import Check, Count, FieldError, known, load_toml
+from allocphase.files.typed import Check, Count, FieldError, at_most, known, load_toml
+from allocphase.operation import MAX_WORK_NS
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
 from allocphase.spec import Spec, listed, written
 from allocphase.trace.completion import complete
@@ -38,6 +40,10 @@ Text = Annotated[
 ]
 
 
+# Set like a parameter, in every family.
+_WORK = "work_ns"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Description:
     """A scenario's TOML file."""
@@ -49,16 +55,17 @@ class _Description:
     family: Annotated[str, known(FAMILIES)]
     seed: Count
     touch: Annotated[str, known(_TOUCHES)]
+    work_ns: Annotated[int, at_most(MAX_WORK_NS)] = 0
     default: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One workload; two with equal family, parameters, seed and touch have the same trace.
+    """One workload; two with equal family, parameters, seed, touch and work have the same trace.
 
-    `parameters` has every parameter of the family, defaults included. `default` says that the
-    scenario belongs to the default set.
+    `parameters` has every parameter of the family, defaults included. `work_ns`: the program's own
+    work after each operation. `default` says that the scenario belongs to the default set.
     """
 
     name: str
@@ -69,20 +76,28 @@ class Scenario:
     family: str
     seed: int
     touch: Touch
+    work_ns: int
     parameters: Mapping[str, Value]
     default: bool
 
     def with_parameters(self, changes: Mapping[str, object]) -> Scenario:
         """The scenario with other parameters, named `name?key=value`: a point of a sweep.
 
-        Values may be text, as on a command line. Raises UsageError.
+        `work_ns` is set in the same way. Values may be text, as on a command line. Raises
+        UsageError.
         """
-        family = FAMILIES[self.family]
-        parameters = _read(family, {**self.parameters, **changes}, where=f"scenario {self.name}")
-        before = Spec.of_scenario(self.name)
+        family, where = FAMILIES[self.family], f"scenario {self.name}"
+        settable = [*family.fields(), _WORK]
+        for key in changes:
+            if key not in settable:
+                raise UsageError(f"{where}: {unknown('key', key, settable)}")
+        given = {**self.parameters, _WORK: self.work_ns, **changes}
+        work_ns = _read_work(given.pop(_WORK), where=where)
+        parameters = _read(family, given, where=where)
+        before, values = Spec.of_scenario(self.name), {**parameters, _WORK: work_ns}
         keys = dict.fromkeys([*(setting.key for setting in before.settings), *changes])
-        name = written(before.name, {key: _text(parameters[key]) for key in keys})
-        return replace(self, name=name, parameters=parameters)
+        name = written(before.name, {key: _text(values[key]) for key in keys})
+        return replace(self, name=name, work_ns=work_ns, parameters=parameters)
 
 
 def load(path: Path) -> Scenario:
@@ -91,6 +106,10 @@ def load(path: Path) -> Scenario:
     if not path.stem.isprintable():
         raise UsageError(f"{str(path)!r}: its name cannot be printed")
     family = FAMILIES[found.family]
+    if _WORK in found.parameters:
+        raise UsageError(
+            f"{path}: parameters.{_WORK}: is no family's own: write it above, by touch"
+        )
     return Scenario(
         name=path.stem,
         title=found.title,
@@ -100,6 +119,7 @@ def load(path: Path) -> Scenario:
         family=family.name,
         seed=found.seed,
         touch=_TOUCHES[found.touch],
+        work_ns=found.work_ns,
         parameters=_read(family, found.parameters, where=f"{path}: parameters"),
         default=found.default,
     )
@@ -134,7 +154,7 @@ def generate(scenario: Scenario) -> Trace:
     rng = np.random.Generator(np.random.PCG64(scenario.seed))
     try:
         draft = family.draft(parameters, rng)
-        return complete(draft, touch=scenario.touch)
+        return complete(draft, touch=scenario.touch, work_ns=scenario.work_ns)
     except (ParameterError, UsageError) as error:
         raise UsageError(f"scenario {scenario.name}: {error}") from error
     except MemoryError:
@@ -157,6 +177,17 @@ def _read(family: Family, values: Mapping[str, object], *, where: str) -> dict[s
         return family.read(values)
     except FieldError as error:
         raise UsageError(f"{where}: {error}") from None
+
+
+def _read_work(value: object, *, where: str) -> int:
+    if isinstance(value, str):
+        with suppress(ValueError):  # the check says why
+            value = int(value)
+    try:
+        found: int = at_most(MAX_WORK_NS)(value)
+    except FieldError as error:
+        raise UsageError(f"{where}: {_WORK}: {error}") from None
+    return found
 
 
 def _named(spec: Spec) -> tuple[Scenario, ...]:

@@ -12,7 +12,7 @@ are used throughout, since run times are skewed and lumpy; every level and cover
   unpaired                          compares arms that were not measured together
   exact                             two counts on which all processes of a side agree
   boundary, sequential, forecast    compare arms while rounds come in
-  growth                            exponents of a sweep
+  growth, scaling                   exponents and speed-ups of a sweep
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from allocphase.files.typed import (
     load_json,
     plain,
 )
-from allocphase.operation import MAX_OPERATIONS
+from allocphase.operation import MAX_OPERATIONS, MAX_WORK_NS
 from allocphase.probe.probe import Probe
 
 __all__ = [
@@ -97,7 +97,13 @@ class AllocatorEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioEntry:
-    """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex."""
+    """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex;
+    `work_ns`: of the program's own after each operation, 0 where a replay calls as soon as it can.
+
+    lane_operations: by lane, how many operations a replay has there, of those that are repeated;
+    span_operations: of these the longest chain in which each waits for the one before. Neither
+    without a trace.
+    """
 
     name: Name
     title: str
@@ -107,6 +113,7 @@ class ScenarioEntry:
     family: str
     seed: Count
     touch: str
+    work_ns: Annotated[int, at_most(MAX_WORK_NS)]
     parameters: Mapping[str, object]
     digest: str
     operations: Operations
@@ -116,6 +123,8 @@ class ScenarioEntry:
     drain_operations: Count
     peak_live_bytes: Count
     requested_bytes: Count
+    lane_operations: tuple[Operations, ...] = ()
+    span_operations: Operations = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,14 @@ __all__ = [
     "format_in",
     "format_ns",
     "format_ns_range",
+    "format_per_second",
     "format_ratio",
     "plural",
 ]
 
 _NS_SCALES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _BYTE_SCALES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
+_RATE_SCALES = ((1e9, "G/s"), (1e6, "M/s"), (1e3, "k/s"), (1.0, "/s"))
 MISSING = "-"
 
 
@@ -50,6 +52,11 @@ def format_ns_range(low_ns: float, high_ns: float) -> str:
 def format_bytes(value_bytes: float | None) -> str:
     """1536 -> "1.50 KiB"; "-" where there is no value."""
     return _scaled(value_bytes, _BYTE_SCALES)
+
+
+def format_per_second(value: float | None) -> str:
+    """12345678.9 -> "12.3 M/s"; "-" where there is no value."""
+    return _scaled(value, _RATE_SCALES)
 
 
 def format_count(value: float | None) -> str:

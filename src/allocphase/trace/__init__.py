@@ -3,6 +3,7 @@
     records      the bytes: dtypes that the C structs of driver/trace.h have too; Draft and Trace
     slots        the life of each object; nothing is freed twice, nor used when it is gone
     deadlock     threads that hand objects over never wait for each other in a circle
+    span         how much of it can happen at the same time
     completion   from a Draft to a Trace: hand-overs numbered, peaks and counts known
     encoding     a Trace to the bytes of a file, and back
     file         written whole, read without trust

@@ -30,9 +30,10 @@ __all__ = ["complete", "live_peak", "part_problem", "table_problem"]
 MAX_TAGS = 1 << 16
 
 
-def complete(draft: Draft, *, touch: Touch) -> Trace:
+def complete(draft: Draft, *, touch: Touch, work_ns: int = 0) -> Trace:
     """The trace of a draft, its ops ordered by thread. Raises TraceError.
 
+    `work_ns`: the program's own work after each op, from 0 to MAX_WORK_NS.
     Takes the draft's ops over: they are changed in place, and their slots numbered 0, 1, 2, ...
     That all threads can end needs no search here: the global order is a run in which they do.
     """
@@ -49,6 +50,7 @@ def complete(draft: Draft, *, touch: Touch) -> Trace:
     shared: dict[str, Any] = {
         "tags": tags,
         "touch": touch,
+        "work_ns": work_ns,
         "slot_count": slot_count,
         "peak_live_bytes": peak_bytes,
         "digest": "",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.operation import MAX_WORK_NS
 from allocphase.trace.records import HEADER, MAGIC, OP, TAG, THREAD, VERSION, Touch, Trace
 
 __all__ = ["digest", "head_problem", "parts", "sealed"]
@@ -54,6 +55,7 @@ def _head_values(trace: Trace) -> dict[str, Any]:
         "peak_live_op": trace.peak_live_op,
         "slot_count": trace.slot_count,
         "touch": trace.touch,
+        "work_ns": trace.work_ns,
         **_shape(threads=len(trace.threads), tags=len(trace.tags), ops=len(trace.ops)),
     }
 
@@ -93,4 +95,6 @@ def head_problem(head: np.void, file_bytes: int) -> str | None:
         return f"has {file_bytes} bytes; its counts make it {expected_bytes}"
     if int(head["touch"]) not in list(Touch):
         return f"has touch {head['touch']}, which does not exist"
+    if int(head["work_ns"]) > MAX_WORK_NS:
+        return f"has {head['work_ns']} ns of work after each operation, more than {MAX_WORK_NS}"
     return None if threads and ops else "has no threads or no operations"

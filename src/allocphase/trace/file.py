@@ -117,6 +117,7 @@ def _mapped(path: Path) -> Trace:
             threads=_threads(file, head),
             tags=_records(file, TAG, int(head["tag_offset"]), int(head["tag_count"])),
             touch=Touch(head["touch"]),
+            work_ns=int(head["work_ns"]),
             slot_count=int(head["slot_count"]),
             peak_live_bytes=int(head["peak_live_bytes"]),
             peak_live_op=int(head["peak_live_op"]),

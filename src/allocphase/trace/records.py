@@ -98,7 +98,8 @@ HEADER = np.dtype(
         ("thread_offset", "<u8"),
         ("tag_offset", "<u8"),
         ("op_offset", "<u8"),
-        ("reserved", "u1", (80,)),
+        ("work_ns", "<u4"),
+        ("reserved", "u1", (76,)),
     ]
 )
 
@@ -208,7 +209,8 @@ class Trace:
     """A complete trace. `ops` has shape (op_count,), thread after thread, dtype OP.
 
     `peak_live_bytes` stands after op `peak_live_op` (a position in `ops`); with several threads
-    it is the peak of the generator's global order. `digest` is the SHA-256 of the file, in hex.
+    it is the peak of the generator's global order. `work_ns` is the program's own work after each
+    op, where it is timed. `digest` is the SHA-256 of the file, in hex.
     """
 
     ops: Ops
@@ -219,6 +221,7 @@ class Trace:
     peak_live_bytes: int
     peak_live_op: int
     digest: str
+    work_ns: int = 0
 
     def part_ops(self, part: Part) -> int:
         """How many ops of all threads are of a part."""

@@ -57,6 +57,24 @@ def test_the_collection_is_sorted_and_holds_what_is_missing_too(folder: Path) ->
     assert "not built" in found["mine"].missing
 
 
+@pytest.mark.parametrize(
+    ("places", "missing"),
+    [
+        ("", "apt-get install the package that provides it"),
+        ('python_package = "nobodys"\n', "pip install nobodys"),
+        (
+            'python_package = "nobodys"\npackage = "libno9"\n',
+            "pip install nobodys, or apt-get install libno9",
+        ),
+    ],
+)
+def test_what_is_missing_says_every_way_to_get_it(folder: Path, places: str, missing: str) -> None:
+    (folder / "absent").mkdir()
+    text = 'title = "A"\nsummary = "a"\nkind = "preload"\n[preload]\nlibraries = ["libno.so.9"]\n'
+    (folder / "absent" / "allocator.toml").write_text(text + places)
+    assert collected()["absent"].missing == f"not installed: {missing}"
+
+
 def test_the_null_allocator_is_the_only_one_that_is_not_correct() -> None:
     assert [name for name, found in collected().items() if not found.correct] == ["null"]
 

@@ -138,6 +138,41 @@ def test_a_library_is_found_by_its_name_in_the_users_own_folders(
     assert search_library(["libabsent.so", "libours.so.2"]) == (tmp_path / "libours.so.2").resolve()
 
 
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The library of an installed Python distribution, `ours-malloc`, as pip leaves it."""
+    site = tmp_path / "site-packages"
+    information = site / "ours_malloc-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: ours-malloc\nVersion: 1.0\n"
+    )
+    record = "prefix/lib/libours.so.2,,\nprefix/lib/libgone.so.1,,\n"
+    (information / "RECORD").write_text(record + "ours_malloc-1.0.dist-info/METADATA,,\n")
+    library = site / "prefix" / "lib" / "libours.so.2"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    monkeypatch.syspath_prepend(str(site))
+    return library.resolve()
+
+
+def test_a_library_is_found_in_a_python_distribution_before_the_system_s(
+    distribution: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "system").mkdir()
+    for name in ("libours.so.2", "libgone.so.1"):
+        (tmp_path / "system" / name).touch()
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path / "system"))
+    assert search_library(["libours.so.2"], distribution="ours-malloc") == distribution
+    system = (tmp_path / "system" / "libgone.so.1").resolve()
+    assert search_library(["libgone.so.1"], distribution="ours-malloc") == system
+
+
+def test_a_python_distribution_that_is_not_installed_has_none(distribution: Path) -> None:
+    assert distribution.is_file()
+    assert search_library(["libours.so.2"], distribution="nobody-has-this") is None
+
+
 def test_a_library_that_is_not_there_is_not_found() -> None:
     assert search_library(["libnobody-has-this.so.99", "/nowhere/*.so"]) is None
 

@@ -12,6 +12,7 @@ from allocphase import resources
 from allocphase.allocator import source as source_module
 from allocphase.allocator.shared_object import inspect_object
 from allocphase.errors import UsageError
+from allocphase.files import cache as cache_module
 from tests.support.plugins import ROOT, compiled
 from tests.support.processes import nothing_left
 
@@ -137,7 +138,7 @@ def test_without_any_folder_to_write_the_message_says_what_to_set(
         raise FileNotFoundError("No usable temporary directory found")
 
     cache.parent.write_text("no folder")
-    monkeypatch.setattr(source_module, "_own_folder", nowhere)
+    monkeypatch.setattr(cache_module, "_own_folder", nowhere)
     source = tmp_path / "mine.c"
     source.write_text(PLUGIN)
     with pytest.raises(UsageError, match=r"mine\.c: no folder .* set XDG_CACHE_HOME"):

@@ -301,6 +301,23 @@ def test_runs_of_a_changed_scenario_are_refused(tmp_path: Path) -> None:
         compare(before, after)
 
 
+def test_runs_of_other_work_between_calls_are_refused_and_it_is_named(tmp_path: Path) -> None:
+    before, after = measure(tmp_path, "before"), measure(tmp_path, "after")
+    scenarios = json.loads((after / "run.json").read_text("utf-8"))["scenarios"]
+    rewrite(after, scenarios=[{**scenarios[0], "digest": "0" * 64, "work_ns": 25}])
+    with pytest.raises(ScenarioChangedError, match="work_ns is 25 now, and was 0"):
+        compare(before, after)
+
+
+def test_cells_of_a_run_at_different_work_are_never_a_pair(tmp_path: Path) -> None:
+    names = ("phase-report?allocations=50", "phase-report?allocations=50&work_ns=25")
+    run = measure(tmp_path, "run", scenarios=names)
+    pairs = {(row.scenario, row.allocator) for row in compare(run).rows}
+    assert {scenario for scenario, _ in pairs} == set(names)
+    with pytest.raises(NothingMeasuredError, match="no cell in common"):
+        compare(measure(tmp_path, "asap"), measure(tmp_path, "paced", scenarios=names[1:]))
+
+
 def test_runs_without_a_common_cell_are_refused(tmp_path: Path) -> None:
     before = measure(tmp_path, "before")
     after = measure(tmp_path, "after", scenarios=("phase-report?allocations=60",))

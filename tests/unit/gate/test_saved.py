@@ -243,6 +243,22 @@ def test_a_scenario_that_changed_since_is_refused_with_its_own_code(tmp_path: Pa
     assert caught.value.exit_code == 4
 
 
+def test_a_baseline_of_other_work_between_calls_is_refused_and_it_is_named(tmp_path: Path) -> None:
+    save(tmp_path, FigureExecutor())
+    spec = small_scenario().name
+    paced = replace(small_scenario(f"{spec}&work_ns=25"), name=spec)  # as if its file had it now
+    with pytest.raises(ScenarioChangedError, match="work_ns is 25 now, and was 0") as caught:
+        against(tmp_path, FigureExecutor(), scenarios=[paced])
+    assert caught.value.exit_code == 4
+
+
+def test_a_baseline_is_of_a_scenario_at_its_work(tmp_path: Path) -> None:
+    save(tmp_path, FigureExecutor())
+    paced = small_scenario(f"{small_scenario().name}&work_ns=25")
+    with pytest.raises(NothingMeasuredError, match=r"has no figures of .*work_ns=25"):
+        against(tmp_path, FigureExecutor(), scenarios=[paced])
+
+
 def test_a_scenario_that_was_never_saved_is_missing(tmp_path: Path) -> None:
     save(tmp_path, FigureExecutor())
     other = small_scenario("phase-report?allocations=60")

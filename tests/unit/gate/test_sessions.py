@@ -394,9 +394,9 @@ def test_the_rounds_are_those_that_fit_and_the_confirmation_has_its_share(tmp_pa
         tmp_path, *TIME_ONLY, executor=executor, clock=clock, time_budget_s=60.0, verify=False
     )
     first, again = found.sessions
-    assert first.planned == 1 + (40 - 4) // 4
-    assert first.rounds == 5, "as few as the rule asks for"
-    assert again.planned > again.rounds == 6
+    assert first.planned == 1 + (40 - 4) // 3  # the floor is in the first round only
+    assert first.rounds == 6, "as few as the rule asks for"
+    assert again.planned > again.rounds == 7
     assert outcomes(found) == {"time": Outcome.REGRESSED}
 
 
@@ -405,9 +405,9 @@ def test_a_budget_in_which_nothing_can_be_decided_is_refused_with_what_is_needed
 ) -> None:
     executor = FigureExecutor()
     clock = (float(n) for n in iter(lambda: len(executor.jobs), -1))
-    message = r"4 rounds can never decide 1 time: 5 can; they take 20 s here.*--time-budget 33"
+    message = r"4 rounds can never decide 1 time: 5 can; they take 16 s here.*--time-budget 27"
     with pytest.raises(UsageError, match=message):
-        gate(tmp_path, *TIME_ONLY, executor=executor, clock=clock, time_budget_s=29.0, verify=False)
+        gate(tmp_path, *TIME_ONLY, executor=executor, clock=clock, time_budget_s=22.0, verify=False)
 
 
 def test_too_few_rounds_are_refused_before_anything_runs(tmp_path: Path) -> None:

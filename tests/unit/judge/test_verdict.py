@@ -130,6 +130,15 @@ def test_a_process_that_fails_is_never_a_pass(arm: str, status: str, code: int) 
     assert verdict(Outcome.UNCHANGED, failures=(failure(arm, status),)).exit_code == code
 
 
+@pytest.mark.parametrize("other", ["baseline", "twin"])
+def test_a_candidate_is_not_the_worse_one_for_what_the_baseline_does_too(other: str) -> None:
+    failures = (failure("candidate", "crashed"), failure(other, "out-of-memory"))
+    found = verdict(Outcome.UNCHANGED, failures=failures)
+    assert (found.exit_code, found.word) == (5, "not measured")
+    elsewhere = (failures[0], replace(failures[1], scenario="t"))
+    assert verdict(Outcome.UNCHANGED, failures=elsewhere).exit_code == 3
+
+
 def test_rows_that_the_rounds_do_not_tell_may_be_waived() -> None:
     assert verdict(Outcome.INCONCLUSIVE, fail_inconclusive=False).exit_code == 0
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+from allocphase.allocator import collected
 from allocphase.analysis.frames import CAUSES
 from allocphase.report.content.palette import Look, cause_looks, looks
 
 LIGHT, DARK = "#ffffff", "#15181e"
 KNOWN = ("libc", "jemalloc", "tcmalloc", "mimalloc", "scudo", "original", "phase1", "phase2",
-         "phase21", "phase3", "ariax")  # fmt: skip
+         "phase21", "phase3", "ariax", "tcmalloc-full", "mimalloc3", "tbbmalloc")  # fmt: skip
 
 
 def _luminance(colour: str) -> float:
@@ -21,6 +22,10 @@ def _luminance(colour: str) -> float:
 def _contrast(one: str, other: str) -> float:
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_allocator_of_the_collection_has_a_look_of_its_own() -> None:
+    assert set(KNOWN) == {name for name, found in collected().items() if found.correct}
 
 
 def test_an_allocator_looks_the_same_whoever_else_is_there() -> None:

@@ -72,6 +72,13 @@ def test_operations_that_are_no_calls_are_told_apart(counts: dict[str, int], tex
     assert operations_text(scenario) == f"49,163 operations{text}"
 
 
+def test_a_paced_scenario_says_how_much_work_lies_between_its_calls() -> None:
+    scenario = scenario_entry("some", 9, operation_counts={"write": 2}, work_ns=1500)
+    assert operations_text(scenario) == (
+        "9 operations, 2 of them writes, paced: 1,500 ns of work between calls"
+    )
+
+
 @given(st.dictionaries(st.text(), st.text()))
 def test_json_in_a_script_element_cannot_end_it_and_reads_back(values: dict[str, str]) -> None:
     text = str(as_json(values))

@@ -64,6 +64,13 @@ def test_an_allocator_from_a_file_keeps_the_name_that_it_was_given(tmp_path: Pat
         request(allocators=[f"mine={path}?objects_per_slab=1", f"mine={path}?objects_per_slab=8"])
 
 
+def test_work_between_calls_is_swept_like_a_parameter() -> None:
+    found = request(scenarios=(SHORT,), sweep="work_ns=0,25,75").scenarios
+    assert [(one.name, one.work_ns) for one in found] == [
+        (f"{SHORT}?work_ns={work_ns}", work_ns) for work_ns in (0, 25, 75)
+    ]
+
+
 def test_an_allocator_that_was_named_runs_everywhere() -> None:
     assert has_cell(request(allocators=(SLOW,)), SLOW, LONG)
 

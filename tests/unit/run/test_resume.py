@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from allocphase import allocator
+from allocphase import allocator, trace
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.typed import read
 from allocphase.machine.fingerprint import fingerprint
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Throughput
+from allocphase.probe.result import Throughput, Work
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.run import resume as resuming
@@ -182,16 +182,29 @@ def test_a_slow_cell_stays_out_of_the_same_rounds(tmp_path: Path, after: int) ->
 
 
 def test_a_resumed_cell_has_as_many_replays_as_before(tmp_path: Path) -> None:
-    def paced(job: Job) -> Outcome:
+    def repeating(job: Job) -> Outcome:
         replays = int(job.options.get("replays", 100 + job.id))
         part = Throughput(cold_ns_per_op=9.0, warm_ns_per_op=(9.0,), replays_per_pass=replays)
         return replace(good(job), result=replace(good(job).result, throughput=part))
 
-    folder = broken_run(tmp_path, 4, paced, probes=[Probe.THROUGHPUT])
-    go_on(folder, FakeExecutor(paced))
+    folder = broken_run(tmp_path, 4, repeating, probes=[Probe.THROUGHPUT])
+    go_on(folder, FakeExecutor(repeating))
     found = RunFiles(folder).processes()
     pairs = {(one.allocator, one.part(Throughput).replays_per_pass) for one in found}
     assert len(pairs) == 3
+
+
+def test_a_resumed_scenario_has_as_much_work_between_calls_as_before(tmp_path: Path) -> None:
+    def working(job: Job) -> Outcome:
+        given = int(job.options.get("work-iterations", 100 + job.id))
+        work = Work(asked_ns=25, measured_ns=25.0, iterations_per_op=given, iterations=given)
+        return replace(good(job), result=replace(good(job).result, work=work))
+
+    chosen = resolve("random-churn?live=10&operations=99&work_ns=25")
+    folder = broken_run(tmp_path, 4, working, probes=[Probe.THROUGHPUT], scenarios=chosen)
+    go_on(folder, FakeExecutor(working))
+    found = [one.result.work for one in RunFiles(folder).processes()]
+    assert len({work.iterations_per_op for work in found if work is not None}) == 1
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
@@ -260,10 +273,11 @@ def plans(out: Path) -> list[Request]:
         replace(base, quick=True, timeout_s=2.5, seed=2**32 - 1),
         replace(base, only=frozenset(some)),
         replace(base, only=frozenset()),
+        replace(base, scenarios=resolve("random-churn?live=10&operations=99&work_ns=0,25")),
     ]
 
 
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(7))
 def test_every_job_of_a_plan_comes_back_from_its_run_json(tmp_path: Path, which: int) -> None:
     begun = begin(plans(tmp_path)[which])
     begun.lock.release()
@@ -271,6 +285,17 @@ def test_every_job_of_a_plan_comes_back_from_its_run_json(tmp_path: Path, which:
     assert jobs(again.plan) == jobs(begun.plan)
     assert again.time_budget_s == begun.time_budget_s
     assert all(job.trace.is_file() for job in jobs(again.plan))
+
+
+def test_a_resumed_run_has_the_work_between_calls_that_it_had(tmp_path: Path) -> None:
+    chosen = resolve("random-churn?live=10&operations=99&work_ns=25")
+    begun = begin(request_of(tmp_path, scenarios=chosen))
+    begun.lock.release()
+    path = begun.plan.workloads[0].trace
+    path.unlink()
+    resume(begun.path).lock.release()
+    assert trace.read(path).work_ns == 25
+    assert RunFiles(begun.path).manifest.scenarios[0].work_ns == 25
 
 
 def test_traces_that_are_gone_or_torn_are_made_again(tmp_path: Path) -> None:

@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
+from allocphase import trace
 from allocphase.analysis import frames
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.folder_lock import FolderLock
 from allocphase.interruption import InterruptionError, interruptible
 from allocphase.machine.lock import MachineLock
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Throughput
+from allocphase.probe.result import Throughput, Work
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.run import prepare as beginning
@@ -85,7 +86,7 @@ def test_a_slow_cell_is_timed_once_and_counted_as_often_as_any(tmp_path: Path) -
     }
 
 
-def paced(job: Job) -> Outcome:
+def repeating(job: Job) -> Outcome:
     """Each process that may choose finds another number of replays."""
     replays = int(job.options.get("replays", 100 + job.id))
     part = Throughput(cold_ns_per_op=9.0, warm_ns_per_op=(9.0,), replays_per_pass=replays)
@@ -93,6 +94,22 @@ def paced(job: Job) -> Outcome:
     if job.probe is not Probe.THROUGHPUT:
         return outcome
     return replace(outcome, result=replace(outcome.result, throughput=part))
+
+
+def working(job: Job) -> Outcome:
+    """Each timed process of a paced scenario that may choose finds another amount of work."""
+    asked_ns = trace.read(job.trace).work_ns
+    outcome = good(job)
+    if not (job.probe.timed and asked_ns):
+        return outcome
+    iterations = int(job.options.get("work-iterations", 100 + job.id))
+    work = Work(
+        asked_ns=asked_ns,
+        measured_ns=25.0,
+        iterations_per_op=iterations,
+        iterations=10 * iterations,
+    )
+    return replace(outcome, result=replace(outcome.result, work=work))
 
 
 def replays_of(folder: Path) -> dict[str, set[int]]:
@@ -105,20 +122,42 @@ def replays_of(folder: Path) -> dict[str, set[int]]:
 
 
 def test_all_processes_of_a_cell_have_as_many_replays_as_its_first(tmp_path: Path) -> None:
-    found = replays_of(go(tmp_path, FakeExecutor(paced), probes=[Probe.THROUGHPUT], rounds=4))
+    found = replays_of(go(tmp_path, FakeExecutor(repeating), probes=[Probe.THROUGHPUT], rounds=4))
     assert {len(replays) for replays in found.values()} == {1}
     assert len(set.union(*found.values())) == 3, "the floor, one and two have their own"
 
 
 def test_where_arms_share_them_the_floor_alone_has_its_own(tmp_path: Path) -> None:
     begun = begin(request_of(tmp_path, probes=[Probe.THROUGHPUT]))
-    inner = FakeExecutor(paced)
+    inner = FakeExecutor(repeating)
     with Session(begun, inner, progress=no_progress, arms_share_replays=True) as session:
         for index in range(3):
             session.run_round(index)
     found = replays_of(begun.path)
     assert found["one"] == found["two"] != found["null"]
     assert len(found["one"]) == 1
+
+
+def test_all_timed_processes_of_a_paced_scenario_do_the_work_that_its_first_found(
+    tmp_path: Path,
+) -> None:
+    scenarios = resolve("phase-report?allocations=5&work_ns=0,25,75")
+    probes = [Probe.THROUGHPUT, Probe.LATENCY, Probe.SYSCALLS]
+    executor = FakeExecutor(working)
+    folder = go(tmp_path, executor, probes=probes, scenarios=scenarios, rounds=3)
+    found: dict[str, set[int | None]] = {}
+    for record in RunFiles(folder).processes():
+        work = record.result.work
+        if record.probe.timed:
+            found.setdefault(record.scenario, set()).add(
+                work.iterations_per_op if work is not None else None
+            )
+    asap, short, long = (found[one.name] for one in scenarios)
+    assert asap == {None}
+    assert len(short) == len(long) == 1
+    assert short != long
+    given = {job.probe for job in executor.jobs if "work-iterations" in job.options}
+    assert given == {Probe.THROUGHPUT, Probe.LATENCY}
 
 
 def test_which_process_of_its_cell_it_was_is_in_the_journal(tmp_path: Path) -> None:

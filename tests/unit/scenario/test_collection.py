@@ -81,6 +81,14 @@ def test_parameters_with_a_default_may_be_left_out(tmp_path: Path) -> None:
         ('title = "t"', 'title = ""', "title: must be a string that is not empty, not ''"),
         ('"window"', '"windows"', "family: name 'windows' does not exist: did you mean 'window'?"),
         ('"first"', '"frist"', "touch: name 'frist' does not exist: did you mean 'first'?"),
+        (
+            '"first"',
+            '"first"\nwork_ns = -1',
+            "work_ns: must be an integer between 0 and 1000000, not -1",
+        ),
+        ('"first"', '"first"\nwork_ns = 2.5', "work_ns: must be an integer between 0 and 1000000"),
+        ('"first"', '"first"\nwork = 2', "key 'work' does not exist: did you mean 'work_ns'?"),
+        ("live = 4", "live = 4\nwork_ns = 25", "parameters.work_ns: is no family's own"),
         ("live = 4", "", "parameters: live: missing"),
         ("live = 4", "live = 4\nlove = 5", "'love' does not exist: did you mean 'live'?"),
         ("live = 4", "live = 0", "live: must be at least 1, not 0"),
@@ -154,6 +162,7 @@ def test_a_list_of_toml_is_written_in_a_name_as_on_a_command_line(tmp_path: Path
     ("changes", "message"),
     [
         ({"lives": 3}, "key 'lives' does not exist: did you mean 'live'?"),
+        ({"work": 3}, "key 'work' does not exist: did you mean 'work_ns'?"),
         ({"live": "x"}, "live: must be an integer, not 'x'"),
         ({"live": -1}, "live: must be at least 1, not -1"),
     ],
@@ -164,6 +173,38 @@ def test_a_wrong_parameter_names_the_scenario(
     with pytest.raises(UsageError, match="scenario mine: ") as raised:
         loaded(tmp_path).with_parameters(changes)
     assert message in str(raised.value)
+
+
+# ---- The program's own work ------------------------------------------------------
+
+
+def test_work_between_calls_is_none_unless_the_file_says_so(tmp_path: Path) -> None:
+    text = GOOD.replace('touch = "first"', 'touch = "first"\nwork_ns = 25')
+    plain, paced = loaded(tmp_path), loaded(tmp_path, text)
+    assert (plain.work_ns, paced.work_ns) == (0, 25)
+    assert [scenario.generate(found).work_ns for found in (plain, paced)] == [0, 25]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_work_is_set_like_a_parameter_in_every_family(family: str) -> None:
+    assert "work_ns" not in FAMILIES[family].fields()
+    base = next(found for path in SHIPPED if (found := scenario.load(path)).family == family)
+    found = base.with_parameters({"work_ns": "25"})
+    assert found.name == f"{base.name}?work_ns=25"
+    assert (found.work_ns, found.parameters) == (25, base.parameters)
+
+
+def test_the_work_stays_where_a_parameter_is_set_after_it(tmp_path: Path) -> None:
+    found = loaded(tmp_path).with_parameters({"work_ns": 75}).with_parameters({"live": "8"})
+    assert found.name == "mine?work_ns=75&live=8"
+    assert (found.work_ns, found.parameters["live"]) == (75, 8)
+
+
+@pytest.mark.parametrize("value", ["-1", "1000001", "2.5", "soon", "", True, None])
+def test_work_that_is_none_is_refused_with_what_it_may_be(tmp_path: Path, value: object) -> None:
+    with pytest.raises(UsageError, match="scenario mine: work_ns: ") as raised:
+        loaded(tmp_path).with_parameters({"work_ns": value})
+    assert "must be an integer between 0 and 1000000, not " in str(raised.value)
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False)])

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocphase.text.units import counted, format_bytes, format_count, format_ns, format_ratio
+from allocphase.text.units import (
+    counted,
+    format_bytes,
+    format_count,
+    format_ns,
+    format_per_second,
+    format_ratio,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +46,14 @@ def test_bytes_are_scaled_by_powers_of_1024(value_bytes: float, text: str) -> No
     assert format_bytes(value_bytes) == text
 
 
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(0, "0 /s"), (0.5, "0.50 /s"), (999, "999 /s"), (41.7e6, "41.7 M/s"), (2.5e9, "2.50 G/s")],
+)
+def test_a_rate_is_scaled_by_powers_of_1000(rate: float, text: str) -> None:
+    assert format_per_second(rate) == text
+
+
 def test_whole_counts_are_whole_and_others_have_three_digits() -> None:
     assert [format_count(v) for v in (0, 1_000_000, 0.125, 12.5)] == [
         "0",
@@ -67,7 +82,9 @@ def test_one_of_a_thing_is_not_called_several(count: float, noun: str, text: str
     assert counted(count, noun) == text
 
 
-@pytest.mark.parametrize("show", [format_ns, format_bytes, format_count, format_ratio])
+@pytest.mark.parametrize(
+    "show", [format_ns, format_bytes, format_count, format_per_second, format_ratio]
+)
 def test_what_is_missing_is_a_dash(show: object) -> None:
     assert callable(show)
     assert [show(None), show(math.nan)] == ["-", "-"]

@@ -172,8 +172,28 @@ def test_a_trace_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (found.ops == made.ops).all()
     assert (found.threads == made.threads).all()
     assert (found.tags == made.tags).all()
-    for name in ("touch", "slot_count", "peak_live_bytes", "peak_live_op"):
+    for name in ("touch", "slot_count", "peak_live_bytes", "peak_live_op", "work_ns"):
         assert getattr(found, name) == getattr(made, name)
+
+
+def test_work_between_operations_makes_another_trace_of_the_same_operations(
+    tmp_path: Path,
+) -> None:
+    made = handed_over()
+    paced = sealed(replace(made, work_ns=25))
+    trace.write(paced, tmp_path / "x.trace")
+    found = trace.read(tmp_path / "x.trace")
+    assert found.work_ns == 25
+    assert found.digest == paced.digest != made.digest
+    assert (found.ops == made.ops).all()
+
+
+def test_a_trace_without_work_has_the_bytes_that_traces_had_before_there_was_any(
+    tmp_path: Path,
+) -> None:
+    trace.write(handed_over(), tmp_path / "x.trace")
+    head = (tmp_path / "x.trace").read_bytes()[: HEADER.itemsize]
+    assert not any(head[-80:])  # all of what was reserved then
 
 
 def test_the_ops_of_a_file_are_mapped_not_copied(tmp_path: Path) -> None:
@@ -446,7 +466,7 @@ def test_a_count_that_wraps_around_is_refused(tmp_path: Path) -> None:
 def contradicting(column: str, value: int) -> Trace:
     """A trace whose digest is right and one of whose derived values is not."""
     made = one_thread((M, 0, 8), (M, 1, 9), (F, 1, 0), (F, 0, 0))
-    if column in ("slot_count", "peak_live_bytes", "peak_live_op"):
+    if column in ("slot_count", "peak_live_bytes", "peak_live_op", "work_ns"):
         changes: dict[str, Any] = {column: value}
         return sealed(replace(made, **changes))
     rows = made.ops if column in ("epoch", "kind_flags") else made.threads
@@ -458,6 +478,7 @@ def contradicting(column: str, value: int) -> Trace:
     ("column", "value", "reason"),
     [
         ("slot_count", 3, "has slot_count 3; its operations use 2 slots"),
+        ("work_ns", 1_000_001, "has 1000001 ns of work after each operation, more than 1000000"),
         ("peak_live_bytes", 16, r"has live peak \(bytes, op\) \(16, 1\), not \(17, 1\)"),
         ("peak_live_op", 2, r"not \(17, 1\)"),
         ("build_ops", 5, "has thread 0 with 5 of 4 ops in its parts"),

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from allocphase.judge.outcome import Outcome
 from allocphase.judge.render.words import reason
-from allocphase.judge.verdict import Failure, GateRow, GateVerdict
+from allocphase.judge.verdict import Failure, GateRow, GateVerdict, candidates_own
 
 __all__ = ["junit"]
 
@@ -41,7 +41,7 @@ def _suite(root: ET.Element, verdict: GateVerdict, scenario: str) -> None:
             _case(suite, row, verdict)
     for failure in verdict.failures:
         if failure.scenario == scenario:
-            _failed(suite, failure)
+            _failed(suite, failure, own=failure in candidates_own(verdict.failures))
     for tag in ("failure", "error", "skipped"):
         count = sum(case.find(tag) is not None for case in suite)
         suite.set({"failure": "failures", "error": "errors"}.get(tag, tag), str(count))
@@ -62,10 +62,10 @@ def _case(suite: ET.Element, row: GateRow, verdict: GateVerdict) -> None:
         ET.SubElement(case, "skipped", message=_clean(text))
 
 
-def _failed(suite: ET.Element, failure: Failure) -> None:
+def _failed(suite: ET.Element, failure: Failure, *, own: bool) -> None:
     case = _new_case(suite, failure.scenario, f"{failure.arm} under {failure.probe}")
     text = f"{failure.status}: {failure.message}"
-    tag = "failure" if failure.broken_candidate else "error"
+    tag = "failure" if own else "error"
     ET.SubElement(case, tag, message=_clean(text), type=_clean(failure.status))
 
 

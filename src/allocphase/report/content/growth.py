@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from allocphase.analysis.metrics import CONFIDENCE
+from allocphase.analysis.scaling import THREADS
 from allocphase.analysis.sweep import Sweep, fit, process_times, sweeps
 from allocphase.errors import UsageError
 from allocphase.report.content.source import Source
@@ -19,8 +20,8 @@ Values = dict[str, Any]
 
 
 def source_sweeps(source: Source) -> list[Sweep]:
-    """The sweeps of the report's first run."""
-    return sweeps(source.run)
+    """The sweeps of the report's first run; those over the number of threads are scaling's."""
+    return [sweep for sweep in sweeps(source.run) if sweep.parameter != THREADS]
 
 
 def levels_ns(source: Source, sweep: Sweep, name: str) -> list[float | None]:

@@ -41,9 +41,15 @@ def by_time(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def operations_text(scenario: ScenarioEntry) -> str:
-    """ "49,163 operations, 17,000 of them writes": what run.json says of a scenario's trace."""
+    """ "49,163 operations, 17,000 of them writes, paced: 25 ns of work between calls": what
+    run.json says of a scenario's trace.
+    """
     text, counts = counted(scenario.operations, "operation"), _uncalled(scenario)
-    return f"{text}, {' and '.join(counts)}" if counts else text
+    if counts:
+        text += f", {' and '.join(counts)}"
+    if scenario.work_ns:
+        text += f", paced: {scenario.work_ns:,} ns of work between calls"
+    return text
 
 
 def _uncalled(scenario: ScenarioEntry) -> list[str]:

@@ -18,12 +18,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from allocphase.files.durable import write_whole
 from allocphase.report.content.palette import Look
 from allocphase.resources import find
-from allocphase.text.units import format_bytes, format_count, format_ns
+from allocphase.text.units import format_bytes, format_count, format_ns, format_per_second
 
 __all__ = [
     "MUTED",
@@ -33,7 +33,13 @@ __all__ = [
     "grid",
     "in_bytes",
     "in_counts",
+    "in_each",
+    "in_finer_bytes",
+    "in_levels",
     "in_ns",
+    "in_rates",
+    "in_ratios",
+    "in_shares",
     "key",
     "label",
     "only_outer",
@@ -133,6 +139,50 @@ def in_ns(axes: Axes, which: Literal["x", "y"] = "y") -> None:
 def in_bytes(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """A log axis in bytes, ticks at powers of four."""
     _log(axes, which, base=4.0, text=format_bytes)
+
+
+def in_rates(axes: Axes) -> None:
+    """A log axis in operations a second; its ticks are the more, the shorter it is."""
+    low, high = axes.get_ylim()
+    _log(axes, "y", base=10.0, text=format_per_second)
+    decades = math.log10(high / low)
+    subs = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if decades < 1 else (1.0, 2.0, 5.0)
+    axes.yaxis.set_major_locator(LogLocator(base=10.0, subs=subs, numticks=12))
+
+
+def in_ratios(axes: Axes) -> None:
+    """A log axis of factors, ticks at powers of two."""
+    _log(axes, "y", base=2.0, text=lambda value: f"{value:g}x")
+
+
+def in_shares(axes: Axes) -> None:
+    """A linear axis from 0 in percent."""
+    _from_nothing(axes, lambda value: f"{value:.0%}" if value >= 0.1 else f"{100 * value:g}%")
+
+
+def in_each(axes: Axes) -> None:
+    """A linear axis from 0, of what there is in an operation."""
+    _from_nothing(axes, lambda value: f"{value:g}")
+
+
+def in_finer_bytes(axes: Axes) -> None:
+    """A log axis in bytes of values that are close together."""
+    _log(axes, "y", base=2.0, text=format_bytes)
+    axes.yaxis.set_major_locator(LogLocator(base=2.0, subs=(1.0, 1.5), numticks=8))
+
+
+def _from_nothing(axes: Axes, text: Callable[[float], str]) -> None:
+    axes.set_ylim(0, 1.25 * max(axes.get_ylim()[1], 0.01))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(round(value, 9))))
+
+
+def in_levels(axes: Axes, levels: Sequence[float]) -> None:
+    """A horizontal log axis with a tick at each level of a sweep."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(list(levels)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_count(value)))
 
 
 def in_counts(axes: Axes) -> None:

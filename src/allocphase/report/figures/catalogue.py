@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 
 from allocphase.errors import AllocphaseError
 from allocphase.report.content.growth import source_sweeps
+from allocphase.report.content.scaling import swept
 from allocphase.report.content.source import Source
 from allocphase.report.figures.canvas import styled, write
 from allocphase.report.figures.causes import causes
 from allocphase.report.figures.growth import growth
 from allocphase.report.figures.memory import memory
 from allocphase.report.figures.percentiles import percentiles
+from allocphase.report.figures.scaling import scaling
 from allocphase.report.figures.syscalls import syscalls
 from allocphase.report.figures.time_per_op import time_per_op
 from allocphase.report.figures.timeline import timeline
@@ -44,6 +46,9 @@ def figures_of(source: Source) -> Iterator[FigureSpec]:
     for index, sweep in enumerate(source_sweeps(source)):
         end = slug(f"{sweep.base}-by-{sweep.parameter}", index)
         yield FigureSpec(f"growth-{end}", "Growth", None, partial(growth, source, sweep))
+    for index, sweep in enumerate(swept(source)):
+        end = slug(f"{sweep.base}-by-{sweep.parameter}", index)
+        yield FigureSpec(f"scaling-{end}", "Scaling", None, partial(scaling, source, sweep))
     for index, name in enumerate(source.scenarios):
         end = slug(name, index)
         yield FigureSpec(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from allocphase.analysis.sweep import Sweep
 from allocphase.report.content.growth import fitted, levels_ns
 from allocphase.report.content.source import Source
-from allocphase.report.figures.canvas import MUTED, TEXT, grid, in_ns, key, label
-from allocphase.text.units import format_count
+from allocphase.report.figures.canvas import MUTED, TEXT, grid, in_levels, in_ns, key, label
 
 __all__ = ["growth"]
 
@@ -22,10 +20,7 @@ def growth(source: Source, sweep: Sweep) -> Figure:
     """Both axes are logarithmic: a straight line is a power, and its slope the exponent."""
     figure, (axes,) = grid(1, columns=1, panel=(7.5, 4.2), top=0.75, bottom=0.55, left=0.75)
     in_ns(axes)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(list(sweep.values)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_count(value)))
+    in_levels(axes, sweep.values)
     ends: list[tuple[float, str, str]] = []
     for name in source.names:
         times = levels_ns(source, sweep, name)

@@ -15,6 +15,7 @@ from allocphase.report.content.matrix import matrix_row, mean_row
 from allocphase.report.content.pair import changes
 from allocphase.report.content.points import points_per_cell
 from allocphase.report.content.rows import REPLAY_LEGEND
+from allocphase.report.content.scaling import scaling_parts
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
 from allocphase.report.page.assets import policy, scripts, style
@@ -31,14 +32,20 @@ Values = dict[str, Any]
 
 def page(source: Source) -> str:
     """The whole document."""
-    inline, growth, changed = scripts(), growth_parts(source), changes(source)
+    inline, changed = scripts(), changes(source)
+    growth, scaling = growth_parts(source), scaling_parts(source)
     claims = read_section(source.run.path)
     text: str = _template().render(
         **_head(source),
         policy=policy(inline),
         css=style(),
         scripts=inline,
-        contents=_contents(changes=bool(changed), growth=bool(growth), claims=claims is not None),
+        contents=_contents(
+            changes=bool(changed),
+            growth=bool(growth),
+            scaling=bool(scaling),
+            claims=claims is not None,
+        ),
         arms=[{"name": n, "colour": k.colour, "dash": k.dash} for n, k in source.looks.items()],
         baseline=source.baseline,
         verdict=verdict(source),
@@ -48,8 +55,9 @@ def page(source: Source) -> str:
         replay_legend=REPLAY_LEGEND,
         parts=_parts(source),
         growth=growth,
+        scaling=scaling,
         claims=claims,
-        data=as_json(page_payload(source, growth=growth)),
+        data=as_json(page_payload(source, growth=growth, scaling=scaling)),
         **_method(source),
     )
     return text
@@ -82,10 +90,11 @@ def _facts(run: Run) -> Sequence[str]:
     return (run.manifest.started, cpu, f"allocphase {machine.get('allocphase', '')}")
 
 
-def _contents(*, changes: bool, growth: bool, claims: bool) -> list[tuple[str, str]]:
+def _contents(*, changes: bool, growth: bool, scaling: bool, claims: bool) -> list[tuple[str, str]]:
     entries = [("verdict", "Verdict")] + [("changes", "From A to B")] * changes
     entries += [("ratios", "Ratios and scenarios")]
-    entries += [("growth", "Growth")] * growth + [("claims", "Claims")] * claims
+    entries += [("growth", "Growth")] * growth + [("scaling", "Scaling")] * scaling
+    entries += [("claims", "Claims")] * claims
     last = (("again", "Run again"), ("environment", "Environment"), ("method", "Method"))
     return [*entries, *last]
 

@@ -33,7 +33,7 @@ Values = dict[str, Any]
 _BOKEH_MARKERS = {"^": "triangle", "s": "square", "D": "diamond", "v": "inverted_triangle"}
 
 
-def page_payload(source: Source, *, growth: Sequence[Values]) -> Values:
+def page_payload(source: Source, *, growth: Sequence[Values], scaling: Sequence[Values]) -> Values:
     """What every part of the page needs: arms, scenarios, times by round, shares, causes."""
     causes = cause_looks()
     rounds = max((times.size for times in source.times.values()), default=0)
@@ -58,6 +58,7 @@ def page_payload(source: Source, *, growth: Sequence[Values]) -> Values:
         ],
         "kinds": list(KIND_NAMES),
         "growth": list(growth),
+        "scaling": list(scaling),
     }
 
 

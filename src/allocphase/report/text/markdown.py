@@ -10,6 +10,9 @@ from allocphase.analysis.cell import Cell
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.matrix import MatrixCell, matrix_row, mean_row
 from allocphase.report.content.rows import COLUMNS, REPLAY_LEGEND, Value, rows
+from allocphase.report.content.scaling import COLUMNS as SCALING
+from allocphase.report.content.scaling import notes, swept
+from allocphase.report.content.scaling import rows as scaling_rows
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import by_time, operations_text
@@ -40,6 +43,7 @@ def _lines(source: Source) -> Iterator[str]:
     yield from _matrix(source)
     for scenario in source.scenarios:
         yield from _block(source, scenario)
+    yield from _scaling(source)
     yield ""
     yield (
         "Slowest calls: of all timed calls, the share with each cause, and how many times the "
@@ -87,6 +91,19 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
         yield from (f"- {escaped(note)}" for note in notes)
     yield ""
     yield "</details>"
+
+
+def _scaling(source: Source) -> Iterator[str]:
+    for sweep in swept(source):
+        yield ""
+        yield f"## {escaped(sweep.base)} by threads"
+        yield ""
+        yield from (f"- {note}" for note in notes(source, sweep))
+        yield ""
+        yield _row("allocator and threads", *(name for name, _ in SCALING))
+        yield _row("---", *["---:"] * len(SCALING))
+        for row in scaling_rows(source, sweep):
+            yield _row(*map(escaped, (row.label, *row.texts)))
 
 
 def _causes(cells: Sequence[Cell]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rich.text import Text
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
+from allocphase.analysis.sweep import Sweep
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import (
@@ -20,6 +21,9 @@ from allocphase.report.content.rows import (
     saved_interval_text,
     saved_text,
 )
+from allocphase.report.content.scaling import COLUMNS as SCALING
+from allocphase.report.content.scaling import notes, swept
+from allocphase.report.content.scaling import rows as scaling_rows
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import (
     by_time,
@@ -55,6 +59,8 @@ _COLUMNS = (
     *(one.heading for one in _OTHERS),
     "kept",
 )
+# Of those of scaling, what does not fit beside the others.
+_WIDE = ("interval", "ideal")
 # Of names at least, where figures take all else.
 _NAME_WIDTH = 8
 
@@ -65,6 +71,8 @@ def print_summary(run: Run, stream: IO[str] | None = None) -> None:
     source = Source.of(run)
     for scenario in source.scenarios:
         console.print(_block(source, scenario, console.width))
+    for sweep in swept(source):
+        console.print(_scaling(source, sweep))
     console.print(_legend(source.baseline))
     for note in source.notes:
         console.print(_note(f"! {note}", "bold"))
@@ -84,6 +92,21 @@ def _block(source: Source, scenario: str, width: int) -> RenderableType:
         for doubt in source.doubts(scenario)
     ]
     return Group(*parts, Text())
+
+
+def _scaling(source: Source, sweep: Sweep) -> RenderableType:
+    """Of a sweep over threads, a row for each level of each allocator."""
+    shown = [place for place, (name, _) in enumerate(SCALING) if name not in _WIDE]
+    table = [
+        [Text(row.label), *(Text(row.texts[place]) for place in shown)]
+        for row in scaling_rows(source, sweep)
+    ]
+    return Group(
+        Text.assemble((sweep.base, "bold"), ("  by threads", "dim")),
+        Fitted(_columns("", [SCALING[place][0] for place in shown]), table),
+        *(_note(note, "dim") for note in notes(source, sweep)),
+        Text(),
+    )
 
 
 def _ok(cell: Cell) -> bool:

@@ -1,7 +1,8 @@
 """The generators of workloads, one noun a module: scenario files name them and their parameters.
 
 To add one, write a module with a `Parameters` dataclass, a `draft` function and a `Family`, and
-list the Family here.
+list the Family here. One with threads takes their number as `threads`, from 1 on, so that it can be
+swept: docs/method.md says what each level's work is.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 
 from allocphase.scenario.families import sizes
 from allocphase.scenario.families.family import Family, parameter
-from allocphase.scenario.families.weave import chain
+from allocphase.scenario.families.weave import Threads, shifted, weave
 from allocphase.trace.records import Draft, Kind, Ops, operations
 
 __all__ = ["BLOCKS"]
@@ -22,18 +22,21 @@ class Parameters:
     counts: tuple[int, ...] = parameter("objects in a round, for each size", minimum=1)
     allocations: int = parameter("allocations for each size and count, at least", minimum=1)
     reverse: bool = parameter("free in reverse order of allocation")
+    threads: int = parameter(
+        "workers, each with blocks of its own", default=1, minimum=1, maximum=64
+    )
     idle_thread: bool = parameter(
-        "a second thread lives meanwhile: an allocator may take no locks before there is one"
+        "one more thread lives meanwhile: an allocator may take no locks before there are two"
     )
 
 
 def most_operations(parameters: Parameters) -> int:
     each = sum(parameters.allocations + count for count in parameters.counts)
-    return 2 * len(parameters.sizes) * each + 2
+    return 2 * parameters.threads * len(parameters.sizes) * each + 2
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:  # noqa: ARG001
-    """Nothing is random here."""
+    """Nothing is random here. With `idle_thread`, that one is thread 0, before the workers."""
     rounds = np.concatenate(
         [
             _rounds(parameters, size_bytes=size, count=count)
@@ -41,18 +44,29 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:  # noqa: A
             for count in parameters.counts
         ]
     )
-    return (
-        _beside_another(rounds, max(parameters.counts)) if parameters.idle_thread else Draft(rounds)
+    most = max(parameters.counts)
+    first = 1 if parameters.idle_thread else 0
+    workers = range(parameters.threads)
+    ops, thread = weave(
+        [shifted(rounds, worker * most) for worker in workers],
+        range(first, first + parameters.threads),
     )
+    if parameters.idle_thread:
+        return _beside_another(ops, thread, parameters.threads * most)
+    return Draft(ops=ops, thread=thread if parameters.threads > 1 else None)
 
 
-def _beside_another(rounds: Ops, most: int) -> Draft:
-    """Thread 0 allocates the array of addresses, and frees it when thread 1 has done the rounds."""
-    array = np.array([most])
-    opened = operations(Kind.MALLOC, array, size=most * POINTER_BYTES)
-    closed = operations(Kind.FREE, array)
-    ops, thread = chain([opened, rounds, closed], [0, 1, 0])
-    return Draft(ops=ops, thread=thread, build_ops=1, drain_ops=1)
+def _beside_another(ops: Ops, thread: Threads, slot: int) -> Draft:
+    """Thread 0 allocates the array of addresses, and frees it when the others have done all."""
+    opened = operations(Kind.MALLOC, np.array([slot]), size=slot * POINTER_BYTES)
+    closed = operations(Kind.FREE, np.array([slot]))
+    idle = np.zeros(1, dtype=thread.dtype)
+    return Draft(
+        ops=np.concatenate([opened, ops, closed]),
+        thread=np.concatenate([idle, thread, idle]),
+        build_ops=1,
+        drain_ops=1,
+    )
 
 
 def _rounds(parameters: Parameters, *, size_bytes: int, count: int) -> Ops:

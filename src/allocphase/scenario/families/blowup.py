@@ -18,7 +18,7 @@ TOKEN_BYTES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    threads: int = parameter("threads that follow each other", default=4, minimum=2, maximum=32)
+    threads: int = parameter("threads that follow each other", default=4, minimum=1, maximum=32)
     live_bytes: int = parameter("bytes that each has live at its peak", minimum=1)
     size_min: int = parameter("smallest size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
     size_max: int = parameter("largest size in bytes", minimum=1, maximum=sizes.MAX_SIZE)
@@ -36,6 +36,8 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     count = _objects(parameters)
     turns = [_turn(parameters, rng, count=count) for _ in range(parameters.threads)]
     ops, thread = chain(turns, range(parameters.threads))
+    if parameters.threads == 1:
+        return Draft(ops=ops)
     if not parameters.stay:
         return Draft(ops=ops, thread=thread, lane=(0,) * parameters.threads)
     others = np.arange(parameters.threads - 1, dtype=np.uint32)

@@ -13,6 +13,8 @@ from allocphase.trace.records import Draft, Ints, Kind, Ops, operations
 
 __all__ = ["LARSON"]
 
+WARM_UP = 4  # replacements before the clock starts, for each object
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
@@ -25,7 +27,7 @@ class Parameters:
 
 
 def most_operations(parameters: Parameters) -> int:
-    each = parameters.slots + parameters.generations * parameters.replacements
+    each = (1 + WARM_UP) * parameters.slots + parameters.generations * parameters.replacements
     return 2 * parameters.threads * each
 
 
@@ -34,11 +36,11 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     1 + g * threads + i is worker i of generation g; the last thread empties all slots.
     """
     workers, generations = range(parameters.threads), range(parameters.generations)
-    filled = np.concatenate([_filling(parameters, rng, worker) for worker in workers])
-    emptied = np.concatenate([operations(Kind.FREE, _slots(parameters, w)) for w in workers])
+    filled = _filling(parameters, rng)
+    emptied = operations(Kind.FREE, np.arange(parameters.threads * parameters.slots))
     lives = [
         weave(
-            [_replacements(parameters, rng, worker) for worker in workers],
+            [_life(parameters, rng, worker) for worker in workers],
             [1 + generation * parameters.threads + worker for worker in workers],
         )
         for generation in generations
@@ -54,18 +56,23 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
     )
 
 
-def _slots(parameters: Parameters, worker: int) -> Ints:
-    return worker * parameters.slots + np.arange(parameters.slots)
+def _filling(parameters: Parameters, rng: np.random.Generator) -> Ops:
+    """In random order over all workers' slots, whose objects so lie between each other."""
+    count = parameters.threads * parameters.slots
+    born = operations(
+        Kind.MALLOC, rng.permutation(count), size=_sizes(parameters, rng, count=count)
+    )
+    drawn = rng.integers(0, count, size=WARM_UP * count)
+    return np.concatenate([born, _replacements(parameters, rng, drawn)])
 
 
-def _filling(parameters: Parameters, rng: np.random.Generator, worker: int) -> Ops:
-    slots = rng.permutation(_slots(parameters, worker))
-    return operations(Kind.MALLOC, slots, size=_sizes(parameters, rng, count=len(slots)))
+def _life(parameters: Parameters, rng: np.random.Generator, worker: int) -> Ops:
+    drawn = rng.integers(0, parameters.slots, size=parameters.replacements)
+    return _replacements(parameters, rng, worker * parameters.slots + drawn)
 
 
-def _replacements(parameters: Parameters, rng: np.random.Generator, worker: int) -> Ops:
-    count = parameters.replacements
-    slots = worker * parameters.slots + rng.integers(0, parameters.slots, size=count)
+def _replacements(parameters: Parameters, rng: np.random.Generator, slots: Ints) -> Ops:
+    count = len(slots)
     size = np.stack([np.zeros(count, np.uint32), _sizes(parameters, rng, count=count)], axis=1)
     kinds = np.tile([Kind.FREE, Kind.MALLOC], count)
     return operations(kinds, np.repeat(slots, 2), size=size.ravel())

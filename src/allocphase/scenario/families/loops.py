@@ -21,15 +21,18 @@ _Visits = tuple[Indices, Indices, Indices]  # the loop, the place and the sectio
 
 LEAST_PERCENT, MOST_PERCENT = 30, 99  # of op_count, in each loop
 FREED_PERCENT = 80  # of as many, before the objects are replaced
-FIRST_STRIDE = 7
+# Strides through the places. Seven at most divide a number of fewer than 2^28, which no trace has.
+PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37)
 POINTER_BYTES, BATCH_BYTES = 8, 32
-BEFORE = -1  # the loop in which all places are filled
+BEFORE = -1  # the loop in which places are filled to begin with
 FREES, FOREIGN_FREES, REPLACES, FOREIGN_ALLOCATIONS = range(4)  # the sections of a loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    threads: int = parameter("threads", default=2, minimum=1, maximum=64)
+    threads: int = parameter(
+        "threads; a single one hands its batches to itself", default=2, minimum=1, maximum=64
+    )
     loops: int = parameter("loops of each thread", minimum=1)
     places: int = parameter("objects of each thread at most", minimum=1)
     op_count: int = parameter("objects replaced in a loop, at most", minimum=4)
@@ -57,8 +60,8 @@ def most_operations(parameters: Parameters) -> int:
 
 
 def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
-    """In the global order the threads take turns, a loop each. All places are full to begin with,
-    and those that the last loops leave empty are filled again.
+    """In the global order the threads take turns, a loop each. The places that the last loops leave
+    filled are so to begin with.
     """
     if parameters.shape not in ("even", "linear", "exponential"):
         raise ParameterError("shape", "must be even, linear or exponential")
@@ -67,9 +70,8 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
         percent = rng.integers(LEAST_PERCENT, MOST_PERCENT, size=(2, parameters.loops))
         counts = parameters.op_count * percent // 100
         streams.append(_own(parameters, rng, thread, counts=counts))
-        if parameters.threads > 1:
-            streams += _handed(parameters, rng, thread, counts=counts[1], first=first)
-            first += int((counts[1] + 2).sum())
+        streams += _handed(parameters, rng, thread, counts=counts[1], first=first)
+        first += int((counts[1] + 2).sum())
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(stream, name) for stream in streams])
         for name in ("ops", "loop", "thread", "section")
@@ -92,21 +94,22 @@ def _after(parameters: Parameters) -> int:
 def _own(
     parameters: Parameters, rng: np.random.Generator, thread: int, *, counts: Indices
 ) -> _Stream:
-    """Frees in one stride and replacements in another, both over all places."""
-    here = np.arange(parameters.places)
+    """Frees in one stride and replacements in another, both over all places. What a place has at
+    last does not depend on what it had at first, once it was visited.
+    """
     replace_stride, free_stride = _strides(parameters.places)
     frees = counts[0] * FREED_PERCENT // 100
     turns = _in_order(
-        _at_once(here, BEFORE, REPLACES),
         _visits(frees, free_stride, parameters.places, FREES),
         _visits(counts[1], replace_stride, parameters.places, REPLACES),
     )
     _, place, section = turns
-    emptied = here[section[last_of_each(place)] == FREES]
+    last = last_of_each(place)
+    filled_at_last = place[last][section[last] == REPLACES]
     loop, place, section = _in_order(
+        _at_once(filled_at_last, BEFORE, REPLACES),
         turns,
-        _at_once(emptied, parameters.loops, REPLACES),
-        _at_once(here, _after(parameters), FREES),
+        _at_once(filled_at_last, _after(parameters), FREES),
     )
     before = previous(place.astype(np.uint32))
     filled = (before >= 0) & (section[before] == REPLACES)
@@ -125,9 +128,9 @@ def _per_op(keys: Indices, kept: npt.NDArray[np.bool_]) -> Indices:
 
 
 def _strides(places: int) -> tuple[int, int]:
-    """Two strides that visit every place: the least from 7 on that share no factor with it."""
-    coprime = [n for n in range(FIRST_STRIDE, FIRST_STRIDE + 200) if np.gcd(n, places) == 1]
-    return coprime[0], coprime[1]
+    """Two strides that visit every place: the least primes from 7 on that do not divide them."""
+    strides = [prime for prime in PRIMES if places % prime]
+    return strides[0], strides[1]
 
 
 def _visits(counts: Indices, stride: int, places: int, section: int) -> _Visits:
@@ -167,7 +170,7 @@ def _handed(
     )
     # The record goes last and the array before it: members 2, 3, ..., 1, 0.
     order = np.lexsort((np.where(member < 2, width[batch] - member, member - 2), batch))
-    taker = (thread + 1 + batch % (parameters.threads - 1)) % parameters.threads
+    taker = (thread + 1 + batch % max(parameters.threads - 1, 1)) % parameters.threads
     freed = _Stream(
         operations(Kind.FREE, slot[order]),
         loop=loop[order] + parameters.lag_loops,

@@ -1,4 +1,8 @@
-"""A queue: producers allocate objects in batches, consumers free them."""
+"""A queue: producers allocate objects in batches, consumers free them.
+
+Producer and consumer are a pair: threads 0 and 1, 2 and 3, ..., so that two CPUs and more have
+one of each. A single thread is both by turns: the same operations, and nothing is handed over.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.scenario.families import sizes
-from allocphase.scenario.families.family import Family, parameter
+from allocphase.scenario.families.family import Family, ParameterError, parameter
 from allocphase.scenario.families.weave import Life, in_step
 from allocphase.trace.records import Draft, Kind, kind_of, operations
 
@@ -22,7 +26,12 @@ POINTER_BYTES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    pairs: int = parameter("producers, each with a consumer", default=1, minimum=1, maximum=32)
+    threads: int = parameter(
+        "half of them producers, each with a consumer; 1: both in one",
+        default=2,
+        minimum=1,
+        maximum=64,
+    )
     batches: int = parameter(
         "batches of all producers, rounded up to whole turns of the queue", minimum=1
     )
@@ -34,7 +43,7 @@ class Parameters:
 def most_operations(parameters: Parameters) -> int:
     """The places of the queue count too: a hostile file asks for more of them than of batches."""
     turn = _turn(parameters.queued)
-    batches = parameters.batches + parameters.pairs * (turn + parameters.queued + 2)
+    batches = parameters.batches + parameters.threads * (turn + parameters.queued + 2)
     return 2 * batches * (parameters.batch_objects + 1)
 
 
@@ -43,11 +52,15 @@ def draft(parameters: Parameters, rng: np.random.Generator) -> Draft:
 
     The global order fills the queue: the most that can be live. A run may keep it emptier.
     """
-    pairs = min(parameters.pairs, parameters.batches)
+    if parameters.threads > 1 and parameters.threads % 2:
+        raise ParameterError("threads", f"must be 1 or even, not {parameters.threads}")
+    pairs = max(parameters.threads // 2, 1)
     draft = in_step([_pair(parameters, rng, pair=pair, pairs=pairs) for pair in range(pairs)])
-    produces = kind_of(draft.ops) == Kind.MALLOC
+    if parameters.threads == 1:
+        return draft
+    consumes = kind_of(draft.ops) == Kind.FREE
     pair = np.zeros(len(draft.ops), np.uint32) if draft.thread is None else draft.thread
-    return replace(draft, thread=np.where(produces, pair, pairs + pair).astype(np.uint32))
+    return replace(draft, thread=(2 * pair + consumes).astype(np.uint32))
 
 
 def _turn(queued: int) -> int:
@@ -63,7 +76,8 @@ def _pair(parameters: Parameters, rng: np.random.Generator, *, pair: int, pairs:
     """
     queued = parameters.queued
     ahead, turn = queued + 1, _turn(queued)
-    count = ahead + -(-len(range(pair, parameters.batches, pairs)) // turn) * turn
+    own = max(len(range(pair, parameters.batches, pairs)), 1)
+    count = ahead + -(-own // turn) * turn
     batch, produces = _schedule(count, ahead=ahead)
     slot, slot_count = _slots(count, queued=queued, objects=parameters.batch_objects)
     width = parameters.batch_objects + 1

@@ -8,7 +8,7 @@ the rows that have any there.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len
@@ -66,9 +66,16 @@ class Fitted:
         return min(max(self.columns[place].width, longest), width)
 
     def _blocks(self, width: int) -> list[list[int]]:
-        """The columns of each block; the first of names stands in all of them."""
+        """The columns of each block: as few blocks as can be, and whole names where that allows."""
+        least = {i: self._least(i, width) for i in range(len(self.columns))}
+        whole = {i: max(least[i], natural) for i, natural in enumerate(self._natural)}
+        narrow, wide = self._split(least, width), self._split(whole, width)
+        return wide if len(wide) == len(narrow) else narrow
+
+    def _split(self, room: Mapping[int, int], width: int) -> list[list[int]]:
+        """The first column of names stands in all blocks; room: what each of names is given."""
         names = [i for i, column in enumerate(self.columns) if not column.figure]
-        taken = sum(self._least(i, width) + 1 for i in names) - 1
+        taken = sum(room[i] + 1 for i in names) - 1
         blocks, has_figures = [names], False
         for i, column in enumerate(self.columns):
             if not column.figure:
@@ -76,7 +83,7 @@ class Fitted:
             taken += 1 + self._natural[i]
             if taken > width and has_figures:
                 blocks.append(names[:1])
-                taken = self._least(names[0], width) + 1 + self._natural[i]
+                taken = room[names[0]] + 1 + self._natural[i]
             blocks[-1] = [*blocks[-1], i]
             has_figures = True
         return blocks

@@ -61,6 +61,7 @@ def judged(outcome: Outcome, *, open_chance: float = 0.0) -> Judged:
         decided_theta=0.065,
         open_chance=open_chance,
         values=((1.0,), (2.0, 3.0)),
+        saved_ns=Interval(-1.0, -1.2, -0.8, 0.98),
     )
 
 

@@ -73,5 +73,5 @@ def test_a_cell_without_memory_has_no_line_below() -> None:
 
 def test_a_usual_name_keeps_its_line_beside_usual_figures() -> None:
     """A line in each of two blocks, each with its heading."""
-    assert len(_lines("jemalloc", USUAL)) == 4
-    assert len(_lines("phase3?pool_bytes=16777216", USUAL)) > 4
+    assert len(_lines("large-blocks", USUAL)) == 4
+    assert len(_lines("large-blocks", LONGEST)) == 4

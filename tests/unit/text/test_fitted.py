@@ -65,6 +65,20 @@ def test_figures_that_do_not_fit_stand_below_under_the_names_again() -> None:
     assert len(printed(table, 31)) == 2
 
 
+def test_a_name_is_not_folded_for_a_figure_that_has_room_in_a_block_below() -> None:
+    table = Fitted(
+        [Column("", figure=False, width=8), *map(Column, ("one", "two", "three"))],
+        [[Text("large-blocks"), Text("1.00 GiB"), Text("2.00 GiB"), Text("3.00 GiB")]],
+    )
+    assert printed(table, 31) == [
+        "                  one      two",
+        "large-blocks 1.00 GiB 2.00 GiB",
+        "                three",
+        "large-blocks 3.00 GiB",
+    ]
+    assert [len(printed(table, width)) for width in (29, 36, 40)] == [5, 3, 2]
+
+
 def test_a_row_without_a_figure_there_is_left_out_of_a_block_below() -> None:
     table = Fitted(
         [Column("", figure=False), Column("one"), Column("two")],

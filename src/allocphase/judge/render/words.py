@@ -116,8 +116,9 @@ def reason(row: GateRow) -> str:
     """One line: what was found and why that is the outcome."""
     first = row.first
     figures = f"{value_text(row, first.base)} -> {value_text(row, first.candidate)}"
-    saved = saved_sentence(row.again or first)
-    limit = f"{saved}, limit {limit_text(first)}" if saved else f"limit {limit_text(first)}"
+    limit = f"limit {limit_text(first)}"
+    if saved := saved_sentence(row.again or first):
+        limit = f"{'again ' if row.again else ''}{saved}, {limit}"
     if row.outcome is Outcome.NOT_MEASURED:
         return "planned, but there is no value of both sides"
     if row.outcome is Outcome.INCONCLUSIVE:

@@ -107,6 +107,7 @@ static void end_with(const char *status, const char *message, const struct progr
 static void start(struct program *program) {
   int in = opened(program->input ? program->input : "/dev/null", O_RDONLY);
   int out = opened(path_of(program, "stdout"), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
+  close(opened(path_of(program, "witness"), O_WRONLY | O_CREAT | O_EXCL));
   int failure[2], error;
   if (pipe2(failure, O_CLOEXEC) != 0) die(EXIT_TOOL, "cannot make a pipe", strerror(errno));
   program->start_ns = now_ns();

@@ -17,7 +17,7 @@ from allocphase.gate import run_gate
 from allocphase.gate.baseline import save_baseline
 from allocphase.gate.saved import measure_baseline
 from allocphase.judge.document import FILE as VERDICT_FILE
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES
 from allocphase.process.driver import DriverExecutor, Job, TraceJob
 from allocphase.process.keeper import Ending
 from allocphase.run.session import run
@@ -79,7 +79,7 @@ def run_directory(out: Path) -> Path:
         out,
         allocators=resolve_allocator("libc"),
         scenarios=scenarios,
-        probes=list(Probe),
+        probes=list(TRACE_PROBES),
         rounds=2,
         quick=True,
         timeout_s=60.0,
@@ -140,7 +140,7 @@ def deliveries(folder: Path) -> list[Left]:
     (libc,) = resolve_allocator("libc")
     written = traces(folder)
     for path in (written[1], written[3]):
-        for probe in Probe:
+        for probe in TRACE_PROBES:
             executor.run(
                 TraceJob(
                     id=0,

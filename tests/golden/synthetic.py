@@ -28,7 +28,7 @@ from allocphase.probe.arrays import (
     SYSCALL_EVENT,
     Arrays,
 )
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
 from allocphase.run.plan import COUNT_PROCESSES
@@ -42,7 +42,7 @@ WARM_REPLAYS = 10  # so that few operations have a tail
 ROUNDS = 5
 # Further processes of a cell have ids beyond those of all first ones.
 REPEAT_IDS = 1_000_000
-PROBES = tuple(probe for probe in Probe if probe is not Probe.VERIFY)
+PROBES = tuple(probe for probe in TRACE_PROBES if probe is not Probe.VERIFY)
 HZ = 1e9
 MARKUP = "<i>markup</i> & |pipe|"
 # ns per op of each allocator; the floor and one that crashes among them.

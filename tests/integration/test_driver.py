@@ -13,7 +13,7 @@ import pytest
 
 from allocphase.allocator import Allocator, resolve
 from allocphase.files.typed import plain, read
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import Result, Syscalls
 from allocphase.process.driver import Outcome
 from tests.support.driving import FULL_SPEED, Driver
@@ -162,7 +162,7 @@ def place_of_third(kind: str, probe: Probe) -> str:
     return "in the middle of the trace" if probe in FULL_SPEED else THIRD[kind]
 
 
-@pytest.mark.parametrize("probe", list(Probe))
+@pytest.mark.parametrize("probe", list(TRACE_PROBES))
 @pytest.mark.parametrize("place", ["malloc", "free"])
 def test_a_crash_is_told_by_the_name_of_its_signal(
     driver: Driver, plugins: Plugins, small: Path, probe: Probe, place: str
@@ -192,7 +192,7 @@ def test_an_exit_in_the_middle_of_the_trace_is_a_crash(
     assert outcome.message == f"ended with exit code 0 {place_of_third('malloc', probe)}."
 
 
-@pytest.mark.parametrize("probe", list(Probe))
+@pytest.mark.parametrize("probe", list(TRACE_PROBES))
 def test_a_null_pointer_is_out_of_memory_and_names_the_operation(
     driver: Driver, plugins: Plugins, small: Path, probe: Probe
 ) -> None:
@@ -335,13 +335,13 @@ def test_an_allocator_s_mappings_lie_alike_under_every_joined_probe(
     subject = plugin(plugins("pages"), pages="1", touch="1")
     places = {
         probe: driver.measure(probe, path, subject, fixed_addresses=1).result.allocator_stats
-        for probe in (probe for probe in Probe if probe.joined)
+        for probe in (probe for probe in TRACE_PROBES if probe.joined)
     }
     assert (places[Probe.LATENCY]["last_address"] or 0) > 0
     assert all(stats == places[Probe.LATENCY] for stats in places.values()), places
 
 
-@pytest.mark.parametrize("probe", list(Probe))
+@pytest.mark.parametrize("probe", list(TRACE_PROBES))
 def test_a_result_s_type_names_all_that_the_driver_says(
     driver: Driver, tmp_path: Path, probe: Probe
 ) -> None:

@@ -20,7 +20,7 @@ from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
 from allocphase.allocator.shared_object import inspect_object
 from allocphase.errors import UsageError
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.process.driver import DriverExecutor, Outcome, TraceJob
 from allocphase.process.keeper import Limits
 from allocphase.run import plan
@@ -58,10 +58,10 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> TraceJob:
 @pytest.fixture(scope="module")
 def outcomes(plugins: Plugins, job: TraceJob) -> Mapping[Key, Outcome]:
     """Every fault under every probe; several at once, since nothing is timed here."""
-    return outcomes_of([(fault, probe) for fault in FAULTS for probe in Probe], plugins, job)
+    return outcomes_of([(fault, probe) for fault in FAULTS for probe in TRACE_PROBES], plugins, job)
 
 
-@pytest.mark.parametrize("probe", list(Probe))
+@pytest.mark.parametrize("probe", list(TRACE_PROBES))
 @pytest.mark.parametrize("fault", tried(ALL_FAULTS))
 def test_a_faulty_allocator_gets_its_status_and_message(
     outcomes: Mapping[Key, Outcome], fault: Fault, probe: Probe
@@ -261,7 +261,7 @@ def measure(out: Path, faulty: list[Fault], plugins: Plugins) -> Path:
         out,
         allocators=[*good[:1], *allocators[:middle], *good[1:], *allocators[middle:]],
         scenarios=[SCENARIO],
-        probes=list(Probe),
+        probes=list(TRACE_PROBES),
         rounds=1,
         timeout_s=TIMEOUT_S,
         quick=True,
@@ -315,7 +315,7 @@ def test_a_run_over_all_of_them_measures_the_good_ones_as_if_they_were_alone(
     # Whether several processes agree on a count is other tests' matter.
     monkeypatch.setattr(plan, "COUNT_PROCESSES", 1)
     alone = good_processes(measure(tmp_path / "alone", [], plugins))
-    assert len(alone) == len(GOOD) * len(Probe)
+    assert len(alone) == len(GOOD) * len(TRACE_PROBES)
 
     start = time.monotonic()
     with nothing_left("gallery", monkeypatch):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from tests.support.gallery import check, faults, landlock
 from tests.support.gallery_elsewhere import NEIGHBOUR, read_outcomes
 from tests.support.plugins import ROOT
@@ -32,7 +32,7 @@ TIMEOUT_S = 1800.0
 USER = "54321"
 AS_USER = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--"]
 # Of the two groups of probes with words of their own, and what a change of the process shows in.
-PROBES = list(Probe) if os.environ.get("ALLOCPHASE_GALLERY") == "all" else [Probe.VERIFY]
+PROBES = list(TRACE_PROBES) if os.environ.get("ALLOCPHASE_GALLERY") == "all" else [Probe.VERIFY]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from allocphase import scenario, trace
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.trace.records import Kind, Touch
 from tests.support.plugins import ROOT, Plugins
 from tests.support.traces import batch, free, malloc, tags, write_trace
@@ -65,7 +65,7 @@ def run_clean(driver: Path, out: Path, arguments: Sequence[str], status: str = "
 
 
 @pytest.mark.parametrize("subject", ["phase21", "libc"])
-@pytest.mark.parametrize("probe", list(Probe))
+@pytest.mark.parametrize("probe", list(TRACE_PROBES))
 def test_every_probe_is_clean(
     build: Path, plugins: Plugins, workload: Path, tmp_path: Path, subject: str, probe: Probe
 ) -> None:

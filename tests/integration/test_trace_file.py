@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from allocphase.allocator import resolve
 from allocphase.errors import AllocphaseError
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.trace.records import HEADER, OP, TAG, THREAD, Kind, Touch
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins
@@ -134,7 +134,7 @@ def mixed_ops() -> list[Op]:
 
 @given(
     flips=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 7)), min_size=1, max_size=4),
-    probe=st.sampled_from(list(Probe)),
+    probe=st.sampled_from(list(TRACE_PROBES)),
     threaded=st.booleans(),
 )
 @settings(

@@ -10,7 +10,7 @@ import pytest
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator, resolve
 from allocphase.operation import MAX_WORK_NS
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import Latency, Throughput, Work
 from allocphase.process.driver import Outcome
 from allocphase.trace.records import HEADER, Part, Trace, repeated_ops
@@ -114,7 +114,7 @@ def test_iterations_that_are_given_are_made_as_they_are(
     assert found.iterations >= 7 * len(made.ops)
 
 
-@pytest.mark.parametrize("probe", [probe for probe in Probe if not probe.timed])
+@pytest.mark.parametrize("probe", [probe for probe in TRACE_PROBES if not probe.timed])
 def test_what_only_counts_does_no_work(
     driver: Driver, tmp_path: Path, libc: Allocator, probe: Probe
 ) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from allocphase.files.typed import plain, read
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
 from allocphase.process.driver import DriverExecutor, Outcome
@@ -58,4 +58,4 @@ def read_outcomes(text: str) -> Iterator[tuple[Key, Outcome]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Probe(name) for name in sys.argv[2:]] or list(Probe))
+    main(Path(sys.argv[1]), [Probe(name) for name in sys.argv[2:]] or list(TRACE_PROBES))

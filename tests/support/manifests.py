@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES
 from allocphase.store.manifest import AllocatorEntry, Manifest, PlanEntry, ScenarioEntry
 
 __all__ = ["allocator_entry", "manifest_of", "plan_entry", "scenario_entry"]
@@ -56,7 +56,7 @@ def scenario_entry(name: str, operations: int, **changes: Any) -> ScenarioEntry:
 def plan_entry(**changes: Any) -> PlanEntry:
     """One round of every probe, which cannot be resumed."""
     entry = PlanEntry(
-        probes=tuple(Probe),
+        probes=TRACE_PROBES,
         rounds=1,
         seed=7,
         timeout_s=60.0,

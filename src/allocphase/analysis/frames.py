@@ -191,14 +191,14 @@ class Run:
         """Of both; read once, since they are the bulk."""
         key = (allocator, scenario)
         if key not in self._latencies:
-            records = [r for r in self.records_of(*key) if r.probe is Probe.LATENCY and r.ok]
-            if not records:
+            if scenario in self.programs:
                 return {}
+            records = [r for r in self.records_of(*key) if r.probe is Probe.LATENCY and r.ok]
             self._latencies[key] = pool(
                 records,
                 self.files.samples,
                 self.trace_operations(scenario),
-                called=self._called(*key),
+                called=self._called(*key) if records else {},
                 threads=len(self.thread_counts(scenario)),
             )
         return self._latencies[key]

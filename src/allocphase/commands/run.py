@@ -151,7 +151,7 @@ def run(
     Example:
       allocphase run -a phase2 -a phase21 -s phase-report --probe syscalls --json -
       allocphase run -a libc -a mine=./libmine.so -s 'random*' --report
-      allocphase run -a libc -a jemalloc --program 'python3 app.py --once'
+      allocphase run -a libc -a jemalloc --program './server selftest'
       allocphase run -a mine=mine.c --cflags=-O0 -p verify --check-every 1 --keep-failed
       allocphase run --resume out/20261123-101500-run
     """

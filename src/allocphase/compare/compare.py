@@ -63,7 +63,10 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
     )
     mismatch = not_holding(map(compared, settings.metrics), found.differing)
     if not rows:
-        reason = "; ".join(mismatch) or "a quick run's times are not compared"
+        reason = (
+            "; ".join(mismatch)
+            or "a quick run's times are not compared, nor is what no scenario has"
+        )
         raise NothingMeasuredError(f"there is nothing to compare: {reason}")
     notes = [*found.notes, *(f"different machines: {line}" for line in mismatch)]
     return ComparedRuns(found.against, tuple(rows), (*notes, *_doubts(rows)))

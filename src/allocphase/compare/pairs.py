@@ -24,6 +24,11 @@ class Cell:
     allocator: str
     scenario: str
 
+    @property
+    def is_program(self) -> bool:
+        """Whether the scenario is one, and has no trace."""
+        return self.scenario in self.run.programs
+
 
 @dataclass(frozen=True, slots=True)
 class CellPair:

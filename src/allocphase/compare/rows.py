@@ -84,7 +84,8 @@ def compare_cells(
     theta: float,
     memory_theta: float,
 ) -> list[CompareRow]:
-    """A row for each pair and metric that holds, in that order.
+    """A row for each pair and metric that holds, and that there is of a trace or a program, in that
+    order.
 
     Times of one run are paired within the round, those of two runs are not, and neither are
     counts: each is a family of its own (Holm). Raises UsageError for a metric that does not exist.
@@ -101,7 +102,7 @@ def compare_cells(
         )
         for pair in pairs
         for one in measures
-        if holds(one)
+        if holds(one) and one.probe.of_programs == pair.candidate.is_program
     ]
     found: dict[int, Comparison] = {i: _agreed(w) for i, w in enumerate(wanted) if w.is_exact}
     paired = [i for i, w in enumerate(wanted) if w.one.timed and w.within_run]

@@ -35,9 +35,11 @@ class Planned:
 
 def planned_in(request: GateRequest) -> Planned:
     """What a gate will judge. Raises as `run_gate`."""
-    rows = planned_rows([scenario.name for scenario in request.scenarios], request.limits)
-    programs = {one.name for one in request.scenarios if isinstance(one, Program)}
-    rows = [row for row in rows if row.measure.probe.of_programs == (row.scenario in programs)]
+    rows = planned_rows(
+        [scenario.name for scenario in request.scenarios],
+        request.limits,
+        programs={one.name for one in request.scenarios if isinstance(one, Program)},
+    )
     rows = [row for row in rows if row.measure.name not in _PARTS or _has_part(request, row)]
     thin = _thin(request, rows)
     rows = [row for row in rows if row.id not in thin]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
@@ -32,14 +32,19 @@ class Row:
         return row_id(self.measure.name, self.scenario)
 
 
-def planned_rows(scenarios: Sequence[str], limits: Limits) -> list[Row]:
-    """Every row that the limits leave on, in the order of the scenarios."""
+def planned_rows(
+    scenarios: Sequence[str], limits: Limits, *, programs: Collection[str] = ()
+) -> list[Row]:
+    """Every row that the limits leave on, in the order of the scenarios. `programs`: which of these
+    are: what there is of a trace is not of them, nor the reverse.
+    """
     named = [compared(name) for name in limits.named_calls()]
     return [
         Row(found, scenario, rule)
         for scenario in scenarios
         for found in (*MEASURES.values(), *named)
-        if (rule := limits.rule(found, scenario)) is not None
+        if found.probe.of_programs == (scenario in programs)
+        and (rule := limits.rule(found, scenario)) is not None
     ]
 
 

@@ -282,7 +282,7 @@ def _outcome(
             _check_clock(delivery, ending)
             return _measured(job, delivery, ending, wall_s=wall_s)
         except ForeignError as stranger:
-            bad = Status.CRASHED, f"ended with exit code {ending.code} {where}{stranger}."
+            bad = Status.CRASHED, f"ended with exit code {ending.code}{where}{stranger}."
         except DamagedError as damage:
             bad = Status.CORRUPT, f"the driver's own memory was damaged: {damage}."
     status, message = bad

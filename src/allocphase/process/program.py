@@ -80,7 +80,6 @@ class ProgramExecutor:
 def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
     table, own = job.program.program, folder / "cwd"
     own.mkdir()
-    (folder / "witness").touch()
     arguments = [str(driver), "--program", job.probe.value, "--kept", "1", "--out", str(folder)]
     environment = _environment(job, folder)
     arguments += ["--preload", environment.pop(PRELOAD)]  # the driver itself goes without

@@ -132,7 +132,7 @@ def requested(
             "itself: name an allocator to measure, such as -a libc"
         )
     quick = options.quick
-    probes = [Probe(name) for name in options.probes] or (QUICK_PROBES if quick else tuple(Probe))
+    probes = _probes(options, wanted)
     if options.check_every is not None and Probe.VERIFY not in probes:
         raise UsageError(
             "--check-every is for the verify probe, which is no part of this run: add -p verify"
@@ -160,6 +160,21 @@ def requested(
 def kept_variables(*, keep: bool) -> dict[str, str]:
     """What a request keeps of this process's environment, where that was asked for."""
     return allocator_variables(os.environ) if keep else {}
+
+
+def _probes(options: RunOptions, scenarios: Sequence[AnyScenario]) -> list[Probe]:
+    """Those that were named, or all; of these what the scenarios can be looked at with."""
+    named = [Probe(name) for name in options.probes]
+    kinds = {isinstance(one, Program) for one in scenarios}
+    found = [
+        probe
+        for probe in named or (QUICK_PROBES if options.quick else tuple(Probe))
+        if probe.of_programs in kinds
+    ]
+    if not found:
+        what = "no program" if False in kinds else "only programs"
+        raise UsageError(f"--probe {named[0].value}: there is {what} in this run")
+    return found
 
 
 def _cflags(text: str | None) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from allocphase.files.durable import write_text
+
 __all__ = ["INPUTS"]
 
 Generator = Callable[[Path, int], None]
@@ -49,14 +51,14 @@ def text_lines(folder: Path, seed: int) -> None:
     """lines.txt: lines of words and numbers."""
     rng = random.Random(seed)  # noqa: S311 (a text, not a secret)
     lines = [f"{_words(rng, rng.randrange(4, 16))} {rng.randrange(10**6)}" for _ in range(LINES)]
-    (folder / "lines.txt").write_text("\n".join(lines) + "\n", encoding="ascii")
+    write_text(folder / "lines.txt", "\n".join(lines) + "\n", synced=False)
 
 
 def json_lines(folder: Path, seed: int) -> None:
     """records.jsonl: a record a line, as logs and exports have them."""
     rng = random.Random(seed)  # noqa: S311
     lines = [json.dumps(_record(rng, number)) for number in range(LINES)]
-    (folder / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="ascii")
+    write_text(folder / "records.jsonl", "\n".join(lines) + "\n", synced=False)
 
 
 def _record(rng: random.Random, number: int) -> dict[str, object]:
@@ -73,7 +75,7 @@ def c_unit(folder: Path, seed: int) -> None:
     """unit.i: a C file of many functions, already preprocessed, so that no header is read."""
     rng = random.Random(seed)  # noqa: S311
     text = "typedef unsigned long word;\n" + "\n".join(_functions(rng))
-    (folder / "unit.i").write_text(text, encoding="ascii")
+    write_text(folder / "unit.i", text, synced=False)
 
 
 def _functions(rng: random.Random) -> Iterator[str]:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Annotated
 
 from allocphase.errors import UsageError, shown
+from allocphase.files.durable import copy_whole
 from allocphase.files.regular import read_regular
 from allocphase.files.typed import Check, Count, Name, at_most, known, length
 from allocphase.scenario.inputs import INPUTS
@@ -144,7 +145,7 @@ def _filled(text: str, inputs: Path) -> str:
 def _put(source: Path, folder: Path) -> None:
     """Copies a file; a C file becomes a program. Raises OSError."""
     if source.suffix != ".c":
-        shutil.copy(source, folder)
+        copy_whole(source, folder / source.name)
         return
     command = ["cc", "-O2", "-pthread", "-o", str(folder / source.stem), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from allocphase.analysis import frames
 from allocphase.analysis.measures import CATALOGUE, COMPARED_NAMES, MEASURES, Measure
 from allocphase.analysis.metric_names import compared, measure
+from allocphase.analysis.metrics import cell_metrics
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.claim import load
 from allocphase.claim.forms.absolute import Absolute
@@ -25,8 +26,10 @@ from allocphase.errors import UsageError
 from allocphase.judge.limits import parse_limit
 from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Program, ProgramMemory, Result
 from allocphase.probe.status import Status
 from allocphase.pytest_plugin.cell import Cell
+from allocphase.store.record import ProcessRecord
 from cli import main
 from tests.golden.synthetic import write_run
 from tests.support.plugins import ROOT
@@ -90,7 +93,7 @@ def test_a_limit_takes_either_name_and_is_printed_with_the_short_one(
     assert str(parse_limit(f"{name}=5%:larson")) == f"{filled(one.name)}=5%:larson"
 
 
-@each(lambda one: one.rule is not None)
+@each(lambda one: one.rule is not None and not one.probe.of_programs)
 def test_compare_takes_either_name_and_prints_the_short_one(
     one: Measure, name: str, run: frames.Run
 ) -> None:
@@ -157,12 +160,58 @@ def test_no_name_means_two_metrics() -> None:
     assert sorted(names) == sorted(set(names))
 
 
+def of_programs() -> set[str]:
+    """Of the catalogue's paths, what programs alone have, and its intervals."""
+    mine = [one for one in CATALOGUE if one.probe.of_programs]
+    return {one.path for one in mine} | {f"{one.path}_interval" for one in mine if one.interval}
+
+
+def test_every_metric_of_a_program_is_in_the_catalogue_and_the_reverse() -> None:
+    """But for what is saved, which takes another cell."""
+    part = Program(
+        wall_ns=9,
+        user_ns=5,
+        system_ns=1,
+        largest_rss_bytes=1,
+        minor_faults=1,
+        major_faults=0,
+        voluntary_switches=1,
+        involuntary_switches=1,
+        wait_status=0,
+        output_bytes=0,
+    )
+    seen = ProgramMemory(**{**asdict(part), "peak_tree_rss_bytes": 2})
+    found = cell_metrics(
+        [
+            record(Probe.PROGRAM, Result(program=part)),
+            record(Probe.PROGRAM_MEMORY, Result(program_memory=seen)),
+        ]
+    )
+    saved = {"saved_wall_time_ns", "saved_wall_time_ns_interval"}
+    assert set(found) == of_programs() - saved
+
+
+def record(probe: Probe, result: Result) -> ProcessRecord:
+    return ProcessRecord(
+        id=0,
+        round=0,
+        allocator="libc",
+        scenario="program",
+        probe=probe,
+        status=Status.OK,
+        message="",
+        wall_s=1.0,
+        result=result,
+    )
+
+
 def test_every_metric_of_json_is_in_the_catalogue_and_the_reverse(run: frames.Run) -> None:
     keys = {key for cell in run.cell_list for key in cell.metrics}
     ranges = {key for key in keys if key.endswith("_range")}
     found = {name.removesuffix("_range").removesuffix("_total") for name in keys}
     intervals = {f"{one.path}_interval" for one in CATALOGUE if one.interval}
     known = {one.path.partition(".")[0] for one in CATALOGUE} | intervals
+    known -= of_programs()
     assert found <= known
     # What the processes of one cell count differently.
     assert ranges == {
@@ -191,7 +240,7 @@ def test_what_a_process_says_alone_is_what_a_cell_of_it_would_say(run: frames.Ru
     (cell, *_) = [cell for cell in run.cell_list if cell.ok]
     records = run.records_of(cell.allocator, cell.scenario)
     said = 0
-    for one in MEASURES.values():
+    for one in (one for one in MEASURES.values() if not one.probe.of_programs):
         values = [one.read(processes.of(r)) for r in records if r.probe == one.probe]
         if not any(map(math.isnan, values)):
             # A pooled quantile lies among the processes' own; a count is the one process's.
@@ -248,7 +297,18 @@ def test_a_statistic_of_the_allocator_may_have_dots_in_its_name() -> None:
 
 
 def test_compare_shows_times_then_counts_then_bytes() -> None:
-    assert DEFAULT_METRICS == ("time", "syscalls", "page_faults", "peak_mapped", "peak_rss")
+    assert [name for name in DEFAULT_METRICS if not measure(name).probe.of_programs] == [
+        "time",
+        "syscalls",
+        "page_faults",
+        "peak_mapped",
+        "peak_rss",
+    ]
+    assert [name for name in DEFAULT_METRICS if measure(name).probe.of_programs] == [
+        "wall",
+        "program_page_faults",
+        "program_peak_rss",
+    ]
 
 
 def test_the_help_of_compare_names_all_that_it_takes() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import struct
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from click.testing import CliRunner, Result
 import allocphase
 from allocphase.analysis.frames import Run
 from allocphase.errors import AllocphaseError
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.status import Status
 from allocphase.process import driver
 from allocphase.process.driver import Job, Outcome
@@ -107,7 +108,7 @@ def test_the_examples_of_run_are_valid_but_for_the_files_they_name(invoke: Invok
     ]
     assert len(lines) >= 2
     for line in lines:
-        words = [word.strip("'\"") for word in line.split()[2:]]
+        words = shlex.split(line)[2:]
         words = [word.replace("./libmine.so", "nowhere.so") for word in words]
         command = main.commands["run"]
         command.make_context("run", words)
@@ -287,7 +288,7 @@ def test_every_option_reaches_the_jobs(invoke: Invoke, executor: FakeExecutor) -
 
 def test_without_probes_everything_is_measured(invoke: Invoke, executor: FakeExecutor) -> None:
     invoke("run", "-a", "libc", *SMALL)
-    assert {job.probe for job in executor.jobs} == set(Probe)
+    assert {job.probe for job in executor.jobs} == set(TRACE_PROBES)
 
 
 def test_a_comma_runs_the_scenario_at_each_value(invoke: Invoke, executor: FakeExecutor) -> None:
@@ -588,9 +589,11 @@ def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> 
     names = {parameter.name for parameter in main.commands["run"].params}
     refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
     refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
-    refused |= {"cflags", "check_every", "keep_failed", "keep_allocator_environment"}
+    refused |= {"program", "cflags", "check_every", "keep_failed", "keep_allocator_environment"}
     assert {field.name for field in fields(RunOptions)} == refused
-    assert names - refused == {"resume", "json_path", "with_report", "quiet", "strict"}
+    with_program = {f"program_{name}" for name in ("name", "env", "folder", "stdin")}
+    shown = {"resume", "json_path", "with_report", "quiet", "strict"}
+    assert names - refused == shown | with_program
 
 
 def test_a_partial_run_can_be_shown_and_says_that_it_is_partial(

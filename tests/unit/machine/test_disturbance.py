@@ -14,7 +14,7 @@ import pytest
 from allocphase.analysis.warnings import cell_warnings
 from allocphase.files.typed import plain
 from allocphase.machine.disturbance import Disturbance, Snapshot, Watch
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.status import Status
 from allocphase.process.driver import Outcome, TraceJob
 from allocphase.process.watched import WatchingExecutor
@@ -135,7 +135,7 @@ def job(probe: Probe) -> TraceJob:
     )
 
 
-@pytest.mark.parametrize("probe", list(Probe))
+@pytest.mark.parametrize("probe", TRACE_PROBES)
 def test_timed_processes_are_watched_and_only_they(probe: Probe) -> None:
     FakeWatch.seen.clear()
     outcome = WatchingExecutor(FakeExecutor(), watch=FakeWatch).run(job(probe))

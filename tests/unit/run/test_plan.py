@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.process.driver import Job
 from allocphase.run.plan import (
     COUNT_PROCESSES,
@@ -29,7 +29,7 @@ def plan() -> Plan:
     return Plan(
         allocators=[fake_allocator("null", correct=False), *map(fake_allocator, "abc")],
         workloads=[Workload(name=name, trace=Path(name), threads=1) for name in ("x", "y")],
-        probes=list(Probe),
+        probes=list(TRACE_PROBES),
         rounds=4,
         seed=11,
         timeout_s=5.0,

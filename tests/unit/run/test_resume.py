@@ -16,7 +16,7 @@ from allocphase import allocator, trace
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.typed import read
 from allocphase.machine.fingerprint import fingerprint
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import Throughput, Work
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
@@ -271,7 +271,7 @@ def plans(out: Path) -> list[Request]:
     return [
         base,
         replace(base, scenarios=[*sweep, *resolve("random-churn?live=10&operations=99")]),
-        replace(base, allocators=own, probes=list(Probe), syscall_backend="ptrace"),
+        replace(base, allocators=own, probes=list(TRACE_PROBES), syscall_backend="ptrace"),
         replace(base, quick=True, timeout_s=2.5, seed=2**32 - 1),
         replace(base, only=frozenset(some)),
         replace(base, only=frozenset()),

@@ -15,11 +15,11 @@ from typing import Annotated, Literal
 
 from allocphase import resources
 from allocphase.allocator.settings import Key, SettingsForm, checked_variable
-from allocphase.allocator.shared_object import inspect_object, is_there, search_library
+from allocphase.allocator.shared_object import inspect_object, search_library
 from allocphase.allocator.source import Source, compile_plugin
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.elf import elf_head, loaded_sha256
-from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
+from allocphase.files.regular import MAX_OBJECT_BYTES, is_there, read_regular
 from allocphase.files.typed import FieldError, Name, length, load_toml
 from allocphase.spec import ENVIRONMENT_PREFIX, Spec, written
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.errors import UsageError
-from allocphase.files.regular import MAX_OBJECT_BYTES, read_regular
+from allocphase.files.regular import MAX_OBJECT_BYTES, is_there, read_regular
 from allocphase.text.line import plain
 
-__all__ = ["SharedObject", "inspect_object", "is_there", "search_library"]
+__all__ = ["SharedObject", "inspect_object", "search_library"]
 
 _ELF_HEADER = struct.Struct("<4sBBB9xHH")  # magic, class, byte order, version, type, machine
 _ET_DYN = 3
@@ -119,11 +119,6 @@ def _content(path: Path) -> bytes:
         return read_regular(path, MAX_OBJECT_BYTES, follow=True)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-
-
-def is_there(path: Path) -> bool:
-    """Whether a name that somebody wrote is a file's; one that no file can have is none's."""
-    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises OSError for a long name)
 
 
 def search_library(

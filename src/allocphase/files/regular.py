@@ -88,6 +88,11 @@ def open_regular(path: Path, flags: int, *, follow: bool = False) -> int:
     return file
 
 
+def is_there(path: Path) -> bool:
+    """Whether a name that somebody wrote is a file's; one that no file can have is none's."""
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises OSError for a long name)
+
+
 def check_regular(path: Path, *, follow: bool = False, missing_ok: bool = False) -> None:
     """Raises OSError where something else than a regular file has that name, without opening it."""
     try:

@@ -18,7 +18,8 @@ from typing import Annotated, TypeAlias
 import numpy as np
 
 from allocphase import resources
-from allocphase.errors import UsageError, unknown
+from allocphase.errors import UsageError, shown, unknown
+from allocphase.files.regular import is_there
 from allocphase.files.typed import Check, Count, FieldError, at_most, known, load_toml
 from allocphase.operation import MAX_WORK_NS
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
@@ -148,8 +149,8 @@ def load(path: Path) -> AnyScenario:
 def _program(found: _Description, table: ProgramTable, path: Path) -> Program:
     files = tuple(str((path.parent / name).absolute()) for name in table.files)
     for name in files:
-        if not Path(name).is_file():
-            raise UsageError(f"{path}: program.files: {name}: no such file")
+        if not is_there(Path(name)):
+            raise UsageError(f"{path}: program.files: {shown(name)}: no such file")
     if table.folder is not None or table.input is not None:
         raise UsageError(f"{path}: program.folder, program.input: are for a command line only")
     return Program(

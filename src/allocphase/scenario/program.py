@@ -150,7 +150,9 @@ def _put(source: Path, folder: Path) -> None:
     command = ["cc", "-O2", "-pthread", "-o", str(folder / source.stem), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError(f"{source.name}: cc: {done.stderr.strip()}")
+        lines = done.stderr.splitlines()
+        first = next((line for line in lines if "error" in line), "no word of why")
+        raise OSError(f"{source.name}: cc: {first.strip()}")
 
 
 def ad_hoc(

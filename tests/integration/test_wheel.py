@@ -68,7 +68,8 @@ def test_the_collections_the_driver_and_the_header_are_inside(
     environment: Path,
 ) -> None:
     package = site_packages(environment) / "allocphase"
-    native = ("allocphase-driver", "allocphase.h", "liballocphase-malloc.so")
+    preloads = ("liballocphase-malloc.so", "liballocphase-witness.so")
+    native = ("allocphase-driver", "allocphase.h", *preloads)
     for expected in ("cli.py", *(f"driver/{name}" for name in native)):
         assert (package / expected).is_file(), expected
     for settings in (ROOT / "allocators").glob("*/allocator.toml"):
@@ -76,8 +77,9 @@ def test_the_collections_the_driver_and_the_header_are_inside(
         assert (package / "allocators" / name / "allocator.toml").is_file()
         if settings.with_name(f"{name}.c").is_file():
             assert (package / "allocators" / name / f"{name}.so").is_file()
-    scenarios = {path.name for path in (ROOT / "scenarios").glob("*.toml")}
-    assert {path.name for path in (package / "scenarios").iterdir()} == scenarios
+    for folder in ("scenarios", "scenarios/programs"):
+        shipped = {path.name for path in (ROOT / folder).iterdir()} - {"__pycache__"}
+        assert {path.name for path in (package / folder).iterdir()} == shipped
     reports = ROOT / "reports"
     for path in (path for path in reports.rglob("*") if path.is_file()):
         assert (package / "reports" / path.relative_to(reports)).is_file(), path

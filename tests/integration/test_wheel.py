@@ -78,8 +78,11 @@ def test_the_collections_the_driver_and_the_header_are_inside(
         if settings.with_name(f"{name}.c").is_file():
             assert (package / "allocators" / name / f"{name}.so").is_file()
     for folder in ("scenarios", "scenarios/programs"):
-        shipped = {path.name for path in (ROOT / folder).iterdir()} - {"__pycache__"}
-        assert {path.name for path in (package / folder).iterdir()} == shipped
+        shipped, installed = (
+            {path.name for path in (root / folder).iterdir()} - {"__pycache__"}
+            for root in (ROOT, package)
+        )
+        assert installed == shipped
     reports = ROOT / "reports"
     for path in (path for path in reports.rglob("*") if path.is_file()):
         assert (package / "reports" / path.relative_to(reports)).is_file(), path

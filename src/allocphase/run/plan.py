@@ -82,6 +82,12 @@ class Plan:
     syscall_backend: str = "auto"
     driver_options: dict[str, str] = field(default_factory=dict)
     only: frozenset[tuple[str, str, str]] | None = None
+    quick: bool = False
+
+    @property
+    def count_processes(self) -> int:
+        """How many processes of each cell count, at least: a first look has one."""
+        return 1 if self.quick else COUNT_PROCESSES
 
 
 def program_workload(program: Program, inputs: Path, *, cpus: int) -> ProgramWorkload:
@@ -131,7 +137,7 @@ def _untimed_places(plan: Plan) -> list[_Place]:
     cells = [cell for block in _cells(plan, timed=False) for cell in block]
     return [
         (cell, repeat)
-        for repeat in range(COUNT_PROCESSES)
+        for repeat in range(plan.count_processes)
         for cell in cells
         if repeat == 0 or cell[2].counts
     ]
@@ -148,7 +154,7 @@ def _blocks(plan: Plan, round_index: int) -> list[list[_Place]]:
 
 def _repeats(plan: Plan, probe: Probe, round_index: int) -> int:
     """A plan of few rounds makes up in its first one for what a count would lack."""
-    missing = COUNT_PROCESSES - plan.rounds
+    missing = plan.count_processes - plan.rounds
     return 1 + missing if probe.counts and round_index == 0 and missing > 0 else 1
 
 

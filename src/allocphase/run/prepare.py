@@ -100,6 +100,7 @@ def _plan(
         syscall_backend=request.syscall_backend,
         driver_options=_driver_options(request),
         only=request.only,
+        quick=request.quick,
     )
 
 

@@ -75,6 +75,7 @@ def _plan(run: Path, manifest: Manifest, scenarios: Sequence[AnyScenario]) -> Pl
         syscall_backend=said.syscall_backend,
         driver_options=dict(said.driver_options),
         only=frozenset(every - left_out) if left_out else None,
+        quick=said.quick,
     )
 
 

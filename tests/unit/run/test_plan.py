@@ -72,6 +72,12 @@ def test_what_counts_runs_in_several_processes_and_a_picture_in_one(plan: Plan) 
     }
 
 
+def test_a_first_look_counts_in_one_process_a_cell(plan: Plan) -> None:
+    jobs = untimed_jobs(replace(plan, quick=True))
+    assert {cell(job) for job in jobs} == {cell(job) for job in untimed_jobs(plan)}
+    assert set(Counter(map(cell, jobs)).values()) == {1}
+
+
 def test_ids_count_on_over_the_whole_plan(plan: Plan) -> None:
     assert [job.id for job in every_job(plan)] == list(range(process_count(plan)))
 

@@ -211,14 +211,20 @@ def test_it_has_no_terminal_and_nothing_to_read_unless_it_is_given(tmp_path: Pat
     assert measured(ran(tmp_path, given)).output_bytes == len("False False hello\n")
 
 
-def test_another_output_than_the_scenario_s_is_corrupt(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
+def of_file(folder: Path, table: str) -> Program:
+    """A scenario with that table [program]."""
+    path = folder / "mine.toml"
     path.write_text(
         'title = "t"\nstands_for = "s"\nsource = "o"\ndoes_not_show = "d"\nseed = 1\n'
-        f'[program]\ncommand = ["echo", "hello"]\noutput_sha256 = "{"0" * 64}"\n'
+        f"[program]\n{table}"
     )
     program = load(path)
     assert isinstance(program, Program)
+    return program
+
+
+def test_another_output_than_the_scenario_s_is_corrupt(tmp_path: Path) -> None:
+    program = of_file(tmp_path, f'command = ["echo", "hello"]\noutput_sha256 = "{"0" * 64}"\n')
     outcome = ran(tmp_path, program)
     assert outcome.status is Status.CORRUPT
     assert "its output is another: SHA-256 5891b5b522d5" in outcome.message
@@ -226,14 +232,8 @@ def test_another_output_than_the_scenario_s_is_corrupt(tmp_path: Path) -> None:
 
 def test_a_scenario_s_program_writes_nowhere_but_in_its_own_folder(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
-    path = tmp_path / "mine.toml"
-    path.write_text(
-        'title = "t"\nstands_for = "s"\nsource = "o"\ndoes_not_show = "d"\nseed = 1\n'
-        f'[program]\ncommand = ["sh", "-c", "echo a > here && echo b > {outside}"]\n'
-    )
-    program = load(path)
-    assert isinstance(program, Program)
-    outcome = ran(tmp_path, program)
+    command = f'["sh", "-c", "echo a > here && echo b > {outside}"]'
+    outcome = ran(tmp_path, of_file(tmp_path, f"command = {command}\n"))
     assert outcome.status is Status.CRASHED
     assert "Permission denied" in outcome.message
     assert not outside.exists()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from allocphase.analysis.counts import counted
+from allocphase.analysis.counts import CONFIDENCE, counted
 from allocphase.analysis.latency import (
     QUANTILES,
     Latencies,
@@ -41,9 +41,6 @@ __all__ = [
     "process_time_ns",
     "replay_share",
 ]
-
-# Five rounds bound a median at 93.75%; asking for 95% would leave it open until the sixth.
-CONFIDENCE = 0.9
 
 Metrics = dict[str, Any]
 

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from allocphase.analysis.counts import counted
+from allocphase.analysis.counts import CONFIDENCE, counted
 from allocphase.probe.result import Program, ProgramMemory
 from allocphase.stats import median_interval
 from allocphase.store.record import ProcessRecord
 
 __all__ = ["program_metrics", "wall_time_ns"]
 
-# Five rounds bound a median at 93.75%; asking for 95% would leave it open until the sixth.
-CONFIDENCE = 0.9
 # Of the CPU time of all: a first thread that has so much waited for nobody else.
 NEARLY_ALL = 0.99
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -312,7 +313,9 @@ def _request(
     from allocphase.gate.saved import against_saved
     from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
 
-    scenarios = chosen_scenarios(options.scenarios, program=options.program, say=_say_err)
+    scenarios = chosen_scenarios(
+        options.scenarios, program=options.program, say=partial(say, err=True)
+    )
     limits = _limits(options)
     request = GateRequest(
         arms=arms(),
@@ -335,10 +338,6 @@ def _request(
     allowed = options.allow_machine_mismatch
     request = replace(request, explained=frozenset())  # a saved baseline has no single calls
     return against_saved(request, options.saved, options.baseline_dir, allow_mismatch=allowed)
-
-
-def _say_err(text: str) -> None:
-    say(text, err=True)
 
 
 def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:

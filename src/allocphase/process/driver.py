@@ -134,7 +134,7 @@ class Executor(Protocol):
 
 
 def padding(rng: random.Random) -> int:
-    """A length in bytes for `TraceJob.padding_bytes`."""
+    """A length in bytes for `Job.padding_bytes`."""
     return rng.randrange(PADDING_BYTES)
 
 

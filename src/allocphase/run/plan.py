@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
@@ -214,22 +215,20 @@ def _job(
     rng: random.Random,
 ) -> Job:
     allocator, workload, probe = cell
-    planned = Job(
-        id=process_id,
-        round=round_index,
-        allocator=allocator,
-        scenario=workload.name,
-        probe=probe,
-        cpus=tuple(plan.cpus[: workload.threads]),  # more it cannot use
-        timeout_s=plan.timeout_s,
-        repeat=repeat,
-        padding_bytes=padding(rng),
-        options={} if probe.of_programs else _options(plan, probe),
-    )
-    common = {field.name: getattr(planned, field.name) for field in fields(planned)}
+    common: dict[str, Any] = {
+        "id": process_id,
+        "round": round_index,
+        "allocator": allocator,
+        "scenario": workload.name,
+        "probe": probe,
+        "cpus": tuple(plan.cpus[: workload.threads]),  # more it cannot use
+        "timeout_s": plan.timeout_s,
+        "repeat": repeat,
+        "padding_bytes": padding(rng),
+    }
     if isinstance(workload, ProgramWorkload):
         return ProgramJob(**common, program=workload.program, inputs=workload.inputs)
-    return TraceJob(**common, trace=workload.trace)
+    return TraceJob(**common, trace=workload.trace, options=_options(plan, probe))
 
 
 def _options(plan: Plan, probe: Probe) -> dict[str, str]:

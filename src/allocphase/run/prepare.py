@@ -56,7 +56,7 @@ class Begun:
     keep_failed: bool = False
 
 
-# One warm replay of 4 ms instead of five of 20: a process is short, and its figure less steady.
+# One warm pass of 4 ms instead of five of 20: a process is short, and its figure less steady.
 # A quarter of the checkpoints: each reads a map of the process's memory.
 QUICK_OPTIONS = {"pass-ns": "4000000", "passes": "1", "checkpoints": "100"}
 

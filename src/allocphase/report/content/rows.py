@@ -134,33 +134,38 @@ def program_rows(cells: Sequence[Cell], found: Mapping[str, Ratio | None]) -> li
 
 
 def _of_program(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
-    metrics = cell.metrics
-    estimate = None if ratio is None else ratio.interval.estimate
-    time = _value(_WALL, metrics)
-    if not cell.ok:
-        time = replace(time, text=cell.status)
     return (
-        time,
-        Value(ratio_text(ratio), _sort(estimate), "ratio", saved_below(ratio)),
-        Value(interval_text(ratio), _sort(estimate), "interval", bounds_below(ratio)),
-        *(_value(one, metrics) for one in _OF_PROGRAMS),
+        _time(cell, _WALL),
+        *_of_ratio(ratio),
+        *(_value(one, cell.metrics) for one in _OF_PROGRAMS),
+    )
+
+
+def _time(cell: Cell, one: Measure) -> Value:
+    """What a cell that did not end well has in the place of it is its status."""
+    found = _value(one, cell.metrics)
+    return found if cell.ok else replace(found, text=cell.status)
+
+
+def _of_ratio(ratio: Ratio | None) -> tuple[Value, Value]:
+    """The ratio and its interval, with what is saved below."""
+    sort = _sort(None if ratio is None else ratio.interval.estimate)
+    return (
+        Value(ratio_text(ratio), sort, "ratio", saved_below(ratio)),
+        Value(interval_text(ratio), sort, "interval", bounds_below(ratio)),
     )
 
 
 def _values(cell: Cell, ratio: Ratio | None) -> tuple[Value, ...]:
     metrics = cell.metrics
-    estimate = None if ratio is None else ratio.interval.estimate
-    time, share = (_value(one, metrics) for one in _TIMES)
+    time, share = _TIMES
     median, *tail = (_value(one, metrics) for one in _LATENCIES)
-    if not cell.ok:
-        time = replace(time, text=cell.status)
     if "malloc" in at_clock_floor(cell):
         median = replace(median, text=f"{AT_MOST}{median.text}")
     return (
-        time,
-        share,
-        Value(ratio_text(ratio), _sort(estimate), "ratio", saved_below(ratio)),
-        Value(interval_text(ratio), _sort(estimate), "interval", bounds_below(ratio)),
+        _time(cell, time),
+        _value(share, metrics),
+        *_of_ratio(ratio),
         median,
         *tail,
         *(_value(one, metrics) for one in _COUNTS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ def save(
     require_place(name, baseline_dir)
     request = Request(
         allocators=(),
-        scenarios=chosen_scenarios(scenarios, program=program),
+        scenarios=chosen_scenarios(scenarios, program=program, say=partial(say, err=True)),
         probes=(),
         rounds=rounds,
         timeout_s=timeout_s,

@@ -9,6 +9,7 @@
  * What the allocator does wrong is a result with a status; only what the driver
  * or its caller does wrong is an exit code.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
@@ -112,7 +113,27 @@ static void go_under_the_preload(struct session *session, char **argv) {
   setenv("LD_PRELOAD", options->subject_path, 1);
   for (char **argument = argv + 1; *argument; argument += 2)
     if (strcmp(argument[0], "--kept") == 0) argument[1] = own_pid();
-  start_again(argv);
+  if (options->under_count == 0) start_again(argv);
+}
+
+/* Its own arguments but for --under, behind those of the command that runs it then. */
+static void go_under_a_command(const struct options *options, char **argv) {
+  static char path[PATH_MAX];
+  size_t given = 0, count = 0;
+  if (options->under_count == 0) return;
+  if (readlink("/proc/self/exe", path, sizeof path - 1) < 0)
+    die(EXIT_TOOL, "/proc/self/exe", "cannot be read");
+  while (argv[given]) given++;
+  char **all = take_pages((options->under_count + given + 1) * sizeof *all);
+  for (; count < options->under_count; count++) all[count] = (char *)options->under[count];
+  all[count++] = path;
+  for (char **argument = argv + 1; *argument; argument += 2) {
+    if (strcmp(argument[0], "--under") == 0) continue;
+    all[count++] = argument[0];
+    all[count++] = argument[1];
+  }
+  execv(all[0], all);
+  die(EXIT_TOOL, all[0], "cannot be started");
 }
 
 static void pin(struct session *session) {
@@ -170,6 +191,7 @@ int main(int argc, char **argv) {
   options_parse(&session.options, argc, argv);
   if (session.options.fixed_addresses) fix_addresses(argv);
   go_under_the_preload(&session, argv);
+  go_under_a_command(&session.options, argv);
   pin(&session);
   open_trace(&session);
   load_subject(&session);

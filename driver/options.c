@@ -58,6 +58,11 @@ static void parse_cpu(struct options *options, const char *text) {
   options->cpus[options->cpu_count++] = (int)parse_small("--cpu", text);
 }
 
+static void parse_under(struct options *options, const char *text) {
+  if (options->under_count == MAX_UNDER) die(EXIT_USAGE, "--under", "too many");
+  options->under[options->under_count++] = text;
+}
+
 static void set_subject(struct options *options, enum subject_kind kind, const char *path) {
   options->subject = kind;
   options->subject_path = path;
@@ -90,6 +95,7 @@ static void apply(struct options *options, const char *name, const char *value) 
   else if (!strcmp(name, "--raw-ops")) options->raw_ops = parse_number(name, value);
   else if (!strcmp(name, "--checkpoints")) options->checkpoints = parse_small(name, value);
   else if (!strcmp(name, "--check-every")) options->check_every = parse_interval(name, value);
+  else if (!strcmp(name, "--under")) parse_under(options, value);
   else if (!strcmp(name, "--aloud")) options->aloud = parse_small(name, value) != 0;
   else if (!strcmp(name, "--syscall-backend"))
     options->backend = (enum syscall_backend)parse_choice(name, value, backend_names, BACKEND_NONE);

@@ -15,6 +15,7 @@ enum syscall_backend { BACKEND_AUTO, BACKEND_DISPATCH, BACKEND_PTRACE, BACKEND_M
 extern const char *const backend_names[BACKENDS];
 
 #define MAX_SETTINGS 64
+#define MAX_UNDER 24
 #define MAX_CPUS 1024 /* of a cpu_set_t; a trace needs no more than it has threads */
 
 struct options {
@@ -38,6 +39,8 @@ struct options {
                            * and two calls of check(); 0: as verify.c thinks best */
   enum syscall_backend backend;
   bool fixed_addresses; /* ASLR off, so that two processes place objects alike */
+  const char *under[MAX_UNDER]; /* a command that is to run the driver, from its first life on */
+  size_t under_count;
   bool aloud; /* for people: how it ended is said on stderr too, and by the exit code */
   uint32_t life; /* under a keeper (base/channel.h): 1, or its pid under the preload; else 0 */
 };

@@ -47,6 +47,7 @@ _FACTS = {
     Probe.MEMORY: MEMORY_FACTS,
     Probe.FOOTPRINT: MEMORY_FACTS,
     Probe.FAULTS: MEMORY_FACTS,
+    Probe.INSTRUCTIONS: (*CALL_FACTS, "cpu"),
     Probe.VERIFY: CALL_FACTS,
     Probe.PROGRAM_MEMORY: MEMORY_FACTS,
 }
@@ -89,7 +90,8 @@ class Measure:
     cannot be compared. usual: `compare` shows it unless told otherwise. claimed: claims may ask
     for it: each process of the cell gives one number by itself, a time only if the probe is timed.
     interval: `--json` has its interval beside it, under its path and `_interval`. of_trace: it is
-    the trace's own, whatever machine replays it.
+    the trace's own, whatever machine replays it. spread: of an exact count, the limit that holds
+    where its processes differ; None: that of memory.
 
     Where the processes of a cell count differently, `--json` has their range (see range_of) beside
     the median.
@@ -106,6 +108,7 @@ class Measure:
     claimed: bool = True
     interval: bool = False
     of_trace: bool = False
+    spread: float | None = None
     reader: Reader = value_at
 
     @property
@@ -355,6 +358,26 @@ CATALOGUE = (
         "excess",
         Probe.MEMORY,
         heading="frag",
+    ),
+    Measure(
+        name="instructions",
+        path="instructions_per_op",
+        title="instructions of the allocator an operation, in a warm replay",
+        unit="rate",
+        probe=Probe.INSTRUCTIONS,
+        heading="instr/op",
+        rule="off",
+        spread=0.005,
+    ),
+    _same(
+        "instructions.<call>", "instructions of a <call>, warm", "rate", Probe.INSTRUCTIONS
+    ),
+    _same(
+        "instruction_functions.<function>",
+        "of instructions an operation, those that <function> takes by itself",
+        "rate",
+        Probe.INSTRUCTIONS,
+        claimed=False,
     ),
     _same("allocator_stats.<stat>", "<stat>, as the allocator says", "count", Probe.MEMORY),
     _same("verified", "whether verify found nothing", "count", Probe.VERIFY),

@@ -35,6 +35,7 @@ _PLACES: Mapping[str, Collection[str]] = {
     "quantile": tuple(QUANTILES),
     "cause": (),
     "call": (),
+    "function": (),
     "stat": (),
 }
 _PLACE = re.compile("<([a-z]+)>")

@@ -73,7 +73,8 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "probes",
     multiple=True,
     type=click.Choice([probe.value for probe in Probe]),
-    help="What to measure; repeat for more. Without it: everything.",
+    help="What to measure; repeat for more. Without it: everything but instructions, which takes "
+    "valgrind.",
 )
 @rounds_option(default=5, most=1000)
 @click.option(

@@ -89,7 +89,7 @@ class Limits:
             return None
         given = {"named": True, "required": chosen.names_one_row}
         if chosen.share is None:
-            return None if one.timed else Rule(self.memory_theta, exact=True, **given)
+            return None if one.timed else Rule(self._spread(one), exact=True, **given)
         return Rule(chosen.share, exact=False, **given)
 
     def named_calls(self) -> list[str]:
@@ -108,7 +108,10 @@ class Limits:
             return None
         if one.timed:
             return Rule(self.theta, exact=False, named=False)
-        return Rule(self.memory_theta, exact=one.rule == "exact", named=False)
+        return Rule(self._spread(one), exact=one.rule == "exact", named=False)
+
+    def _spread(self, one: Measure) -> float:
+        return self.memory_theta if one.spread is None else one.spread
 
 
 def parse_limit(text: str) -> Limit:

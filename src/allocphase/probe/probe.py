@@ -21,6 +21,7 @@ class Probe(StrEnum):
     MEMORY = "memory"
     FOOTPRINT = "footprint"
     FAULTS = "faults"
+    INSTRUCTIONS = "instructions"
     VERIFY = "verify"
     PROGRAM = "program"
     PROGRAM_MEMORY = "program_memory"
@@ -29,6 +30,13 @@ class Probe(StrEnum):
     def of_programs(self) -> bool:
         """Whether it looks at a program, and not at a trace."""
         return self in (Probe.PROGRAM, Probe.PROGRAM_MEMORY)
+
+    @property
+    def usual(self) -> bool:
+        """Whether it runs without being asked for: one that takes a tool that is not everywhere, or
+        many times as long as the others, does not.
+        """
+        return self is not Probe.INSTRUCTIONS
 
     @property
     def timed(self) -> bool:
@@ -42,7 +50,13 @@ class Probe(StrEnum):
         """Whether its figures are counts, which may differ from process to process: several of
         each cell tell.
         """
-        return self in (Probe.SYSCALLS, Probe.MEMORY, Probe.FAULTS, Probe.PROGRAM_MEMORY)
+        return self in (
+            Probe.SYSCALLS,
+            Probe.MEMORY,
+            Probe.FAULTS,
+            Probe.INSTRUCTIONS,
+            Probe.PROGRAM_MEMORY,
+        )
 
     @property
     def joined(self) -> bool:

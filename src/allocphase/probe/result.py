@@ -21,6 +21,8 @@ __all__ = [
     "Clock",
     "Faults",
     "Footprint",
+    "Function",
+    "Instructions",
     "Latency",
     "Memory",
     "Part",
@@ -172,6 +174,32 @@ class Faults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """What one of an allocator's functions took by itself, in instructions, in the object of that
+    name; source: FILE:LINE of its costliest line, "" where there is no debug information.
+    """
+
+    name: str
+    object: str
+    instructions: Count
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instructions:
+    """Of one warm replay, by kind of call: how many calls there were, and how many instructions of
+    the allocator they took, with all that they called. functions: the costliest of its own.
+
+    valgrind: its version, which decides what some functions of libc do.
+    """
+
+    calls: _Calls
+    counted: _Calls = field(default_factory=dict)
+    functions: tuple[Function, ...] = ()
+    valgrind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
     """conformance: what is wrong with functions that the trace does not use."""
 
@@ -221,7 +249,16 @@ class ProgramMemory(Program):
 
 
 Part: TypeAlias = (
-    Throughput | Latency | Syscalls | Memory | Footprint | Faults | Verify | Program | ProgramMemory
+    Throughput
+    | Latency
+    | Syscalls
+    | Memory
+    | Footprint
+    | Faults
+    | Instructions
+    | Verify
+    | Program
+    | ProgramMemory
 )
 P = TypeVar("P", bound=Part)
 
@@ -261,6 +298,7 @@ class Result:
     memory: Memory | None = None
     footprint: Footprint | None = None
     faults: Faults | None = None
+    instructions: Instructions | None = None
     verify: Verify | None = None
     program: Program | None = None
     program_memory: ProgramMemory | None = None

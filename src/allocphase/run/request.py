@@ -38,7 +38,8 @@ __all__ = [
 
 _Chosen = TypeVar("_Chosen")
 
-QUICK_PROBES = tuple(probe for probe in Probe if probe is not Probe.VERIFY)
+USUAL_PROBES = tuple(probe for probe in Probe if probe.usual)
+QUICK_PROBES = tuple(probe for probe in USUAL_PROBES if probe is not Probe.VERIFY)
 QUICK_ROUNDS = 1
 TIMEOUT_S = 60.0  # a process takes a few seconds
 
@@ -163,12 +164,12 @@ def kept_variables(*, keep: bool) -> dict[str, str]:
 
 
 def _probes(options: RunOptions, scenarios: Sequence[AnyScenario]) -> list[Probe]:
-    """Those that were named, or all; of these what the scenarios can be looked at with."""
+    """Those that were named, or the usual ones; of these what the scenarios can be looked at with."""
     named = [Probe(name) for name in options.probes]
     kinds = {isinstance(one, Program) for one in scenarios}
     found = [
         probe
-        for probe in named or (QUICK_PROBES if options.quick else tuple(Probe))
+        for probe in named or (QUICK_PROBES if options.quick else USUAL_PROBES)
         if probe.of_programs in kinds
     ]
     if not found:

@@ -9,7 +9,6 @@
  * What the allocator does wrong is a result with a status; only what the driver
  * or its caller does wrong is an exit code.
  */
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
@@ -116,17 +115,13 @@ static void go_under_the_preload(struct session *session, char **argv) {
   if (options->under_count == 0) start_again(argv);
 }
 
-/* Its own arguments but for --under, behind those of the command that runs it then. */
+/* Its own arguments but for --under, behind that command, which ends with the driver's path. */
 static void go_under_a_command(const struct options *options, char **argv) {
-  static char path[PATH_MAX];
   size_t given = 0, count = 0;
   if (options->under_count == 0) return;
-  if (readlink("/proc/self/exe", path, sizeof path - 1) < 0)
-    die(EXIT_TOOL, "/proc/self/exe", "cannot be read");
   while (argv[given]) given++;
-  char **all = take_pages((options->under_count + given + 1) * sizeof *all);
+  char **all = take_pages((options->under_count + given) * sizeof *all);
   for (; count < options->under_count; count++) all[count] = (char *)options->under[count];
-  all[count++] = path;
   for (char **argument = argv + 1; *argument; argument += 2) {
     if (strcmp(argument[0], "--under") == 0) continue;
     all[count++] = argument[0];

@@ -39,7 +39,7 @@ struct options {
                            * and two calls of check(); 0: as verify.c thinks best */
   enum syscall_backend backend;
   bool fixed_addresses; /* ASLR off, so that two processes place objects alike */
-  const char *under[MAX_UNDER]; /* a command that is to run the driver, from its first life on */
+  const char *under[MAX_UNDER]; /* a command that runs the driver in its next life */
   size_t under_count;
   bool aloud; /* for people: how it ended is said on stderr too, and by the exit code */
   uint32_t life; /* under a keeper (base/channel.h): 1, or its pid under the preload; else 0 */

@@ -17,7 +17,9 @@ from allocphase import allocator, resources, scenario, trace
 from allocphase.allocator.environment import allocator_variables
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Instructions
 from allocphase.probe.status import Status
+from allocphase.process.callgrind import NOT_INSTALLED, find_valgrind
 from allocphase.process.driver import FILE_BYTES, DriverExecutor, Outcome, TraceJob
 from allocphase.process.keeper import Command, Containment, Limits
 from allocphase.run.request import one_trace
@@ -104,6 +106,18 @@ def _abilities() -> Iterator[Finding]:
         yield _backend("dispatch", _trial(path, Probe.SYSCALLS, backend="dispatch"))
         yield _backend("ptrace", _trial(path, Probe.SYSCALLS, backend="ptrace"))
         yield _rss(_trial(path, Probe.MEMORY))
+        yield _instructions(path)
+
+
+def _instructions(path: Path) -> Finding:
+    """Whether callgrind can count a driver's process."""
+    if find_valgrind() is None:
+        return Finding("note", "instructions", f"valgrind is {NOT_INSTALLED}")
+    outcome = _trial(path, Probe.INSTRUCTIONS)
+    if outcome.status is not Status.OK:
+        return Finding("missing", "instructions", outcome.message)
+    version = outcome.result.part(Instructions).valgrind
+    return Finding("ok", "instructions", f"counted by callgrind {version}")
 
 
 # To be tried by somebody who may write into their own folder alone.

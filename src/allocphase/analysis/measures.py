@@ -369,9 +369,7 @@ CATALOGUE = (
         rule="off",
         spread=0.005,
     ),
-    _same(
-        "instructions.<call>", "instructions of a <call>, warm", "rate", Probe.INSTRUCTIONS
-    ),
+    _same("instructions.<call>", "instructions of a <call>, warm", "rate", Probe.INSTRUCTIONS),
     _same(
         "instruction_functions.<function>",
         "of instructions an operation, those that <function> takes by itself",

@@ -37,6 +37,7 @@ from allocphase.commands.shared import (
     write_text,
 )
 from allocphase.errors import UsageError
+from allocphase.probe.probe import Probe
 
 if TYPE_CHECKING:
     from allocphase.gate import Arms, GateRequest
@@ -65,6 +66,7 @@ class GateOptions:
     limits: Sequence[str]
     limits_file: Path | None
     tails: bool
+    only_counts: bool
     max_rounds: int
     time_budget_s: float
     inconclusive: str
@@ -130,6 +132,12 @@ class Outputs:
 )
 @click.option("--tails", is_flag=True, help=f"Gate malloc's tail too: {', '.join(TAILS)}.")
 @click.option(
+    "--only-counts",
+    is_flag=True,
+    help="Gate what a busy machine cannot disturb, and no times: system calls, page faults, memory "
+    "and, where there is valgrind, instructions.",
+)
+@click.option(
     "--max-rounds",
     default=40,
     show_default=True,
@@ -174,7 +182,7 @@ class Outputs:
     "rows",
     multiple=True,
     metavar="ROW",
-    help="Say why, in sentences; of a time, by which calls.",
+    help="Say why, in sentences; of a time by which calls, of instructions in which functions.",
 )
 @click.option("--all-rows", is_flag=True, help="Print counts that are equal, too.")
 @target_option("--json", "json_path", help="Write the verdict as JSON.")
@@ -354,7 +362,11 @@ def _limits(options: GateOptions) -> Limits:
     from allocphase.judge import Limits, read_limits
     from allocphase.judge.limits import parse_limit
 
+    if options.tails and options.only_counts:
+        raise UsageError("--tails are times, and --only-counts leaves times out")
     lines: Sequence[str] = TAILS if options.tails else ()
+    if options.only_counts:
+        lines = _only_counts()
     if options.limits_file is not None:
         lines = [*lines, *read_limits(options.limits_file)]
     return Limits(
@@ -362,6 +374,18 @@ def _limits(options: GateOptions) -> Limits:
         memory_theta=options.memory_theta,
         lines=tuple(parse_limit(line) for line in (*lines, *options.limits)),
     )
+
+
+def _only_counts() -> list[str]:
+    """Every count, and no time; instructions where they can be counted."""
+    from allocphase.analysis.measures import MEASURES
+    from allocphase.process.callgrind import NOT_INSTALLED, find_valgrind
+
+    times = [f"{name}=off" for name, one in MEASURES.items() if one.timed and one.rule != "off"]
+    if find_valgrind() is None:
+        say(f"no instructions: valgrind is {NOT_INSTALLED}", err=True)
+        return times
+    return [*times, "instructions=exact"]
 
 
 def _render(verdict: GateVerdict, outputs: Outputs, folder: Path) -> None:
@@ -389,11 +413,15 @@ def _render(verdict: GateVerdict, outputs: Outputs, folder: Path) -> None:
 
 
 def _print_calls(verdict: GateVerdict, row_id: str, folder: Path, stream: TextIO) -> None:
-    """Of a time, which calls make it up."""
+    """Of a time, which calls make it up; of instructions, which functions."""
     from allocphase.judge.calls import call_differences
+    from allocphase.judge.functions import function_differences
     from allocphase.judge.render.calls import print_calls
     from allocphase.judge.render.explain import found_row
+    from allocphase.judge.render.functions import print_functions
 
     row = found_row(verdict, row_id).row
-    if row.measure.timed:
+    if row.measure.probe is Probe.INSTRUCTIONS:
+        print_functions(function_differences(folder, row.scenario), row.scenario, stream)
+    elif row.measure.timed:
         print_calls(call_differences(folder, row.scenario), row.scenario, stream)

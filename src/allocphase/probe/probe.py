@@ -73,5 +73,6 @@ class Probe(StrEnum):
         return self.timed or (self is Probe.MEMORY and threads > 1)
 
 
-TRACE_PROBES = tuple(probe for probe in Probe if not probe.of_programs)
+# Those that look at a trace unless others are asked for.
+TRACE_PROBES = tuple(probe for probe in Probe if not probe.of_programs and probe.usual)
 PROGRAM_PROBES = tuple(probe for probe in Probe if probe.of_programs)

@@ -231,7 +231,7 @@ def driver_arguments(job: TraceJob, folder: Path) -> list[str]:
     for name, value in job.options.items():
         arguments += [f"--{name}", value]
     if job.probe is Probe.INSTRUCTIONS:
-        for argument in under(folder):
+        for argument in under(folder, resources.find("driver/allocphase-driver")):
             arguments += ["--under", argument]
     return arguments
 

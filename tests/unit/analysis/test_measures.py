@@ -43,6 +43,7 @@ WORDS = {
     "quantile": "p99",
     "cause": "system_call",
     "call": "mmap",
+    "function": "arena_alloc",
     "stat": "pool_hits",
 }
 

@@ -1,5 +1,5 @@
-"""What the processes of a program's cell come to: times, memory, faults and switches of the whole
-process tree.
+"""What the processes of a program's cell come to: times, memory, faults, switches and system calls
+of the whole process tree.
 
 A time is the median over rounds; the kernel's run delay is taken off where it can be: of a program
 whose first thread did nearly all the work, the time that it stood ready without a CPU.
@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from allocphase.analysis.counts import CONFIDENCE, counted
-from allocphase.probe.result import Program, ProgramMemory
+from allocphase.probe.result import Program, ProgramMemory, ProgramSyscalls
 from allocphase.stats import median_interval
 from allocphase.store.record import ProcessRecord
 
-__all__ = ["program_metrics", "wall_time_ns"]
+__all__ = ["MEMORY_CALLS", "program_metrics", "program_syscall_metrics", "wall_time_ns"]
 
 # Of the CPU time of all: a first thread that has so much waited for nobody else.
 NEARLY_ALL = 0.99
+# By which a process gets its memory and gives it back, whoever in it asks.
+MEMORY_CALLS = ("brk", "madvise", "mmap", "mprotect", "mremap", "munmap")
 
 _TIMES: Mapping[str, Callable[[Program], float]] = {
     "wall_time_ns": lambda part: wall_time_ns(part),
@@ -64,6 +66,33 @@ def program_metrics(
         metrics |= counted("program_page_faults", [p.minor_faults + p.major_faults for p in seen])
         metrics |= counted("program_major_faults", [p.major_faults for p in seen])
     return metrics
+
+
+def program_syscall_metrics(records: Sequence[ProcessRecord]) -> dict[str, Any]:
+    """`records`: good processes of the program_syscalls probe. One table: `total`, `memory`, and
+    `calls` by name; those that were not all seen say nothing.
+    """
+    seen = [calls for r in records if (calls := r.part(ProgramSyscalls).calls) is not None]
+    if not seen:
+        return {}
+    names = sorted({name for calls in seen for name in calls})
+    found = {
+        **counted("total", [sum(calls.values()) for calls in seen]),
+        **counted("memory", [sum(calls.get(name, 0) for name in MEMORY_CALLS) for calls in seen]),
+    }
+    by_name = [counted(name, [calls.get(name, 0) for calls in seen]) for name in names]
+    values = {name: one[name] for name, one in zip(names, by_name, strict=True)}
+    ranges: dict[str, Any] = {
+        name.removesuffix("_range"): found.pop(name)
+        for name in ("total_range", "memory_range")
+        if name in found
+    }
+    if varying := {
+        name: one[f"{name}_range"] for name, one in zip(names, by_name, strict=True) if len(one) > 1
+    }:
+        ranges["calls"] = varying
+    metrics: dict[str, Any] = {"program_syscalls": {**found, "calls": values}}
+    return metrics | ({"program_syscalls_range": ranges} if ranges else {})
 
 
 def _outputs(parts: Sequence[Program]) -> dict[str, Any]:

@@ -30,6 +30,9 @@ CONFIRM_ALPHA = 0.05
 # Processes of an arm that a count which varies may take; they are cheap, and run side by side.
 COUNT_BUDGET = 40
 
+# Whose calls have rows by name.
+_CALL_PROBES = (Probe.SYSCALLS, Probe.PROGRAM_SYSCALLS)
+
 Need = tuple[str, Probe]  # scenario, probe
 
 
@@ -120,7 +123,7 @@ class Judge:
         rows: dict[str, Row] = {}
         for scenario in dict.fromkeys(row.scenario for row in self.rows):
             planned = [row for row in self.rows if row.scenario == scenario]
-            counted = any(row.measure.probe is Probe.SYSCALLS for row in planned)
+            counted = any(row.measure.probe in _CALL_PROBES for row in planned)
             named = call_rows(evidence, scenario, self.limits) if self.by_name and counted else []
             for row in (*planned, *named):
                 rows.setdefault(row.id, row)

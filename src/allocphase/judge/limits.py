@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
+from allocphase.analysis.measures import CALL_PREFIX, CALL_PREFIXES, MEASURES, Measure
 from allocphase.analysis.metric_names import compared
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.typed import Amount, load_toml
@@ -94,7 +94,7 @@ class Limits:
 
     def named_calls(self) -> list[str]:
         """The single system calls that the lines name in full, as measures are named."""
-        names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIX)]
+        names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIXES)]
         return [name for name in dict.fromkeys(names) if not _is_glob(name)]
 
     def unused(self, places: Sequence[tuple[Measure, str]]) -> list[str]:

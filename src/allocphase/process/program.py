@@ -22,6 +22,7 @@ from allocphase.allocator.environment import (
 )
 from allocphase.files.regular import opened, read_regular
 from allocphase.files.removal import passing_folder
+from allocphase.probe.probe import Probe
 from allocphase.probe.result import Program as Measured
 from allocphase.probe.status import Status
 from allocphase.process.driver import (
@@ -49,6 +50,8 @@ WITNESS_VARIABLE = "ALLOCPHASE_WITNESS"
 # A line of some 200 bytes for each process.
 WITNESS_BYTES = 16 << 20
 STDERR_LINES = 3
+# Of the time that it has: whose system calls cannot be counted by then goes on without a tracer.
+OBSERVED_SHARE = 0.5
 NONE = "-"
 _LIBC = ("libc.so.6", "libc-2")
 
@@ -83,6 +86,8 @@ def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
     arguments = [str(driver), "--program", job.probe.value, "--kept", "1", "--out", str(folder)]
     environment = _environment(job, folder)
     arguments += ["--preload", environment.pop(PRELOAD)]  # the driver itself goes without
+    if job.probe is Probe.PROGRAM_SYSCALLS:
+        arguments += ["--observed-ns", str(int(job.timeout_s * OBSERVED_SHARE * 1e9))]
     for cpu in job.cpus:
         arguments += ["--cpu", str(cpu)]
     if table.input is not None:

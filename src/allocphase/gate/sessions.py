@@ -234,6 +234,7 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
         seen = disturbances(session.evidence.records)
         notes += [f"{session.path.name}: {warning.text}" for warning in seen]
     notes += _settings_in_doubt(sessions)
+    notes += _uncounted(request, sessions[0])
     notes += _unaligned(request, sessions[0])
     unused = request.limits.unused(_limited(request, sessions[0]))
     return notes + [f"the limit {line} speaks of no row here" for line in unused]
@@ -249,6 +250,12 @@ def _settings_in_doubt(sessions: Sequence[Finished]) -> list[str]:
             doubts = setting_warnings(records, manifest.ignored_settings(arm))
             found |= {f"{arm}: {warning.text}": None for warning in doubts}
     return list(found)
+
+
+def _uncounted(request: GateRequest, session: Finished) -> list[str]:
+    """Of each program, why its system calls are no row, where nobody could count them."""
+    found = [(one.name, session.evidence.uncounted(one.name)) for one in request.scenarios]
+    return [f"{name}: system calls are not gated: {why}" for name, why in found if why]
 
 
 def _limited(request: GateRequest, session: Finished) -> list[tuple[Measure, str]]:

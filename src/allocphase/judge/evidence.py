@@ -23,6 +23,7 @@ __all__ = ["BASELINE", "CANDIDATE", "TWIN", "Evidence", "Saved", "Values"]
 
 # The arms' names in a run directory.
 BASELINE, TWIN, CANDIDATE = "baseline", "twin", "candidate"
+_ARMS = (BASELINE, TWIN, CANDIDATE)
 
 # Saved values by (metric, scenario), in base units.
 Saved = Mapping[tuple[str, str], Sequence[float]]
@@ -88,7 +89,7 @@ class Evidence:
 
     def values(self, measure: Measure, scenario: str) -> Values:
         """One row's values."""
-        arms = [self._arm(measure, scenario, arm) for arm in (BASELINE, TWIN, CANDIDATE)]
+        arms = [self._arm(measure, scenario, arm) for arm in _ARMS]
         places = sorted(set().union(*arms))
         base, twin, candidate = (
             np.array([arm.get(place, math.nan) for place in places]) for arm in arms
@@ -104,7 +105,7 @@ class Evidence:
         "syscalls.mmap".
         """
         names: set[str] = set()
-        for arm in (BASELINE, TWIN, CANDIDATE):
+        for arm in _ARMS:
             for record in self._good(arm, scenario, Probe.SYSCALLS):
                 names.update(CALL_PREFIX + call for call in record.part(Syscalls).operation or {})
             for record in self._good(arm, scenario, Probe.PROGRAM_SYSCALLS):
@@ -114,6 +115,17 @@ class Evidence:
             if where == scenario and metric.startswith(CALL_PREFIXES):
                 names.add(metric)
         return sorted(names)
+
+    def uncounted(self, scenario: str) -> str:
+        """Why nobody could count a program's system calls, where no arm's processes could, and no
+        saved baseline's; else "".
+        """
+        arms = (self._good(arm, scenario, Probe.PROGRAM_SYSCALLS) for arm in _ARMS)
+        records = [record for found in arms for record in found]
+        was_saved = ("program_syscalls", scenario) in (self.saved or {})
+        if was_saved or any(r.part(ProgramSyscalls).calls is not None for r in records):
+            return ""
+        return "; ".join(dict.fromkeys(text for r in records for text in r.result.lacks))
 
     def failures(self) -> list[ProcessRecord]:
         """The first process of each arm and scenario that did not end well.

@@ -95,6 +95,15 @@ def test_a_glob_of_calls_by_path_is_of_each_call() -> None:
     assert found.named_calls() == []
 
 
+@pytest.mark.parametrize("glob", ["program_syscalls.m*", "program_syscalls.calls.m*"])
+def test_a_glob_of_a_program_s_calls_is_of_each_call_and_not_of_all_together(glob: str) -> None:
+    found = limits(f"{glob}=exact")
+    assert found.rule(measure("program_syscalls.mmap"), "any") == Rule(0.05, exact=True, named=True)
+    assert found.rule(measure("program_syscalls.brk"), "any") is None
+    assert found.rule(MEASURES["program_syscalls"], "any") == Rule(0.05, exact=False, named=False)
+    assert found.rule(MEASURES["program_memory_syscalls"], "any") is None
+
+
 def test_a_call_that_is_named_by_its_path_is_planned_by_its_short_name() -> None:
     assert limits("syscalls.operation.mmap=exact").named_calls() == ["syscalls.mmap"]
 

@@ -44,6 +44,7 @@ def ran(
     *,
     probe: Probe = Probe.PROGRAM_SYSCALLS,
     timeout_s: float = 120.0,
+    padding_bytes: int = 0,
 ) -> Outcome:
     inputs = folder / "inputs"
     if not inputs.exists():
@@ -57,6 +58,7 @@ def ran(
         probe=probe,
         cpus=CPUS[: program.program.cpus or None],
         timeout_s=timeout_s,
+        padding_bytes=padding_bytes,
         program=program,
         inputs=inputs,
     )
@@ -144,6 +146,14 @@ def test_under_another_allocator_too(tmp_path: Path, strace: str, allocator: str
     program = python(tmp_path, code)
     ours = calls_of(ran(tmp_path, program, allocator))
     assert ours == seen_by_strace(tmp_path, program, strace, allocator)
+
+
+def test_every_process_of_a_cell_counts_the_same(tmp_path: Path) -> None:
+    """Python copies its environment to the heap: what pads that of timed processes is left out."""
+    program = load(ROOT / "scenarios" / "program-python-sqlite.toml")
+    assert isinstance(program, Program)
+    found = [calls_of(ran(tmp_path, program, padding_bytes=size)) for size in (0, 2000, 4000)]
+    assert found[0] == found[1] == found[2]
 
 
 THREADS = """

@@ -113,10 +113,17 @@ def _environment(job: ProgramJob, folder: Path) -> dict[str, str]:
         **without_allocator_variables(given),
         **job.program.variables(job.inputs.absolute()),
         WITNESS_VARIABLE: str(folder / "witness"),
-        PADDING_VARIABLE: "x" * job.padding_bytes,
+        PADDING_VARIABLE: "x" * _padding_bytes(job),
         PRELOAD: str(resources.find("driver/liballocphase-witness.so")),
     }
     return environment_of(job.allocator, inherited)
+
+
+def _padding_bytes(job: ProgramJob) -> int:
+    """None where calls are counted at fixed addresses: interpreters copy the environment to the
+    heap, and the heap's size decides on one brk more or less.
+    """
+    return 0 if job.probe is Probe.PROGRAM_SYSCALLS else job.padding_bytes
 
 
 # ---- From an ending to an outcome --------------------------------------------------------

@@ -147,6 +147,7 @@ def test_limits_and_compare_refuse_what_cannot_be_compared(one: Measure, name: s
         # A phase misspelled is no system call that was never made.
         ("syscalls.operations", "syscalls.operation"),
         ("syscalls.teardwon", "syscalls.teardown"),
+        ("program_syscalls.totl", "program_syscalls.total"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest_of_all_names_and_paths(slip: str, nearest: str) -> None:

@@ -177,7 +177,7 @@ def _program_syscalls(folder: Path) -> Finding:
     if outcome.status is not Status.OK:
         return Finding("missing", subject, outcome.message)
     if outcome.result.part(ProgramSyscalls).calls is None:
-        why = "; ".join(text.removeprefix("system calls: ") for text in outcome.result.lacks)
+        why = outcome.result.lacking("system calls")
         return Finding("missing", subject, f"{why}: they are not counted")
     return Finding("ok", subject, "works")
 

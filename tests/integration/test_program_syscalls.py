@@ -125,7 +125,9 @@ def is_running(pid: int) -> bool:
 def test_a_shipped_program_makes_the_calls_that_strace_counts(
     tmp_path: Path, path: Path, strace: str
 ) -> None:
-    """Of one with several threads the number of its waits for a lock is another each time."""
+    """Of one with several threads the number of its waits for a lock is another each time, and so
+    is what arenas take.
+    """
     program = load(path)
     assert isinstance(program, Program)
     program = in_folder(program, tmp_path)
@@ -134,8 +136,9 @@ def test_a_shipped_program_makes_the_calls_that_strace_counts(
     if program.program.cpus == 1:
         assert ours == theirs
     else:
-        assert ours.keys() == theirs.keys()
-        assert ours["clone3"] == theirs["clone3"]
+        varying = {"futex", *MEMORY_CALLS}
+        same = [{k: n for k, n in each.items() if k not in varying} for each in (ours, theirs)]
+        assert same[0] == same[1]
     assert {"execve", "mmap", "brk"} <= ours.keys()
     assert "exit_group" not in ours, "it does not return"
 
@@ -385,11 +388,11 @@ def test_whose_calls_are_too_many_to_count_in_time_runs_on_and_has_no_count(tmp_
     code = (
         "import os, time\n"
         "child = os.fork()\n"
-        "end = time.monotonic() + 2.5\n"
+        "end = time.monotonic() + 4.5\n"
         "while time.monotonic() < end: os.getppid()\n"
         "if child: os.waitpid(child, 0)\n"
     )
-    outcome = ran(tmp_path, python(tmp_path, code), timeout_s=4.0)
+    outcome = ran(tmp_path, python(tmp_path, code), timeout_s=8.0)
     assert outcome.status is Status.OK, outcome.message
     assert outcome.result.part(ProgramSyscalls).calls is None
     (lacking,) = outcome.result.lacks

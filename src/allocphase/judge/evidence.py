@@ -125,7 +125,7 @@ class Evidence:
         was_saved = ("program_syscalls", scenario) in (self.saved or {})
         if was_saved or any(r.part(ProgramSyscalls).calls is not None for r in records):
             return ""
-        return "; ".join(dict.fromkeys(text for r in records for text in r.result.lacks))
+        return next((why for r in records if (why := r.result.lacking("system calls"))), "")
 
     def failures(self) -> list[ProcessRecord]:
         """The first process of each arm and scenario that did not end well.

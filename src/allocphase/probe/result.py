@@ -298,6 +298,11 @@ class Result:
         assert found is not None, f"there is no {kind.__name__} in this result"
         return found
 
+    def lacking(self, what: str) -> str:
+        """Why the driver went without that, "" where it did not."""
+        found = (text.partition(": ") for text in self.lacks)
+        return next((why for name, _, why in found if name == what), "")
+
     @property
     def is_slow(self) -> bool:
         """Whether one replay of a throughput process took so long that one process has to do."""

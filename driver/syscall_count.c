@@ -159,7 +159,7 @@ int syscall_count_follow(pid_t command, uint64_t most_ns) {
     if (tid < 0 && errno == EINTR) continue;
     if (tid < 0) die(EXIT_TOOL, "waitpid", strerror(errno));
     if (!tally.letting_go && now_ns() >= tally.end_ns) {
-      tally.blind = "the program makes more of them than can be counted in half of --timeout";
+      tally.blind = "the program is not done in half of --timeout while they are counted";
       tally.letting_go = true;
     }
     if (WIFSTOPPED(status)) {

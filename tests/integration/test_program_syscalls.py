@@ -370,7 +370,7 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -
     command = f"sh -c 'sleep 600 & setsid sleep 600 & echo $$ $! > {pids}; wait'"
     outcome = ran(tmp_path, ad_hoc(command, folder=tmp_path), timeout_s=2.0)
     assert outcome.status is Status.TIMEOUT
-    assert "still running after 2 s: killed" in outcome.message
+    assert "still running after 3 s: killed" in outcome.message
     assert [pid for pid in map(int, pids.read_text().split()) if is_running(pid)] == []
 
 
@@ -388,15 +388,15 @@ def test_whose_calls_are_too_many_to_count_in_time_runs_on_and_has_no_count(tmp_
     code = (
         "import os, time\n"
         "child = os.fork()\n"
-        "end = time.monotonic() + 4.5\n"
+        "end = time.monotonic() + 3.5\n"
         "while time.monotonic() < end: os.getppid()\n"
         "if child: os.waitpid(child, 0)\n"
     )
-    outcome = ran(tmp_path, python(tmp_path, code), timeout_s=8.0)
+    outcome = ran(tmp_path, python(tmp_path, code), timeout_s=6.0)
     assert outcome.status is Status.OK, outcome.message
     assert outcome.result.part(ProgramSyscalls).calls is None
     (lacking,) = outcome.result.lacks
-    assert lacking.startswith("system calls: the program makes more of them than can be counted")
+    assert lacking.startswith("system calls: the program is not done in half of --timeout")
 
 
 # ---- What the report shows ------------------------------------------------------------------

@@ -50,7 +50,8 @@ WITNESS_VARIABLE = "ALLOCPHASE_WITNESS"
 # A line of some 200 bytes for each process.
 WITNESS_BYTES = 16 << 20
 STDERR_LINES = 3
-# Of the time that it has: whose system calls cannot be counted by then goes on without a tracer.
+# Of --timeout, and on top of it: who makes system calls for longer goes on without a tracer, and
+# has all of its time for that.
 OBSERVED_SHARE = 0.5
 NONE = "-"
 _LIBC = ("libc.so.6", "libc-2")
@@ -58,10 +59,13 @@ _LIBC = ("libc.so.6", "libc-2")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramJob(Job):
-    """One run of a program. inputs: the folder of its files, beside which its own is made."""
+    """One run of a program. inputs: the folder of its files, beside which its own is made.
+    observed_s: for how long its system calls are counted, at most; None: they are not.
+    """
 
     program: Program
     inputs: Path
+    observed_s: float | None = None
 
 
 class ProgramExecutor:
@@ -74,6 +78,9 @@ class ProgramExecutor:
         """As the inner one's."""
         if not isinstance(job, ProgramJob):
             return self._inner.run(job)
+        if job.probe is Probe.PROGRAM_SYSCALLS:
+            observed_s = job.timeout_s * OBSERVED_SHARE
+            job = replace(job, observed_s=observed_s, timeout_s=job.timeout_s + observed_s)
         with passing_folder(beside=job.inputs.parent.absolute()) as folder:
             start = time.monotonic()
             ending = self._inner.contained(_command(job, folder, self._inner.driver))
@@ -86,8 +93,8 @@ def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
     arguments = [str(driver), "--program", job.probe.value, "--kept", "1", "--out", str(folder)]
     environment = _environment(job, folder)
     arguments += ["--preload", environment.pop(PRELOAD)]  # the driver itself goes without
-    if job.probe is Probe.PROGRAM_SYSCALLS:
-        arguments += ["--observed-ns", str(int(job.timeout_s * OBSERVED_SHARE * 1e9))]
+    if job.observed_s is not None:
+        arguments += ["--observed-ns", str(int(job.observed_s * 1e9))]
     for cpu in job.cpus:
         arguments += ["--cpu", str(cpu)]
     if table.input is not None:

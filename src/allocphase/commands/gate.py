@@ -310,6 +310,7 @@ def _request(
 ) -> GateRequest:
     """arms: made once the rest is known to be right, since to build them may take long."""
     from allocphase.gate import GateRequest
+    from allocphase.gate.request import STRETCH, TIME_BUDGET_S
     from allocphase.gate.saved import against_saved
     from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
 
@@ -324,7 +325,8 @@ def _request(
         seed=draw_seed() if options.seed is None else options.seed,
         out=options.out,
         max_rounds=options.max_rounds,
-        **_budget(options),
+        time_budget_s=options.time_budget_s or TIME_BUDGET_S,
+        stretch=STRETCH if options.time_budget_s is None else 1.0,
         timeout_s=options.timeout_s,
         label=options.label,
         command=command_line(),
@@ -338,15 +340,6 @@ def _request(
     allowed = options.allow_machine_mismatch
     request = replace(request, explained=frozenset())  # a saved baseline has no single calls
     return against_saved(request, options.saved, options.baseline_dir, allow_mismatch=allowed)
-
-
-def _budget(options: GateOptions) -> dict[str, float]:
-    """What a user names holds; else a slow machine has more time."""
-    from allocphase.gate.request import STRETCH
-
-    if options.time_budget_s is None:
-        return {"stretch": STRETCH}
-    return {"time_budget_s": options.time_budget_s}
 
 
 def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:

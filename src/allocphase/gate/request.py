@@ -41,7 +41,7 @@ class SavedArm:
         return not holds(row.measure, self.differing) or (row.measure.timed and not row.rule.named)
 
 
-# Where nobody names one; and how many times that a slow machine may take rather than decide nothing.
+# Where nobody names one; and how many times that a slow machine may take to decide anything.
 TIME_BUDGET_S = 600.0
 STRETCH = 2.0
 

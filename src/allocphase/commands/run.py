@@ -56,8 +56,9 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "--allocator",
     "allocators",
     multiple=True,
-    metavar="NAME[=FILE]|FOLDER[?KEY=VALUE,VALUE]",
-    help="An allocator, one for each value; repeat for more. Without it: all that are installed.",
+    metavar="NAME[=FILE]|FOLDER|default|all[?KEY=VALUE,VALUE]",
+    help="An allocator, one for each value; repeat for more. Without it: the default set, which is "
+    "all that are installed but for second builds and older versions of one.",
 )
 @scenario_option
 @program_options

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,10 +24,9 @@ from allocphase.files.regular import MAX_OBJECT_BYTES, is_there, read_regular
 from allocphase.files.typed import FieldError, Name, length, load_toml
 from allocphase.spec import ENVIRONMENT_PREFIX, Spec, written
 
-__all__ = ["WORDS", "Allocator", "Kind", "collected", "load", "loader", "resolve"]
+__all__ = ["Allocator", "Kind", "collected", "load", "loader", "names_several", "resolve"]
 
-# For several of the collection: all of them, or those without the ones in whose place another is.
-WORDS = ("all", "default")
+ALL, DEFAULT = "all", "default"
 
 Kind = Literal["plugin", "preload", "libc"]
 
@@ -196,22 +196,37 @@ def collected() -> dict[str, Allocator]:
 
 
 def resolve(text: str, *, cflags: Sequence[str] = ()) -> tuple[Allocator, ...]:
-    """The allocators that a specification names, several when a setting has several values; or of a
-    word (WORDS), which has no settings, those of the collection, missing ones too.
+    """The allocators that a specification names, several when a setting has several values; or
+    those of the collection that it stands for (names_several), missing ones too.
 
     `cflags`: for the compiler, where it names a source. Raises UsageError, with the nearest match
     for a name that does not exist.
     """
-    if text in WORDS:
-        everything = collected()
-        return tuple(
-            found
-            for found in everything.values()
-            if text == "all" or not _has_a_substitute(found, everything)
-        )
+    if names_several(text):
+        return _several(text)
     spec = Spec.of_allocator(text)
     found = _named(spec, tuple(cflags))
     return tuple(found.with_settings(point) for point in spec.points())
+
+
+def names_several(text: str) -> bool:
+    """Whether a specification stands for several of the collection and names none of them: `all`,
+    `default`, or a glob (phase*). Such have no settings.
+    """
+    return text in (ALL, DEFAULT) or (not set(text) & set("=/?") and bool(set(text) & set("*[")))
+
+
+def _several(text: str) -> tuple[Allocator, ...]:
+    everything = collected()
+    if text == DEFAULT:
+        return tuple(
+            found for found in everything.values() if not _has_a_substitute(found, everything)
+        )
+    pattern = "*" if text == ALL else text
+    found = tuple(each for name, each in everything.items() if fnmatchcase(name, pattern))
+    if not found:
+        raise UsageError(unknown("allocator", text, everything))
+    return found
 
 
 def _has_a_substitute(found: Allocator, everything: Mapping[str, Allocator]) -> bool:

@@ -124,6 +124,8 @@ def requested(
     wanted = chosen_scenarios(
         options.scenarios, program=options.program, sweep=options.sweep, say=say
     )
+    if not chosen:
+        raise NothingMeasuredError("none of these allocators is installed: name one that is")
     if not any(found.correct for found in chosen):
         names = ", ".join(found.name for found in chosen)
         raise NothingMeasuredError(
@@ -186,7 +188,7 @@ def _cflags(text: str | None) -> tuple[str, ...]:
 def _chosen(
     specs: Sequence[str], *, cflags: Sequence[str], say: Callable[[str], None]
 ) -> tuple[list[Allocator], frozenset[str]]:
-    """The allocators under their names in the run, and the names of those that came by a word.
+    """The allocators under their names in the run, and the names of those that nobody named.
 
     Whoever writes `mine=lib.so?pool=64` has said what it is called; of several values each needs
     them in its name, and so does what has its own from the collection. Raises UsageError.
@@ -194,11 +196,11 @@ def _chosen(
     named = [
         each
         for spec in specs
-        if spec not in allocator.WORDS
+        if not allocator.names_several(spec)
         for each in _named(spec, chosen_allocators([spec], say=say, cflags=cflags))
     ]
     _refuse_twins("allocator", [each.name for each in named])
-    words = [spec for spec in specs if spec in allocator.WORDS] or ([] if specs else ["default"])
+    words = [spec for spec in specs or ["default"] if allocator.names_several(spec)]
     taken = {each.name for each in named}
     found = {each.name: each for word in words for each in chosen_allocators([word], say=say)}
     unnamed = {name: each for name, each in found.items() if name not in taken}
@@ -255,7 +257,8 @@ def _default_cells(
 def chosen_allocators(
     specs: Sequence[str], *, say: Callable[[str], None], cflags: Sequence[str] = ()
 ) -> list[Allocator]:
-    """What was named, or the default set; of a word what is missing is said and left out.
+    """What was named, or the default set; of what nobody named (allocator.names_several) that
+    which is missing is said and left out.
 
     `cflags`: for the compiler of those that are sources. Raises UsageError for what was named and
     is missing, unknown or named twice.
@@ -263,7 +266,7 @@ def chosen_allocators(
     named = [
         found for spec in specs or ["default"] for found in allocator.resolve(spec, cflags=cflags)
     ]
-    if set(specs) <= set(allocator.WORDS):
+    if all(allocator.names_several(spec) for spec in specs):
         for found in named:
             if found.missing:
                 say(f"{found.name}: {found.missing}")

@@ -11,7 +11,7 @@ import pytest
 
 from allocphase import resources
 from allocphase.allocator import resolve
-from allocphase.errors import UsageError
+from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.probe.probe import Probe
 from allocphase.run.request import Request, RunOptions, requested
 from tests.support.scenarios import traced
@@ -103,8 +103,28 @@ def test_beside_the_default_set_only_what_was_named_runs_everywhere() -> None:
     assert has_cell(made, "phase2", SHORT)
 
 
-def test_of_all_a_slow_allocator_stays_out_of_long_scenarios_as_of_the_default_set() -> None:
-    assert not has_cell(request(allocators=("all",)), SLOW, LONG)
+@pytest.mark.parametrize("several", ["all", "phase*"])
+def test_of_several_a_slow_one_that_nobody_named_stays_out_of_long_scenarios(several: str) -> None:
+    made = request(allocators=(several,))
+    assert not has_cell(made, SLOW, LONG)
+    assert has_cell(made, SLOW, SHORT)
+    assert has_cell(made, "phase3", LONG)
+
+
+def test_of_a_glob_what_is_not_installed_is_said_and_left_out(
+    collection: Callable[..., Path],
+) -> None:
+    collection(one=THERE, other=ABSENT, null=f"{THERE}correct = false\n")
+    said: list[str] = []
+    made = request(allocators=("o*",), scenarios=(SHORT,), say=said.append)
+    assert [found.name for found in made.allocators] == ["one"]
+    assert said == ["other: not installed: apt-get install the package that provides it"]
+    with pytest.raises(UsageError, match=r"^allocator other: not installed: "):
+        request(allocators=("o*", "other"))
+    with pytest.raises(NothingMeasuredError, match=r"^none of these allocators is installed: "):
+        request(allocators=("[o]ther",))
+    with pytest.raises(UsageError, match=r"^allocator 'x\*' does not exist: "):
+        request(allocators=("x*",))
 
 
 def test_an_allocator_from_a_file_keeps_the_name_that_it_was_given(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ static void log_faults(struct worker *worker, const struct trace_op *op) {
 #include "replay_both.inc"
 
 void probe_faults(struct session *session) {
-  uint64_t warm = trace_warm_replays(&session->trace, session->options.warm_ops);
+  uint64_t warm = trace_warm_replays(&session->trace, session->options.warm_replays);
   uint64_t places = trace_places(&session->trace, warm);
   struct faults_probe *probe = take_pages(sizeof *probe);
   struct json *json = &session->json;

@@ -250,7 +250,7 @@ static void measure_histograms(struct session *session, struct latency_thread *t
 
 void probe_latency(struct session *session) {
   const struct trace_header *header = session->trace.header;
-  uint64_t warm = trace_warm_replays(&session->trace, session->options.warm_ops);
+  uint64_t warm = trace_warm_replays(&session->trace, session->options.warm_replays);
   uint64_t places = trace_places(&session->trace, warm);
   bool raw = places <= session->options.raw_ops;
   struct latency_thread *threads = take_pages(header->thread_count * sizeof *threads);

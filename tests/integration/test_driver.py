@@ -241,7 +241,7 @@ def test_a_crash_in_one_thread_names_it(driver: Driver, plugins: Plugins, tmp_pa
         (["--trace", "x", "--set", "key"], "--set: wants key=value"),
         (["--trace", "x", "--set", "=value"], "--set: wants key=value"),
         (["--trace", "x", "--checkpoints", "0"], "--checkpoints: at least 1"),
-        (["--trace", "x", "--warm-ops", "0"], "--warm-ops: at least 1"),
+        (["--trace", "x", "--warm-replays", "51"], "--warm-replays: 1 to 50"),
         (["--trace", "x", "--check-every", "0"], "--check-every: at least 1"),
         (["--trace", "nowhere/x"], "nowhere/x: cannot be opened"),
     ],
@@ -254,11 +254,11 @@ def test_a_bad_option_is_exit_code_2_and_one_line(
     assert done.stderr == f"allocphase-driver: {words}\n"
 
 
-@pytest.mark.parametrize(("options", "replays"), [({}, 50), ({"warm_ops": 50}, 3)])
+@pytest.mark.parametrize(("options", "replays"), [({}, 50), ({"warm_replays": 10}, 10)])
 def test_all_probes_that_are_joined_repeat_a_trace_as_often(
     driver: Driver, small: Path, options: dict[str, int], replays: int
 ) -> None:
-    """A trace of 20 operations, at most 50 times: in a first look as often as makes so many."""
+    """A trace of 20 operations, which would take 10,000 replays to make 200,000."""
     libc = resolve("libc")[0]
     found = [
         driver.measure(Probe.LATENCY, small, libc, **options).result.part(Latency).warm_replays,

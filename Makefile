@@ -15,7 +15,7 @@ NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* driver/*/* allocator
 # people ask for first. In under five minutes, installation included, with as many rounds as an
 # interval needs (five); `allocphase run` has all of the default set. A glob leaves out what is not
 # installed.
-BENCH := phase-report phase-report-churn random-churn realloc-growth large-blocks larson fleet
+BENCH := phase-report phase-report-churn random-churn realloc-growth larson fleet
 BENCH_ALLOCATORS := libc [j]emalloc [t]cmalloc mimalloc[3] phase*
 
 bench: mallocs $(VENV)/installed-mallocs

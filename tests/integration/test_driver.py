@@ -8,6 +8,7 @@ import signal
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -256,7 +257,7 @@ def test_a_bad_option_is_exit_code_2_and_one_line(
 
 @pytest.mark.parametrize(("options", "replays"), [({}, 50), ({"warm_replays": 10}, 10)])
 def test_all_probes_that_are_joined_repeat_a_trace_as_often(
-    driver: Driver, small: Path, options: dict[str, int], replays: int
+    driver: Driver, small: Path, options: dict[str, Any], replays: int
 ) -> None:
     """A trace of 20 operations, which would take 10,000 replays to make 200,000."""
     libc = resolve("libc")[0]

@@ -65,7 +65,7 @@ Find = Callable[[str], Allocator]
 
 
 # Beyond those of the default set: what is too long there is cut here.
-ALSO = {"phase2": ("realloc-growth", "large-blocks")}
+ALSO = {"ariax": ("*",), "phase2": ("realloc-growth", "large-blocks")}
 
 
 def takes_part(name: str, scenario_name: str) -> bool:

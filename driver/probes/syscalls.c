@@ -239,7 +239,7 @@ void probe_syscalls(struct session *session) {
     conditions_lack("system calls", wrong);
     probe.backend = BACKEND_NONE;
   }
-  probe.warm = trace_warm_replays(&session->trace);
+  probe.warm = trace_warm_replays(&session->trace, session->options.warm_replays);
   session->enter = enter_part;
   session->leave = leave_part;
   session->hook_state = &probe;

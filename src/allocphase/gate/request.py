@@ -45,7 +45,8 @@ class SavedArm:
 class GateRequest:
     """What to gate, and with which budget: `time_budget_s` of both sessions together.
 
-    saved: instead of a baseline among the arms. explained: scenarios of which the first session
+    until_improved: rows of times that pass go on until they are improved, or the rounds are used
+    up. saved: instead of a baseline among the arms. explained: scenarios of which the first session
     keeps what each call takes, whether that is gated or not. notes: what the verdict says
     besides. kept_variables: as in Request.
     """
@@ -57,6 +58,7 @@ class GateRequest:
     seed: int = field(default_factory=draw_seed)
     max_rounds: int = 40
     min_rounds: int = 1
+    until_improved: bool = False
     time_budget_s: float = 600.0
     timeout_s: float = TIMEOUT_S
     label: str = "gate"

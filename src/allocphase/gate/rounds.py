@@ -34,8 +34,10 @@ __all__ = [
     "FIRST_SHARE",
     "Clock",
     "Finished",
+    "TooLittleTimeError",
     "measure_alone",
     "probes_of",
+    "randomised",
     "run_session",
 ]
 
@@ -47,6 +49,15 @@ FIRST_SHARE = 2 / 3
 _REPEATED = (Status.TIMEOUT, Status.OUT_OF_MEMORY)
 # Where more of the first round's processes are disturbed, that is how the machine is.
 _EXCEPTIONAL = 0.25
+
+
+class TooLittleTimeError(UsageError):
+    """The budget has no room for the rounds that could decide; one of `budget_s` would have."""
+
+    def __init__(self, message: str, budget_s: int) -> None:
+        super().__init__(f"{message}: --time-budget {budget_s}, or fewer scenarios")
+        self.message = message
+        self.budget_s = budget_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +75,20 @@ class Finished:
     seconds: float
 
 
-class _GateExecutor:
-    """Runs a job on this round's copy of its arm, and leaves address randomisation on.
+def randomised(job: Job) -> Job:
+    """The job with address randomisation on, where it is timed.
 
-    A run fixes addresses in order to join latencies with their causes; a gate compares them, and
-    one layout for all rounds would be one accident repeated.
+    A run fixes addresses in order to join latencies with their causes; who compares latencies
+    would have one layout, and its accidents, in all rounds.
     """
+    if not (isinstance(job, TraceJob) and job.probe is Probe.LATENCY):
+        return job
+    kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
+    return replace(job, options=kept)
+
+
+class _GateExecutor:
+    """Runs a job on this round's copy of its arm, and leaves address randomisation on."""
 
     def __init__(self, executor: Executor, copies: Copies) -> None:
         self._executor = executor
@@ -78,10 +97,7 @@ class _GateExecutor:
     def run(self, job: Job) -> Outcome:
         """See Executor."""
         job = replace(job, allocator=self._copies.current(job.allocator))
-        if isinstance(job, TraceJob) and job.probe is Probe.LATENCY:
-            kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
-            job = replace(job, options=kept)
-        return self._executor.run(job)
+        return self._executor.run(randomised(job))
 
 
 class _Rounds:
@@ -215,10 +231,10 @@ def _fitting(judge: Judge, *, spent_s: float, pace_s: float, budget_s: float) ->
         needed_s = spent_s + (error.needed - 1) * pace_s
         # With a tenth to spare; the first session has its share of the whole.
         ask_s = math.ceil(1.1 * needed_s / FIRST_SHARE)
-        raise UsageError(
-            f"{error}; they take {needed_s:.0f} s here, and the first session has {budget_s:.0f}: "
-            f"--time-budget {ask_s}, or fewer scenarios"
-        ) from None
+        message = (
+            f"{error}; they take {needed_s:.0f} s here, and the first session has {budget_s:.0f}"
+        )
+        raise TooLittleTimeError(message, ask_s) from None
 
 
 def measure_alone(

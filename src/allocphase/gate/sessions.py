@@ -112,6 +112,7 @@ def _judge(request: GateRequest, rows: Sequence[Row]) -> Judge:
         request.limits,
         request.rounds,
         request.min_rounds,
+        until_improved=request.until_improved,
         has_twin=request.saved is None,
     )
     try:

@@ -40,12 +40,12 @@ class Figures:
         return self._failed.get(arm)
 
     def of(self, arm: str, measure: Measure, *, rounds: int) -> FloatArray:
-        """One arm's values, shape (rounds,), NaN where there is none.
+        """One arm's values in the first `rounds`, shape (rounds,), NaN where there is none.
 
         A time of nothing has no logarithm; a clock that gave one gave no figure.
         """
         values = np.full(rounds, math.nan)
         for place, record in self._records.get((arm, measure.probe), {}).items():
-            if record.ok:
+            if record.ok and place < rounds:
                 values[place] = measure.read(self.processes.of(record))
         return np.where(values > 0.0, values, math.nan) if measure.timed else values

@@ -81,9 +81,11 @@ def read_bound(text: str, *, of_program: bool) -> Bound:
             raise UsageError(f"{where}: the factor must be above 0")
         return Bound(measure, value, relative=True, text=text)
     units = _UNITS[measure.unit]
-    if unit not in units or value * units.get(unit, 1.0) > MOST:
+    if unit not in units:
         known = ", ".join(filter(None, units))
         plain = " or none" if "" in units else ""
         wants = f"a unit of {known}{plain}" if known else "a plain number"
         raise UsageError(f"{where}: {measure.name} takes {wants}, or a factor such as 1.1x")
+    if value * units[unit] > MOST:
+        raise UsageError(f"{where}: that is more than can be measured")
     return Bound(measure, value * units[unit], relative=False, text=text)

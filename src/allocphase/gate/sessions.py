@@ -44,7 +44,7 @@ from allocphase.run.request import Request
 from allocphase.scenario import Program
 from allocphase.store.reader import RunFiles
 
-__all__ = ["run_gate"]
+__all__ = ["require_decidable", "run_gate"]
 
 # driver/subject.c: what functions should be aligned to.
 CACHE_LINE_BYTES = 64
@@ -103,6 +103,11 @@ def run_gate(
     verdict = _verdict(request, planned, first, again)
     _write(verdict, first.path)
     return verdict
+
+
+def require_decidable(request: GateRequest) -> None:
+    """Raises what `run_gate` would before its first process: for who has long work before it."""
+    _judge(request, planned_in(request).rows)
 
 
 def _judge(request: GateRequest, rows: Sequence[Row]) -> Judge:

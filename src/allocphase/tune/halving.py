@@ -33,6 +33,8 @@ __all__ = [
     "LAST_ROUNDS",
     "Holding",
     "Standing",
+    "cost",
+    "fitted",
     "holding",
     "paired_ratio",
     "ranked",
@@ -100,6 +102,25 @@ def schedule(arms: int) -> list[int]:
         stages, left = stages + 1, survivors(left)
     first = max(FIRST_ROUNDS, LAST_ROUNDS >> (stages - 1))
     return [first << stage for stage in range(stages)]
+
+
+def cost(arms: int, plan: Sequence[int]) -> int:
+    """How many processes of each probe a schedule takes, the default's too, where no arm fails."""
+    before, total = 0, 0
+    for rounds in plan:
+        total += (arms + 1) * (rounds - before)
+        arms, before = survivors(arms), rounds
+    return total
+
+
+def fitted(arms: int, plan: Sequence[int], *, most: float) -> list[int]:
+    """The same schedule with as many rounds in its first stage as it takes to cost at most so many
+    processes: one at the least, and no more than `plan` has.
+    """
+    stages = range(len(plan))
+    of_one = cost(arms, [1 << stage for stage in stages])
+    first = min(plan[0], max(1, int(most // of_one)))
+    return [first << stage for stage in stages]
 
 
 def survivors(arms: int) -> int:

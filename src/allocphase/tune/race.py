@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from allocphase.allocator import Allocator
+from allocphase.analysis.measures import Measure
 from allocphase.errors import NothingMeasuredError
 from allocphase.judge.counted import AGREEING
-from allocphase.stats.values import agree, median
+from allocphase.probe.probe import Probe
+from allocphase.stats.values import agree, median, present
 from allocphase.store.record import ProcessRecord
 from allocphase.tune.document import ArmEntry
 from allocphase.tune.figures import Figures
@@ -91,7 +93,7 @@ class Race:
             own = self.figures.of(name, bound.measure, rounds=rounds)
             default = self.figures.of(self.default, bound.measure, rounds=rounds)
             most = bound.limit * default if bound.relative else 0.0 * default + bound.limit
-            exact = not bound.measure.timed and agree(own)
+            exact = not bound.measure.timed and agree(present(own))
             found[bound.text] = holding(own, most, exact=exact)
         return found
 
@@ -110,14 +112,19 @@ class Race:
         return len(worse)
 
     @property
-    def is_told(self) -> bool:
-        """Whether more rounds say nothing new: every count is the same in all processes."""
-        names = [self.default, *self.alive]
-        return self.rounds >= AGREEING and all(
-            not measure.timed and agree(self.figures.of(name, measure, rounds=self.rounds))
-            for measure in self.request.measures
-            for name in names
-        )
+    def open_probes(self) -> list[Probe]:
+        """The probes of which more rounds may say something new; not of counts, where each is the
+        same in all processes of its arm.
+        """
+        found = {one.probe for one in self.request.measures if not self._is_told(one)}
+        return [probe for probe in self.request.probes if probe in found]
+
+    def _is_told(self, measure: Measure) -> bool:
+        if measure.timed:
+            return False
+        arms = [self.default, *self.alive]
+        counts = [present(self.figures.of(arm, measure, rounds=self.rounds)) for arm in arms]
+        return all(one.size >= AGREEING and agree(one) for one in counts)
 
     def default_medians(self) -> dict[str, float]:
         """What the default has of each measure, by its name."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from allocphase.allocator import Allocator
 from allocphase.gate.rounds import Clock, randomised
 from allocphase.probe.arrays import Arrays
+from allocphase.probe.probe import Probe
 from allocphase.process.driver import Executor, Job, Outcome
 from allocphase.run.plan import process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import begin
@@ -25,7 +26,7 @@ from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
 from allocphase.tune.document import ArmEntry, StageEntry
 from allocphase.tune.figures import Figures
-from allocphase.tune.halving import schedule, survivors
+from allocphase.tune.halving import cost, fitted, schedule
 from allocphase.tune.race import Race
 from allocphase.tune.request import TuneRequest
 
@@ -38,7 +39,8 @@ SEARCH_SHARE = 0.5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A search that has ended. winner: None where every arm failed or broke a bound. default: the
-    medians of the default, by the name of the measure. cut_short: the budget ended it.
+    medians of the default, by the name of the measure. cut_short: the budget took
+    rounds from it.
     """
 
     path: Path
@@ -68,19 +70,23 @@ class _Rounds:
         # Counts are planned once; further processes of theirs have ids after the plan's own.
         self._ids = itertools.count(process_count(session.plan))
 
-    def run(self, round_index: int, names: Sequence[str]) -> list[ProcessRecord]:
-        """One process of each probe for each of these arms; the floor's, in the first round."""
+    def run(
+        self, round_index: int, names: Sequence[str], probes: Sequence[Probe]
+    ) -> list[ProcessRecord]:
+        """A process of each probe for each of these arms; the floor's too in the first round."""
         plan, wanted = self._session.plan, set(names)
+
+        def takes_part(job: Job) -> bool:
+            is_arm = job.allocator.name in wanted and job.probe in probes
+            return job.repeat == 0 and (is_arm or (round_index == 0 and not job.allocator.correct))
+
         counts = [
             replace(job, id=next(self._ids), round=round_index)
-            for job in untimed_jobs(plan)
-            if job.repeat == 0 and job.allocator.name in wanted
+            for job in filter(takes_part, untimed_jobs(plan))
         ]
         timed = [
             replace(job, id=next(self._ids))
-            for job in round_jobs(plan, round_index)
-            if job.repeat == 0
-            if job.allocator.name in wanted or (round_index == 0 and not job.allocator.correct)
+            for job in filter(takes_part, round_jobs(plan, round_index))
         ]
         return self._session.run_beside(counts) + self._session.run_jobs(timed)
 
@@ -88,16 +94,16 @@ class _Rounds:
 def search(request: TuneRequest, executor: Executor, *, progress: Progress, clock: Clock) -> Found:
     """Halves the arms until few are left, and takes the best of them.
 
-    Raises NothingMeasuredError where the default fails, and as run.session.Session. A round does
-    not start that would end beyond the search's share of the budget: the arms are then compared by
-    what they have, but for the first round, which is always run.
+    Raises NothingMeasuredError where the default fails, and as run.session.Session. The first round
+    says how long a process takes: where the schedule would end beyond the search's share of the
+    budget, every stage has fewer rounds. If time runs out all the same, the arms are compared by
+    what they have.
     """
     figures = Figures()
     race = Race(request, figures)
     with _started(request, executor, figures, progress) as session:
         stages = _Stages(request, race, session, clock)
-        plan = schedule(len(race.alive))
-        while stages.run(plan[len(stages.done)], is_last=len(stages.done) + 1 == len(plan)):
+        while stages.run():
             pass
     best = stages.done[-1].best
     return Found(
@@ -115,25 +121,35 @@ class _Stages:
 
     def __init__(self, request: TuneRequest, race: Race, session: Session, clock: Clock) -> None:
         self.done: list[StageEntry] = []
-        self.cut_short = False
+        self._over = False
+        self._fewer = False
         self._race = race
         self._session = session
         self._rounds = _Rounds(session)
         self._clock = clock
         self._ends_s = self._now_s() + request.time_budget_s * SEARCH_SHARE
         self._pace_s = 0.0  # of an arm in a round, as the last one was
+        self._plan = schedule(len(race.alive))
 
-    def run(self, rounds: int, *, is_last: bool) -> bool:
-        """Up to so many rounds; whether another stage follows."""
-        race = self._race
+    @property
+    def cut_short(self) -> bool:
+        """Whether the budget took rounds from it."""
+        return self._over or self._fewer
+
+    def run(self) -> bool:
+        """The next stage; whether another one follows."""
+        race, stage = self._race, len(self.done)
         arms, failed = len(race.alive), 0
-        while race.rounds < rounds and race.alive and not race.is_told and not self.cut_short:
+        while (
+            race.rounds < self._plan[stage] and race.alive and race.open_probes and not self._over
+        ):
             running = [race.default, *race.alive]
-            self.cut_short = not self._has_time(len(running))
-            if not self.cut_short:
+            self._over = not self._has_time(len(running))
+            if not self._over:
                 failed += self._round(running)
         broken = race.drop_broken()
-        ends = is_last or self.cut_short or race.is_told or len(race.alive) <= 1
+        is_last = stage + 1 == len(self._plan)
+        ends = is_last or self._over or not race.open_probes or len(race.alive) <= 1
         ahead = next((one for one in race.standings() if one.keeps_bounds), None)
         self.done.append(
             StageEntry(
@@ -141,7 +157,7 @@ class _Stages:
                 rounds=race.rounds,
                 failed=failed,
                 broken=broken,
-                worse=0 if ends else race.drop_worse_half(len(self.done) + 1),
+                worse=0 if ends else race.drop_worse_half(stage + 1),
                 best=ahead.arm if ahead else None,
                 ratio=ahead.ratio if ahead else None,
             )
@@ -150,10 +166,21 @@ class _Stages:
 
     def _round(self, running: Sequence[str]) -> int:
         """Returns how many arms failed in it."""
-        start_s = self._now_s()
-        failed = self._race.took(self._rounds.run(self._race.rounds, running))
+        start_s, race = self._now_s(), self._race
+        failed = race.took(self._rounds.run(race.rounds, running, race.open_probes))
         self._pace_s = (self._now_s() - start_s) / len(running)
+        if race.rounds == 1:
+            self._fit(len(running) - 1)
         return failed
+
+    def _fit(self, arms: int) -> None:
+        """The schedule to the time that is left, by the pace of the first round."""
+        if self._pace_s <= 0.0:
+            return
+        left = (self._ends_s - self._now_s()) / self._pace_s + arms + 1
+        fitting = fitted(arms, self._plan, most=left)
+        self._fewer = fitting != self._plan
+        self._plan = fitting
 
     def _has_time(self, arms: int) -> bool:
         return not self._race.rounds or self._now_s() + self._pace_s * arms <= self._ends_s
@@ -169,12 +196,13 @@ def _started(
 ) -> Iterator[Session]:
     """A session whose files `figures` reads."""
     space = request.space
+    plan = schedule(len(space.arms))
     begun = begin(
         Request(
             allocators=[space.default, *space.arms],
             scenarios=[request.scenario],
             probes=request.probes,
-            rounds=schedule(len(space.arms))[-1],
+            rounds=plan[-1],
             seed=request.seed,
             timeout_s=request.timeout_s,
             out=request.out,
@@ -186,7 +214,7 @@ def _started(
     )
     processes = figures.processes
     processes.files = RunFiles(begun.path)
-    expected = _expected(request)
+    expected = cost(len(space.arms), plan) * len(request.probes)
 
     def shown(job: Job, done: int, _: int) -> None:
         progress(job, done, max(done, expected))
@@ -198,12 +226,3 @@ def _started(
         begun, _Randomising(executor), progress=shown, arms_share_replays=True, keep=keep
     ) as session:
         yield session
-
-
-def _expected(request: TuneRequest) -> int:
-    """The processes of the whole schedule, where no arm fails; the floor's aside."""
-    left, before, count = len(request.space.arms), 0, 0
-    for total in schedule(left):
-        count += (left + 1) * (total - before) * len(request.probes)
-        left, before = survivors(left), total
-    return count

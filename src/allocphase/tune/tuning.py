@@ -12,19 +12,21 @@ import json
 import math
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from allocphase.allocator import Allocator
 from allocphase.errors import UsageError
 from allocphase.files.durable import write_text
-from allocphase.gate import Arms, GateRequest, run_gate
+from allocphase.gate import Arms, GateRequest, require_decidable, run_gate
 from allocphase.gate.rounds import Clock, TooLittleTimeError
 from allocphase.judge import GateRow, GateVerdict, Limits, Outcome
 from allocphase.judge.limits import Limit, parse_limit
 from allocphase.judge.render.words import failure_text
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
+from allocphase.text.units import counted
 from allocphase.tune.document import FILE, Answer, Confirmation, Tuning, document
+from allocphase.tune.halving import schedule
 from allocphase.tune.request import TuneRequest
 from allocphase.tune.search import SEARCH_SHARE, Found, search
 from allocphase.tune.target import Bound
@@ -40,14 +42,17 @@ def run_tune(
     """Searches, and has the gate judge what it found; the answer also lies in the search's
     directory, as tune.json.
 
-    Raises as `search` and as gate.run_gate: UsageError where the budget is too short for the gate.
+    Raises as `search` and as gate.run_gate: UsageError where its rounds can never decide, before
+    anything is measured, and where the budget is too short for it.
     """
+    require_decidable(_gate_request(request, request.space.arms[0], {}, left_s=math.inf))
     start = clock()
     found = search(request, executor, progress=progress, clock=clock)
     spent_s = clock() - start
     verdict = None
     if found.winner is not None:
-        gated = _gate_request(request, found, left_s=request.time_budget_s - spent_s)
+        left_s = request.time_budget_s - spent_s
+        gated = _gate_request(request, found.winner, found.default, left_s=left_s)
         try:
             verdict = run_gate(gated, executor, progress=progress, clock=clock)
         except TooLittleTimeError as error:
@@ -65,12 +70,14 @@ def run_tune(
 # ---- The gate of the winner --------------------------------------------------------------
 
 
-def _gate_request(request: TuneRequest, found: Found, *, left_s: float) -> GateRequest:
-    assert found.winner is not None
+def _gate_request(
+    request: TuneRequest, winner: Allocator, medians: Mapping[str, float], *, left_s: float
+) -> GateRequest:
+    """medians: of the default, by the name of the measure; those that are missing are not known."""
     return GateRequest(
-        arms=Arms(request.space.default, found.winner),
+        arms=Arms(request.space.default, winner),
         scenarios=[request.scenario],
-        limits=_limits(request, found),
+        limits=_limits(request, medians),
         out=request.out,
         seed=(request.seed + 1) % 2**32,  # an order of its own
         max_rounds=request.max_rounds,
@@ -83,14 +90,15 @@ def _gate_request(request: TuneRequest, found: Found, *, left_s: float) -> GateR
     )
 
 
-def _limits(request: TuneRequest, found: Found) -> Limits:
+def _limits(request: TuneRequest, medians: Mapping[str, float]) -> Limits:
     """Everything is off but what is minimised, and bounded."""
     shares = {request.minimize.name: request.theta}
     for bound in request.bounds:
-        shares[bound.measure.name] = _share(bound.factor(found.default[bound.measure.name]))
+        factor = bound.factor(medians.get(bound.measure.name, math.nan))
+        shares[bound.measure.name] = _share(factor)
     lines = [parse_limit("*=off")]
     for name, share in sorted(shares.items(), key=lambda line: "." in line[0]):
-        lines.append(Limit(name, "*", f"{share:.4%}", share))
+        lines.append(Limit(name, request.scenario.name, f"{share:.4%}", share))
         if name == "syscalls":
             lines.append(parse_limit("syscalls.*=off"))
     return Limits(theta=request.theta, lines=tuple(lines))
@@ -212,9 +220,11 @@ def _line(request: TuneRequest, winner: Allocator) -> str:
 def _notes(request: TuneRequest, found: Found, verdict: GateVerdict | None) -> Sequence[str]:
     notes = list(request.space.notes)
     if found.cut_short:
+        last = found.stages[-1]
         notes.append(
-            f"the time budget ended the search after {found.stages[-1].rounds} rounds, with "
-            f"{found.stages[-1].arms} settings left: with a longer one noise has less of a say"
+            f"the time budget had room for {counted(last.rounds, 'round')} of the last "
+            f"{counted(last.arms, 'setting')} in the search, of {schedule(len(found.arms))[-1]}: "
+            "with a longer one noise has less of a say"
         )
     if verdict is not None:
         notes += [failure_text(one) for one in verdict.failures]

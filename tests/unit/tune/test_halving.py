@@ -15,6 +15,8 @@ from allocphase.tune.halving import (
     LAST_ROUNDS,
     Holding,
     Standing,
+    cost,
+    fitted,
     holding,
     paired_ratio,
     ranked,
@@ -54,6 +56,15 @@ def test_thirty_two_arms_take_about_as_long_in_each_stage() -> None:
     sizes = [32, 16, 8, 4]
     processes = [n * new for n, new in zip(sizes, (3, 3, 6, 12), strict=True)]
     assert processes == [96, 48, 48, 48]
+
+
+def test_less_time_means_fewer_rounds_of_the_same_stages() -> None:
+    plan = schedule(32)
+    assert cost(32, plan) == 33 * 3 + 17 * 3 + 9 * 6 + 5 * 12
+    assert fitted(32, plan, most=cost(32, plan)) == plan
+    assert fitted(32, plan, most=cost(32, plan) - 1) == [2, 4, 8, 16]
+    assert fitted(32, plan, most=1.0) == [1, 2, 4, 8], "one round at the least"
+    assert fitted(4, schedule(4), most=52.0) == [10]
 
 
 def test_one_arm_competes_with_nobody_and_two_have_all_rounds() -> None:

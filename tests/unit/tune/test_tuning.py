@@ -17,7 +17,7 @@ import pytest
 from allocphase.allocator import Allocator
 from allocphase.analysis import frames
 from allocphase.errors import NothingMeasuredError, UsageError
-from allocphase.process.driver import Executor, Job
+from allocphase.process.driver import Executor, Job, TraceJob
 from allocphase.tune import (
     Answer,
     Space,
@@ -193,11 +193,13 @@ def test_a_search_is_a_run_directory_like_any_other(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_ends_early_compares_what_there_is_and_says_so(tmp_path: Path) -> None:
+    """The clock goes on by 0.4 s at each look: a round takes that."""
     ticks = count(0.0, 0.4)
     found = tune(tmp_path, FigureExecutor(time_ns=faster(3)), clock=ticks, time_budget_s=30.0)
+    assert [stage.arms for stage in found.stages] == [8, 4], "halved all the same"
     assert found.stages[-1].rounds < 24
     assert found.winner == "mine?place=3"
-    assert any("the time budget ended the search after" in note for note in found.notes)
+    assert any("the time budget had room for" in note for note in found.notes)
 
 
 def test_a_budget_without_time_for_the_gate_says_what_would_do(tmp_path: Path) -> None:
@@ -208,6 +210,39 @@ def test_a_budget_without_time_for_the_gate_says_what_would_do(tmp_path: Path) -
             clock=count(0.0, 0.4),
             time_budget_s=3.0,
         )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"max_rounds": 3}, r"3 rounds can never decide 1 time: \d+ can: --max-rounds \d+"),
+        ({"minimize": "p99_9"}, r"p99_9:.* is not gated: \d+ calls? lies? beyond it"),
+    ],
+)
+def test_what_the_gate_could_never_decide_is_refused_before_the_search(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    executor = FigureExecutor(time_ns=faster(3))
+    with pytest.raises(UsageError, match=words):
+        tune(tmp_path, executor, **changes)
+    assert executor.jobs == []
+
+
+def test_a_count_that_is_known_takes_no_further_processes(tmp_path: Path) -> None:
+    executor = FigureExecutor(time_ns=times())
+    tune(tmp_path, executor, "peak_rss<=1.1x", size=4)
+    found = Counter(job.probe.value for job in in_search(executor) if place(job) == "none")
+    assert found == {"throughput": 24, "memory": 4}
+
+
+def test_a_tail_is_minimised_by_its_quantile(tmp_path: Path) -> None:
+    """Without addresses that are the same in each process, which a run has."""
+    executor = FigureExecutor(latency_ns=lambda job: 30 if place(job) == "2" else 60)
+    scenario = small_scenario("phase-report?allocations=600")
+    found = tune(tmp_path, executor, minimize="p90", size=4, scenario=scenario)
+    assert (found.answer, found.winner) == (Answer.BETTER, "mine?place=2")
+    timed = [job for job in executor.jobs if isinstance(job, TraceJob) and job.probe == "latency"]
+    assert not any("fixed-addresses" in job.options for job in timed)
 
 
 # ---- Arms that fail ----------------------------------------------------------------------

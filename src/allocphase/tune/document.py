@@ -13,9 +13,20 @@ from typing import Any
 from allocphase.files.typed import plain
 from allocphase.stats import Interval
 
-__all__ = ["FILE", "Answer", "ArmEntry", "Confirmation", "StageEntry", "Tuning", "document"]
+__all__ = [
+    "FILE",
+    "WORSE",
+    "Answer",
+    "ArmEntry",
+    "Confirmation",
+    "StageEntry",
+    "Tuning",
+    "document",
+]
 
 FILE = "tune.json"
+# How the reason begins of a setting that was dropped for its figures alone.
+WORSE = "in the worse half"
 SCHEMA = 1
 
 

@@ -12,7 +12,7 @@ from allocphase.judge.counted import AGREEING
 from allocphase.probe.probe import Probe
 from allocphase.stats.values import agree, median, present
 from allocphase.store.record import ProcessRecord
-from allocphase.tune.document import ArmEntry
+from allocphase.tune.document import WORSE, ArmEntry
 from allocphase.tune.figures import Figures
 from allocphase.tune.halving import (
     Holding,
@@ -108,7 +108,7 @@ class Race:
         """Returns how many."""
         worse = self.standings()[survivors(len(self.alive)) :]
         for one in worse:
-            self._drop(one.arm, f"in the worse half after stage {stage}")
+            self._drop(one.arm, f"{WORSE} after stage {stage}")
         return len(worse)
 
     @property

@@ -13,7 +13,7 @@ from allocphase.text.console import terminal
 from allocphase.text.fitted import Column
 from allocphase.text.table import Cell, Table, rich_table
 from allocphase.text.units import MISSING, counted, format_count, format_in
-from allocphase.tune.document import Answer, Confirmation, StageEntry, Tuning
+from allocphase.tune.document import WORSE, Answer, Confirmation, StageEntry, Tuning
 
 __all__ = ["print_tuning", "sentences"]
 
@@ -39,7 +39,7 @@ def print_tuning(tuning: Tuning, stream: IO[str] | None = None) -> None:
     console.print(Text(f"{tuning.allocator}, {what}{bounds}", style="bold"))
     console.print(rich_table(_stages(tuning.stages)))
     style = "bold green" if tuning.answer is Answer.BETTER else ""
-    for note in tuning.notes:
+    for note in (*_reasons(tuning), *tuning.notes):
         console.print(Text(note, style="dim", overflow="fold"))
     for line in sentences(tuning):
         console.print(Text(line, style=style, overflow="fold"))
@@ -60,6 +60,16 @@ def _stages(stages: Sequence[StageEntry]) -> Table:
         for stage in stages
     ]
     return Table(_COLUMNS, rows)
+
+
+def _reasons(tuning: Tuning) -> list[str]:
+    """Of settings that failed or broke a bound, the first few; a worse half needs no reason."""
+    if tuning.answer is Answer.NONE_WITHIN:
+        return []  # the answer itself has them
+    dropped = [one for one in tuning.arms if one.dropped and not one.dropped.startswith(WORSE)]
+    lines = [f"{one.name}: {one.dropped}" for one in dropped[:MOST_NAMED]]
+    more = len(dropped) - MOST_NAMED
+    return [*lines, f"and {counted(more, 'setting')} more"] if more > 0 else lines
 
 
 def _change(ratio: Interval | None) -> str:

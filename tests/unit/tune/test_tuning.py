@@ -141,7 +141,7 @@ def test_all_worse_than_the_default_is_none_better(tmp_path: Path) -> None:
 
 
 def test_equal_counts_take_four_rounds_and_the_first_of_equal_ones_wins(tmp_path: Path) -> None:
-    executor = FigureExecutor(calls=lambda job: {"mmap": 1 if place(job) in "256" else 4})
+    executor = FigureExecutor(calls=lambda job: {"mmap": 1 if place(job) in set("256") else 4})
     found = tune(tmp_path, executor, minimize="syscalls")
     assert [(stage.arms, stage.rounds) for stage in found.stages] == [(8, 4)]
     assert (found.answer, found.winner) == (Answer.BETTER, "mine?place=2")
@@ -270,6 +270,21 @@ def test_where_every_arm_fails_the_reasons_are_given(tmp_path: Path) -> None:
     line = list(sentences(found))[-1]
     assert line.startswith("No setting could be measured: mine?place=0: throughput: crashed")
     assert line.endswith("and 3 more.")
+
+
+def test_of_many_that_fail_the_first_few_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    executor = FigureExecutor(
+        time_ns=faster(9),
+        status=lambda job: ("crashed", "SIGSEGV") if place(job) in set("0123456") else None,
+    )
+    print_tuning(tune(tmp_path, executor, size=10))
+    lines = capsys.readouterr().out.splitlines()
+    named = [line for line in lines if line.endswith("throughput: crashed: SIGSEGV")]
+    assert named[0] == "mine?place=0: throughput: crashed: SIGSEGV"
+    assert len(named) == 5
+    assert "and 2 settings more" in lines
 
 
 def test_a_default_that_fails_is_an_error_with_its_message(tmp_path: Path) -> None:

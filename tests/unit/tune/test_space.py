@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from allocphase import resources
+from allocphase.commands import listing
 from allocphase.errors import UsageError
 from allocphase.tune import Space, space_of
 
@@ -59,6 +60,14 @@ def test_a_bare_name_tries_what_its_file_suggests_each_beside_leaving_it_alone()
     wanted = ["lazy=true", "pages=1", "pages=1&lazy=true", "pages=16", "pages=16&lazy=true"]
     assert settings(found) == wanted
     assert found.notes == ("mine: this build knows nothing of gone",)
+
+
+@pytest.mark.usefixtures("mine")
+def test_the_list_of_allocators_shows_what_would_be_tried() -> None:
+    shown = " ".join(listing.allocators([space_of("mine").default], verbose=True).split())
+    assert "pages: pages; an integer, default 4; tune tries 1, 16" in shown
+    assert "rate: a rate; a number, default 1.5" in shown
+    assert shown.endswith("default 1.5")
 
 
 def test_a_value_that_the_allocator_cannot_read_is_refused_with_its_key(mine: Path) -> None:

@@ -66,7 +66,7 @@ class GateOptions:
     limits_file: Path | None
     tails: bool
     max_rounds: int
-    time_budget_s: float
+    time_budget_s: float | None
     inconclusive: str
     allow_machine_mismatch: bool
     seed: int | None
@@ -139,10 +139,10 @@ class Outputs:
 @click.option(
     "--time-budget",
     "time_budget_s",
-    default=600.0,
-    show_default=True,
+    metavar="SECONDS",
     type=click.FloatRange(1),
-    help="Seconds for both sessions.",
+    help="For both sessions. Without it 600, and on a slow machine up to twice that rather than "
+    "rounds that can never decide.",
 )
 @click.option(
     "--inconclusive",
@@ -310,6 +310,7 @@ def _request(
 ) -> GateRequest:
     """arms: made once the rest is known to be right, since to build them may take long."""
     from allocphase.gate import GateRequest
+    from allocphase.gate.request import STRETCH, TIME_BUDGET_S
     from allocphase.gate.saved import against_saved
     from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
 
@@ -324,7 +325,8 @@ def _request(
         seed=draw_seed() if options.seed is None else options.seed,
         out=options.out,
         max_rounds=options.max_rounds,
-        time_budget_s=options.time_budget_s,
+        time_budget_s=options.time_budget_s or TIME_BUDGET_S,
+        stretch=STRETCH if options.time_budget_s is None else 1.0,
         timeout_s=options.timeout_s,
         label=options.label,
         command=command_line(),

@@ -78,6 +78,7 @@ class _Engine:
                 copies,
                 progress=self.progress,
                 budget_s=budget_s,
+                stretch=self.request.stretch,
                 clock=self.clock,
             )
 
@@ -95,7 +96,8 @@ def run_gate(
     planned = planned_in(request)
     judge = _judge(request, planned.rows)
     first = engine.session(judge, budget_s=request.time_budget_s * FIRST_SHARE)
-    left_s = request.time_budget_s - (clock() - start)
+    spent_s = clock() - start
+    left_s = max(request.time_budget_s, min(spent_s / FIRST_SHARE, _most_s(request))) - spent_s
     doubtful = _doubtful(request, first) if left_s > 0.0 else []
     again = None
     if doubtful:
@@ -108,6 +110,13 @@ def run_gate(
 def require_decidable(request: GateRequest) -> None:
     """Raises what `run_gate` would before its first process: for who has long work before it."""
     _judge(request, planned_in(request).rows)
+
+
+def _most_s(request: GateRequest) -> float:
+    """Of both sessions together: after a first one that took more than its share, the second has
+    more, too.
+    """
+    return request.stretch * request.time_budget_s
 
 
 def _judge(request: GateRequest, rows: Sequence[Row]) -> Judge:

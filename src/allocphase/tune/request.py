@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from allocphase.analysis.measures import Measure
+from allocphase.gate.request import TIME_BUDGET_S
 from allocphase.probe.probe import Probe
 from allocphase.run.request import TIMEOUT_S, draw_seed
 from allocphase.scenario import AnyScenario
@@ -29,7 +30,7 @@ class TuneRequest:
     minimize: Measure
     bounds: Sequence[Bound] = ()
     theta: float = 0.02
-    time_budget_s: float = 600.0
+    time_budget_s: float = TIME_BUDGET_S
     max_rounds: int = 40
     timeout_s: float = TIMEOUT_S
     out: Path

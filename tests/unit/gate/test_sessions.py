@@ -427,6 +427,27 @@ def test_a_budget_in_which_nothing_can_be_decided_is_refused_with_what_is_needed
         gate(tmp_path, *TIME_ONLY, executor=executor, clock=clock, time_budget_s=22.0, verify=False)
 
 
+def test_a_default_budget_gives_way_to_the_rounds_that_can_decide(tmp_path: Path) -> None:
+    """The same machine and budget, which nobody has named: the second session has its third of what
+    the first one then took.
+    """
+    executor = FigureExecutor(time_ns=times(1.1))
+    clock = (float(n) for n in iter(lambda: len(executor.jobs), -1))
+    found = gate(
+        tmp_path,
+        *TIME_ONLY,
+        executor=executor,
+        clock=clock,
+        time_budget_s=22.0,
+        stretch=2.0,
+        verify=False,
+    )
+    first, again = found.sessions
+    assert first.rounds == first.planned == 5
+    assert again.rounds >= 1
+    assert outcomes(found)["time"] in (Outcome.REGRESSED, Outcome.INCONCLUSIVE)
+
+
 def test_too_few_rounds_are_refused_before_anything_runs(tmp_path: Path) -> None:
     executor = FigureExecutor()
     with pytest.raises(UsageError, match=r"4 rounds can never .*: --max-rounds 5 or more"):

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from allocphase import resources
-from allocphase.allocator.settings import Key, SettingsForm, checked_variable
+from allocphase.allocator.settings import Key, SettingsForm, SettingText, checked_variable
 from allocphase.allocator.shared_object import inspect_object, search_library
 from allocphase.allocator.source import Source, compile_plugin
-from allocphase.errors import UsageError, shown, unknown
+from allocphase.errors import UsageError, unknown
 from allocphase.files.elf import elf_head, loaded_sha256
 from allocphase.files.regular import MAX_OBJECT_BYTES, is_there, read_regular
 from allocphase.files.typed import FieldError, Name, length, load_toml
@@ -33,14 +33,7 @@ Kind = Literal["plugin", "preload", "libc"]
 TOML = "allocator.toml"
 
 
-def _setting(value: object) -> str:
-    """A demand, which gives the text that a command line and an environment carry."""
-    if not isinstance(value, str | int | float):
-        raise FieldError(f"must be a string, a number, true or false, not {shown(value)}")
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-_Settings = Mapping[Key, Annotated[str, _setting]]
+_Settings = Mapping[Key, SettingText]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

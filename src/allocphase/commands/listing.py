@@ -68,7 +68,8 @@ def _settings(found: Allocator) -> Iterator[str]:
         return
     yield _block("settings by", form.shape)
     for key, known in form.keys.items():
-        yield _block(key, f"{known.meaning}; {known.values}, default {known.default}")
+        tried = f"; tune tries {', '.join(known.tune)}" if known.tune else ""
+        yield _block(key, f"{known.meaning}; {known.values}, default {known.default}{tried}")
 
 
 def scenarios(chosen: Sequence[AnyScenario], *, verbose: bool, traced: bool = False) -> str:

@@ -53,7 +53,8 @@ class GateRequest:
     stretch: as many times the budget may be taken where fewer rounds than that takes can never
     decide anything; 1 where the user has named the budget.
 
-    saved: instead of a baseline among the arms. explained: scenarios of which the first session
+    until_improved: rows of times that pass go on until they are improved, or the rounds are used
+    up. saved: instead of a baseline among the arms. explained: scenarios of which the first session
     keeps what each call takes, whether that is gated or not. notes: what the verdict says
     besides. kept_variables: as in Request.
     """
@@ -65,6 +66,7 @@ class GateRequest:
     seed: int = field(default_factory=draw_seed)
     max_rounds: int = 40
     min_rounds: int = 1
+    until_improved: bool = False
     time_budget_s: float = TIME_BUDGET_S
     stretch: float = 1.0
     timeout_s: float = TIMEOUT_S

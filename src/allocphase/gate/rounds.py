@@ -34,8 +34,10 @@ __all__ = [
     "FIRST_SHARE",
     "Clock",
     "Finished",
+    "TooLittleTimeError",
     "measure_alone",
     "probes_of",
+    "randomised",
     "run_session",
 ]
 
@@ -49,6 +51,15 @@ _SPARE = 1.1
 _REPEATED = (Status.TIMEOUT, Status.OUT_OF_MEMORY)
 # Where more of the first round's processes are disturbed, that is how the machine is.
 _EXCEPTIONAL = 0.25
+
+
+class TooLittleTimeError(UsageError):
+    """The budget has no room for the rounds that could decide; one of `budget_s` would have."""
+
+    def __init__(self, message: str, budget_s: int) -> None:
+        super().__init__(f"{message}: --time-budget {budget_s}, or fewer scenarios")
+        self.message = message
+        self.budget_s = budget_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +77,20 @@ class Finished:
     seconds: float
 
 
-class _GateExecutor:
-    """Runs a job on this round's copy of its arm, and leaves address randomisation on.
+def randomised(job: Job) -> Job:
+    """The job with address randomisation on, where it is timed.
 
-    A run fixes addresses in order to join latencies with their causes; a gate compares them, and
-    one layout for all rounds would be one accident repeated.
+    A run fixes addresses in order to join latencies with their causes; who compares latencies
+    would have one layout, and its accidents, in all rounds.
     """
+    if not (isinstance(job, TraceJob) and job.probe is Probe.LATENCY):
+        return job
+    kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
+    return replace(job, options=kept)
+
+
+class _GateExecutor:
+    """Runs a job on this round's copy of its arm, and leaves address randomisation on."""
 
     def __init__(self, executor: Executor, copies: Copies) -> None:
         self._executor = executor
@@ -80,10 +99,7 @@ class _GateExecutor:
     def run(self, job: Job) -> Outcome:
         """See Executor."""
         job = replace(job, allocator=self._copies.current(job.allocator))
-        if isinstance(job, TraceJob) and job.probe is Probe.LATENCY:
-            kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
-            job = replace(job, options=kept)
-        return self._executor.run(job)
+        return self._executor.run(randomised(job))
 
 
 class _Rounds:
@@ -226,11 +242,11 @@ def _fitting(
         spared_s = math.ceil(_SPARE * needed_s)
         if spared_s <= stretch * budget_s:
             return judge.within(error.needed), spared_s
+        message = (
+            f"{error}; they take {needed_s:.0f} s here, and the first session has {budget_s:.0f}"
+        )
         # The first session has its share of the whole.
-        raise UsageError(
-            f"{error}; they take {needed_s:.0f} s here, and the first session has {budget_s:.0f}: "
-            f"--time-budget {math.ceil(spared_s / FIRST_SHARE)}, or fewer scenarios"
-        ) from None
+        raise TooLittleTimeError(message, math.ceil(spared_s / FIRST_SHARE)) from None
 
 
 def measure_alone(

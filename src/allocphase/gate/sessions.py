@@ -44,7 +44,7 @@ from allocphase.run.request import Request
 from allocphase.scenario import Program
 from allocphase.store.reader import RunFiles
 
-__all__ = ["run_gate"]
+__all__ = ["require_decidable", "run_gate"]
 
 # driver/subject.c: what functions should be aligned to.
 CACHE_LINE_BYTES = 64
@@ -107,6 +107,11 @@ def run_gate(
     return verdict
 
 
+def require_decidable(request: GateRequest) -> None:
+    """Raises what `run_gate` would before its first process: for who has long work before it."""
+    _judge(request, planned_in(request).rows)
+
+
 def _most_s(request: GateRequest) -> float:
     """Of both sessions together: after a first one that took more than its share, the second has
     more, too.
@@ -121,6 +126,7 @@ def _judge(request: GateRequest, rows: Sequence[Row]) -> Judge:
         request.limits,
         request.rounds,
         request.min_rounds,
+        until_improved=request.until_improved,
         has_twin=request.saved is None,
     )
     try:

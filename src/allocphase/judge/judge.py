@@ -13,7 +13,7 @@ from allocphase.errors import UsageError
 from allocphase.judge.counted import judge_counted
 from allocphase.judge.evidence import Evidence
 from allocphase.judge.limits import Limits
-from allocphase.judge.outcome import Judged
+from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.rows import Row, call_rows
 from allocphase.judge.sampled import judge_timed
 from allocphase.probe.probe import Probe
@@ -57,15 +57,17 @@ class Judge:
     """Judges the rows of one session.
 
     max_rounds: of times; the boundary is made for so many. min_rounds: timed rows go on to this
-    many even when decided, for experiments. confirms: it is the second session. has_twin: a copy
-    of the baseline is measured beside it. by_name: adds a row for each system call by name, once
-    it is known which were made.
+    many even when decided, for experiments. until_improved: those that pass go on until they are
+    improved, for who looks for that. confirms: it is the second session. has_twin: a copy of the
+    baseline is measured beside it. by_name: adds a row for each system call by name, once it is
+    known which were made.
     """
 
     rows: Sequence[Row]
     limits: Limits
     max_rounds: int = 40
     min_rounds: int = 1
+    until_improved: bool = False
     confirms: bool = False
     has_twin: bool = True
     by_name: bool = True
@@ -111,7 +113,10 @@ class Judge:
     def _goes_on(self, row: Row, judged: Judged, rounds: int) -> bool:
         if not row.measure.timed:
             return not judged.decided and judged.rounds < COUNT_BUDGET
-        return rounds < self.max_rounds and (not judged.decided or rounds < self.min_rounds)
+        wanted = not judged.decided or rounds < self.min_rounds
+        if self.until_improved and judged.outcome not in (Outcome.IMPROVED, Outcome.REGRESSED):
+            wanted = True
+        return wanted and rounds < self.max_rounds
 
     def _judged(self, evidence: Evidence, *, final: bool) -> list[tuple[Row, Judged]]:
         rows = [row for row in self._all_rows(evidence) if not _is_left_out(row, evidence)]

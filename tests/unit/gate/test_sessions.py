@@ -95,6 +95,22 @@ def test_counts_are_measured_in_four_processes_when_they_are_equal(tmp_path: Pat
         assert found == dict.fromkeys(("baseline", "twin", "candidate"), processes)
 
 
+def test_who_looks_for_an_improvement_goes_on_until_it_is_one(tmp_path: Path) -> None:
+    """A usual gate stops where the candidate has passed."""
+    usual, seeking = (
+        gate(
+            tmp_path / name,
+            *TIME_ONLY,
+            executor=FigureExecutor(time_ns=times(0.95, spread=0.02)),
+            until_improved=until_improved,
+        )
+        for name, until_improved in (("usual", False), ("seeking", True))
+    )
+    assert outcomes(usual) == {"time": Outcome.NOT_WORSE}
+    assert outcomes(seeking) == {"time": Outcome.IMPROVED}
+    assert usual.sessions[0].rounds < seeking.sessions[0].rounds < 40
+
+
 def test_a_slower_candidate_is_confirmed_in_a_session_of_its_own(tmp_path: Path) -> None:
     executor = FigureExecutor(time_ns=times(1.05))
     found = gate(tmp_path, executor=executor)

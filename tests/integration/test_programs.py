@@ -13,6 +13,7 @@ import pytest
 from allocphase.allocator import resolve
 from allocphase.analysis import frames
 from allocphase.analysis.frames import Run
+from allocphase.compare import DEFAULT_METRICS, CompareSettings, compare_runs
 from allocphase.probe.arrays import LOOK
 from allocphase.probe.probe import PROGRAM_PROBES, Probe
 from allocphase.probe.result import Program as Measured
@@ -296,3 +297,14 @@ def test_it_is_rendered_without_operations(finished: Run) -> None:
     assert "| jemalloc |" in markdown(source)
     document = json.loads((finished.path / "run.json").read_text())
     assert document["scenarios"][0]["program"]["folder"]
+
+
+def test_its_programs_are_compared_by_their_own_metrics(finished: Run) -> None:
+    settings = CompareSettings(
+        baseline="libc", theta=0.02, memory_theta=0.05, metrics=DEFAULT_METRICS
+    )
+    found = compare_runs([finished.path], settings)
+    assert [(row.metric, row.scenario, row.allocator) for row in found.rows] == [
+        (name, "code", "jemalloc")
+        for name in ("wall", "cpu", "program_page_faults", "program_peak_rss")
+    ]

@@ -21,7 +21,8 @@ class Cell:
 
     `metrics` are those of docs/schema.md. `durations_s` has one number for each process of the
     throughput probe, the median of its warm replays in seconds per operation; of a program, its
-    wall time. It is what pytest-benchmark recorded. `path` is the run directory, for `allocphase.load`.
+    wall time. It is what pytest-benchmark recorded. `path` is the run directory, for
+    `allocphase.load`.
 
     The properties raise UsageError when the probe that measures them did not run.
     """

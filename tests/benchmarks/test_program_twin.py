@@ -30,6 +30,8 @@ def holds_1(row: CompareRow) -> bool:
 
 
 def told(row: CompareRow) -> str:
+    if not row.ratio.bounded:
+        return f"{row.scenario:24} {row.metric:5} {row.ratio.estimate:.4f}: too few rounds"
     half_width = (row.ratio.upper - row.ratio.lower) / 2
     verdict = "holds 1" if holds_1(row) else "does NOT hold 1"
     return (

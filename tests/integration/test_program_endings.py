@@ -161,6 +161,7 @@ ENDINGS = {
     "another-preload": Ending(
         command=shell("LD_PRELOAD=$(echo $LD_PRELOAD | tr ':' '\\n' | grep witness) exec true"),
         status=OK,
+        of_another=Ending(status="wrong-allocator", words="true comes from"),
     ),
     "no-preload": Ending(command=shell("unset LD_PRELOAD; exec true"), status=OK),
     "execs-itself": Ending(

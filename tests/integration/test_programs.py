@@ -192,6 +192,21 @@ def test_a_bad_end_has_its_status_and_message(
     assert words in outcome.message
 
 
+def test_more_processes_than_it_may_have_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("allocphase.process.program.PROCESSES", 16)
+    code = (
+        "import os, time\n"
+        "for _ in range(60):\n"
+        "    if os.fork() == 0: time.sleep(20); os._exit(0)\n"
+        "time.sleep(20)"
+    )
+    outcome = ran(tmp_path, python(tmp_path, code))
+    assert outcome.status is Status.CRASHED
+    assert outcome.message == "started more than 16 processes: killed."
+
+
 def test_a_daemon_is_ended_and_told(tmp_path: Path) -> None:
     marker = tmp_path / "pid"
     command = f"sh -c 'setsid sleep 600 > /dev/null 2>&1 & echo $! > {marker}'"

@@ -13,13 +13,19 @@ Place in the pipeline: used by session, as each process ends.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from allocphase.allocator import Allocator
-from allocphase.files.durable import copy_whole, keep_file, named_errors, write_text
+from allocphase.files.durable import (
+    copy_whole,
+    keep_file,
+    keep_tree,
+    named_errors,
+    write_text,
+    write_whole,
+)
 from allocphase.files.regular import refuse_linked_folder
 from allocphase.process.driver import Failure, Job, Outcome, TraceJob
 from allocphase.process.program import ProgramJob
@@ -67,11 +73,10 @@ def _of_trace(job: TraceJob, failure: Failure, folder: Path) -> list[str]:
 
 def _of_program(job: ProgramJob, failure: Failure, folder: Path) -> list[str]:
     inputs = folder.parent / job.inputs.name
-    with named_errors(inputs):
-        if not inputs.exists() and any(job.inputs.iterdir()):
-            shutil.copytree(job.inputs, inputs, symlinks=True)
-        (folder / "stdout").write_bytes(failure.output)
-        (folder / "stderr").write_text(failure.words, encoding="utf-8")
+    if not inputs.exists():
+        keep_tree(job.inputs, inputs)
+    write_whole(folder / "stdout", lambda file: file.write(failure.output), synced=False)
+    write_text(folder / "stderr", failure.words, synced=False)
     found = program_repetitions(replace(job, inputs=inputs), failure, folder)
     printed = failure.output.decode("utf-8", errors="replace")
     return [
@@ -109,7 +114,7 @@ def _kept_allocator(allocator: Allocator, folder: Path) -> Allocator:
     return replace(allocator, path=copy)
 
 
-def _headline(job: TraceJob, outcome: Outcome) -> Iterator[str]:
+def _headline(job: Job, outcome: Outcome) -> Iterator[str]:
     yield f"{job.allocator.name} on {job.scenario}, {job.probe} (process {job.id}):"
     yield plain(f"{outcome.status}: {outcome.message}")
 

@@ -173,6 +173,26 @@ def test_a_program_of_the_command_line_and_one_of_the_collection_can_be_claimed_
     )
 
 
+def test_a_program_that_is_not_installed_is_not_measured_and_named(command: Command) -> None:
+    (command.folder / "absent.toml").write_text(
+        'title = "t"\nstands_for = "s"\nsource = "o"\ndoes_not_show = "d"\nseed = 1\n'
+        '[program]\ncommand = ["nowhere-at-all"]\nneeds = ["nowhere-at-all"]\n'
+    )
+    calls = promise("equals = 0", allocator_name="phase1")
+    absent = calls[calls.index("[[claim]]") :].replace('"calls"', '"absent"')
+    absent = absent.replace("phase-report", "absent.toml").replace("syscalls.operation", "wall")
+    absent = absent.replace('"count"', '"absolute"').replace("equals = 0", 'published = "a_ns"')
+    absent = absent.replace("check =", "published = { a_ns = 1.0 }\ncheck =")
+    (command.folder / "promises.toml").write_text(calls + absent)
+    done = command("promises.toml", "--rounds", "1", "--json", "claims.json")
+    assert done.returncode == 5, done.stderr
+    assert "absent: not installed: nowhere-at-all" in done.stderr
+    claims = json.loads((command.folder / "claims.json").read_text())["claims"]
+    kept, missing = (claim["checks"][0] for claim in claims)
+    assert kept["verdict"] == "reproduced"
+    assert missing["measured"] == "the run has no program probe of phase1 on absent"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -82,7 +82,7 @@ class Evidence:
 
     def _why_no(self, probe: Probe, allocator: str, scenario: str) -> str:
         is_program = scenario in self.run.programs
-        if probe.of_programs != is_program:
+        if scenario in self.run.scenarios and probe.of_programs != is_program:
             what, of = ("a program", "traces") if is_program else ("a trace", "programs")
             return f"{scenario} is {what}, and what the {probe} probe measures is of {of}"
         return f"the run has no {probe} probe of {allocator} on {scenario}"

@@ -82,7 +82,7 @@ def test_a_scenario_s_program_is_run_again_with_its_files(tmp_path: Path, needs:
     text = text_of(kept)
     assert "crashed: was killed by SIGSEGV. about to crash" in text
     assert (
-        "The end of its stdout, 7 bytes in all (the file stdout has more of it):\n  before\n"
+        "The end of its stdout (7 bytes; see the file stdout):\n  before\n"
         in text
     )
     assert (kept / "failed" / "0" / "stderr").read_text() == "about to crash"

@@ -93,7 +93,7 @@ def _said(name: str, text: str, size: int) -> Iterator[str]:
     if not lines:
         yield f"It wrote nothing to {name}."
         return
-    yield f"The end of its {name}, {counted(size, 'byte')} in all (the file {name} has more of it):"
+    yield f"The end of its {name} ({counted(size, 'byte')}; see the file {name}):"
     yield from (f"  {plain(line)[:CHARACTERS_SAID]}" for line in lines)
 
 

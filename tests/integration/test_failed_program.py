@@ -81,10 +81,7 @@ def test_a_scenario_s_program_is_run_again_with_its_files(tmp_path: Path, needs:
     kept = run(tmp_path, "-a", "phase3", "-s", "./mine.toml")
     text = text_of(kept)
     assert "crashed: was killed by SIGSEGV. about to crash" in text
-    assert (
-        "The end of its stdout (7 bytes; see the file stdout):\n  before\n"
-        in text
-    )
+    assert "The end of its stdout (7 bytes; see the file stdout):\n  before\n" in text
     assert (kept / "failed" / "0" / "stderr").read_text() == "about to crash"
     assert not (kept / "traces").exists()
     done = repeated(text, "as it ran")

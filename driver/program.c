@@ -145,9 +145,30 @@ static void start(struct program *program) {
 
 /* ---- While it runs -------------------------------------------------------------------- */
 
+/* Nobody continues what has stopped itself: if it is killed for its time, the file `stopped` says
+ * which signal that was. The keeper stops and continues its group itself, to count a crowd. */
+static void tell_stop(const struct program *program, const siginfo_t *info) {
+  const char *path = path_of(program, "stopped");
+  if (info->si_code == CLD_CONTINUED) {
+    unlink(path);
+    return;
+  }
+  int fd = opened(path, O_WRONLY | O_CREAT | O_TRUNC);
+  dprintf(fd, "%d", info->si_status);
+  close(fd);
+}
+
+/* With WNOHANG, whether it has; without, it waits until it has. */
 static bool has_ended(const struct program *program, int flags) {
-  siginfo_t info = {0};
-  return waitid(P_PID, (id_t)program->child, &info, WEXITED | WNOWAIT | flags) == 0 && info.si_pid;
+  for (;;) {
+    siginfo_t info = {0};
+    id_t child = (id_t)program->child;
+    int stops = WSTOPPED | WCONTINUED;
+    if (waitid(P_PID, child, &info, WEXITED | stops | WNOWAIT | flags) != 0) continue;
+    if (!info.si_pid) return false;
+    if (info.si_code != CLD_STOPPED && info.si_code != CLD_CONTINUED) return true;
+    if (waitid(P_PID, child, &info, stops | WNOHANG) == 0 && info.si_pid) tell_stop(program, &info);
+  }
 }
 
 static void look(struct program *program) {
@@ -186,7 +207,7 @@ static void wait_for_end(struct program *program) {
     program->status = syscall_count_follow(program->child, program->observed_ns);
     program->end_ns = now_ns();
   } else {
-    while (!has_ended(program, 0)) continue;
+    has_ended(program, 0);
     program->end_ns = now_ns();
     read_schedule(program);
     waitpid(program->child, &program->status, 0);

@@ -245,8 +245,8 @@ def _named(spec: Spec, cflags: tuple[str, ...]) -> Allocator:
 def _from_collection(name: str) -> Allocator:
     files = _files()
     if name not in files:
-        here = f"; the folder here is ./{name}" if Path(name, TOML).is_file() else ""
-        raise UsageError(unknown("allocator", name, files) + here)
+        here = f"./{name}, the folder here" if Path(name, TOML).is_file() else ""
+        raise UsageError(unknown("allocator", name, files, otherwise=here))
     return load(files[name])
 
 

@@ -145,10 +145,8 @@ class SettingsForm:
     def check(self, key: str, value: str, *, where: str) -> None:
         """Raises UsageError, which begins with `where`, for what the allocator cannot read."""
         if key not in self.keys:
-            raise UsageError(
-                f"{unknown(f'{where}: setting', key, self.keys)}; "
-                f"{ENVIRONMENT_PREFIX}VARIABLE=VALUE passes any variable"
-            )
+            anything = f"{ENVIRONMENT_PREFIX}VARIABLE=VALUE, which passes any variable"
+            raise UsageError(unknown(f"{where}: setting", key, self.keys, otherwise=anything))
         if not self.keys[key].takes(value):
             words = self.keys[key].values
             raise UsageError(f"{where}: setting {key} must be {words}, not {shown(value)}")

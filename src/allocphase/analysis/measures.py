@@ -388,7 +388,7 @@ CATALOGUE = (
         heading="saved",
         claimed=False,
     ),
-    _whole("cpu", "CPU time of a program's processes", heading="CPU", rule="off"),
+    _whole("cpu", "CPU time of a program's processes", heading="CPU", rule="2%", usual=True),
     _whole("user", "of it outside of the kernel", heading="user"),
     _whole("system", "of it in the kernel", heading="system"),
     _same(

@@ -13,11 +13,18 @@ from typing import Any
 import numpy as np
 
 from allocphase.analysis.counts import CONFIDENCE, counted
+from allocphase.probe.probe import Probe
 from allocphase.probe.result import Program, ProgramMemory, ProgramSyscalls
 from allocphase.stats import median_interval
 from allocphase.store.record import ProcessRecord
 
-__all__ = ["MEMORY_CALLS", "program_metrics", "program_syscall_metrics", "wall_time_ns"]
+__all__ = [
+    "MEMORY_CALLS",
+    "output_of",
+    "program_metrics",
+    "program_syscall_metrics",
+    "wall_time_ns",
+]
 
 # Of the CPU time of all: a first thread that has so much waited for nobody else.
 NEARLY_ALL = 0.99
@@ -95,11 +102,23 @@ def program_syscall_metrics(records: Sequence[ProcessRecord]) -> dict[str, Any]:
     return metrics | ({"program_syscalls_range": ranges} if ranges else {})
 
 
+def output_of(records: Sequence[ProcessRecord]) -> str | None:
+    """The digest of what a cell's good timed processes printed; None where they do not agree, or
+    there are none.
+    """
+    timed = [record for record in records if record.ok and record.probe is Probe.PROGRAM]
+    return _one_output([record.part(Program) for record in timed])
+
+
+def _one_output(parts: Sequence[Program]) -> str | None:
+    digests = {part.output_sha256 for part in parts}
+    return digests.pop() if len(digests) == 1 else None
+
+
 def _outputs(parts: Sequence[Program]) -> dict[str, Any]:
     """The output's digest, where all agree; how many processes there were."""
-    digests = {part.output_sha256 for part in parts}
     return {
-        "output_sha256": digests.pop() if len(digests) == 1 else None,
+        "output_sha256": _one_output(parts),
         **counted("processes", [part.processes for part in parts]),
     }
 

@@ -39,6 +39,7 @@ from allocphase.commands.shared import (
 from allocphase.errors import UsageError
 
 if TYPE_CHECKING:
+    from allocphase.analysis.measures import Measure
     from allocphase.gate import Arms, GateRequest
     from allocphase.gate.bisection import Bisection
     from allocphase.gate.repository import Commit
@@ -348,8 +349,15 @@ def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:
 
     parts = [row.partition(":") for row in rows]
     return frozenset(
-        scenario for metric, _, scenario in parts if is_compared(metric) and compared(metric).timed
+        scenario
+        for metric, _, scenario in parts
+        if is_compared(metric) and _is_of_calls(compared(metric))
     )
+
+
+def _is_of_calls(one: Measure) -> bool:
+    """Whether timed calls make it up; those of a program nobody has timed."""
+    return one.timed and not one.probe.of_programs
 
 
 def _limits(options: GateOptions) -> Limits:
@@ -397,5 +405,5 @@ def _print_calls(verdict: GateVerdict, row_id: str, folder: Path, stream: TextIO
     from allocphase.judge.render.explain import found_row
 
     row = found_row(verdict, row_id).row
-    if row.measure.timed:
+    if _is_of_calls(row.measure):
         print_calls(call_differences(folder, row.scenario), row.scenario, stream)

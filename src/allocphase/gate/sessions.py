@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.allocator import Allocator
 from allocphase.analysis.measures import MEASURES, Measure
+from allocphase.analysis.program_metrics import output_of
 from allocphase.analysis.warnings import disturbances, setting_warnings
 from allocphase.errors import UsageError
 from allocphase.files.durable import write_text
@@ -250,6 +251,7 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
         notes += [f"{session.path.name}: {warning.text}" for warning in seen]
     notes += _settings_in_doubt(sessions)
     notes += _uncounted(request, sessions[0])
+    notes += _unlike_outputs(request, sessions[0])
     notes += _unaligned(request, sessions[0])
     unused = request.limits.unused(_limited(request, sessions[0]))
     return notes + [f"the limit {line} speaks of no row here" for line in unused]
@@ -271,6 +273,24 @@ def _uncounted(request: GateRequest, session: Finished) -> list[str]:
     """Of each program, why its system calls are no row, where nobody could count them."""
     found = [(one.name, session.evidence.uncounted(one.name)) for one in request.scenarios]
     return [f"{name}: system calls are not gated: {why}" for name, why in found if why]
+
+
+def _unlike_outputs(request: GateRequest, session: Finished) -> Iterator[str]:
+    """Programs that printed one thing under the baseline each time, and another one under the
+    candidate. One with a digest has its status by that.
+    """
+    for scenario in request.scenarios:
+        if isinstance(scenario, Program):
+            mine = [one for one in session.evidence.records if one.scenario == scenario.name]
+            before, after = (
+                output_of([one for one in mine if one.allocator == arm])
+                for arm in (BASELINE, CANDIDATE)
+            )
+            if None not in (before, after) and before != after:
+                yield (
+                    f"{scenario.name} prints something else under the candidate than under the "
+                    "baseline: one of the two is wrong"
+                )
 
 
 def _limited(request: GateRequest, session: Finished) -> list[tuple[Measure, str]]:

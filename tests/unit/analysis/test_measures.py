@@ -367,6 +367,7 @@ def test_compare_shows_times_then_counts_then_bytes() -> None:
     ]
     assert [name for name in DEFAULT_METRICS if measure(name).probe.of_programs] == [
         "wall",
+        "cpu",
         "program_page_faults",
         "program_syscalls",
         "program_memory_syscalls",

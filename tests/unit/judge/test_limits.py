@@ -22,6 +22,16 @@ def test_by_default_time_has_theta_and_counts_are_exact() -> None:
     assert found.rule(MEASURES["p99"], "any") is None
 
 
+def test_a_program_s_wall_and_cpu_time_are_rows_and_either_can_be_left_out() -> None:
+    times = ("wall:mine", "cpu:mine")
+    rows = planned_rows(["mine"], Limits(theta=0.03), programs={"mine"})
+    assert {row.id: row.rule.theta for row in rows if row.measure.timed} == dict.fromkeys(
+        times, 0.03
+    )
+    found = planned_rows(["mine"], limits("wall=off:mine"), programs={"mine"})
+    assert [row.id for row in found if row.measure.timed] == ["cpu:mine"]
+
+
 def test_a_limit_turns_a_tail_on_where_its_scenario_matches() -> None:
     found = limits("p99=10%:larson*")
     assert found.rule(MEASURES["p99"], "larson-2") == Rule(0.10, exact=False, named=True)

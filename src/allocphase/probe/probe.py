@@ -25,11 +25,16 @@ class Probe(StrEnum):
     VERIFY = "verify"
     PROGRAM = "program"
     PROGRAM_MEMORY = "program_memory"
+    PROGRAM_SYSCALLS = "program_syscalls"
 
     @property
     def of_programs(self) -> bool:
         """Whether it looks at a program, and not at a trace."""
-        return self in (Probe.PROGRAM, Probe.PROGRAM_MEMORY)
+        return self in (
+            Probe.PROGRAM,
+            Probe.PROGRAM_MEMORY,
+            Probe.PROGRAM_SYSCALLS,
+        )
 
     @property
     def usual(self) -> bool:
@@ -56,6 +61,7 @@ class Probe(StrEnum):
             Probe.FAULTS,
             Probe.INSTRUCTIONS,
             Probe.PROGRAM_MEMORY,
+            Probe.PROGRAM_SYSCALLS,
         )
 
     @property

@@ -375,14 +375,13 @@ def _limits(options: GateOptions) -> Limits:
     if options.tails and options.only_counts:
         raise UsageError("--tails are times, and --only-counts leaves times out")
     lines: Sequence[str] = TAILS if options.tails else ()
-    if options.only_counts:
-        lines = _only_counts()
     if options.limits_file is not None:
         lines = [*lines, *read_limits(options.limits_file)]
     return Limits(
         theta=options.theta,
         memory_theta=options.memory_theta,
         lines=tuple(parse_limit(line) for line in (*lines, *options.limits)),
+        chosen=tuple(map(parse_limit, _only_counts())) if options.only_counts else (),
     )
 
 

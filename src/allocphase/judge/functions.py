@@ -47,7 +47,7 @@ def function_differences(folder: Path, scenario: str) -> Sequence[FunctionDiffer
     """
     if not (folder / "run.json").exists():
         return ()
-    records = RunFiles(folder).processes
+    records = RunFiles(folder).processes()
     arms = [_by_name(_first(records, arm, scenario)) for arm in (BASELINE, CANDIDATE)]
     if not all(arms):
         return ()

@@ -75,18 +75,22 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The default shares and the user's lines, in order."""
+    """The default shares and the user's lines, in order. chosen: lines that an option stands for;
+    the user's come after them, and nobody is told of those that speak of no row.
+    """
 
     theta: float = 0.02
     memory_theta: float = 0.05
     lines: tuple[Limit, ...] = ()
+    chosen: tuple[Limit, ...] = ()
 
     def rule(self, one: Measure, scenario: str) -> Rule | None:
         """The rule of one row; None: it is not gated."""
         spoken_of = [one]
         if one.name.startswith(CALL_PREFIX):
             spoken_of.append(MEASURES["syscalls"])  # what holds for all calls holds for each
-        matching = [x for x in self.lines if any(x.matches(y, scenario) for y in spoken_of)]
+        lines = (*self.chosen, *self.lines)
+        matching = [x for x in lines if any(x.matches(y, scenario) for y in spoken_of)]
         if not matching:
             return self._default(one)
         chosen = matching[-1]

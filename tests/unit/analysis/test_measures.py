@@ -26,7 +26,7 @@ from allocphase.compare import DEFAULT_METRICS
 from allocphase.errors import UsageError
 from allocphase.judge.limits import parse_limit
 from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import Program, ProgramMemory, ProgramSyscalls, Result
 from allocphase.probe.status import Status
 from allocphase.pytest_plugin.cell import Cell
@@ -288,9 +288,12 @@ def test_every_metric_of_json_is_in_the_catalogue_and_the_reverse(run: frames.Ru
             "syscalls_total",
         )
     }
-    # What the written run has no cause for: verify and single threads of one trace.
+    # What the written run has no cause for: verify, valgrind and single threads of one trace.
     assert known - found == {
         "allocator_stats",
+        "instruction_functions",
+        "instructions",
+        "instructions_per_op",
         "thread_syscalls",
         "thread_time_per_op_ns",
         "verified",
@@ -302,7 +305,7 @@ def test_what_a_process_says_alone_is_what_a_cell_of_it_would_say(run: frames.Ru
     (cell, *_) = [cell for cell in run.cell_list if cell.ok]
     records = run.records_of(cell.allocator, cell.scenario)
     said = 0
-    for one in (one for one in MEASURES.values() if not one.probe.of_programs):
+    for one in (one for one in MEASURES.values() if one.probe in TRACE_PROBES):
         values = [one.read(processes.of(r)) for r in records if r.probe == one.probe]
         if not any(map(math.isnan, values)):
             # A pooled quantile lies among the processes' own; a count is the one process's.

@@ -18,6 +18,7 @@ from allocphase.report.content.rows import REPLAY_LEGEND
 from allocphase.report.content.scaling import scaling_parts
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
+from allocphase.report.content.views import SAVED, TIME, View, columns_of, views_of
 from allocphase.report.page.assets import policy, scripts, style
 from allocphase.report.page.environment import allocators, commands, machines
 from allocphase.report.page.parts.scenario import fragment, scenario_part
@@ -50,8 +51,7 @@ def page(source: Source) -> str:
         baseline=source.baseline,
         verdict=verdict(source),
         changes=changed,
-        matrix=_matrix(source),
-        mean=mean_row(source),
+        views=[_view(source, view) for view in views_of(source)],
         replay_legend=REPLAY_LEGEND,
         parts=_parts(source),
         growth=growth,
@@ -99,16 +99,31 @@ def _contents(*, changes: bool, growth: bool, scaling: bool, claims: bool) -> li
     return [*entries, *last]
 
 
-def _matrix(source: Source) -> list[Values]:
-    return [
-        {
-            "index": index,
-            "id": fragment(name, index),
-            "name": name,
-            "cells": matrix_row(source, name),
-        }
-        for index, name in enumerate(source.scenarios)
-    ]
+def _view(source: Source, view: View) -> Values:
+    measured = sum(column is not None for column in columns_of(source, view).values())
+    every = measured == len(source.scenarios)
+    return {
+        "name": view.name,
+        "id": "matrix" if view is TIME else f"matrix-{view.name}",
+        "title": view.title,
+        "heading": view.title if view is SAVED else f"{view.noun} as a ratio",
+        "hint": view.hint,
+        "less": view.less,
+        "more": view.more,
+        "steps": [format_ns(step) if view is SAVED else f"{step:g}x" for step in view.steps],
+        "of_time": view is TIME,
+        "rows": [
+            {
+                "index": index,
+                "id": fragment(name, index),
+                "name": name,
+                "cells": matrix_row(source, name, view),
+            }
+            for index, name in enumerate(source.scenarios)
+        ],
+        "mean": mean_row(source, view),
+        "mean_name": "geometric mean" if every else f"geometric mean of {measured}",
+    }
 
 
 def _parts(source: Source) -> list[Values]:

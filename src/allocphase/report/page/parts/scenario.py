@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from allocphase.analysis.cell import Cell
 from allocphase.report.content.calls import PHASES, call_count, call_names, call_range
+from allocphase.report.content.folds import fold
 from allocphase.report.content.rows import COLUMNS, PROGRAM_COLUMNS, Row, program_rows, rows
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import with_range, workload_text
@@ -13,6 +14,7 @@ from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.report.page.parts.causes import why_part
 from allocphase.report.page.parts.memory import memory_part
+from allocphase.report.page.parts.program import change_part
 from allocphase.report.page.parts.replays import replays_part
 from allocphase.report.page.parts.threads import threads_part
 from allocphase.report.page.strip import scale_of, strip
@@ -36,6 +38,7 @@ def scenario_part(source: Source, index: int) -> Values:
         "index": index,
         "id": fragment(scenario, index),
         "name": scenario,
+        "fold": fold(source, scenario),
         "title": entry.title.rstrip("."),
         "facts": _facts(source, scenario),
         "stands_for": entry.stands_for,
@@ -46,7 +49,11 @@ def scenario_part(source: Source, index: int) -> Values:
         "columns": [{"name": name, "hint": hint} for name, hint in columns],
         "rows": _rows(source, scenario, cells),
         "marked": any(r is not None and r.mostly_replay for r in source.ratios(scenario).values()),
-        **({} if entry.program is not None else _of_trace(source, scenario, cells)),
+        **(
+            {"changes": change_part(source, scenario)}
+            if entry.program is not None
+            else _of_trace(source, scenario, cells)
+        ),
     }
 
 

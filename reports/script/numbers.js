@@ -63,13 +63,14 @@ const numbers = (() => {
       return { estimate: 1, low: 1, high: 1, saved: { estimate: 0, low: 0, high: 0 }, rounds, exact: true };
     }
     const log = medianOf(pairs.map(([a, b]) => Math.log(b) - Math.log(a)), ranks);
+    const exact = log.low === 0 && log.high === 0;
     return {
       estimate: Math.exp(log.estimate),
       low: Math.exp(log.low),
       high: Math.exp(log.high),
       saved: medianOf(pairs.map(([a, b]) => a - b), ranks),
       rounds,
-      exact: false,
+      exact,
     };
   }
 
@@ -78,7 +79,7 @@ const numbers = (() => {
   function countRatio(base, candidate) {
     if (!base || !candidate) return null;
     const counted = { saved: null, rounds: 0, counted: true };
-    if (base === candidate) return { ...counted, estimate: 1, low: 1, high: 1, exact: true };
+    if (base === candidate) return { ...counted, estimate: 1, low: 1, high: 1, exact: true, counted: false };
     const over = (one, other) => (other ? one / other : one ? Infinity : 1);
     if (Math.min(base[3], candidate[3]) < 2) return { ...counted, estimate: over(candidate[0], base[0]), low: 0, high: Infinity, exact: false };
     const [low, high] = [over(candidate[1], base[2]), over(candidate[2], base[1])];

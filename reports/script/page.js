@@ -27,7 +27,7 @@
 
   // ---- Folded parts ------------------------------------------------------------------------
 
-  const folds = () => $$(".fold");
+  const folds = () => $$(".scenario > .fold");
 
   function unfold(open) {
     folds().forEach((fold) => (fold.open = open));
@@ -147,7 +147,7 @@
   // ---- Start -------------------------------------------------------------------------------
 
   Bokeh.set_log_level("error");
-  unfold(false);
+  $$(".fold").forEach((fold) => (fold.open = false));
   readState();
   applyTheme();
   $$("table.sortable").forEach(sortable);
@@ -156,5 +156,6 @@
   listen();
   $$(".plot, .slowest").forEach((host) => near.observe(host));
   goTo(chosen.section);
+  nameUnfold();
   document.documentElement.dataset.ready = "true";
 })();

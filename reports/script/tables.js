@@ -21,6 +21,7 @@ const tables = (() => {
     const base = arms[chosen.baseline].name;
     const own = figure && !["time", "saved"].includes(view) ? `, ${figure}` : "";
     if (arm === chosen.baseline) return `${name} ${place}: the baseline${own}`;
+    if (ratio.exact) return `${name} ${place}: the same ${noun} as ${base}${own}`;
     if (ratio.estimate === Infinity) return `${name} ${place}: ${figure} ${noun}, where ${base} has none`;
     const certainty = decided(ratio) ? "" : Number.isFinite(ratio.high) ? "; undecided, since the interval holds 1" : "; undecided";
     const worth = ratio.mostlyReplay ? "; both are mostly replay" : "";

@@ -69,7 +69,7 @@ def count_ratio(base: Count, candidate: Count) -> Ratio:
     infinite.
     """
     if base is candidate:
-        return Ratio(Interval(1.0, 1.0, 1.0, 1.0), rounds=0, counted=True)
+        return Ratio(Interval(1.0, 1.0, 1.0, 1.0), rounds=0)
     if min(base.processes, candidate.processes) < 2:
         alone = Interval(_over(candidate.value, base.value), 0.0, math.inf, 0.0)
         return Ratio(alone, rounds=0, counted=True)
@@ -107,7 +107,8 @@ def _mean(values: Sequence[Times | Count | None]) -> Times | Count | None:
         return means
     if values and len(counts) == len(values):
         ends = np.exp(np.mean(np.log([count[:3] for count in counts]), axis=0))
-        return Count(*map(float, ends), min(count.processes for count in counts))
+        value, least, greatest = (float(end) for end in ends)
+        return Count(value, least, greatest, min(count.processes for count in counts))
     return None
 
 

@@ -10,8 +10,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.analysis.baseline import Times
 from allocphase.analysis.measures import CATALOGUE, Measure
-from allocphase.report.content.compared import Compared
+from allocphase.report.content.compared import Compared, Count
 from allocphase.report.content.source import Source
 from allocphase.report.content.views import Steps
 
@@ -36,7 +37,11 @@ class Resident:
 def changed(source: Source, scenario: str) -> list[Compared]:
     """In the catalogue's order; a metric that nobody has, or that is 0 with all, is left out."""
     found = (source.compared(scenario, one) for one in CATALOGUE if _is_shown(one))
-    return [one for one in found if any(np.nanmax(value) > 0 for value in one.values.values())]
+    return [one for one in found if any(map(_is_more_than_nothing, one.values.values()))]
+
+
+def _is_more_than_nothing(value: Times | Count) -> bool:
+    return value.greatest > 0 if isinstance(value, Count) else bool(np.nanmax(value) > 0)
 
 
 def _is_shown(one: Measure) -> bool:

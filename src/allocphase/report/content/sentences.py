@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from allocphase.analysis.frames import CAUSES
-from allocphase.analysis.latency import key_of
-from allocphase.report.content.causes import slow
+from allocphase.report.content.causes import Lift, lifts
 from allocphase.report.content.matrix import geometric_mean
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import interval_text
@@ -233,29 +232,23 @@ def _quietest(source: Source) -> Answer | None:
         f"{_listed(quiet)} with {format_rate(least)} system calls an operation (median over "
         f"scenarios; counted, not timed); {most} makes {format_rate(rates[most])}"
     )
-    shares = _slow_shares(source, most)
-    if shares is None:
+    found = lifts([cell for cell in source.all_cells if cell.allocator == most], SLOW)
+    if found is None:
         return Answer("Quietest", f"{text}.")
-    return Answer("Quietest", f"{text}: of its slowest thousandth of calls, {_lifts(shares)}.")
+    told = _told_lifts(found)
+    return Answer("Quietest", f"{text}: of its slowest thousandth of calls, {told}.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
-    """Of the slowest calls and of all, the share with one cause."""
-
-    slow: float
-    all: float
-
-
-def _lifts(shares: Mapping[str, _Share]) -> str:
-    """ "98% made a system call, as 1% of all its calls did (98.0x as often)"."""
+def _told_lifts(found: Mapping[str, Lift]) -> str:
+    """ "98% made a system call (of all its calls 1%: 98.0x as often), 2% ..."."""
     told = []
-    for cause, share in shares.items():
-        if share.slow < 0.005:
+    for cause, lift in found.items():
+        if lift.slowest < 0.005:
             continue
-        text = f"{format_percent(share.slow)} {_did(cause)}"
+        text = f"{_fine_percent(lift.slowest)} {_did(cause)}"
         if cause != CAUSES[-1]:
-            text += f" (of all its calls {_fine_percent(share.all)}{_lift(share)})"
+            often = "" if lift.ratio is None else f": {format_ratio(lift.ratio)} as often"
+            text += f" (of all its calls {_fine_percent(lift.every)}{often})"
         told.append(text)
     return ", ".join(told)
 
@@ -263,10 +256,6 @@ def _lifts(shares: Mapping[str, _Share]) -> str:
 def _fine_percent(share: float) -> str:
     """With two digits however small: what is rare among all calls is what a lift is told of."""
     return f"{100 * share:.2g}%" if 1e-6 < share < 0.1 else format_percent(share)
-
-
-def _lift(share: _Share) -> str:
-    return f": {format_ratio(share.slow / share.all)} as often" if share.all else ""
 
 
 def _did(cause: str) -> str:
@@ -277,20 +266,6 @@ def _did(cause: str) -> str:
         "preempted": "were preempted",
         "neither": "did nothing of the kind",
     }.get(cause, cause)
-
-
-def _slow_shares(source: Source, name: str) -> dict[str, _Share] | None:
-    """Over all scenarios; those in which it is not known why are left out of both shares."""
-    slowest, every = np.zeros(len(CAUSES)), np.zeros(len(CAUSES))
-    for cell in source.all_cells:
-        counts = cell.metrics.get("cause_calls")
-        if cell.allocator == name and counts and (found := slow(cell, SLOW)) is not None:
-            slowest += [share * found.calls for share in found.shares.values()]
-            every += [counts[key_of(cause)] for cause in CAUSES]
-    if not slowest.any():
-        return None
-    pairs = zip(CAUSES, slowest / slowest.sum(), every / every.sum(), strict=True)
-    return {cause: _Share(float(a), float(b)) for cause, a, b in pairs}
 
 
 # ---- What it costs -----------------------------------------------------------------------

@@ -100,8 +100,8 @@ def _contents(*, changes: bool, growth: bool, scaling: bool, claims: bool) -> li
 
 
 def _view(source: Source, view: View) -> Values:
-    measured = sum(column is not None for column in columns_of(source, view).values())
-    every = measured == len(source.scenarios)
+    columns = [column for column in columns_of(source, view).values() if column is not None]
+    measured, every = len(columns), len(columns) == len(source.scenarios)
     return {
         "name": view.name,
         "id": "matrix" if view is TIME else f"matrix-{view.name}",
@@ -112,6 +112,7 @@ def _view(source: Source, view: View) -> Values:
         "more": view.more,
         "steps": [format_ns(step) if view is SAVED else f"{step:g}x" for step in view.steps],
         "of_time": view is TIME,
+        "timed": view is TIME or any(column.measure.timed for column in columns),
         "rows": [
             {
                 "index": index,

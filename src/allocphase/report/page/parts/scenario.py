@@ -46,14 +46,11 @@ def scenario_part(source: Source, index: int) -> Values:
         "failures": [_with_arm(source, cell) for cell in cells if not cell.ok],
         "doubts": source.doubts(scenario),
         "program": entry.program is not None,
+        "changes": change_part(source, scenario) if entry.program is not None else None,
         "columns": [{"name": name, "hint": hint} for name, hint in columns],
         "rows": _rows(source, scenario, cells),
         "marked": any(r is not None and r.mostly_replay for r in source.ratios(scenario).values()),
-        **(
-            {"changes": change_part(source, scenario)}
-            if entry.program is not None
-            else _of_trace(source, scenario, cells)
-        ),
+        **({} if entry.program is not None else _of_trace(source, scenario, cells)),
     }
 
 

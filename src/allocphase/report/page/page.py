@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.document import read_section
+from allocphase.report.content.folds import fold
 from allocphase.report.content.growth import growth_parts
 from allocphase.report.content.matrix import matrix_row, mean_row
 from allocphase.report.content.pair import changes
@@ -129,7 +130,11 @@ def _view(source: Source, view: View) -> Values:
 
 def _parts(source: Source) -> list[Values]:
     return [
-        {**scenario_part(source, index), "figures": as_json(figures_payload(source, name))}
+        {
+            **scenario_part(source, index),
+            "fold": fold(source, name),
+            "figures": as_json(figures_payload(source, name)),
+        }
         for index, name in enumerate(source.scenarios)
     ]
 

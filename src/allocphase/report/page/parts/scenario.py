@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from allocphase.analysis.cell import Cell
 from allocphase.report.content.calls import PHASES, call_count, call_names, call_range
-from allocphase.report.content.folds import fold
 from allocphase.report.content.rows import COLUMNS, PROGRAM_COLUMNS, Row, program_rows, rows
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import with_range, workload_text
@@ -38,7 +37,6 @@ def scenario_part(source: Source, index: int) -> Values:
         "index": index,
         "id": fragment(scenario, index),
         "name": scenario,
-        "fold": fold(source, scenario),
         "title": entry.title.rstrip("."),
         "facts": _facts(source, scenario),
         "stands_for": entry.stands_for,

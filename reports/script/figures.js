@@ -30,6 +30,8 @@ const figures = (() => {
     factor: { type: "log", text: (value) => `${value}x`, told: formatRatio, at: [...Array(14).keys()].map((n) => 2 ** (n - 6)) },
     share: { type: "linear", text: (value) => `${Number((100 * value).toPrecision(3))}%` },
     each: { type: "linear", text: (value) => String(Number(value.toPrecision(2))) },
+    elapsed: { type: "linear", text: (value) => brief(formatNs(value)) },
+    held: { type: "linear", text: (value) => brief(formatBytes(value)), ticker: () => new Bokeh.AdaptiveTicker({ base: 1024, mantissas: [...Array(10).keys()].map((n) => 2 ** n) }) },
     resident: { type: "log", text: (value) => brief(formatBytes(value)), told: formatBytes, at: [...Array(30).keys()].flatMap((n) => [2 ** (n + 9), 3 * 2 ** (n + 8)]) },
   };
 
@@ -50,7 +52,8 @@ const figures = (() => {
       min_border_right: 16,
     });
     for (const [axis, name, span] of [[figure.xaxes[0], x, xRange], [figure.yaxes[0], y, yRange]]) {
-      const { text, at, fine } = AXES[name];
+      const { text, at, fine, ticker } = AXES[name];
+      if (ticker) axis.ticker = ticker();
       axis.formatter = ticks(text);
       // On an axis that runs backwards, as that of percentiles does, it would leave out all but one.
       if (span.end > span.start) axis.major_label_policy = new Bokeh.NoOverlap({ min_distance: 6 });
@@ -149,6 +152,20 @@ const figures = (() => {
         hover(figure, lines.map(({ renderer }) => renderer));
         return { title, label: `Memory ${title} over operation time, a line an allocator.`, figure, lines, x };
       });
+    },
+
+    resident(scenario) {
+      const cells = Object.entries(figuresOf(scenario).resident).map(([arm, { ns, rss }]) => [Number(arm), unpack(ns), unpack(rss)]);
+      if (!cells.length) return [];
+      const most = (arrays) => Math.max(...arrays.map((array) => array.reduce((top, value) => Math.max(top, value), 1)));
+      const x = range(0, 1.02 * most(cells.map(([, ns]) => ns)));
+      const figure = newFigure("elapsed", "held", x, range(0, 1.08 * most(cells.map(([, , rss]) => rss))), 320);
+      const lines = cells.map(([arm, ns, rss]) => {
+        const text = Array.from(ns, (time, look) => `${arms[arm].name}, after ${formatNs(time)}: ${formatBytes(rss[look])}`);
+        return line(figure, arm, { x: Array.from(ns), y: Array.from(rss), text });
+      });
+      hover(figure, lines.map(({ renderer }) => renderer));
+      return [{ title: "", label: `Resident memory of ${data.scenarios[scenario].name} over time, a line an allocator.`, figure, lines, x }];
     },
 
     growth(sweep) {

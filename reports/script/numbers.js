@@ -1,5 +1,5 @@
-// Numbers: values as text, and ratios of times. Python has the same in text/units.py and
-// report/content/ratios.py, and the browser tests hold the two against each other: here too, since
+// Numbers: values as text, and ratios of times and counts. Python has the same in text/units.py and
+// report/content/ (ratios.py, compared.py), and the browser tests hold the two against each other: here too, since
 // ratios are computed anew to whatever baseline the reader chooses.
 // Pure: knows neither the page nor its data.
 // Uses: nothing.
@@ -63,26 +63,41 @@ const numbers = (() => {
       return { estimate: 1, low: 1, high: 1, saved: { estimate: 0, low: 0, high: 0 }, rounds, exact: true };
     }
     const log = medianOf(pairs.map(([a, b]) => Math.log(b) - Math.log(a)), ranks);
+    const exact = log.low === 0 && log.high === 0;
     return {
       estimate: Math.exp(log.estimate),
       low: Math.exp(log.low),
       high: Math.exp(log.high),
       saved: medianOf(pairs.map(([a, b]) => a - b), ranks),
       rounds,
-      exact: false,
+      exact,
     };
+  }
+
+  // Counts of two arms, each [value, least, greatest, how many processes] or null -> the ratio between
+  // the farthest ends, infinite over none, unbounded of a single process; compared.py has the same.
+  function countRatio(base, candidate) {
+    if (!base || !candidate) return null;
+    const counted = { saved: null, rounds: 0, counted: true };
+    if (base === candidate) return { ...counted, estimate: 1, low: 1, high: 1, exact: true, counted: false };
+    const over = (one, other) => (other ? one / other : one ? Infinity : 1);
+    if (Math.min(base[3], candidate[3]) < 2) return { ...counted, estimate: over(candidate[0], base[0]), low: 0, high: Infinity, exact: false };
+    const [low, high] = [over(candidate[1], base[2]), over(candidate[2], base[1])];
+    return { ...counted, estimate: over(candidate[0], base[0]), low, high, exact: low === 1 && high === 1 };
   }
 
   const decided = (ratio) => ratio.low > 1 || ratio.high < 1;
 
   function ratioText(ratio) {
     if (!ratio) return MISSING;
+    if (ratio.estimate === Infinity) return "from 0";
     return `${decided(ratio) || ratio.exact ? "" : "~"}${formatRatio(ratio.estimate)}${ratio.mostlyReplay ? "*" : ""}`;
   }
 
   function intervalText(ratio) {
-    if (!ratio || ratio.exact) return MISSING;
-    if (!Number.isFinite(ratio.high)) return "too few rounds";
+    if (!ratio || (ratio.exact && !ratio.counted)) return MISSING;
+    if (ratio.counted && ratio.low === ratio.high) return "exact";
+    if (!Number.isFinite(ratio.high)) return !ratio.counted ? "too few rounds" : ratio.low ? "from 0" : "one process";
     return `${formatRatio(ratio.low).slice(0, -1)} to ${formatRatio(ratio.high)}`;
   }
 
@@ -100,14 +115,27 @@ const numbers = (() => {
     return estimate < 0 ? formatNsRange(-high, -low) : formatNsRange(low, high);
   }
 
-  function ratioLook(ratio) {
+  // As a figure of its own, less than nothing where it takes longer; and its interval likewise.
+  function savedText(ratio) {
+    if (!ratio?.saved) return MISSING;
+    return `${decided(ratio) || ratio.exact ? "" : "~"}${formatNs(ratio.saved.estimate)}`;
+  }
+
+  function savedIntervalText(ratio) {
+    if (!ratio?.saved || ratio.exact) return "";
+    return Number.isFinite(ratio.saved.high) ? formatNsRange(ratio.saved.low, ratio.saved.high) : "too few rounds";
+  }
+
+  // The style sheet's class. steps: the sizes at which the colour grows stronger.
+  function lookOf(ratio, steps, size, worse) {
     if (!ratio) return "missing";
     if (ratio.exact) return "same";
     if (!decided(ratio)) return "undecided";
-    const size = Math.max(ratio.estimate, 1 / ratio.estimate);
-    const step = 1 + [1.25, 2, 8].filter((limit) => size >= limit).length;
-    return `${ratio.estimate > 1 ? "slower" : "faster"}-${step}`;
+    return `${worse ? "slower" : "faster"}-${1 + steps.filter((limit) => size >= limit).length}`;
   }
+
+  const ratioLook = (ratio, steps) => lookOf(ratio, steps, Math.max(ratio?.estimate, 1 / ratio?.estimate), ratio?.estimate > 1);
+  const savedLook = (ratio, steps) => lookOf(ratio?.saved ? ratio : null, steps, Math.abs(ratio?.saved?.estimate), ratio?.saved?.estimate < 0);
 
   // The geometric mean of rows of times, round by round.
   function meanOfTimes(rows) {
@@ -117,10 +145,18 @@ const numbers = (() => {
     });
   }
 
+  // That of rows of counts, end by end; null where one of them is nothing.
+  function meanOfCounts(rows) {
+    if (rows.some(([, least]) => !(least > 0))) return null;
+    const ends = [0, 1, 2].map((end) => Math.exp(rows.reduce((sum, row) => sum + Math.log(row[end]), 0) / rows.length));
+    return [...ends, Math.min(...rows.map((row) => row[3]))];
+  }
+
   const meanOfShares = (shares) => shares.reduce((product, share) => product * share, 1) ** (1 / shares.length);
 
   return {
     formatNs, formatBytes, formatRate, formatCount, formatRatio, brief, percentile,
-    ratioOf, decided, ratioText, intervalText, savedWords, savedBounds, ratioLook, meanOfTimes, meanOfShares,
+    ratioOf, countRatio, decided, ratioText, intervalText, savedWords, savedBounds, savedText, savedIntervalText,
+    ratioLook, savedLook, meanOfTimes, meanOfCounts, meanOfShares,
   };
 })();

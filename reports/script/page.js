@@ -1,9 +1,9 @@
-// Page: the controls, and what starts when the page has loaded: tables at once, a figure when it
+// Page: the controls, what is folded, and what starts when the page has loaded: tables at once, a figure when it
 // comes near the window.
 // Uses: state, tables, calls, figures.
 (() => {
   const { $, $$, chosen, readState, writeState, fragment, goTo } = state;
-  const { updateMatrix, matrixKeys, applyFilter, updateRatios, sortable, applySort, hideArms } = tables;
+  const { updateMatrix, showView, updateChanges, matrixKeys, applyFilter, updateRatios, sortable, applySort, hideArms } = tables;
   const { slowest } = calls;
   const { build, rebuild, hideLines } = figures;
 
@@ -25,6 +25,32 @@
     $$(".plot, .slowest").filter((host) => !drawn.has(host)).forEach(draw);
   }
 
+  // ---- Folded parts ------------------------------------------------------------------------
+
+  const folds = () => $$(".scenario > .fold");
+
+  function unfold(open) {
+    folds().forEach((fold) => (fold.open = open));
+    nameUnfold();
+  }
+
+  function nameUnfold() {
+    const open = folds().length > 0 && folds().every((fold) => fold.open);
+    $("#unfold").textContent = open ? "Fold all scenarios" : "Open all scenarios";
+  }
+
+  // On paper all is open; what was closed before is so again after it.
+  let closed = [];
+  function openForPrint() {
+    closed = [...closed, ...$$("main details:not([open])")];
+    closed.forEach((details) => (details.open = true));
+  }
+
+  function closeAfterPrint() {
+    closed.forEach((details) => (details.open = false));
+    closed = [];
+  }
+
   // ---- Applying what was chosen ------------------------------------------------------------
 
   function applyHidden() {
@@ -44,8 +70,10 @@
   function apply() {
     $("#baseline").value = chosen.baseline;
     $$("#controls input[name=arm]").forEach((box) => (box.checked = !chosen.hide.has(Number(box.value))));
+    showView();
     updateMatrix();
     updateRatios();
+    updateChanges();
     applyFilter();
     applyHidden();
     $$("table.sortable").forEach(applySort);
@@ -64,6 +92,15 @@
       writeState();
       applyHidden();
     });
+    $(".switch").addEventListener("submit", (event) => event.preventDefault());
+    $(".switch").addEventListener("change", (event) => {
+      if (event.target.name !== "view") return;
+      chosen.view = event.target.value;
+      writeState();
+      showView();
+    });
+    $("#unfold").addEventListener("click", () => unfold(!folds().every((fold) => fold.open)));
+    folds().forEach((fold) => fold.addEventListener("toggle", nameUnfold));
     $("#filter").addEventListener("input", (event) => {
       chosen.filter = event.target.value;
       writeState();
@@ -75,14 +112,19 @@
       applyTheme();
     });
     $("#print").addEventListener("click", () => {
+      openForPrint();
       drawAll();
       setTimeout(() => print(), 1500);
     });
     addEventListener("beforeprint", () => {
       document.documentElement.dataset.theme = "light";
+      openForPrint();
       drawAll();
     });
-    addEventListener("afterprint", applyTheme);
+    addEventListener("afterprint", () => {
+      closeAfterPrint();
+      applyTheme();
+    });
     document.addEventListener("click", (event) => {
       const link = event.target.closest("a[href^='#']");
       if (!link) return;
@@ -105,6 +147,7 @@
   // ---- Start -------------------------------------------------------------------------------
 
   Bokeh.set_log_level("error");
+  $$(".fold").forEach((fold) => (fold.open = false));
   readState();
   applyTheme();
   $$("table.sortable").forEach(sortable);
@@ -113,5 +156,6 @@
   listen();
   $$(".plot, .slowest").forEach((host) => near.observe(host));
   goTo(chosen.section);
+  nameUnfold();
   document.documentElement.dataset.ready = "true";
 })();

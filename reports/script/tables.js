@@ -1,29 +1,33 @@
-// Tables: the matrix of ratios, the ratio columns of each scenario, sorting, filtering and hiding.
+// Tables: the matrix in each of its views, the ratios of each scenario, sorting, filtering and hiding.
 // Uses: numbers, state.
 const tables = (() => {
-  const { formatRatio, decided, ratioText, intervalText, savedWords, savedBounds, ratioLook } = numbers;
-  const { $, $$, data, arms, chosen, writeState, ratioTo } = state;
+  const { formatRatio, decided, ratioText, intervalText, savedWords, savedBounds, savedText, savedIntervalText, ratioLook, savedLook } = numbers;
+  const { $, $$, data, arms, chosen, writeState, viewOf, compare, ratioTo } = state;
 
   const LEFT_OUT = "left out";
 
   // ---- Matrix ------------------------------------------------------------------------------
 
   const tip = $("#tip");
-  const matrix = $("#matrix");
+  const matrices = $$(".matrix");
 
-  function describe(ratio, scenario, arm) {
+  function describe(ratio, scenario, arm, view, figure) {
     const name = arms[arm].name;
     const place = scenario === null ? "over all scenarios" : `on ${data.scenarios[scenario].name}`;
     const status = scenario === null ? "ok" : data.scenarios[scenario].status[arm];
     if (status !== "ok") return `${name} ${place}: ${status}${status === LEFT_OUT ? " of the plan" : ""}`;
-    if (!ratio) return `${name} ${place}: no time, or none of the baseline`;
+    const { noun } = viewOf(view);
+    if (!ratio) return `${name} ${place}: no ${noun}, or none of the baseline`;
     const base = arms[chosen.baseline].name;
-    if (ratio.exact) return `${name} ${place}: the baseline`;
+    const own = figure && !["time", "saved"].includes(view) ? `, ${figure}` : "";
+    if (arm === chosen.baseline) return `${name} ${place}: the baseline${own}`;
+    if (ratio.exact) return `${name} ${place}: the same ${noun} as ${base}${own}`;
+    if (ratio.estimate === Infinity) return `${name} ${place}: ${figure} ${noun}, where ${base} has none`;
     const certainty = decided(ratio) ? "" : Number.isFinite(ratio.high) ? "; undecided, since the interval holds 1" : "; undecided";
     const worth = ratio.mostlyReplay ? "; both are mostly replay" : "";
     const bounds = savedBounds(ratio);
     const saved = savedWords(ratio) && `; ${savedWords(ratio)} an operation${bounds && `, interval ${bounds}`}`;
-    return `${name} ${place}: ${formatRatio(ratio.estimate)} the time of ${base}, interval ${intervalText(ratio)}, ${ratio.rounds} rounds${certainty}${worth}${saved}`;
+    return `${name} ${place}: ${formatRatio(ratio.estimate)} the ${noun} of ${base}${own}, interval ${intervalText(ratio)}${ratio.counted ? "" : `, ${ratio.rounds} rounds`}${certainty}${worth}${saved}`;
   }
 
   // A cell's text, and under it a second one where there is any.
@@ -37,20 +41,38 @@ const tables = (() => {
   }
 
   function updateMatrix() {
+    matrices.forEach(updateView);
+    $$(".baseline").forEach((element) => (element.textContent = arms[chosen.baseline]?.name ?? ""));
+  }
+
+  // A view that is neither the time nor what is saved of it has the arm's own figure below.
+  const TEXTS = {
+    time: (ratio) => [ratioText(ratio), savedWords(ratio)],
+    saved: (ratio) => [savedText(ratio), savedIntervalText(ratio)],
+  };
+
+  function updateView(matrix) {
+    const { view } = matrix.dataset;
+    const { steps } = viewOf(view);
     for (const row of $$("tbody tr", matrix)) {
       const scenario = "scenario" in row.dataset ? Number(row.dataset.scenario) : null;
       for (const cell of $$("td", row)) {
         const arm = Number(cell.dataset.arm);
         const status = scenario === null ? "ok" : data.scenarios[scenario].status[arm];
-        const ratio = ratioTo(scenario, arm);
+        const ratio = ratioTo(scenario, arm, view);
+        const figure = $(".below", cell)?.textContent ?? "";
         if (status === "ok") {
-          cell.className = ratioLook(ratio);
-          write(cell, ratioText(ratio), savedWords(ratio));
+          cell.className = view === "saved" ? savedLook(ratio, steps) : ratioLook(ratio, steps);
+          write(cell, ...(TEXTS[view] ?? (() => [ratioText(ratio), figure]))(ratio));
         } else [cell.className, cell.textContent] = [status === LEFT_OUT ? "missing" : "failed", status];
-        cell.setAttribute("aria-label", describe(ratio, scenario, arm));
+        cell.setAttribute("aria-label", describe(ratio, scenario, arm, view, figure));
       }
     }
-    $$(".baseline").forEach((element) => (element.textContent = arms[chosen.baseline]?.name ?? ""));
+  }
+
+  function showView() {
+    for (const part of $$(".view")) part.classList.toggle("off", part.dataset.view !== chosen.view);
+    for (const box of $$(".switch input[name=view]")) box.checked = box.value === chosen.view;
   }
 
   function showTip(cell) {
@@ -66,6 +88,10 @@ const tables = (() => {
   const STEPS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
 
   function matrixKeys() {
+    for (const matrix of matrices) listenTo(matrix);
+  }
+
+  function listenTo(matrix) {
     const first = $("td", matrix);
     if (first) first.tabIndex = 0;
     const cellOf = (event) => event.target.closest("td");
@@ -93,7 +119,7 @@ const tables = (() => {
 
   function applyFilter() {
     $("#filter").value = chosen.filter;
-    for (const row of $$("tbody tr[data-scenario]", matrix)) {
+    for (const row of matrices.flatMap((matrix) => $$("tbody tr[data-scenario]", matrix))) {
       const name = data.scenarios[Number(row.dataset.scenario)].name;
       row.hidden = !name.toLowerCase().includes(chosen.filter.toLowerCase());
     }
@@ -118,6 +144,22 @@ const tables = (() => {
         }
       }
       $(".of-replay", section).hidden = !marked;
+    }
+  }
+
+  // What each allocator changed in a program.
+  function updateChanges() {
+    for (const table of $$("table.changed")) {
+      const { changes } = data.scenarios[Number(table.closest("section").dataset.scenario)];
+      for (const row of $$("tbody tr", table)) {
+        $$("td", row).forEach((cell, column) => {
+          const ratio = compare(changes[column], Number(row.dataset.arm));
+          const interval = intervalText(ratio);
+          cell.className = ratioLook(ratio, data.change_steps);
+          $(".ratio", cell).textContent = ratioText(ratio);
+          $(".interval", cell).textContent = interval === "-" ? "" : interval;
+        });
+      }
     }
   }
 
@@ -172,5 +214,5 @@ const tables = (() => {
     return element;
   }
 
-  return { updateMatrix, matrixKeys, applyFilter, updateRatios, sortable, applySort, hideArms, chip };
+  return { updateMatrix, showView, updateChanges, matrixKeys, applyFilter, updateRatios, sortable, applySort, hideArms, chip };
 })();

@@ -85,22 +85,36 @@ def complaints() -> list[str]:
 
 @pytest.fixture
 def open_page(browser: Browser, rendered: Render, complaints: list[str]) -> Iterator[OpenPage]:
-    """open_page(fragment, width=..., dark=..., path=...); fails on any complaint of a page."""
+    """open_page(fragment, width=..., dark=..., path=...); fails on any complaint of a page.
+
+    folded: as a reader finds it; otherwise all scenarios are opened by the page's button.
+    """
     opened: list[Page] = []
     golden = rendered(write_run).report
 
     def open_one(
-        fragment: str = "", *, width: int = 1400, dark: bool = False, path: Path = golden
+        fragment: str = "",
+        *,
+        width: int = 1400,
+        dark: bool = False,
+        path: Path = golden,
+        folded: bool = False,
+        script: bool = True,
     ) -> Page:
         page = browser.new_page(
             viewport={"width": width, "height": 1000},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
+            java_script_enabled=script,
         )
         opened.append(page)
         _listen(page, complaints)
         page.goto(f"{path.as_uri()}{fragment}")
-        page.wait_for_selector("html[data-ready]")
+        if script:
+            page.wait_for_selector("html[data-ready]")
+        if script and not folded:
+            page.locator("#unfold").click()
+            page.evaluate("scrollTo(0, 0)")
         return page
 
     yield open_one

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import OpenPage, Render
-from tests.golden.synthetic import write_run, write_swept
+from tests.golden.synthetic import write_programs, write_run, write_swept
 from tests.support.scaling import write_scaled
 
 FOCUSED = "(({ id, name, className }) => id || name || className)(document.activeElement)"
@@ -22,11 +22,16 @@ def _faults(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 420])
-@pytest.mark.parametrize("which", ["golden", "swept", "scaled", "pair"])
+@pytest.mark.parametrize("which", ["golden", "swept", "scaled", "pair", "programs"])
 def test_the_audit_finds_no_fault(
     open_page: OpenPage, rendered: Render, pair_report: Path, which: str, width: int, dark: bool
 ) -> None:
-    writers = {"golden": write_run, "swept": write_swept, "scaled": write_scaled}
+    writers = {
+        "golden": write_run,
+        "swept": write_swept,
+        "scaled": write_scaled,
+        "programs": write_programs,
+    }
     path = pair_report if which == "pair" else rendered(writers[which]).report
     page = open_page(width=width, dark=dark, path=path)
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -61,4 +66,4 @@ def test_everything_that_acts_is_reached_by_the_tabulator(open_page: OpenPage) -
     for _ in range(60):
         page.keyboard.press("Tab")
         reached.add(page.evaluate(FOCUSED))
-    assert {"baseline", "arm", "theme", "print", "filter", "sort"} <= reached
+    assert {"baseline", "arm", "theme", "print", "view", "filter", "unfold", "sort"} <= reached

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from allocphase.analysis import frames
-from tests.golden.synthetic import write_near, write_run, write_swept
+from tests.golden.synthetic import write_near, write_programs, write_run, write_swept
 from tests.support.scaling import write_scaling
 
 HERE = Path(__file__).parent
@@ -26,6 +26,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
 def near(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
     """A run of allocators that are near the floor."""
     return frames.load(write_near(tmp_path_factory.mktemp("golden") / "near"))
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> frames.Run:
+    """A run of a trace and two programs."""
+    return frames.load(write_programs(tmp_path_factory.mktemp("golden") / "programs"))
 
 
 @pytest.fixture

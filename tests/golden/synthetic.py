@@ -36,12 +36,15 @@ from allocphase.store.manifest import Manifest, ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 from tests.support.manifests import allocator_entry, manifest_of, plan_entry, scenario_entry
+from tests.support.programs import program_entry, program_processes
 from tests.support.replays import with_warm_replays
 
 WARM_REPLAYS = 10  # so that few operations have a tail
 ROUNDS = 5
 # Further processes of a cell have ids beyond those of all first ones.
 REPEAT_IDS = 1_000_000
+PROGRAM_IDS = 100_000_000
+PROGRAMS = ("program-words", "program-<i>")
 PROBES = tuple(probe for probe in TRACE_PROBES if probe is not Probe.VERIFY)
 HZ = 1e9
 MARKUP = "<i>markup</i> & |pipe|"
@@ -69,18 +72,38 @@ def write_run(
     scenarios: Mapping[str, int] = SCENARIOS,
     label: str = "golden <run>",
     processes: int | None = None,
+    programs: Sequence[str] = (),
 ) -> Path:
-    """Writes the run into `path` and returns it. scenarios: operations by name.
+    """Writes the run into `path` and returns it. scenarios: operations by name; programs: those
+    that follow them.
 
     processes: how many were planned, of a run that stopped before it had all of them.
     """
     writer = RunWriter(path)
-    writer.write_manifest(_manifest(label, [FLOOR, *times_ns], scenarios, processes))
+    writer.write_manifest(_manifest(label, [FLOOR, *times_ns], scenarios, processes, programs))
+    for index, name in enumerate(programs):
+        first_id = PROGRAM_IDS * (index + 1)
+        for record, arrays in program_processes(
+            name, list(times_ns), rounds=ROUNDS, first_id=first_id
+        ):
+            writer.add(record, arrays)
     for index, (name, operations) in enumerate(scenarios.items()):
         writer.write_operations(index, _operations(name, operations))
         for record, arrays in _processes(index, name, operations, times_ns):
             writer.add(record, arrays)
     return path
+
+
+def write_programs(path: Path) -> Path:
+    """A trace and two programs, in one of which there is markup."""
+    return write_run(path, scenarios={"keep": 400}, programs=PROGRAMS, label="programs")
+
+
+def write_wide(path: Path) -> Path:
+    """11 allocators on 10 scenarios, as the default set has; names are as long as theirs."""
+    times = {f"allocator-{n}": 20.0 + n for n in range(9)} | {"libc": 20.0, "mimalloc3": 990.0}
+    scenarios = {f"scenario-of-set-{n}": 240 for n in range(10)}
+    return write_run(path, times_ns=times, scenarios=scenarios)
 
 
 def write_near(path: Path) -> Path:
@@ -139,11 +162,18 @@ def write_large(path: Path, *, scenarios: int, operations: int) -> Path:
 
 
 def _manifest(
-    label: str, allocators: Sequence[str], scenarios: Mapping[str, int], processes: int | None
+    label: str,
+    allocators: Sequence[str],
+    scenarios: Mapping[str, int],
+    processes: int | None,
+    programs: Sequence[str],
 ) -> Manifest:
     return manifest_of(
         [allocator_entry(name, config={"pool": "<1>"}) for name in allocators],
-        [_scenario(name, count) for name, count in scenarios.items()],
+        [
+            *(_scenario(name, count) for name, count in scenarios.items()),
+            *map(program_entry, programs),
+        ],
         label=label,
         command=("allocphase", "run", "--label", label),
         environment={

@@ -56,6 +56,15 @@ def test_the_scaling_figure_is_as_before(scaled: Run) -> None:
     _compare("scaling", render_figure(scaled, "scaling-glibc-thread-by-threads"))
 
 
+def test_a_program_s_memory_figure_is_as_before(programs: Run) -> None:
+    names = figure_names(programs)
+    assert [name for name in names if name.startswith("program-memory")] == [
+        "program-memory-program-words",
+        "program-memory-program--i-2",
+    ]
+    _compare("program-memory", render_figure(programs, "program-memory-program-words"))
+
+
 def test_a_sweep_over_threads_is_no_growth(scaled: Run) -> None:
     names = figure_names(scaled)
     assert "scaling-glibc-thread-by-threads" in names

@@ -17,10 +17,12 @@ from allocphase.text.units import format_ratio
 __all__ = [
     "FEW",
     "NAMES",
+    "Lift",
     "Slow",
     "Why",
     "causes_seen",
     "cost_text",
+    "lifts",
     "shown_quantile",
     "slow",
     "why",
@@ -64,6 +66,37 @@ def slow(cell: Cell, quantile: str) -> Slow | None:
     if found is None:
         return None
     return Slow(found["above_ns"], found["calls"], {c: found[key_of(c)] for c in CAUSES})
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """Of the calls above a quantile, and of all calls, the share with one cause."""
+
+    slowest: float
+    every: float
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as often the slowest calls have it; None where no call has."""
+        return self.slowest / self.every if self.every else None
+
+
+def lifts(cells: Sequence[Cell], quantile: str) -> dict[str, Lift] | None:
+    """By cause, over the cells together; one in which it is not known what happened in its slowest
+    calls is in neither share. None without any.
+    """
+    slowest, every = dict.fromkeys(CAUSES, 0.0), dict.fromkeys(CAUSES, 0.0)
+    for cell in cells:
+        counts, found = cell.metrics.get("cause_calls"), slow(cell, quantile)
+        if not counts or found is None:
+            continue
+        for cause in CAUSES:
+            slowest[cause] += found.shares[cause] * found.calls
+            every[cause] += counts[key_of(cause)]
+    totals = sum(slowest.values()), sum(every.values())
+    if not all(totals):
+        return None
+    return {c: Lift(slowest[c] / totals[0], every[c] / totals[1]) for c in CAUSES}
 
 
 def shown_quantile(cells: Sequence[Cell]) -> str | None:

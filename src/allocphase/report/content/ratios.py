@@ -1,4 +1,4 @@
-"""Time per op as a ratio to a baseline, and what of it is saved (analysis.baseline)."""
+"""A figure as a ratio to a baseline's, and of times what is saved (analysis.baseline)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ MOSTLY_REPLAY = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Time over the baseline's: more is slower. `rounds`: how many pairs it rests on.
+    """A figure over the baseline's: more is slower, or dearer. `rounds`: of how many
+    pairs it is.
 
     mostly_replay: both times are, so that the ratio hides how far apart the allocators are.
     saved_ns: the baseline's time less this one, an operation; None of a mean over scenarios, which
-    a single slow one would decide. Its interval holds 0 where the ratio's holds 1.
+    a single slow one would decide, and of what is no time. Its interval holds 0 where the ratio's
+    holds 1. counted: of counts, whose interval lies between the ends of their ranges; infinite over
+    none.
     """
 
     interval: Interval
     rounds: int
     mostly_replay: bool = False
     saved_ns: Interval | None = None
+    counted: bool = False
 
     @property
     def decided(self) -> bool:
@@ -36,7 +40,7 @@ class Ratio:
 
     @property
     def exact(self) -> bool:
-        """Whether it is the baseline's ratio to itself: 1 in every round."""
+        """Whether it is the baseline's ratio to itself: 1 in every round; or of equal counts."""
         return self.interval.lower == self.interval.upper == 1.0
 
 

@@ -42,6 +42,8 @@ AT_MOST = "≤ "
 # of two times that are mostly replay.
 UNDECIDED, REPLAY_MARK = "~", "*"
 TOO_FEW = "too few rounds"
+# Of counts: all processes agree; the baseline has none of them; there was no second process.
+EXACT, FROM_NOTHING, ONE_PROCESS = "exact", "from 0", "one process"
 REPLAY_LEGEND = (
     f"{REPLAY_MARK} both are mostly replay ({MOSTLY_REPLAY:.0%} and more): compare nanoseconds "
     "saved, not ratios"
@@ -186,6 +188,8 @@ def ratio_text(ratio: Ratio | None) -> str:
     """ "~" marks a ratio whose interval holds 1 or is unbounded, "*" one of mostly replay."""
     if ratio is None:
         return MISSING
+    if math.isinf(ratio.interval.estimate):
+        return FROM_NOTHING
     text = format_ratio(ratio.interval.estimate)
     if not ratio.decided and not ratio.exact:
         text = f"{UNDECIDED}{text}"
@@ -195,9 +199,13 @@ def ratio_text(ratio: Ratio | None) -> str:
 
 
 def interval_text(ratio: Ratio | None) -> str:
-    """ "0.97 to 1.04x", or that there are too few rounds for one."""
-    if ratio is None or ratio.exact:
+    """ "0.97 to 1.04x", or that there are too few rounds for one, or that a count needs none."""
+    if ratio is None or (ratio.exact and not ratio.counted):
         return MISSING
+    if ratio.counted and ratio.interval.lower == ratio.interval.upper:
+        return EXACT
+    if ratio.counted and math.isinf(ratio.interval.upper):
+        return FROM_NOTHING if ratio.interval.lower else ONE_PROCESS
     if not ratio.interval.bounded:
         return TOO_FEW
     low = format_ratio(ratio.interval.lower).removesuffix("x")

@@ -17,7 +17,9 @@ from allocphase.analysis.baseline import Times, default_baseline
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
 from allocphase.analysis.latency import Latencies, Replay
+from allocphase.analysis.measures import Measure
 from allocphase.probe.probe import Probe
+from allocphase.report.content.compared import Compared, Count, counted_value, values_by_round
 from allocphase.report.content.curves import Curve, curves
 from allocphase.report.content.doubts import Doubt, doubts
 from allocphase.report.content.palette import Look, looks
@@ -28,6 +30,8 @@ from allocphase.store.manifest import ScenarioEntry
 __all__ = ["Arm", "Source"]
 
 DOTS = (2.0, 2.0)
+# The metrics that a cell is ranked by: of a trace and of a program.
+TIMES = ("time", "wall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Source:
         self.names = [arm.name for arm in arms]
         self._points: dict[tuple[str, str], Points] = {}
         self._curves: dict[tuple[str, str], dict[str, Curve]] = {}
+        self._compared: dict[tuple[str, str], Compared] = {}
 
     @classmethod
     def of(cls, run: Run) -> Source:
@@ -78,6 +83,11 @@ class Source:
     def traced(self) -> list[str]:
         """The scenarios that have a trace: the others are programs."""
         return [name for name in self.scenarios if self.entry(name).program is None]
+
+    @property
+    def programs(self) -> list[str]:
+        """The scenarios that are a program, run whole."""
+        return [name for name in self.scenarios if self.entry(name).program is not None]
 
     @cached_property
     def looks(self) -> dict[str, Look]:
@@ -169,6 +179,27 @@ class Source:
         """By arm, to the default baseline."""
         return {name: self.ratio(name, scenario) for name in self.names}
 
+    def compared(self, scenario: str, one: Measure) -> Compared:
+        """One metric of all arms; `one` is no family."""
+        key = (scenario, one.name)
+        if key not in self._compared:
+            cells = ((cell.allocator, self._values(cell, one)) for cell in self.cells(scenario))
+            self._compared[key] = Compared(one, {arm: v for arm, v in cells if v is not None})
+        return self._compared[key]
+
+    def _values(self, cell: Cell, one: Measure) -> Times | Count | None:
+        if one.name in TIMES:
+            return self.times.get((cell.allocator, cell.scenario))
+        arm = self.arms[cell.allocator]
+        if not one.timed:
+            return counted_value(arm.run, arm.allocator, cell, one)
+        found = values_by_round(arm.run, arm.allocator, cell.scenario, one)
+        return None if found is None else _padded(found, self._rounds)
+
+    @cached_property
+    def _rounds(self) -> int:
+        return max((1 + record.round for run in self.runs for record in run.records), default=0)
+
     def points(self, name: str, scenario: str) -> Points:
         """The operations that a timeline draws, of a cell that there is."""
         key = (name, scenario)
@@ -189,6 +220,15 @@ class Source:
             arm = self.arms[name]
             self._curves[key] = curves(arm.run, arm.allocator, scenario)
         return self._curves[key]
+
+    def resident(self, name: str, scenario: str) -> npt.NDArray[np.void] | None:
+        """What was resident of a program's processes together (probe.arrays.LOOK), in the first
+        process that was looked at; None where nobody looked.
+        """
+        arm = self.arms[name]
+        first = arm.run.first(arm.allocator, scenario, Probe.PROGRAM_MEMORY)
+        found = first[1].get("tree") if first else None
+        return found if found is not None and found.size else None
 
     def checkpoints(self, name: str, scenario: str) -> npt.NDArray[np.void] | None:
         """Memory over op time (probe.arrays.CHECKPOINT); None where it was not measured."""

@@ -19,6 +19,7 @@ from allocphase.report.figures.causes import causes
 from allocphase.report.figures.growth import growth
 from allocphase.report.figures.memory import memory
 from allocphase.report.figures.percentiles import percentiles
+from allocphase.report.figures.program_memory import program_memory
 from allocphase.report.figures.scaling import scaling
 from allocphase.report.figures.syscalls import syscalls
 from allocphase.report.figures.time_per_op import time_per_op
@@ -51,9 +52,11 @@ def figures_of(source: Source) -> Iterator[FigureSpec]:
         end = slug(f"{sweep.base}-by-{sweep.parameter}", index)
         yield FigureSpec(f"scaling-{end}", "Scaling", None, partial(scaling, source, sweep))
     for index, name in enumerate(source.scenarios):
-        if name not in source.traced:
-            continue
         end = slug(name, index)
+        if name not in source.traced:
+            title, build = "A program's memory over time", partial(program_memory, source, name)
+            yield FigureSpec(f"program-memory-{end}", title, name, build)
+            continue
         yield FigureSpec(
             f"timeline-{end}", "Every operation, by cause", name, partial(timeline, source, name)
         )

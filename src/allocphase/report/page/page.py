@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.document import read_section
+from allocphase.report.content.folds import fold
 from allocphase.report.content.growth import growth_parts
 from allocphase.report.content.matrix import matrix_row, mean_row
 from allocphase.report.content.pair import changes
@@ -18,6 +19,7 @@ from allocphase.report.content.rows import REPLAY_LEGEND
 from allocphase.report.content.scaling import scaling_parts
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
+from allocphase.report.content.views import SAVED, TIME, View, columns_of, views_of
 from allocphase.report.page.assets import policy, scripts, style
 from allocphase.report.page.environment import allocators, commands, machines
 from allocphase.report.page.parts.scenario import fragment, scenario_part
@@ -50,8 +52,7 @@ def page(source: Source) -> str:
         baseline=source.baseline,
         verdict=verdict(source),
         changes=changed,
-        matrix=_matrix(source),
-        mean=mean_row(source),
+        views=[_view(source, view) for view in views_of(source)],
         replay_legend=REPLAY_LEGEND,
         parts=_parts(source),
         growth=growth,
@@ -99,21 +100,41 @@ def _contents(*, changes: bool, growth: bool, scaling: bool, claims: bool) -> li
     return [*entries, *last]
 
 
-def _matrix(source: Source) -> list[Values]:
-    return [
-        {
-            "index": index,
-            "id": fragment(name, index),
-            "name": name,
-            "cells": matrix_row(source, name),
-        }
-        for index, name in enumerate(source.scenarios)
-    ]
+def _view(source: Source, view: View) -> Values:
+    columns = [column for column in columns_of(source, view).values() if column is not None]
+    measured, every = len(columns), len(columns) == len(source.scenarios)
+    return {
+        "name": view.name,
+        "id": "matrix" if view is TIME else f"matrix-{view.name}",
+        "title": view.title,
+        "heading": view.title if view is SAVED else f"{view.noun} as a ratio",
+        "hint": view.hint,
+        "less": view.less,
+        "more": view.more,
+        "steps": [format_ns(step) if view is SAVED else f"{step:g}x" for step in view.steps],
+        "of_time": view is TIME,
+        "timed": view is TIME or any(column.measure.timed for column in columns),
+        "rows": [
+            {
+                "index": index,
+                "id": fragment(name, index),
+                "name": name,
+                "cells": matrix_row(source, name, view),
+            }
+            for index, name in enumerate(source.scenarios)
+        ],
+        "mean": mean_row(source, view),
+        "mean_name": "geometric mean" if every else f"geometric mean of {measured}",
+    }
 
 
 def _parts(source: Source) -> list[Values]:
     return [
-        {**scenario_part(source, index), "figures": as_json(figures_payload(source, name))}
+        {
+            **scenario_part(source, index),
+            "fold": fold(source, name),
+            "figures": as_json(figures_payload(source, name)),
+        }
         for index, name in enumerate(source.scenarios)
     ]
 

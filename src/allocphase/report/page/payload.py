@@ -18,12 +18,15 @@ from allocphase.analysis.frames import CAUSES
 from allocphase.analysis.latency import Replay
 from allocphase.analysis.metrics import CONFIDENCE, KIND_NAMES
 from allocphase.errors import UsageError
+from allocphase.report.content.compared import Compared
 from allocphase.report.content.matrix import LEFT_OUT
 from allocphase.report.content.palette import cause_looks
 from allocphase.report.content.points import Points
+from allocphase.report.content.programs import CHANGE_STEPS, changed, heading_of, resident
 from allocphase.report.content.ratios import MOSTLY_REPLAY
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import at_clock_floor
+from allocphase.report.content.views import SAVED, TIME, columns_of, views_of
 from allocphase.stats.interval import lower_rank
 
 __all__ = ["as_json", "figures_payload", "packed", "page_payload"]
@@ -45,6 +48,10 @@ def page_payload(source: Source, *, growth: Sequence[Values], scaling: Sequence[
         ],
         "baseline": source.names.index(source.baseline) if source.baseline else None,
         "scenarios": [_scenario(source, name) for name in source.scenarios],
+        "views": [
+            {"name": view.name, "noun": view.noun, "steps": view.steps} for view in views_of(source)
+        ],
+        "change_steps": CHANGE_STEPS,
         # The ranks of the order statistics that bound a median of n rounds, 0 for none.
         "ranks": [lower_rank(n, 0.5, tail) if n else 0 for n in range(rounds + 1)],
         "mostly_replay": MOSTLY_REPLAY,
@@ -66,23 +73,42 @@ def _scenario(source: Source, name: str) -> Values:
     cells = {cell.allocator: cell for cell in source.cells(name)}
     return {
         "name": name,
+        "program": name in source.programs,
         "clock": source.clock_ns(name),
         "times": [_list(source.times.get((arm, name))) for arm in source.names],
         "replay": [source.replay_share(arm, name) for arm in source.names],
         "status": [cells[a].status if a in cells else LEFT_OUT for a in source.names],
+        # By view, what the page has in no other place; nobody's are left out.
+        "views": {
+            view.name: _column(source, column)
+            for view in views_of(source)
+            if view not in (TIME, SAVED) and (column := columns_of(source, view)[name]) is not None
+        },
+        "changes": [
+            {**_column(source, column), "noun": heading_of(column.measure)}
+            for column in (changed(source, name) if name in source.programs else ())
+        ],
     }
 
 
-def _list(values: npt.NDArray[np.float64] | None) -> list[float | None] | None:
+def _column(source: Source, column: Compared) -> Values:
+    """values: of each arm by round where it is timed, else as compared.Count has them."""
+    return {
+        "timed": column.measure.timed,
+        "values": [_list(column.values.get(arm)) for arm in source.names],
+    }
+
+
+def _list(values: Sequence[float] | npt.NDArray[np.float64] | None) -> list[float | None] | None:
     if values is None:
         return None
     return [None if np.isnan(value) else float(value) for value in values]
 
 
 def figures_payload(source: Source, scenario: str) -> Values:
-    """The figures of one scenario; arms without data are left out. A program has none."""
-    if scenario not in source.traced:
-        return {}
+    """The figures of one scenario; arms without data are left out."""
+    if scenario in source.programs:
+        return {"resident": _resident(source, scenario)}
     arms = source.names_on(scenario)
     index = {name: source.names.index(name) for name in arms}
     points = {name: source.points(name, scenario) for name in arms}
@@ -143,6 +169,18 @@ def _memory(source: Source, scenario: str, index: Mapping[str, int]) -> dict[int
             names = {"op": "op", "live": "live_bytes", "mapped": "mapped_bytes", "rss": "rss_bytes"}
             found[arm] = {key: packed(points[field], "f4") for key, field in names.items()}
     return found
+
+
+def _resident(source: Source, scenario: str) -> dict[int, Values]:
+    found = {name: resident(source, name, scenario) for name in source.names_on(scenario)}
+    return {
+        source.names.index(name): {
+            "ns": packed(line.time_ns, "f4"),
+            "rss": packed(line.rss_bytes, "f4"),
+        }
+        for name, line in found.items()
+        if line is not None
+    }
 
 
 def packed(values: npt.ArrayLike, kind: str) -> str:

@@ -38,7 +38,7 @@ def _lines(source: Source) -> Iterator[str]:
     run, baseline = source.run, escaped(source.baseline or "-")
     yield f"# allocphase: {escaped(run.manifest.label)}"
     yield ""
-    yield from (f"- {escaped(sentence)}" for sentence in verdict(source))
+    yield from (f"- **{answer.question}**: {escaped(answer.text)}" for answer in verdict(source))
     yield from (f"- **{escaped(note)}**" for note in source.notes)
     yield ""
     yield (

@@ -19,6 +19,7 @@ from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.report.page.parts.causes import why_part
 from allocphase.report.page.parts.memory import memory_part
+from allocphase.report.page.parts.program import change_part
 from allocphase.report.page.parts.replays import replays_part
 from allocphase.report.page.parts.threads import threads_part
 from allocphase.report.page.strip import scale_of, strip
@@ -49,6 +50,7 @@ def scenario_part(source: Source, index: int) -> Values:
         "failures": [_with_arm(source, cell) for cell in cells if not cell.ok],
         "doubts": source.doubts(scenario),
         "program": entry.program is not None,
+        "changes": change_part(source, scenario) if entry.program is not None else None,
         "columns": [{"name": name, "hint": hint} for name, hint in columns],
         "rows": _rows(source, scenario, cells),
         "marked": any(r is not None and r.mostly_replay for r in source.ratios(scenario).values()),

@@ -1,4 +1,4 @@
-"""The bytes of a trace file: header, threads, tags, padding, ops."""
+"""The bytes of a trace file: header, threads, tags, description, padding, ops, columns."""
 
 from __future__ import annotations
 
@@ -11,11 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.operation import MAX_WORK_NS
-from allocphase.trace.records import HEADER, MAGIC, OP, TAG, THREAD, VERSION, Touch, Trace
+from allocphase.trace.records import (
+    COLUMN,
+    HEADER,
+    MAGIC,
+    OP,
+    TAG,
+    THREAD,
+    VERSION,
+    Touch,
+    Trace,
+)
 
-__all__ = ["digest", "head_problem", "parts", "sealed"]
+__all__ = ["MAX_META_BYTES", "digest", "head_problem", "parts", "sealed"]
 
-OP_ALIGNMENT = 64
+SECTION_ALIGNMENT = 64
+MAX_META_BYTES = 1 << 20
 DIGEST_BYTES = 32
 
 
@@ -41,9 +52,13 @@ def parts(trace: Trace, *, digest_bytes: bytes) -> Iterator[npt.NDArray[np.uint8
     yield head.view(np.uint8)
     yield np.ascontiguousarray(trace.threads).view(np.uint8)
     yield np.ascontiguousarray(trace.tags).view(np.uint8)
-    tags_end = HEADER.itemsize + trace.threads.nbytes + trace.tags.nbytes
-    yield np.zeros(int(head["op_offset"][0]) - tags_end, dtype=np.uint8)
-    yield np.ascontiguousarray(trace.ops).view(np.uint8)
+    yield np.frombuffer(trace.meta, dtype=np.uint8)
+    at = HEADER.itemsize + trace.threads.nbytes + trace.tags.nbytes + len(trace.meta)
+    for section in (trace.ops, trace.gaps, trace.touched):
+        if section is not None:
+            yield np.zeros(_aligned(at) - at, dtype=np.uint8)
+            yield np.ascontiguousarray(section).view(np.uint8)
+            at = _aligned(at) + section.nbytes
 
 
 def _head_values(trace: Trace) -> dict[str, Any]:
@@ -56,22 +71,42 @@ def _head_values(trace: Trace) -> dict[str, Any]:
         "slot_count": trace.slot_count,
         "touch": trace.touch,
         "work_ns": trace.work_ns,
-        **_shape(threads=len(trace.threads), tags=len(trace.tags), ops=len(trace.ops)),
+        "threads_end": trace.threads_end,
+        "meta_bytes": len(trace.meta),
+        **_shape(
+            threads=len(trace.threads),
+            tags=len(trace.tags),
+            meta=len(trace.meta),
+            ops=len(trace.ops),
+            gaps=trace.gaps is not None,
+            touched=trace.touched is not None,
+        )[0],
     }
 
 
-def _shape(*, threads: int, tags: int, ops: int) -> dict[str, int]:
-    """Counts and where each table starts: the file has no freedom in this."""
+def _aligned(offset: int) -> int:
+    return -(-offset // SECTION_ALIGNMENT) * SECTION_ALIGNMENT
+
+
+def _shape(
+    *, threads: int, tags: int, meta: int, ops: int, gaps: bool, touched: bool
+) -> tuple[dict[str, int], int]:
+    """Counts and where each table starts, and where the file ends: it has no freedom in this."""
     tag_offset = HEADER.itemsize + threads * THREAD.itemsize
-    tags_end = tag_offset + tags * TAG.itemsize
-    return {
+    op_offset = _aligned(tag_offset + tags * TAG.itemsize + meta)
+    shape = {
         "thread_count": threads,
         "tag_count": tags,
         "op_count": ops,
         "thread_offset": HEADER.itemsize,
         "tag_offset": tag_offset,
-        "op_offset": -(-tags_end // OP_ALIGNMENT) * OP_ALIGNMENT,
+        "op_offset": op_offset,
     }
+    end = op_offset + ops * OP.itemsize
+    for name, there in (("gap_offset", gaps), ("touched_offset", touched)):
+        shape[name] = _aligned(end) if there else 0
+        end = shape[name] + ops * COLUMN.itemsize if there else end
+    return shape, end
 
 
 def head_problem(head: np.void, file_bytes: int) -> str | None:
@@ -86,15 +121,26 @@ def head_problem(head: np.void, file_bytes: int) -> str | None:
     if head["header_bytes"] != HEADER.itemsize or head["reserved"].any():
         return f"has a header that is not the {HEADER.itemsize} bytes of version {VERSION}"
     threads, tags, ops = (int(head[f"{name}_count"]) for name in ("thread", "tag", "op"))
-    shape = _shape(threads=threads, tags=tags, ops=ops)
+    meta = int(head["meta_bytes"])
+    if meta > MAX_META_BYTES:
+        return f"has a description of {meta} bytes, more than {MAX_META_BYTES}"
+    shape, expected_bytes = _shape(
+        threads=threads,
+        tags=tags,
+        meta=meta,
+        ops=ops,
+        gaps=bool(head["gap_offset"]),
+        touched=bool(head["touched_offset"]),
+    )
     for name, value in shape.items():
         if int(head[name]) != value:
             return f"has {name} {head[name]}; its counts make it {value}"
-    expected_bytes = shape["op_offset"] + ops * OP.itemsize
     if file_bytes != expected_bytes:
         return f"has {file_bytes} bytes; its counts make it {expected_bytes}"
     if int(head["touch"]) not in list(Touch):
         return f"has touch {head['touch']}, which does not exist"
+    if int(head["threads_end"]) > 1:
+        return f"has threads_end {head['threads_end']}, neither 0 nor 1"
     if int(head["work_ns"]) > MAX_WORK_NS:
         return f"has {head['work_ns']} ns of work after each operation, more than {MAX_WORK_NS}"
     return None if threads and ops else "has no threads or no operations"

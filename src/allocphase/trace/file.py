@@ -16,16 +16,24 @@ import numpy.typing as npt
 from allocphase.files.durable import write_whole
 from allocphase.files.regular import opened
 from allocphase.operation import MAX_OPERATIONS, MAX_THREADS
-from allocphase.trace.completion import MAX_TAGS, live_peak, part_problem, table_problem
+from allocphase.trace.completion import (
+    MAX_TAGS,
+    column_problem,
+    live_peak,
+    part_problem,
+    table_problem,
+)
 from allocphase.trace.deadlock import stuck, thread_problem
-from allocphase.trace.encoding import digest, head_problem, parts
+from allocphase.trace.encoding import MAX_META_BYTES, digest, head_problem, parts
 from allocphase.trace.records import (
+    COLUMN,
     FLAGS_SHIFT,
     HEADER,
     OP,
     TAG,
     THREAD,
     WAIT,
+    Column,
     Records,
     Touch,
     Trace,
@@ -36,7 +44,8 @@ from allocphase.trace.slots import History, by_epoch, by_position
 __all__ = ["read", "read_ops", "read_threads", "validate", "write"]
 
 # Mapped, not read: as many operations as a trace may have, and what stands beside them.
-MAX_FILE_BYTES = MAX_OPERATIONS * OP.itemsize + (64 << 20)
+_OP_BYTES = OP.itemsize + 2 * COLUMN.itemsize
+MAX_FILE_BYTES = MAX_OPERATIONS * _OP_BYTES + MAX_META_BYTES + (64 << 20)
 
 
 def write(trace: Trace, path: Path) -> str:
@@ -77,8 +86,9 @@ def validate(trace: Trace) -> None:
         table_problem(len(trace.ops), trace.tags)
         or _digest_problem(trace)
         or _thread_bounds(trace)
-        or part_problem(trace.threads)
+        or part_problem(trace.threads, threads_end=trace.threads_end)
         or thread_problem(trace.threads)
+        or column_problem(trace.ops, trace.gaps, trace.touched)
         or _slot_problem(trace)
     )
     if problem:
@@ -110,12 +120,14 @@ def _mapped(path: Path) -> Trace:
     with opened(path, max_bytes=MAX_FILE_BYTES, follow=True) as file:
         head = _head(file)
         _refuse_padding(file, head)
-        file.seek(0)
-        ops = np.memmap(file, OP, "r", int(head["op_offset"]), (int(head["op_count"]),))
         return Trace(
-            ops=ops,
+            ops=_section(file, OP, int(head["op_offset"]), head),
             threads=_threads(file, head),
             tags=_records(file, TAG, int(head["tag_offset"]), int(head["tag_count"])),
+            threads_end=bool(head["threads_end"]),
+            gaps=_column(file, int(head["gap_offset"]), head),
+            touched=_column(file, int(head["touched_offset"]), head),
+            meta=_meta(file, head),
             touch=Touch(head["touch"]),
             work_ns=int(head["work_ns"]),
             slot_count=int(head["slot_count"]),
@@ -141,12 +153,35 @@ def _head(file: BinaryIO) -> Any:
     return head
 
 
+def _section(file: BinaryIO, dtype: np.dtype[Any], offset: int, head: Any) -> npt.NDArray[Any]:
+    """One of `op_count` items, mapped."""
+    file.seek(0)
+    return np.memmap(file, dtype, "r", offset, (int(head["op_count"]),))
+
+
+def _column(file: BinaryIO, offset: int, head: Any) -> Column | None:
+    return _section(file, COLUMN, offset, head) if offset else None
+
+
+def _meta_offset(head: Any) -> int:
+    return int(head["tag_offset"]) + int(head["tag_count"]) * TAG.itemsize
+
+
+def _meta(file: BinaryIO, head: Any) -> bytes:
+    file.seek(_meta_offset(head))
+    return file.read(int(head["meta_bytes"]))
+
+
 def _refuse_padding(file: BinaryIO, head: Any) -> None:
-    """Between the tags and the ops there is nothing, which no digest would see."""
-    end = int(head["tag_offset"]) + int(head["tag_count"]) * TAG.itemsize
-    file.seek(end)
-    if any(file.read(int(head["op_offset"]) - end)):
-        raise TraceError("has something between its tags and its operations")
+    """Between the sections there is nothing, which no digest would see."""
+    end = _meta_offset(head) + int(head["meta_bytes"])
+    for name, item in (("op", OP), ("gap", COLUMN), ("touched", COLUMN)):
+        start = int(head[f"{name}_offset"])
+        if start:
+            file.seek(end)
+            if any(file.read(start - end)):
+                raise TraceError(f"has something before its {name}_offset")
+            end = start + int(head["op_count"]) * item.itemsize
 
 
 def _threads(file: BinaryIO, head: Any) -> npt.NDArray[Any]:

@@ -38,7 +38,7 @@ __all__ = [
 MOST_LETTERS = 60
 
 # Operations that are no call, or not of every allocator; the time per operation is over them too.
-_UNCALLED = {"write": "writes", "free_foreign": "foreign frees"}
+_UNCALLED = {"write": "writes", "sync": "syncs of threads", "free_foreign": "foreign frees"}
 
 
 def by_time(cells: Iterable[Cell]) -> list[Cell]:

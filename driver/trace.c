@@ -48,7 +48,10 @@ static const char *check_header(const struct trace *trace) {
   if (header->slot_count == 0 || header->slot_count > MAX_SLOTS ||
       header->slot_count > header->op_count) /* an unused one would still cost memory */
     return "bad slot count";
-  if (header->touch > TRACE_TOUCH_ALL) return "unknown kind of touch";
+  if (header->touch > TRACE_TOUCH_RECORDED) return "unknown kind of touch";
+  if (header->touch == TRACE_TOUCH_RECORDED && !header->touched_offset)
+    return "touches what was recorded, and nothing was";
+  if (header->work_ns && header->gap_offset) return "has both recorded gaps and work";
   if (header->work_ns > TRACE_MAX_WORK_NS) return "too much work between two operations";
   if (header->threads_end > (header->thread_count > 1)) return "has threads_end without threads";
   if (header->meta_bytes > TRACE_MAX_META_BYTES) return "too long a description";

@@ -74,7 +74,8 @@ enum trace_touch {
   TRACE_TOUCH_NONE = 0,
   TRACE_TOUCH_FIRST = 1, /* its first byte */
   TRACE_TOUCH_PAGES = 2, /* one byte in each 4 KiB, the first and the last byte */
-  TRACE_TOUCH_ALL = 3    /* every byte */
+  TRACE_TOUCH_ALL = 3,     /* every byte */
+  TRACE_TOUCH_RECORDED = 4 /* as TRACE_TOUCH_PAGES, of as many bytes as were recorded */
 };
 
 /* Hand-over between threads, set by the writer of a threaded trace. */

@@ -1,6 +1,8 @@
 #include "work.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "base/clock.h"
 
@@ -46,6 +48,12 @@ static uint64_t calibrated(uint32_t asked_ns) {
   uint64_t iterations = at_least_one(asked_ns / each_ns);
   double over_ns = time_of(iterations, at_once(asked_ns)) - asked_ns;
   return at_least_one((double)iterations - over_ns / each_ns + 0.5);
+}
+
+void work_sleep(uint64_t ns) {
+  struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
+  }
 }
 
 void work_prepare(struct work *work, uint32_t asked_ns, uint64_t iterations) {

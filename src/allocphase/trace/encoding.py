@@ -143,4 +143,8 @@ def head_problem(head: np.void, file_bytes: int) -> str | None:
         return f"has threads_end {head['threads_end']}, neither 0 nor 1"
     if int(head["work_ns"]) > MAX_WORK_NS:
         return f"has {head['work_ns']} ns of work after each operation, more than {MAX_WORK_NS}"
+    if int(head["work_ns"]) and int(head["gap_offset"]):
+        return "has both recorded gaps and work after each operation"
+    if int(head["touch"]) == Touch.RECORDED and not int(head["touched_offset"]):
+        return "touches what was recorded, and nothing was"
     return None if threads and ops else "has no threads or no operations"

@@ -128,6 +128,7 @@ class Touch(IntEnum):
     FIRST = 1
     PAGES = 2
     ALL = 3
+    RECORDED = 4
 
 
 class Part(IntEnum):

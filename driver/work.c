@@ -1,8 +1,7 @@
 #include "work.h"
 
-#include <errno.h>
 #include <stddef.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -50,11 +49,7 @@ static uint64_t calibrated(uint32_t asked_ns) {
   return at_least_one((double)iterations - over_ns / each_ns + 0.5);
 }
 
-void work_sleep(uint64_t ns) {
-  struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
-  while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
-  }
-}
+void work_sleep(uint64_t ns) { usleep((useconds_t)(ns / 1000u)); }
 
 void work_prepare(struct work *work, uint32_t asked_ns, uint64_t iterations) {
   work->asked_ns = asked_ns;

@@ -185,9 +185,9 @@ int main(int argc, char **argv) {
   seal_close(&session);
   probes[session.options.probe](&session);
   seal_check(&session);
-  clock_stop(&session.clock);
+  if (session.times) clock_stop(&session.clock);
   subject_describe(&session.subject, &session.json);
-  report_clock(&session.json, &session.clock);
+  if (session.times) report_clock(&session.json, &session.clock);
   work_report(&session.work, &session.json);
   report_usage(&session.json);
   report_trace(&session);

@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "conditions.h"
 #include "session.h"
+#include "syscall_count.h"
 #include "tree.h"
 
 #define MAX_LOOKS (1u << 20) /* of nearly six hours */
@@ -35,9 +36,11 @@ struct program {
   const char *folder;
   const char *preload;
   const char *input; /* NULL: none */
+  uint64_t observed_ns; /* at most: longer is no call counted */
   cpu_set_t cpus;
   char **command;
   pid_t child;
+  bool followed; /* by syscall_count.h */
   uint64_t start_ns, end_ns;
   uint64_t main_cpu_ns, main_delay_ns; /* of the command's first thread; 0 where nobody keeps it */
   int status;
@@ -50,6 +53,7 @@ struct program {
 static void parse(struct program *program, int argc, char **argv) {
   int i = 0;
   program->probe = argc ? argv[i++] : "";
+  program->observed_ns = UINT64_MAX / 2;
   CPU_ZERO(&program->cpus);
   for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
     const char *name = argv[i], *value = argv[i + 1];
@@ -57,12 +61,17 @@ static void parse(struct program *program, int argc, char **argv) {
     else if (!strcmp(name, "--out")) program->folder = value;
     else if (!strcmp(name, "--preload")) program->preload = value;
     else if (!strcmp(name, "--input")) program->input = value;
+    else if (!strcmp(name, "--observed-ns")) program->observed_ns = text_number(value);
     else if (!strcmp(name, "--cpu")) CPU_SET((size_t)text_number(value), &program->cpus);
     else die(EXIT_USAGE, name, "no such option of a program");
   }
   program->command = argv + i + 1;
   if (i + 1 >= argc) die(EXIT_USAGE, "--program", "wants -- and a command");
   if (!program->folder || !program->preload) die(EXIT_USAGE, "--program", "wants --out, --preload");
+}
+
+static bool probes(const struct program *program, const char *probe) {
+  return strcmp(program->probe, probe) == 0;
 }
 
 static const char *path_of(const struct program *program, const char *name) {
@@ -110,11 +119,17 @@ static void start(struct program *program) {
   close(opened(path_of(program, "witness"), O_WRONLY | O_CREAT | O_EXCL));
   int failure[2], error;
   if (pipe2(failure, O_CLOEXEC) != 0) die(EXIT_TOOL, "cannot make a pipe", strerror(errno));
+  if (probes(program, "program_syscalls")) syscall_count_prepare();
   program->start_ns = now_ns();
   program->child = fork();
   if (program->child < 0) die(EXIT_TOOL, "cannot start a process", strerror(errno));
-  if (program->child == 0) become_command(program, in, out, failure[1]);
+  if (program->child == 0) {
+    if (probes(program, "program_syscalls")) syscall_count_wait();
+    become_command(program, in, out, failure[1]);
+  }
   close(failure[1]);
+  if (probes(program, "program_syscalls"))
+    program->followed = syscall_count_attach(program->child) == NULL;
   if (read(failure[0], &error, sizeof error) == sizeof error) {
     char line[512];
     struct text text = text_in(line, sizeof line);
@@ -130,9 +145,30 @@ static void start(struct program *program) {
 
 /* ---- While it runs -------------------------------------------------------------------- */
 
+/* Nobody continues what has stopped itself: if it is killed for its time, the file `stopped` says
+ * which signal that was. The keeper stops and continues its group itself, to count a crowd. */
+static void tell_stop(const struct program *program, const siginfo_t *info) {
+  const char *path = path_of(program, "stopped");
+  if (info->si_code == CLD_CONTINUED) {
+    unlink(path);
+    return;
+  }
+  int fd = opened(path, O_WRONLY | O_CREAT | O_TRUNC);
+  dprintf(fd, "%d", info->si_status);
+  close(fd);
+}
+
+/* With WNOHANG, whether it has; without, it waits until it has. */
 static bool has_ended(const struct program *program, int flags) {
-  siginfo_t info = {0};
-  return waitid(P_PID, (id_t)program->child, &info, WEXITED | WNOWAIT | flags) == 0 && info.si_pid;
+  for (;;) {
+    siginfo_t info = {0};
+    id_t child = (id_t)program->child;
+    int stops = WSTOPPED | WCONTINUED;
+    if (waitid(P_PID, child, &info, WEXITED | stops | WNOWAIT | flags) != 0) continue;
+    if (!info.si_pid) return false;
+    if (info.si_code != CLD_STOPPED && info.si_code != CLD_CONTINUED) return true;
+    if (waitid(P_PID, child, &info, stops | WNOHANG) == 0 && info.si_pid) tell_stop(program, &info);
+  }
 }
 
 static void look(struct program *program) {
@@ -167,10 +203,15 @@ static void read_schedule(struct program *program) {
 
 /* What it left and has ended meanwhile counts as its own; what still runs is the keeper's. */
 static void wait_for_end(struct program *program) {
-  while (!has_ended(program, 0)) continue;
-  program->end_ns = now_ns();
-  read_schedule(program);
-  waitpid(program->child, &program->status, 0);
+  if (program->followed) {
+    program->status = syscall_count_follow(program->child, program->observed_ns);
+    program->end_ns = now_ns();
+  } else {
+    has_ended(program, 0);
+    program->end_ns = now_ns();
+    read_schedule(program);
+    waitpid(program->child, &program->status, 0);
+  }
   while (waitpid(-1, NULL, WNOHANG) > 0) continue;
 }
 
@@ -209,6 +250,7 @@ static void report(const struct program *program) {
   json_integer(&json, "wait_status", (uint64_t)program->status);
   json_integer(&json, "output_bytes", (uint64_t)output.st_size);
   if (program->looks) json_integer(&json, "peak_tree_rss_bytes", peak(program));
+  if (probes(program, "program_syscalls")) syscall_count_report(&json);
   json_close(&json);
   conditions_report(&json);
   json_string(&json, "status", "ok");
@@ -227,7 +269,7 @@ int program_main(int argc, char **argv) {
   if (CPU_COUNT(&program.cpus) && sched_setaffinity(0, sizeof program.cpus, &program.cpus) != 0)
     conditions_lack("pinning to CPUs", strerror(errno));
   start(&program);
-  if (strcmp(program.probe, "program_memory") == 0) watch_memory(&program);
+  if (probes(&program, "program_memory")) watch_memory(&program);
   wait_for_end(&program);
   report(&program);
   return EXIT_MEASURED;

@@ -1,7 +1,7 @@
 /* program.h: runs one command under an allocator, and tells what it took as a whole.
  *
- *   allocphase-driver --program program|program_memory --kept 1 --out FOLDER
- *                     --preload OBJECTS [--cpu N]... [--input FILE] -- COMMAND...
+ *   allocphase-driver --program program|program_memory|program_syscalls --kept 1 --out FOLDER
+ *                     --preload OBJECTS [--cpu N]... [--input FILE] [--observed-ns N] -- COMMAND...
  *
  * What the command is given: the driver's own environment with LD_PRELOAD, its stdin
  * from `--input` or from nowhere, its stdout in FOLDER/stdout, the working folder and
@@ -10,7 +10,8 @@
  * loaded into the driver: it only waits.
  *
  * Probes: `program` times the command and does nothing meanwhile; `program_memory`
- * looks at the whole tree's memory TREE_LOOKS_PER_SECOND times a second (tree.bin).
+ * looks at the whole tree's memory TREE_LOOKS_PER_SECOND times a second (tree.bin);
+ * `program_syscalls` traces it, for `--observed-ns` at most (syscall_count.h).
  */
 #ifndef ALLOCPHASE_PROGRAM_H
 #define ALLOCPHASE_PROGRAM_H

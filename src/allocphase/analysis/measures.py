@@ -25,10 +25,12 @@ from allocphase.probe.probe import Probe
 
 __all__ = [
     "CALL_PREFIX",
+    "CALL_PREFIXES",
     "CATALOGUE",
     "COMPARED_NAMES",
     "MEASURES",
     "PHASES",
+    "PROGRAM_CALL_PREFIX",
     "QUANTILES",
     "STATISTICS",
     "Measure",
@@ -37,6 +39,9 @@ __all__ = [
 
 # "syscalls.mmap" is the measure of one system call; "syscalls" that of all of them.
 CALL_PREFIX = "syscalls."
+# And of a program's: "program_syscalls.mmap", "program_syscalls".
+PROGRAM_CALL_PREFIX = "program_syscalls."
+CALL_PREFIXES = (CALL_PREFIX, PROGRAM_CALL_PREFIX)
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
 STATISTICS = (*QUANTILES, "max", "mean")
 PHASES = ("init", "operation", "teardown", "threads")
@@ -49,6 +54,7 @@ _FACTS = {
     Probe.FAULTS: MEMORY_FACTS,
     Probe.VERIFY: CALL_FACTS,
     Probe.PROGRAM_MEMORY: MEMORY_FACTS,
+    Probe.PROGRAM_SYSCALLS: CALL_FACTS,
 }
 
 Metrics = Mapping[str, Any]  # as `--json` has them, of a cell or of one process
@@ -77,6 +83,16 @@ def _calls(metrics: Metrics, path: str) -> Any:
         return counts.get(call[0], 0)
     total = value_at(metrics, f"{root}_total.{phase}")  # where processes differ
     return sum(counts.values()) if total is None else total
+
+
+def _program_call(metrics: Metrics, path: str) -> Any:
+    """One of a program's calls: 0 where it was not made, None where none is seen.
+
+    path: "program_syscalls.calls.mmap".
+    """
+    table, _, call = path.rpartition(".")
+    counts = value_at(metrics, table)
+    return None if counts is None else counts.get(call, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +202,13 @@ def _whole(name: str, title: str, **more: Any) -> Measure:
 def _tree(name: str, path: str, title: str, unit: str, **more: Any) -> Measure:
     """Of a program's processes together."""
     return Measure(name=name, path=path, title=title, unit=unit, probe=Probe.PROGRAM_MEMORY, **more)
+
+
+def _tree_calls(name: str, path: str, title: str, **more: Any) -> Measure:
+    """Of the system calls of a program's processes together."""
+    return Measure(
+        name=name, path=path, title=title, unit="count", probe=Probe.PROGRAM_SYSCALLS, **more
+    )
 
 
 def _same(name: str, title: str, unit: str, probe: Probe, **more: Any) -> Measure:
@@ -365,7 +388,7 @@ CATALOGUE = (
         heading="saved",
         claimed=False,
     ),
-    _whole("cpu", "CPU time of a program's processes", heading="CPU", rule="off"),
+    _whole("cpu", "CPU time of a program's processes", heading="CPU", rule="2%", usual=True),
     _whole("user", "of it outside of the kernel", heading="user"),
     _whole("system", "of it in the kernel", heading="system"),
     _same(
@@ -414,6 +437,29 @@ CATALOGUE = (
         "program_major_faults",
         "page faults of a program's processes that read from a disk",
         "count",
+    ),
+    _tree_calls(
+        "program_syscalls",
+        "program_syscalls.total",
+        "system calls of a program's processes",
+        heading="syscalls",
+        rule="memory",
+        usual=True,
+    ),
+    _tree_calls(
+        "program_memory_syscalls",
+        "program_syscalls.memory",
+        "of them those of memory: mmap, munmap, mremap, brk, madvise, mprotect",
+        heading="of memory",
+        rule="off",
+        usual=True,
+    ),
+    _tree_calls(
+        "program_syscalls.<call>",
+        "program_syscalls.calls.<call>",
+        "calls of <call> by a program's processes",
+        rule="off",
+        reader=_program_call,
     ),
 )
 # Those that can be compared and gated, by short name; system calls by name come on top.

@@ -23,7 +23,11 @@ from allocphase.analysis.latency import (
     cause_metrics,
     describe,
 )
-from allocphase.analysis.program_metrics import program_metrics, wall_time_ns
+from allocphase.analysis.program_metrics import (
+    program_metrics,
+    program_syscall_metrics,
+    wall_time_ns,
+)
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Faults, Memory, Result, Syscalls, Throughput
@@ -75,6 +79,7 @@ def cell_metrics(
     for part in (_throughput, _latency, _syscalls, _memory, _faults, _passes, _verify, _stats):
         metrics.update(part(cell))
     metrics.update(program_metrics(cell.of(Probe.PROGRAM), cell.of(Probe.PROGRAM_MEMORY)))
+    metrics.update(program_syscall_metrics(cell.of(Probe.PROGRAM_SYSCALLS)))
     return metrics
 
 

@@ -39,6 +39,7 @@ from allocphase.commands.shared import (
 from allocphase.errors import UsageError
 
 if TYPE_CHECKING:
+    from allocphase.analysis.measures import Measure
     from allocphase.gate import Arms, GateRequest
     from allocphase.gate.bisection import Bisection
     from allocphase.gate.repository import Commit
@@ -66,7 +67,7 @@ class GateOptions:
     limits_file: Path | None
     tails: bool
     max_rounds: int
-    time_budget_s: float
+    time_budget_s: float | None
     inconclusive: str
     allow_machine_mismatch: bool
     seed: int | None
@@ -139,10 +140,10 @@ class Outputs:
 @click.option(
     "--time-budget",
     "time_budget_s",
-    default=600.0,
-    show_default=True,
+    metavar="SECONDS",
     type=click.FloatRange(1),
-    help="Seconds for both sessions.",
+    help="For both sessions. Without it 600, and on a slow machine up to twice that rather than "
+    "rounds that can never decide.",
 )
 @click.option(
     "--inconclusive",
@@ -310,6 +311,7 @@ def _request(
 ) -> GateRequest:
     """arms: made once the rest is known to be right, since to build them may take long."""
     from allocphase.gate import GateRequest
+    from allocphase.gate.request import STRETCH, TIME_BUDGET_S
     from allocphase.gate.saved import against_saved
     from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
 
@@ -324,7 +326,8 @@ def _request(
         seed=draw_seed() if options.seed is None else options.seed,
         out=options.out,
         max_rounds=options.max_rounds,
-        time_budget_s=options.time_budget_s,
+        time_budget_s=options.time_budget_s or TIME_BUDGET_S,
+        stretch=STRETCH if options.time_budget_s is None else 1.0,
         timeout_s=options.timeout_s,
         label=options.label,
         command=command_line(),
@@ -346,8 +349,15 @@ def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:
 
     parts = [row.partition(":") for row in rows]
     return frozenset(
-        scenario for metric, _, scenario in parts if is_compared(metric) and compared(metric).timed
+        scenario
+        for metric, _, scenario in parts
+        if is_compared(metric) and _is_of_calls(compared(metric))
     )
+
+
+def _is_of_calls(one: Measure) -> bool:
+    """Whether timed calls make it up; those of a program nobody has timed."""
+    return one.timed and not one.probe.of_programs
 
 
 def _limits(options: GateOptions) -> Limits:
@@ -395,5 +405,5 @@ def _print_calls(verdict: GateVerdict, row_id: str, folder: Path, stream: TextIO
     from allocphase.judge.render.explain import found_row
 
     row = found_row(verdict, row_id).row
-    if row.measure.timed:
+    if _is_of_calls(row.measure):
         print_calls(call_differences(folder, row.scenario), row.scenario, stream)

@@ -18,13 +18,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
-from allocphase.analysis.metric_names import compared
+from allocphase.analysis.measures import CALL_PREFIX, CALL_PREFIXES, MEASURES, Measure
+from allocphase.analysis.metric_names import compared, measure
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.typed import Amount, load_toml
 from allocphase.text.share import parse_share
 
 __all__ = ["Limit", "Limits", "Rule", "parse_limit", "read_limits"]
+
+# Behind which `--json` has calls by name.
+_CALL_PATHS = tuple(
+    measure(f"{prefix}<call>").path.removesuffix("<call>") for prefix in CALL_PREFIXES
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class Limits:
 
     def named_calls(self) -> list[str]:
         """The single system calls that the lines name in full, as measures are named."""
-        names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIX)]
+        names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIXES)]
         return [name for name in dict.fromkeys(names) if not _is_glob(name)]
 
     def unused(self, places: Sequence[tuple[Measure, str]]) -> list[str]:
@@ -141,12 +146,11 @@ def _meant(metric: str) -> tuple[str, list[Measure], bool]:
     if not _is_glob(metric):
         one = compared(metric)
         return one.name, [one], False
-    calls_path = f"{MEASURES['syscalls'].path}."
     named = [one for one in MEASURES.values() if fnmatchcase(one.name, metric)]
-    if named or (metric.startswith(CALL_PREFIX) and not metric.startswith(calls_path)):
+    if named or (metric.startswith(CALL_PREFIXES) and not metric.startswith(_CALL_PATHS)):
         return metric, named, False
     found = [one for one in MEASURES.values() if fnmatchcase(one.path, metric)]
-    if not found and not metric.startswith(calls_path):
+    if not found and not metric.startswith(_CALL_PATHS):
         raise UsageError(unknown("metric", metric, MEASURES))
     return metric, found, True
 

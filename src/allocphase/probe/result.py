@@ -26,6 +26,7 @@ __all__ = [
     "Part",
     "Program",
     "ProgramMemory",
+    "ProgramSyscalls",
     "Result",
     "Syscalls",
     "Throughput",
@@ -221,8 +222,28 @@ class ProgramMemory(Program):
     peak_tree_rss_bytes: Count = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramSyscalls(Program):
+    """The same while its system calls are counted: what is in it is not for times.
+
+    calls: how many of all of its processes and threads returned, by name, from the command's own
+    execve on; None where they were not all seen (`lacks` says why).
+    """
+
+    calls: _Calls | None = None
+
+
 Part: TypeAlias = (
-    Throughput | Latency | Syscalls | Memory | Footprint | Faults | Verify | Program | ProgramMemory
+    Throughput
+    | Latency
+    | Syscalls
+    | Memory
+    | Footprint
+    | Faults
+    | Verify
+    | Program
+    | ProgramMemory
+    | ProgramSyscalls
 )
 P = TypeVar("P", bound=Part)
 
@@ -265,6 +286,7 @@ class Result:
     verify: Verify | None = None
     program: Program | None = None
     program_memory: ProgramMemory | None = None
+    program_syscalls: ProgramSyscalls | None = None
 
     def of(self, probe: Probe) -> Part | None:
         """What the probe itself measured."""
@@ -276,6 +298,11 @@ class Result:
         found = next((part for probe in Probe if isinstance(part := self.of(probe), kind)), None)
         assert found is not None, f"there is no {kind.__name__} in this result"
         return found
+
+    def lacking(self, what: str) -> str:
+        """Why the driver went without that, "" where it did not."""
+        found = (text.partition(": ") for text in self.lacks)
+        return next((why for name, _, why in found if name == what), "")
 
     @property
     def is_slow(self) -> bool:

@@ -104,13 +104,17 @@ class TraceJob(Job):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """What it takes to look into a process that failed, beside its job. ended_by: "ended" where it
-    ended by itself; operations: where in its trace, as far as is known.
+    ended by itself; operations: where in its trace, as far as is known. Of a program: the end of
+    its stdout and its stderr, and how many bytes it wrote to the first.
     """
 
     driver: Path
     limits: Limits
     ended_by: Reason
     operations: tuple[FaultyOperation, ...] = ()
+    output: bytes = b""
+    output_bytes: int = 0
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

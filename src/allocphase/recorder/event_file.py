@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -243,19 +243,28 @@ def _damaged(path: Path, reason: str) -> DataError:
 # ---- Writing ----------------------------------------------------------------------------
 
 
-class EventFileWriter:
-    """Appends records to a file that is open for writing. Raises OSError."""
+class _Writable(Protocol):
+    def write(self, content: bytes, /) -> int: ...
 
-    def __init__(self, file: BinaryIO) -> None:
+
+class EventFileWriter:
+    """Appends records to a file, each in one write. Raises OSError."""
+
+    def __init__(self, file: _Writable) -> None:
         self._file = file
         self._packer = zstandard.ZstdCompressor(level=LEVEL)
         self.file_bytes = file.write(MAGIC)
         self.raw_bytes = 0
 
-    def chunk(self, chunk: Chunk, raw: bytes) -> None:
-        """Adds events as columns.py lays them out; those of a thread follow each other."""
+    def chunk(self, chunk: Chunk, raw: bytes, *, most_bytes: int | None = None) -> bool:
+        """Adds events as columns.py lays them out; those of a thread follow each other.
+
+        False: it would have taken more than `most_bytes` of the file, and was not added.
+        """
+        if not self._add(_Record.CHUNK, raw, chunk, most_bytes=most_bytes):
+            return False
         self.raw_bytes += len(raw)
-        self._add(_Record.CHUNK, raw, chunk)
+        return True
 
     def facts(self, facts: RecordingFacts) -> None:
         """What is known of the process by now."""
@@ -265,16 +274,25 @@ class EventFileWriter:
         """Nothing follows."""
         self._add(_Record.END, b"")
 
-    def _add(self, kind: _Record, raw: bytes, chunk: Chunk | None = None) -> None:
+    def _add(
+        self,
+        kind: _Record,
+        raw: bytes,
+        chunk: Chunk | None = None,
+        *,
+        most_bytes: int | None = None,
+    ) -> bool:
         packed = self._packer.compress(raw)
+        if most_bytes is not None and HEADER.itemsize + len(packed) > most_bytes:
+            return False
         head = np.zeros(1, HEADER)
         head["kind"], head["raw_bytes"], head["packed_bytes"] = kind, len(raw), len(packed)
         head["sum"] = zlib.crc32(packed)
         if chunk is not None:
             for name in ("thread", "count", "births", "first_birth", "base_time"):
                 head[name] = getattr(chunk, name)
-        self._file.write(head.tobytes() + packed)
-        self.file_bytes += HEADER.itemsize + len(packed)
+        self.file_bytes += self._file.write(head.tobytes() + packed)
+        return True
 
 
 def write_recording(path: Path, facts: RecordingFacts, batches: Iterable[Batch]) -> Recording:

@@ -49,7 +49,8 @@ Place in the pipeline: a maker; convert makes traces of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -166,7 +167,8 @@ class RecordedThread:
     tid: the system's number, 0 where there is none; created: just before the pthread_create that
     made it, in thread `parent`; birth: its own first moment; end: after the last of its destructors
     but for those of the linker; joined: when a pthread_join for it returned, in thread `joined_by`.
-    None: never, or not seen, as of the first thread's parent.
+    None: never, or not seen, as of the first thread's parent; a birth is never where pthread_create
+    failed.
 
     shared: no thread but a lane for events that had none of their own: of destructors that run when
     a thread has ended, and of threads beyond the recorder's number. `time` decides their order.
@@ -175,7 +177,7 @@ class RecordedThread:
     tid: Count = 0
     parent: Count | None = None
     created: Count | None = None
-    birth: Count = 0
+    birth: Count | None = None
     end: Count | None = None
     joined: Count | None = None
     joined_by: Count | None = None
@@ -198,6 +200,7 @@ class RecordingFacts:
     allocator:          who served it: the object that malloc came from
     clock:              tsc, cntvct or monotonic
     started_ns:         of tick 0, nanoseconds since 1970
+    counts:             events by kind
     stalls, stalled_ns: how often a thread waited for the recorder, and how long in all
     ambiguous:          births at addresses where an object still lived: its death was not seen, or
                         seen too late
@@ -217,6 +220,7 @@ class RecordingFacts:
     started_ns: Amount = 0
     start: Count = 0
     threads: tuple[RecordedThread, ...]
+    counts: Mapping[str, Count] = field(default_factory=dict)
     stalls: Count = 0
     stalled_ns: Count = 0
     ambiguous: Count = 0

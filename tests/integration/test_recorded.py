@@ -58,7 +58,7 @@ def the_run(out: Path) -> Path:
 
 def test_a_packed_trace_is_run_and_reported_like_any_scenario(app: Path, tmp_path: Path) -> None:
     out, figures = tmp_path / "out", tmp_path / "figures.json"
-    words = ["--quick", "--out", out, "--report", "--json", figures]
+    words: list[str | Path] = ["--quick", "--out", out, "--report", "--json", figures]
     command("run", "-s", app, "-a", "libc", *words)
     folder = the_run(out)
     entry = RunFiles(folder).manifest.scenarios[0]

@@ -22,6 +22,7 @@ from allocphase.commands.record import record_command
 from allocphase.commands.report import report
 from allocphase.commands.run import run
 from allocphase.commands.selftest import selftest
+from allocphase.commands.trace import trace
 from allocphase.errors import AllocphaseError
 from allocphase.text.line import inert
 
@@ -69,6 +70,7 @@ COMMANDS = (
     report,
     run,
     selftest,
+    trace,
 )
 for command in COMMANDS:
     main.add_command(command)

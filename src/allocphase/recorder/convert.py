@@ -39,7 +39,6 @@ from allocphase.trace.records import (
     THREAD,
     UNTAGGED,
     WAIT,
-    Ops,
     Touch,
     Trace,
     gap_codes,
@@ -52,7 +51,10 @@ MAX_SLOTS = 1 << 30
 _MARK = np.uint32(1 << 31)  # of an object: where in the chunk it is born
 _NOWHERE = np.uint32((1 << 32) - 1)
 _NOBODY = np.uint16(0xFFFF)
-_MADE = (Kind.MALLOC, Kind.CALLOC, Kind.ALIGNED_ALLOC)
+_MAKES = np.isin(np.arange(256), (Kind.MALLOC, Kind.CALLOC, Kind.ALIGNED_ALLOC))
+_NAMES = _MAKES | (np.arange(256) == Kind.REALLOC)  # whose object is a new one
+_USES = np.isin(np.arange(256), (Kind.FREE, Kind.REALLOC))
+_MOVES = _MAKES | (np.arange(256) == Kind.FREE)  # that take a slot or give one back
 
 
 def convert(recording: Recording, path: Path, *, touch: Touch = Touch.FIRST) -> Provenance:
@@ -93,6 +95,7 @@ class _Slots:
         edges = found.edges
         self._of_object = np.full(found.recording.objects, _NOWHERE, dtype=np.uint32)
         self._aligned = np.zeros(found.recording.objects, dtype=np.bool_)
+        self._any_aligned = False
         self._stacks = [SlotStack() for _ in found.threads]
         self.count = edges  # the first ones are of syncs
         room = max(1024, edges)
@@ -115,6 +118,9 @@ class _Slots:
     def _split(self, items: Items) -> Items:
         """A realloc of an aligned block is no operation of a trace: a free and a malloc are."""
         made = items["kind"] == Kind.ALIGNED_ALLOC
+        self._any_aligned |= bool(made.any())
+        if not self._any_aligned:
+            return items
         self._aligned[items["object"][made]] = True
         resized = np.flatnonzero(items["kind"] == Kind.REALLOC)
         split = resized[self._aligned[items["old"][resized]]]
@@ -136,9 +142,9 @@ class _Slots:
         Marks where in the chunk objects are born.
         """
         kind = items["kind"]
-        births = np.flatnonzero(np.isin(kind, _MADE) | (kind == Kind.REALLOC))
+        births = np.flatnonzero(_NAMES[kind])
         self._of_object[items["object"][births]] = births.astype(np.uint32) | _MARK
-        uses = np.flatnonzero((kind == Kind.FREE) | (kind == Kind.REALLOC))
+        uses = np.flatnonzero(_USES[kind])
         where = self._of_object[self._used(items)[uses]]
         inside = (where & _MARK) != 0
         wrong = (where == _NOWHERE) | (inside & ((where & ~_MARK) >= uses))
@@ -155,32 +161,32 @@ class _Slots:
 
     @staticmethod
     def _used(items: Items) -> npt.NDArray[np.uint64]:
-        used: npt.NDArray[np.uint64] = np.where(
-            items["kind"] == Kind.REALLOC, items["old"], items["object"]
-        )
-        return used
+        resizes = items["kind"] == Kind.REALLOC
+        used: npt.NDArray[np.uint64] = items["object"]
+        return np.where(resizes, items["old"], used) if resizes.any() else used
 
     def _slots_of(self, items: Items) -> npt.NDArray[np.uint32]:
         kind, n = items["kind"], len(items)
         slot = np.zeros(n, dtype=np.uint32)
-        parent = np.arange(n)  # the item that has the same slot, or itself
+        parent = np.arange(n, dtype=np.int32)  # the item that has the same slot, or itself
         syncs = kind == Kind.SYNC
         slot[syncs] = items["object"][syncs]
-        uses = np.flatnonzero((kind == Kind.FREE) | (kind == Kind.REALLOC))
+        uses = np.flatnonzero(_USES[kind])
         where = self._of_object[self._used(items)[uses]]
         inside = (where & _MARK) != 0
         parent[uses[inside]] = where[inside] & ~_MARK
         slot[uses[~inside]] = where[~inside]
         matchings = [self._match(items, thread, slot, parent) for thread in self._threads(items)]
-        while True:  # each round halves the way to where the slot is known
-            further = parent[parent]
-            if (further == parent).all():
-                break
-            parent = further
+        unknown = np.flatnonzero(parent != np.arange(n, dtype=np.int32))
+        while len(unknown):  # each round halves the way to where the slot is known
+            nearer = parent[unknown]
+            further = parent[nearer]
+            parent[unknown] = further
+            unknown = unknown[further != nearer]
         slot = slot[parent]
         for stack, pushes, matching in matchings:
             stack.settle(matching, slot[pushes])
-        births = np.flatnonzero(np.isin(kind, _MADE) | (kind == Kind.REALLOC))
+        births = np.flatnonzero(_NAMES[kind])
         self._of_object[self._used(items)[uses]] = _NOWHERE
         self._of_object[items["object"][births]] = slot[births]
         self._of_object[self._used(items)[uses[inside]]] = _NOWHERE
@@ -196,7 +202,7 @@ class _Slots:
     ) -> tuple[SlotStack, Any, Matching]:
         """Gives the thread's new objects free slots, or new ones."""
         kind, stack = items["kind"], self._stacks[thread]
-        moves = np.isin(kind, _MADE) | (kind == Kind.FREE)
+        moves = _MOVES[kind]
         if len(self._stacks) > 1:
             moves &= items["thread"] == thread
         steps = np.flatnonzero(moves)
@@ -219,28 +225,31 @@ class _Slots:
 
     def _operate(self, items: Items, slot: npt.NDArray[np.uint32]) -> None:
         self._make_room()
-        threads = items["thread"]
-        keys = np.sort(slot.astype(np.uint64) << np.uint64(17) | np.arange(len(items)).astype("u8"))
-        order = (keys & np.uint64((1 << 17) - 1)).astype(np.int64)
-        grouped = (keys >> np.uint64(17)).astype(np.int64)
+        threads, size, kind = (items[name].copy() for name in ("thread", "size", "kind"))
+        here = np.arange(len(items), dtype=np.int32)
+        keys = slot.astype(np.uint64)
+        keys <<= np.uint64(32)
+        keys |= here.view(np.uint32)
+        keys.sort()
+        halves = keys.view(np.uint32).reshape(-1, 2)
+        order, grouped = halves[:, 0].astype(np.int32), halves[:, 1].astype(np.int32)
         first = np.ones(len(order), dtype=np.bool_)
-        first[1:] = grouped[1:] != grouped[:-1]
+        np.not_equal(grouped[1:], grouped[:-1], out=first[1:])
         last = np.append(first[1:], True)
-        here = np.arange(len(order))
-        rank = here - np.maximum.accumulate(np.where(first, here, 0))
-        self._check_lives(items["kind"][order], grouped, first)
-        ops = np.zeros(len(items), dtype=OP)
-        ops["slot"], ops["size"], ops["align_log2"] = slot, items["size"], items["align_log2"]
-        ops["epoch"][order] = self._epoch[grouped] + rank.astype(np.uint32)
+        self._check_lives(kind[order], grouped, first)
+        epoch = np.empty(len(items), dtype=np.uint32)
+        epoch[order] = self._epoch[grouped] + (here - np.maximum.accumulate(here * first))
         places = self._spool.places(threads)
-        flags = self._flags(ops, threads, order, grouped, first)
-        ops["kind_flags"] = items["kind"] | flags << FLAGS_SHIFT
-        self._follow_live(items["size"], order, grouped, first, places)
+        flags = self._flags(len(items), threads, order, grouped, first)
+        self._follow_live(size, order, grouped, first, places)
+        ops = np.zeros(len(items), dtype=OP)
+        ops["slot"], ops["size"], ops["align_log2"] = slot, size, items["align_log2"]
+        ops["epoch"], ops["kind_flags"] = epoch, kind | flags << FLAGS_SHIFT
         ends, at = grouped[last], order[last]
-        self._epoch[ends] = ops["epoch"][at] + np.uint32(1)
-        self._thread[ends], self._size[ends] = threads[at], items["size"][at]
+        self._epoch[ends] = epoch[at] + np.uint32(1)
+        self._thread[ends], self._size[ends] = threads[at], size[at]
         self._place[ends] = places[at]
-        self._filled[ends] = (items["kind"][at] != Kind.FREE) & (items["kind"][at] != Kind.SYNC)
+        self._filled[ends] = (kind[at] != Kind.FREE) & (kind[at] != Kind.SYNC)
         self._spool.add(threads, places, ops, gap_codes(items["gap_ns"]))
 
     def _check_lives(self, kind: Any, grouped: Any, first: Any) -> None:
@@ -248,14 +257,14 @@ class _Slots:
         filled = np.empty(len(kind), dtype=np.bool_)
         filled[1:] = (kind[:-1] != Kind.FREE) & (kind[:-1] != Kind.SYNC)
         filled[first] = self._filled[grouped[first]]
-        if (filled != ((kind == Kind.FREE) | (kind == Kind.REALLOC))).any():
+        if (filled != _USES[kind]).any():
             raise DataError(f"{self._found.recording.path}: has an object that ends twice")
 
     def _flags(
-        self, ops: Ops, threads: Any, order: Any, grouped: Any, first: Any
+        self, count: int, threads: Any, order: Any, grouped: Any, first: Any
     ) -> npt.NDArray[np.uint8]:
         """WAIT and POST of each, and POST of those from before that another thread follows."""
-        flags = np.zeros(len(ops), dtype=np.uint8)
+        flags = np.zeros(count, dtype=np.uint8)
         if len(self._stacks) == 1:
             return flags
         mine = threads[order]

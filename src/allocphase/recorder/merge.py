@@ -64,6 +64,10 @@ LEARNT_FROM = 1 << 18
 
 _ENDS = (Kind.REALLOC_END, Kind.REALLOC_FREED, Kind.REALLOC_FAILED)
 _DROPPED = 255
+_IS_CALL = ~np.isin(np.arange(256), (*_ENDS, Kind.INHERITED))
+_OP_OF = np.full(256, _DROPPED, dtype=np.uint8)
+_OP_OF[[Kind.ALLOCATION, Kind.INHERITED]] = Op.MALLOC
+_OP_OF[Kind.FREE] = Op.FREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class Merged:
             waiting = [lane for lane in waiting if not lane.ended]
             window = parts[0] if len(parts) == 1 else np.concatenate(parts)
             if len(parts) > 1:
-                window = window[np.argsort(window["key"], kind="stable")]
+                window = _taken(window, np.argsort(window["key"], kind="stable"))
             if len(window):
                 yield window
 
@@ -254,7 +258,8 @@ class _Calls:
             self._refuse(events, found, lane)
         time = np.zeros(0, dtype=np.int64) if events is None else events["time"].astype(np.int64)
         kept = found["kind"] != _DROPPED
-        found, start, time = found[kept], start[kept], time[kept]
+        if not kept.all():
+            found, start, time = found[kept], start[kept], time[kept]
         if syncs:
             found, start, time = _with_syncs(found, start, time, syncs)
         self._gaps(lane, found, start, time)
@@ -264,35 +269,38 @@ class _Calls:
 
     def _count(self, events: Any) -> None:
         kind = events["kind"]
-        calls = ~np.isin(kind, (*_ENDS, Kind.INHERITED))
-        by_entry = np.bincount(events["entry"][calls], minlength=len(ENTRY_NAMES))
+        calls = events["entry"][_IS_CALL[kind]]
+        by_entry = np.bincount(calls, minlength=len(ENTRY_NAMES))
         for entry in np.flatnonzero(by_entry).tolist():
             name = ENTRY_NAMES[entry] if entry < len(ENTRY_NAMES) else "unknown"
             self.calls[name] += int(by_entry[entry])
-        frees = kind == Kind.FREE
+        by_kind = np.bincount(kind, minlength=len(Kind))
+        nowhere = kind[events["object"] >= UNKNOWN_OBJECT] == Kind.FREE
+        null = kind[events["object"] == NO_OBJECT] == Kind.FREE
         notes = {
-            "frees of NULL": frees & (events["object"] == NO_OBJECT),
-            "frees of blocks never seen, left out": frees & (events["object"] == UNKNOWN_OBJECT),
-            "allocations that failed, left out": kind == Kind.FAILED,
-            "reallocs that failed, left out": kind == Kind.REALLOC_FAILED,
-            "questions for a usable size, left out": kind == Kind.USABLE_SIZE,
-            "blocks inherited from a fork": kind == Kind.INHERITED,
+            "frees of NULL": np.count_nonzero(null),
+            "frees of blocks never seen, left out": np.count_nonzero(nowhere)
+            - np.count_nonzero(null),
+            "allocations that failed, left out": by_kind[Kind.FAILED],
+            "reallocs that failed, left out": by_kind[Kind.REALLOC_FAILED],
+            "questions for a usable size, left out": by_kind[Kind.USABLE_SIZE],
+            "blocks inherited from a fork": by_kind[Kind.INHERITED],
         }
-        for name, which in notes.items():
-            if number := int(np.count_nonzero(which)):
-                self.notes[name] += number
+        for name, number in notes.items():
+            if number:
+                self.notes[name] += int(number)
 
     def _kinds(self, events: Any, found: Items) -> None:
-        kind, entry = events["kind"], events["entry"]
-        allocates = (kind == Kind.ALLOCATION) | (kind == Kind.INHERITED)
-        aligned = allocates & (events["align_log2"] >= MIN_ALIGN_LOG2)
-        found["kind"] = _DROPPED
-        found["kind"][allocates] = Op.MALLOC
-        found["kind"][allocates & (entry == Entry.CALLOC)] = Op.CALLOC
-        found["kind"][aligned] = Op.ALIGNED_ALLOC
-        found["align_log2"][aligned] = events["align_log2"][aligned]
-        known = (kind == Kind.FREE) & (events["object"] < UNKNOWN_OBJECT)
-        found["kind"][known] = Op.FREE
+        op = _OP_OF[events["kind"]]
+        cleared = (events["entry"] == Entry.CALLOC) & (op == Op.MALLOC)
+        op[cleared] = Op.CALLOC
+        aligned = events["align_log2"] >= MIN_ALIGN_LOG2
+        if aligned.any():
+            aligned &= op == Op.MALLOC
+            op[aligned] = Op.ALIGNED_ALLOC
+            found["align_log2"][aligned] = events["align_log2"][aligned]
+        op[(op == Op.FREE) & (events["object"] >= UNKNOWN_OBJECT)] = _DROPPED
+        found["kind"] = op
 
     def _reallocs(self, lane: _Lane, events: Any, found: Items, start: Any) -> None:
         """Each end has its begin: the last one that is open."""
@@ -407,6 +415,13 @@ class _Calls:
         if len(allocations) >= 100 and len(frees) >= 100:
             self.learnt = (found[0], found[1])
         return found[0], found[1]
+
+
+def _taken(items: Items, order: Any) -> Items:
+    """items[order], which numpy does field by field where it is not told that it need not."""
+    words = items.view(np.uint64).reshape(len(items), -1)
+    found: Items = words.take(order, axis=0).reshape(-1).view(ITEM)
+    return found
 
 
 def _alternate(begins: npt.NDArray[np.bool_]) -> bool:

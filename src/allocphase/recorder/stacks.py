@@ -9,13 +9,14 @@ matched at once: a pop takes what was pushed last at its height.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["NEW", "SlotStack"]
 
-Indices = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.signedinteger[Any]]
 # Of a pop: there was nothing on the stack.
 NEW = -1
 
@@ -42,8 +43,8 @@ class SlotStack:
 
     def match(self, pushes: npt.NDArray[np.bool_]) -> Matching:
         """`pushes`: of each step in order, whether it is a push or a pop; at most 2^16 steps."""
-        step = np.where(pushes, 1, -1)
-        raw = self.depth + np.cumsum(step)
+        raw = np.cumsum(pushes.view(np.int8) * np.int8(2) - np.int8(1), dtype=np.int32)
+        raw += self.depth
         floor = np.minimum(np.minimum.accumulate(raw), 0)
         height = raw - floor  # after the step
         fresh = np.diff(floor, prepend=0) < 0
@@ -56,9 +57,9 @@ class SlotStack:
         follows = np.zeros(len(order), dtype=np.bool_)
         follows[1:] = grouped[1:] == grouped[:-1]
         pops = np.flatnonzero(~is_push)
-        number = np.cumsum(pushes) - 1  # of a push
-        pop_number = np.cumsum(~pushes) - 1
-        pushed = np.full(int(np.count_nonzero(~pushes)), NEW, dtype=np.int64)
+        number = np.cumsum(pushes, dtype=np.int32) - 1  # of a push
+        pop_number = np.arange(len(pushes), dtype=np.int32) - number - 1
+        pushed = np.full(int(np.count_nonzero(~pushes)), NEW, dtype=np.int32)
         held = pushed.copy()
         inside = pops[follows[pops]]
         pushed[pop_number[order[inside]]] = number[order[inside - 1]]

@@ -37,10 +37,10 @@ struct caller {
   volatile bool busy;
   bool parted; /* its lane has ended */
   bool registered; /* has told of its end */
-  unsigned char hint; /* of operators.c: the entry that the next allocation came in by */
   uint32_t number;    /* given by its creator, plus 1; 0: none */
   uint64_t fork;      /* which one it is about to make */
-  uintptr_t freed;    /* of operators.c: a block whose free was written, plus 1; 0: none */
+  struct asked *asked; /* of calls.h: a call whose allocation is not yet written */
+  uintptr_t freed;     /* a block whose free was written, plus 1; 0: none */
 };
 
 /* Initial-exec: to find a variable of another kind the linker may call malloc. */

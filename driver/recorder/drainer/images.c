@@ -166,6 +166,7 @@ static void tell_object(const struct image *image, uint32_t number, const struct
   if (object->thread == number) {
     row->told = TOLD_AGE;
     row->age = image->threads[number]->births - object->birth;
+    row->place = object->birth;
   } else {
     row->told = TOLD_FOREIGN;
     row->owner = object->thread;

@@ -57,7 +57,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from allocphase.files.typed import Amount, Count, Positive
+from allocphase.files.typed import Count, Positive
 
 __all__ = [
     "BIRTHS",
@@ -217,7 +217,7 @@ class RecordingFacts:
     allocator: str = ""
     clock: str = "tsc"
     ticks_per_second: Positive
-    started_ns: Amount = 0
+    started_ns: Count = 0
     start: Count = 0
     threads: tuple[RecordedThread, ...]
     counts: Mapping[str, Count] = field(default_factory=dict)

@@ -32,9 +32,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "preload/bootstrap.h"
 #include "recorder/image.h"
-#include "recorder/lane.h"
 
 /* ---- The beginning ------------------------------------------------------------------------- */
 
@@ -52,41 +50,11 @@ __attribute__((constructor)) static void begin(void) {
   if (calls_prepare()) lane_begin();
 }
 
-/* ---- What is written ----------------------------------------------------------------------- */
-
-static unsigned log2_of(size_t alignment) {
-  return alignment == 0 ? 0 : (unsigned)__builtin_ctzll(alignment);
-}
-
-/* An operator that calls malloc is the entry that the program called. */
-static inline unsigned entered(unsigned entry) {
-  unsigned hint = caller.hint;
-  if (__builtin_expect(hint == 0, 1)) return entry;
-  caller.hint = 0;
-  return hint;
-}
-
-static inline void *born(unsigned entry, const void *block, size_t size, size_t alignment,
-                         size_t extra) {
-  unsigned kind = block != NULL ? KIND_ALLOCATION : KIND_FAILED;
-  lane_append(event_name(kind, entry, log2_of(alignment), (uintptr_t)block), size, extra);
-  return (void *)(uintptr_t)block;
-}
-
-static inline void dies(unsigned entry, const void *block, size_t size, size_t alignment) {
-  lane_append(event_name(KIND_FREE, entry, log2_of(alignment), (uintptr_t)block), size, 0);
-}
+/* ---- Pieces ----------------------------------------------------------------------- */
 
 /* What the program does of its own accord with a block from before the beginning is not seen:
  * the allocator behind never had it. */
 static inline bool is_ours(const void *block) { return bootstrap_contains(block); }
-
-/* Whether operators.c has written it down. */
-static inline bool is_written(const void *block) {
-  if (__builtin_expect(caller.freed != (uintptr_t)block + 1, 1)) return false;
-  caller.freed = 0;
-  return true;
-}
 
 static size_t product(size_t count, size_t size) {
   size_t bytes;
@@ -103,29 +71,17 @@ static void *no_memory(void) {
 RECORDED void *malloc(size_t size) {
   if (!calls_are_ready()) return bootstrap_new(0, size);
   void *block = next.malloc(size);
-  return born(entered(ENTRY_MALLOC), block, size, 0, 0);
+  return born(ENTRY_MALLOC, block, size, 0, 0);
 }
 
-static void release(unsigned entry, void *block, size_t size, size_t alignment) {
+RECORDED void free(void *block) {
   if (is_ours(block)) {
     bootstrap_free(block);
     return;
   }
   if (!calls_are_ready()) return; /* NULL: nothing else was handed out */
-  if (!is_written(block)) dies(entry, block, size, alignment);
-  if (entry == ENTRY_FREE_SIZED && next.free_sized != NULL) next.free_sized(block, size);
-  else if (entry == ENTRY_FREE_ALIGNED_SIZED && next.free_aligned_sized != NULL)
-    next.free_aligned_sized(block, alignment, size);
-  else if (entry == ENTRY_CFREE && next.cfree != NULL) next.cfree(block);
-  else next.free(block);
-}
-
-RECORDED void free(void *block) {
-  if (__builtin_expect(is_ours(block) || !next.ready, 0)) {
-    release(ENTRY_FREE, block, 0, 0);
-    return;
-  }
-  if (!is_written(block)) dies(ENTRY_FREE, block, 0, 0);
+  if (!is_written(block))
+    lane_append(event_name(KIND_FREE, ENTRY_FREE, 0, (uintptr_t)block), 0, 0);
   next.free(block);
 }
 
@@ -135,7 +91,7 @@ RECORDED void *calloc(size_t count, size_t size) {
     return bytes == SIZE_MAX ? no_memory() : bootstrap_new(0, bytes); /* zeroed */
   }
   void *block = next.calloc(count, size);
-  return born(entered(ENTRY_CALLOC), block, product(count, size), 0, count);
+  return born(ENTRY_CALLOC, block, product(count, size), 0, count);
 }
 
 /* A block of ours goes to the allocator behind when it is resized: no death, but a birth. */
@@ -160,26 +116,36 @@ static void *resize(unsigned entry, void *block, size_t size, size_t count) {
 }
 
 RECORDED void *realloc(void *block, size_t size) {
-  return resize(entered(ENTRY_REALLOC), block, size, 0);
+  return resize(ENTRY_REALLOC, block, size, 0);
 }
 
 /* Of any size and alignment: what is wrong with them the allocator behind says. */
 static void *aligned(unsigned entry, void *(*function)(size_t, size_t), size_t alignment,
                      size_t size) {
   if (!next.ready) return bootstrap_new(alignment, size);
-  void *block = function == NULL ? no_memory() : function(alignment, size);
-  return born(entry, block, size, alignment, 0);
+  __attribute__((cleanup(asked_end))) struct asked asked = {size, alignment, entry, NULL, NULL};
+  asked_begin(&asked);
+  asked.block = function == NULL ? no_memory() : function(alignment, size);
+  return asked.block;
 }
 
 RECORDED void *aligned_alloc(size_t alignment, size_t size) {
   calls_are_ready();
-  return aligned(entered(ENTRY_ALIGNED_ALLOC), next.aligned_alloc, alignment, size);
+  return aligned(ENTRY_ALIGNED_ALLOC, next.aligned_alloc, alignment, size);
 }
 
-RECORDED void free_sized(void *block, size_t size) { release(ENTRY_FREE_SIZED, block, size, 0); }
+RECORDED void free_sized(void *block, size_t size) {
+  uintptr_t before = freed_begin(ENTRY_FREE_SIZED, block, size, 0);
+  if (is_ours(block) || next.free_sized == NULL) free(block);
+  else next.free_sized(block, size);
+  caller.freed = before;
+}
 
 RECORDED void free_aligned_sized(void *block, size_t alignment, size_t size) {
-  release(ENTRY_FREE_ALIGNED_SIZED, block, size, alignment);
+  uintptr_t before = freed_begin(ENTRY_FREE_ALIGNED_SIZED, block, size, alignment);
+  if (is_ours(block) || next.free_aligned_sized == NULL) free(block);
+  else next.free_aligned_sized(block, alignment, size);
+  caller.freed = before;
 }
 
 /* ---- POSIX, BSD and glibc ------------------------------------------------------------------ */
@@ -204,22 +170,26 @@ RECORDED int posix_memalign(void **result, size_t alignment, size_t size) {
     *result = bootstrap_new(alignment, size);
     return *result == NULL ? ENOMEM : 0;
   }
-  unsigned entry = entered(ENTRY_POSIX_MEMALIGN);
+  __attribute__((cleanup(asked_end))) struct asked asked = {size, alignment, ENTRY_POSIX_MEMALIGN,
+                                                            NULL, NULL};
+  asked_begin(&asked);
   int error = next.posix_memalign(result, alignment, size);
-  born(entry, error == 0 ? *result : NULL, size, alignment, 0);
+  asked.block = error == 0 ? *result : NULL;
   return error;
 }
 
 RECORDED void *memalign(size_t alignment, size_t size) {
   calls_are_ready();
-  return aligned(entered(ENTRY_MEMALIGN), next.memalign, alignment, size);
+  return aligned(ENTRY_MEMALIGN, next.memalign, alignment, size);
 }
 
 static void *page_aligned(unsigned entry, void *(*function)(size_t), size_t size) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   if (!next.ready) return bootstrap_new(page, size);
-  void *block = function == NULL ? no_memory() : function(size);
-  return born(entry, block, size, page, 0);
+  __attribute__((cleanup(asked_end))) struct asked asked = {size, page, entry, NULL, NULL};
+  asked_begin(&asked);
+  asked.block = function == NULL ? no_memory() : function(size);
+  return asked.block;
 }
 
 RECORDED void *valloc(size_t size) {
@@ -242,4 +212,9 @@ RECORDED size_t malloc_usable_size(void *block) {
 }
 
 /* Of programs that were linked against a glibc before 2.26. */
-RECORDED void cfree(void *block) { release(ENTRY_CFREE, block, 0, 0); }
+RECORDED void cfree(void *block) {
+  uintptr_t before = freed_begin(ENTRY_CFREE, block, 0, 0);
+  if (is_ours(block) || next.cfree == NULL) free(block);
+  else next.cfree(block);
+  caller.freed = before;
+}

@@ -63,7 +63,7 @@ bool image_open(void) {
   struct own *own = own_map();
   struct arena *arena = own == NULL ? NULL : arena_map(path);
   if (arena == NULL) return false;
-  lane_uses_system_clock = arena->head.clock == ARENA_MONOTONIC;
+  if (arena->head.clock == ARENA_MONOTONIC) lane_clock = LANE_SYSTEM;
   known_unrecorded = bootstrap_count();
   image_own = own;
   image_arena = arena;

@@ -14,7 +14,7 @@
 
 static struct lane no_lane; /* without room, for all threads that have none: never written */
 _Thread_local struct caller caller __attribute__((tls_model("initial-exec"))) = {.lane = &no_lane};
-bool lane_uses_system_clock;
+enum lane_clock lane_clock;
 
 static pthread_key_t ends_key;
 
@@ -124,7 +124,13 @@ static void append_shared(uint64_t name, uint64_t size, uint64_t extra) {
 
 uint32_t lane_new_number(void) {
   struct arena_process *slot = image_own->slot;
-  return slot == NULL ? 0 : __atomic_fetch_add(&slot->threads, 1, __ATOMIC_RELAXED);
+  if (slot == NULL) return 0;
+  uint32_t number = __atomic_fetch_add(&slot->threads, 1, __ATOMIC_RELAXED);
+  enum lane_clock alone = LANE_ALONE;
+  if (number > 0)
+    __atomic_compare_exchange_n(&lane_clock, &alone, LANE_AMONG_THREADS, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+  return number;
 }
 
 /* ---- What the hot path leaves ------------------------------------------------------------- */

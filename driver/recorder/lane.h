@@ -37,20 +37,24 @@ struct caller {
   volatile bool busy;
   bool parted; /* its lane has ended */
   bool registered; /* has told of its end */
-  unsigned char hint; /* of operators.c: the entry that the next allocation came in by */
   uint32_t number;    /* given by its creator, plus 1; 0: none */
   uint64_t fork;      /* which one it is about to make */
-  uintptr_t freed;    /* of operators.c: a block whose free was written, plus 1; 0: none */
+  struct asked *asked; /* of calls.h: a call whose allocation is not yet written */
+  uintptr_t freed;     /* a block whose free was written, plus 1; 0: none */
 };
 
 /* Initial-exec: to find a variable of another kind the linker may call malloc. */
 extern _Thread_local struct caller caller __attribute__((tls_model("initial-exec")));
 
-extern bool lane_uses_system_clock;
+/* LANE_ALONE while the process has had one thread. */
+enum lane_clock { LANE_ALONE, LANE_AMONG_THREADS, LANE_SYSTEM };
+
+extern enum lane_clock lane_clock;
 
 static inline uint64_t lane_ticks(void) {
-  if (__builtin_expect(lane_uses_system_clock, 0)) return ticks_of_system();
-  return ticks_of_counter();
+  enum lane_clock clock = __atomic_load_n(&lane_clock, __ATOMIC_RELAXED);
+  if (__builtin_expect(clock == LANE_ALONE, 1)) return ticks_of_counter();
+  return clock == LANE_SYSTEM ? ticks_of_system() : ticks_behind();
 }
 
 void lane_append_slowly(uint64_t name, uint64_t size, uint64_t extra, bool was_busy);

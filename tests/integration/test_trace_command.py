@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from allocphase import trace
 from allocphase.trace.records import Part
 from cli import main
-from tests.support.recordings import Call, facts, recording_of
+from tests.support.made_calls import Call, facts, recording_of
 from tests.support.traces import batch, write_trace
 
 

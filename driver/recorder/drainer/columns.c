@@ -33,8 +33,13 @@ static void add_number(struct columns *columns, enum number number, uint64_t val
   if (width != 0) add_wide(streams + width, value, (size_t)1 << width);
 }
 
-static uint32_t word_of(const struct row *row) {
-  unsigned flags = row->told;
+static uint64_t folded(uint64_t from, uint64_t to) {
+  int64_t step = (int64_t)(to - from);
+  return (uint64_t)step << 1 ^ (uint64_t)(step >> 63);
+}
+
+static uint32_t word_of(const struct row *row, enum told told) {
+  unsigned flags = told;
   if (row->size != 0) flags |= HAS_SIZE;
   if (row->extra != 0) flags |= HAS_EXTRA;
   return row->kind | row->entry << 8 | row->align_log2 << 16 | flags << 24;
@@ -54,9 +59,21 @@ static uint32_t look_up(struct columns *columns, uint32_t word) {
   return place;
 }
 
+static void tell_object(struct columns *columns, const struct row *row, enum told told) {
+  if (told == TOLD_AGE) add_number(columns, NUMBER_AGE, row->age);
+  if (told == TOLD_NEAR) add_number(columns, NUMBER_STEP, folded(columns->own_place, row->place));
+  if (told == TOLD_AGE || told == TOLD_NEAR) columns->own_place = row->place;
+  if (told != TOLD_FOREIGN) return;
+  add_number(columns, NUMBER_OWNER, row->owner);
+  add_number(columns, NUMBER_PLACE, folded(columns->place, row->place));
+  columns->place = row->place;
+}
+
 bool columns_add(struct columns *columns, const struct row *row) {
   if (columns->count == CHUNK_EVENTS) return false;
-  uint32_t op = look_up(columns, word_of(row));
+  bool is_near = row->told == TOLD_AGE && folded(columns->own_place, row->place) < row->age;
+  enum told told = is_near ? TOLD_NEAR : row->told;
+  uint32_t op = look_up(columns, word_of(row, told));
   if (op == MOST_WORDS) return false;
   add_byte(&columns->streams[1], (uint8_t)op);
   uint64_t time = row->time > columns->time ? row->time : columns->time;
@@ -64,15 +81,9 @@ bool columns_add(struct columns *columns, const struct row *row) {
   columns->time = time;
   if (row->size != 0) add_number(columns, NUMBER_SIZE, row->size);
   if (row->extra != 0) add_number(columns, NUMBER_EXTRA, row->extra);
-  if (row->told == TOLD_AGE) add_number(columns, NUMBER_AGE, row->age);
-  if (row->told == TOLD_FOREIGN) {
-    int64_t step = (int64_t)(row->place - columns->place);
-    columns->place = row->place;
-    add_number(columns, NUMBER_OWNER, row->owner);
-    add_number(columns, NUMBER_PLACE, (uint64_t)step << 1 ^ (uint64_t)(step >> 63));
-  }
+  tell_object(columns, row, told);
   columns->count++;
-  columns->births += row->told == TOLD_BIRTH;
+  columns->births += told == TOLD_BIRTH;
   return true;
 }
 
@@ -81,7 +92,7 @@ void columns_begin(struct columns *columns) {
   columns->first_birth += columns->births;
   columns->base_time = columns->time;
   columns->word_count = columns->count = columns->births = 0;
-  columns->place = 0;
+  columns->own_place = columns->place = 0;
 }
 
 void columns_lengths(const struct columns *columns, uint32_t lengths[STREAMS]) {

@@ -9,10 +9,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum told { TOLD_NONE = 0, TOLD_BIRTH = 1, TOLD_AGE = 2, TOLD_FOREIGN = 3, TOLD_UNKNOWN = 4 };
+enum told {
+  TOLD_NONE = 0,
+  TOLD_BIRTH = 1,
+  TOLD_AGE = 2,
+  TOLD_FOREIGN = 3,
+  TOLD_UNKNOWN = 4,
+  TOLD_NEAR = 5
+};
 
-enum number { NUMBER_TIME, NUMBER_SIZE, NUMBER_AGE, NUMBER_OWNER, NUMBER_PLACE, NUMBER_EXTRA };
-#define NUMBERS 6
+enum number {
+  NUMBER_TIME,
+  NUMBER_SIZE,
+  NUMBER_AGE,
+  NUMBER_STEP,
+  NUMBER_OWNER,
+  NUMBER_PLACE,
+  NUMBER_EXTRA
+};
+#define NUMBERS 7
 #define STREAMS (2 + NUMBERS * 4)
 #define MOST_WORDS 256
 #define CHUNK_EVENTS 65536u
@@ -30,15 +45,15 @@ struct columns {
   uint32_t count, births;
   uint64_t base_time, time; /* before the first event, and of the last */
   uint64_t first_birth;
-  uint64_t place; /* of the last foreign object */
+  uint64_t own_place, place; /* of the last own and the last foreign object */
 };
 
 struct row {
   unsigned kind, entry, align_log2;
   enum told told;
   uint64_t time, size, extra;
-  uint64_t age;          /* of TOLD_AGE */
-  uint64_t owner, place; /* of TOLD_FOREIGN */
+  uint64_t age;          /* of TOLD_AGE; as TOLD_NEAR it is told where that is shorter */
+  uint64_t owner, place; /* of TOLD_FOREIGN; of TOLD_AGE the place alone */
 };
 
 /* False: the chunk is full; it has to be begun anew. */

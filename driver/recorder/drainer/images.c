@@ -166,6 +166,7 @@ static void tell_object(const struct image *image, uint32_t number, const struct
   if (object->thread == number) {
     row->told = TOLD_AGE;
     row->age = image->threads[number]->births - object->birth;
+    row->place = object->birth;
   } else {
     row->told = TOLD_FOREIGN;
     row->owner = object->thread;
@@ -306,6 +307,50 @@ static struct ring_end *earliest(const struct image *image, uint64_t limit, uint
 
 static bool is_damaged;
 
+#define BIRTHS (1u << KIND_ALLOCATION | 1u << KIND_REALLOC_END | 1u << KIND_REALLOC_FAILED)
+#define DEATHS (1u << KIND_FREE | 1u << KIND_REALLOC_BEGIN)
+#define NEED_LIVE (DEATHS | 1u << KIND_USABLE_SIZE)
+
+static void take_next(struct image *image, struct ring_end *end);
+
+/* Kinds of what has to go before an event, by what lives at its address: 0, nothing. */
+static unsigned missing_before(const struct image *image, uint64_t name) {
+  struct object object;
+  unsigned kind = 1u << event_kind(name);
+  uint64_t address = event_address(name);
+  if (address == 0 || (kind & (BIRTHS | NEED_LIVE)) == 0) return 0;
+  bool lives = objects_find(&image->objects, address, &object);
+  if (lives) return (kind & BIRTHS) != 0 ? DEATHS : 0;
+  return (kind & NEED_LIVE) != 0 ? BIRTHS : 0;
+}
+
+/* Takes it from whichever other ring has it. */
+static void take_what_goes_before(struct image *image, struct ring_end *self, unsigned kinds) {
+  uint64_t address = event_address(self->event.name);
+  uint64_t until = self->event.time + scale.microsecond;
+  self->waits = true;
+  for (size_t i = 0; i < image->end_count; i++) {
+    struct ring_end *end = image->ends[i];
+    if (end->waits) continue;
+    if (!rings_look(end)) is_damaged = true;
+    if (is_damaged || !rings_have(end, kinds, address, until)) continue;
+    for (bool found = false; !found && rings_next(end) == RING_EVENT;) {
+      found = event_is(end->event.name, kinds, address);
+      take_next(image, end);
+    }
+    break;
+  }
+  self->waits = false;
+}
+
+/* The event that a ring holds. */
+static void take_next(struct image *image, struct ring_end *end) {
+  unsigned missing = image->end_count > 1 ? missing_before(image, end->event.name) : 0;
+  if (missing != 0) take_what_goes_before(image, end, missing);
+  take_event(image, end->thread, &end->event);
+  rings_use(end);
+}
+
 static int64_t merge(struct image *image, uint64_t limit) {
   int64_t taken = 0;
   uint64_t until;
@@ -314,11 +359,10 @@ static int64_t merge(struct image *image, uint64_t limit) {
     if (rings_next(image->ends[i]) == RING_DAMAGED) is_damaged = true;
   while (!is_damaged && (end = earliest(image, limit, &until)) != NULL) {
     do {
-      take_event(image, end->thread, &end->event);
-      rings_use(end);
+      take_next(image, end);
       if (++taken % EVENTS_A_TURN == 0) rings_give_back(end);
       if (rings_next(end) == RING_DAMAGED) is_damaged = true;
-    } while (end->holds && end->event.time <= until);
+    } while (end->holds && end->event.time <= until && !is_damaged);
     rings_give_back(end);
   }
   return taken;
@@ -332,9 +376,10 @@ static struct image *image_with(serial_t serial) {
   return NULL;
 }
 
-static struct image *living_with_pid(int32_t pid) {
+/* It may have ended, but nobody can have its number since: it was not yet told. */
+static struct image *open_with_pid(int32_t pid) {
   for (size_t i = image_count; i-- > 0;)
-    if (!images[i]->ended && images[i]->told.pid == pid) return images[i];
+    if (images[i]->slot != NULL && images[i]->told.pid == pid) return images[i];
   return NULL;
 }
 
@@ -345,14 +390,14 @@ static char *copy_of(const char *text, size_t bytes) {
 }
 
 static void know_parent(struct image *image, int32_t parent_pid) {
-  struct image *same = living_with_pid(image->told.pid);
+  struct image *same = open_with_pid(image->told.pid);
   struct image *parent = image->told.origin == ORIGIN_FORK ? image_with(image->parent) : NULL;
   if (same != NULL && image->told.origin != ORIGIN_FORK) {
     same->told.ended = ENDED_EXEC;
     same->ended = true;
     parent = same;
   }
-  if (parent == NULL) parent = living_with_pid(parent_pid);
+  if (parent == NULL) parent = open_with_pid(parent_pid);
   image->told.parent = parent == NULL ? 0 : parent->number + 1;
   if (image->told.origin == ORIGIN_FORK && parent != NULL) {
     free(image->allocator);

@@ -75,6 +75,7 @@ static void start_clock(void) {
   start_ns = monotonic_ns();
   scale.zero = start_ticks = scale.ticks();
   while (monotonic_ns() - start_ns < 2000000u) continue; /* enough to know its order */
+  scale.microsecond = (uint64_t)(raw_hertz() / 1e6) + 1;
   while (hertz() > MOST_HERTZ) scale.shift++;
 }
 

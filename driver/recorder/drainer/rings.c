@@ -43,3 +43,20 @@ enum ring_next rings_next(struct ring_end *end) {
   }
   return end->holds ? RING_EVENT : RING_EMPTY;
 }
+
+bool rings_have(const struct ring_end *end, unsigned kinds, uint64_t address, uint64_t time) {
+  if (end->holds && end->event.time <= time && event_is(end->event.name, kinds, address))
+    return true;
+  uint64_t now = end->time;
+  for (uint64_t at = end->taken; at != end->limit && now <= time; at++) {
+    const struct event *event = &end->events[at % RING_EVENTS];
+    uint64_t name = __atomic_load_n(&event->name, __ATOMIC_RELAXED);
+    uint64_t value = __atomic_load_n(&event->value, __ATOMIC_RELAXED);
+    unsigned kind = event_kind(name);
+    if (kind == KIND_TIME && value > now) now = value;
+    if (kind >= KIND_WIDE) continue;
+    now += value & UINT32_MAX;
+    if (now <= time && event_is(name, kinds, address)) return true;
+  }
+  return false;
+}

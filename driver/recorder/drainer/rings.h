@@ -25,6 +25,7 @@ struct ring_end {
   uint64_t wide, extra; /* told by the event before */
   bool is_wide;
   bool holds; /* `event` was read and not yet used */
+  bool waits; /* for an event of another ring that has to go before it */
   struct whole_event event;
 };
 
@@ -38,6 +39,13 @@ bool rings_look(struct ring_end *end);
 /* The next event into `event`, which it holds until `rings_use`. */
 enum ring_next rings_next(struct ring_end *end);
 static inline void rings_use(struct ring_end *end) { end->holds = false; }
+
+/* Whether it has an event of one of these kinds (bits) at that address, until `time`. */
+bool rings_have(const struct ring_end *end, unsigned kinds, uint64_t address, uint64_t time);
+
+static inline bool event_is(uint64_t name, unsigned kinds, uint64_t address) {
+  return (kinds >> event_kind(name) & 1) != 0 && event_address(name) == address;
+}
 
 /* What was taken may be written over. */
 static inline void rings_give_back(const struct ring_end *end) {

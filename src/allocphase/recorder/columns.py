@@ -2,7 +2,7 @@
 
     dictionary   4 bytes an entry: kind, entry, align_log2, flags
     op           1 byte an event: which entry of the dictionary
-    numbers      time, size, age, owner, place, extra: four streams each
+    numbers      time, size, age, step, owner, place, extra: four streams each
 
 A *number* is one byte where it is below 253; 253, 254 and 255 say that it stands in the stream of
 two, four or eight bytes. `time` is the difference to the event before. Whether an event has a size
@@ -10,8 +10,10 @@ and an extra its flags say, and how its object is told:
 
     BIRTH      births are numbered as they come, from the chunk's first
     AGE        an object of the same thread, so many births ago (1: the last one)
+    NEAR       one of the same thread, `step` births after the own object that was told before
+               (zigzag: 0, -1, 1, -2, ...); that is 0 at the chunk's beginning
     FOREIGN    `owner` is its thread, `place` its number there, as the difference to that of the
-               foreign object before (zigzag: 0, -1, 1, -2, ...)
+               foreign object before (zigzag)
     NONE       NO_OBJECT
     UNKNOWN    UNKNOWN_OBJECT
 
@@ -41,14 +43,14 @@ from allocphase.recorder.events import (
 __all__ = ["MAX_EVENTS", "MAX_RAW_BYTES", "Chunk", "decode", "encode"]
 
 MAX_EVENTS = 1 << 16
-NUMBERS = ("time", "size", "age", "owner", "place", "extra")
+NUMBERS = ("time", "size", "age", "step", "owner", "place", "extra")
 _WIDTHS = ("u1", "<u2", "<u4", "<u8")
 _STREAMS = 2 + len(NUMBERS) * len(_WIDTHS)
 _LENGTHS = struct.Struct(f"<{_STREAMS}I")
 MAX_RAW_BYTES = _LENGTHS.size + 256 * 4 + MAX_EVENTS * (1 + 9 * len(NUMBERS))
 
 # Flags: how the object is told in the lowest three bits, then whether the event has the number.
-NONE, BIRTH, AGE, FOREIGN, UNKNOWN = range(5)
+NONE, BIRTH, AGE, FOREIGN, UNKNOWN, NEAR = range(6)
 _HOW = 7
 HAS_SIZE, HAS_EXTRA = 8, 16
 _KNOWN_FLAGS = _HOW | HAS_SIZE | HAS_EXTRA
@@ -121,7 +123,7 @@ def _dictionary(stream: bytes) -> npt.NDArray[np.uint8]:
         or np.any(entry >= len(ENTRY_NAMES))
         or np.any(align_log2 > 63)
         or np.any(flags & ~np.uint8(_KNOWN_FLAGS))
-        or np.any((flags & _HOW) > UNKNOWN)
+        or np.any((flags & _HOW) > NEAR)
         or np.any(births != ((flags & _HOW) == BIRTH))
     ):
         raise ValueError("a dictionary with what no event is")
@@ -163,14 +165,33 @@ def _objects(
     before = births.cumsum(dtype="u8") + np.uint64(chunk.first_birth)  # with the event's own
     own = first_object[chunk.thread]
     found[births] = before[births] - np.uint64(1) + own
-    of_age = how == AGE
-    limit = before[of_age]
-    age = _of(numbers["age"], len(limit))
-    if np.any(age > limit) or np.any(age == 0):
-        raise ValueError("an object from before its thread's first")
-    found[of_age] = limit - age + own
+    told = np.flatnonzero((how == AGE) | (how == NEAR))
+    found[told] = _own(how[told] == AGE, numbers, before[told]) + own
     foreign = how == FOREIGN
     found[foreign] = _foreign(numbers, int(np.count_nonzero(foreign)), first_object)
+    return found
+
+
+def _own(of_age: npt.NDArray[np.bool_], numbers: dict[str, _U8], before: _U8) -> _U8:
+    """Places of objects of the chunk's own thread. before: births of the thread by then."""
+    at = np.flatnonzero(of_age)
+    with np.errstate(over="ignore"):
+        places: _U8 = np.zeros(len(of_age), "u8")
+        places[at] = before[at] - _of(numbers["age"], len(at))
+        steps = np.zeros(len(of_age), "u8")
+        steps[~of_age] = _unfolded(_of(numbers["step"], len(of_age) - len(at)))
+        walked = steps.cumsum(dtype="u8")
+        last = np.maximum.accumulate(np.where(of_age, np.arange(len(of_age)), -1))
+        start = np.where(last >= 0, places[last] - walked[last], np.uint64(0))
+        places = start + walked
+    if np.any(places >= before):
+        raise ValueError("an object that its thread did not have by then")
+    return places
+
+
+def _unfolded(zigzag: _U8) -> _U8:
+    with np.errstate(over="ignore"):
+        found: _U8 = (zigzag >> np.uint64(1)) ^ -(zigzag & np.uint64(1))
     return found
 
 
@@ -179,7 +200,7 @@ def _foreign(numbers: dict[str, _U8], count: int, first_object: _U8) -> _U8:
     if np.any(owner >= len(first_object) - 1):
         raise ValueError("an object of a thread that is not there")
     with np.errstate(over="ignore"):
-        place = ((zigzag >> np.uint64(1)) ^ -(zigzag & np.uint64(1))).cumsum(dtype="u8")
+        place = _unfolded(zigzag).cumsum(dtype="u8")
     births = np.diff(first_object)[owner]
     return np.where(
         place < births,
@@ -206,11 +227,13 @@ def encode(events: npt.NDArray[Any], chunk: Chunk, first_object: _U8) -> bytes:
     missing = (objects == NO_OBJECT) | (objects == UNKNOWN_OBJECT)
     is_own = (objects >= own) & (objects < own + before) & ~births & ~missing
     foreign = ~(births | missing | is_own)
+    age, step, near = _own_steps(before[is_own], before[is_own] + own - objects[is_own])
     how = np.select(
         [births, objects == NO_OBJECT, objects == UNKNOWN_OBJECT, is_own],
         [BIRTH, NONE, UNKNOWN, AGE],
         FOREIGN,
     ).astype("u1")
+    how[np.flatnonzero(is_own)[near]] = NEAR
     flags = how | (events["size"] != 0) * np.uint8(HAS_SIZE)
     flags |= (events["extra"] != 0) * np.uint8(HAS_EXTRA)
     words = np.stack([kind, events["entry"], events["align_log2"], flags], axis=1)
@@ -220,20 +243,31 @@ def encode(events: npt.NDArray[Any], chunk: Chunk, first_object: _U8) -> bytes:
     time = np.diff(events["time"], prepend=np.uint64(chunk.base_time))
     owner = np.searchsorted(first_object, objects[foreign], side="right") - 1
     place = (objects[foreign] - first_object[owner]).astype("i8")
-    step = np.diff(place, prepend=0)
-    zigzag = ((step << 1) ^ (step >> 63)).astype("u8")
     numbers = [
         time,
         events["size"][events["size"] != 0],
-        before[is_own] + own - objects[is_own],
+        age,
+        step,
         owner.astype("u8"),
-        zigzag,
+        _folded(np.diff(place, prepend=0)),
         events["extra"][events["extra"] != 0],
     ]
     streams = [dictionary.astype("u1").tobytes(), op.astype("u1").tobytes()]
     for values in numbers:
         streams += _escaped(values)
     return _LENGTHS.pack(*map(len, streams)) + b"".join(streams)
+
+
+def _own_steps(before: _U8, age: _U8) -> tuple[_U8, _U8, npt.NDArray[np.bool_]]:
+    """Ages, steps, and which objects are told by a step: those whose step is the smaller number."""
+    place = (before - age).astype("i8")
+    step = _folded(np.diff(place, prepend=0))
+    near = step < age
+    return age[~near], step[near], near
+
+
+def _folded(step: npt.NDArray[Any]) -> _U8:
+    return ((step << 1) ^ (step >> 63)).astype("u8")
 
 
 def _escaped(values: npt.NDArray[Any]) -> list[bytes]:

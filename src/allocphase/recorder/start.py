@@ -160,6 +160,10 @@ def _arena_of(drainer: subprocess.Popen[bytes]) -> str:
             return os.fsdecode(frame.payload)
         break
     code = drainer.wait()
+    if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
+        raise AllocphaseError(
+            "the recorder needs no limit on the size of files: ulimit -f unlimited"
+        )
     raise AllocphaseError(f"the recorder could not begin (exit code {code}): no memory for it?")
 
 

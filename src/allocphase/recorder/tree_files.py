@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from allocphase.errors import UsageError
-from allocphase.files.durable import GrowingFile, named_errors
+from allocphase.files.durable import GrowingFile, named_errors, require_writable
 from allocphase.recorder.columns import Chunk
 from allocphase.recorder.event_file import EventFileWriter
 from allocphase.recorder.events import RecordingFacts
@@ -55,6 +55,7 @@ class TreeFiles:
         for other in taken:
             if other.exists() and (other == path or _is_number(other, path)):
                 raise UsageError(f"{other}: is there already: remove it or name another one")
+        require_writable(path)
         self.path = path
         self._max_bytes = max_bytes
         self._images: dict[int, _Image] = {}

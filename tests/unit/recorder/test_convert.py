@@ -27,7 +27,7 @@ from allocphase.recorder.events import (
 from allocphase.trace.provenance import read_provenance
 from allocphase.trace.records import NO_THREAD, WAIT, Part, Trace, gaps_ns, kind_of
 from allocphase.trace.records import Kind as Op
-from tests.support.recordings import Call, facts, recording_of
+from tests.support.made_calls import Call, facts, recording_of
 
 ALONE = RecordedThread(tid=1, birth=0)
 

@@ -23,7 +23,16 @@ from allocphase.trace.records import (
     Trace,
 )
 
-__all__ = ["MAX_META_BYTES", "digest", "head_problem", "parts", "sealed"]
+__all__ = [
+    "DIGEST_BYTES",
+    "MAX_META_BYTES",
+    "aligned",
+    "digest",
+    "head_parts",
+    "head_problem",
+    "parts",
+    "sealed",
+]
 
 SECTION_ALIGNMENT = 64
 MAX_META_BYTES = 1 << 20
@@ -45,20 +54,44 @@ def digest(trace: Trace) -> str:
 
 def parts(trace: Trace, *, digest_bytes: bytes) -> Iterator[npt.NDArray[np.uint8]]:
     """The file in order, as arrays of bytes; the ops are a view, not a copy."""
-    head = np.zeros(1, dtype=HEADER)
-    for name, value in _head_values(trace).items():
-        head[name] = value
-    head["digest"][0] = np.frombuffer(digest_bytes, dtype=np.uint8)
-    yield head.view(np.uint8)
-    yield np.ascontiguousarray(trace.threads).view(np.uint8)
-    yield np.ascontiguousarray(trace.tags).view(np.uint8)
-    yield np.frombuffer(trace.meta, dtype=np.uint8)
-    at = HEADER.itemsize + trace.threads.nbytes + trace.tags.nbytes + len(trace.meta)
+    gaps, touched = trace.gaps is not None, trace.touched is not None
+    head = head_parts(
+        trace, digest_bytes=digest_bytes, ops=len(trace.ops), gaps=gaps, touched=touched
+    )
+    for part in head:
+        yield np.frombuffer(part, dtype=np.uint8)
+    at = 0
     for section in (trace.ops, trace.gaps, trace.touched):
         if section is not None:
-            yield np.zeros(_aligned(at) - at, dtype=np.uint8)
+            yield np.zeros(aligned(at) - at, dtype=np.uint8)
             yield np.ascontiguousarray(section).view(np.uint8)
-            at = _aligned(at) + section.nbytes
+            at = aligned(at) + section.nbytes
+
+
+def head_parts(
+    trace: Trace, *, digest_bytes: bytes, ops: int, gaps: bool, touched: bool = False
+) -> Iterator[bytes]:
+    """What comes before the ops, and where those and the columns will be: the trace's own are not
+    looked at.
+    """
+    head = np.zeros(1, dtype=HEADER)
+    shape = _shape(
+        threads=len(trace.threads),
+        tags=len(trace.tags),
+        meta=len(trace.meta),
+        ops=ops,
+        gaps=gaps,
+        touched=touched,
+    )[0]
+    for name, value in {**_head_values(trace), **shape}.items():
+        head[name] = value
+    head["digest"][0] = np.frombuffer(digest_bytes, dtype=np.uint8)
+    yield head.tobytes()
+    yield trace.threads.tobytes()
+    yield trace.tags.tobytes()
+    yield trace.meta
+    at = HEADER.itemsize + trace.threads.nbytes + trace.tags.nbytes + len(trace.meta)
+    yield bytes(aligned(at) - at)
 
 
 def _head_values(trace: Trace) -> dict[str, Any]:
@@ -73,18 +106,11 @@ def _head_values(trace: Trace) -> dict[str, Any]:
         "work_ns": trace.work_ns,
         "threads_end": trace.threads_end,
         "meta_bytes": len(trace.meta),
-        **_shape(
-            threads=len(trace.threads),
-            tags=len(trace.tags),
-            meta=len(trace.meta),
-            ops=len(trace.ops),
-            gaps=trace.gaps is not None,
-            touched=trace.touched is not None,
-        )[0],
     }
 
 
-def _aligned(offset: int) -> int:
+def aligned(offset: int) -> int:
+    """The next place at which a section may begin."""
     return -(-offset // SECTION_ALIGNMENT) * SECTION_ALIGNMENT
 
 
@@ -93,7 +119,7 @@ def _shape(
 ) -> tuple[dict[str, int], int]:
     """Counts and where each table starts, and where the file ends: it has no freedom in this."""
     tag_offset = HEADER.itemsize + threads * THREAD.itemsize
-    op_offset = _aligned(tag_offset + tags * TAG.itemsize + meta)
+    op_offset = aligned(tag_offset + tags * TAG.itemsize + meta)
     shape = {
         "thread_count": threads,
         "tag_count": tags,
@@ -104,7 +130,7 @@ def _shape(
     }
     end = op_offset + ops * OP.itemsize
     for name, there in (("gap_offset", gaps), ("touched_offset", touched)):
-        shape[name] = _aligned(end) if there else 0
+        shape[name] = aligned(end) if there else 0
         end = shape[name] + ops * COLUMN.itemsize if there else end
     return shape, end
 

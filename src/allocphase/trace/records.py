@@ -251,7 +251,7 @@ class Trace:
     it is the peak of the generator's global order. `work_ns` is the program's own work after each
     op, where it is timed. `digest` is the SHA-256 of the file, in hex. `gaps` (see `gaps_ns`) and
     `touched` (bytes) have the shape of `ops`. `meta` says where a recorded trace comes from, as the
-    UTF-8 of JSON (meta.py).
+    UTF-8 of JSON (provenance.py).
     """
 
     ops: Ops

@@ -7,7 +7,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* driver/*/* allocators/*.h allocators/*/*.h allocators/*/*.c)
+NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* driver/*/* driver/*/*/* allocators/*.h allocators/*/*.h allocators/*/*.c)
 
 .PHONY: bench test check lint benchmark fuzz gate system mallocs clean
 

@@ -18,9 +18,11 @@ from allocphase.commands.doctor import doctor
 from allocphase.commands.exec import exec_command
 from allocphase.commands.gate import gate
 from allocphase.commands.list import list_command
+from allocphase.commands.record import record_command
 from allocphase.commands.report import report
 from allocphase.commands.run import run
 from allocphase.commands.selftest import selftest
+from allocphase.commands.trace import trace
 from allocphase.commands.tune import tune
 from allocphase.errors import AllocphaseError
 from allocphase.text.line import inert
@@ -65,9 +67,11 @@ COMMANDS = (
     exec_command,
     gate,
     list_command,
+    record_command,
     report,
     run,
     selftest,
+    trace,
     tune,
 )
 for command in COMMANDS:

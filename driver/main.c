@@ -170,6 +170,10 @@ static void load_subject(struct session *session) {
     session_end_early(session, refusal.status, refusal.message);
 }
 
+static uint32_t asked_work_ns(const struct trace *trace) {
+  return trace->gaps ? WORK_GAP_NS : trace->header->work_ns;
+}
+
 /* Later stack use must not take faults that would be blamed on the allocator. */
 static void touch_stack(void) {
   volatile char stack[256 * 1024];
@@ -194,7 +198,7 @@ int main(int argc, char **argv) {
   json_start(&session.json);
   json_integer(&session.json, "driver", DRIVER_VERSION);
   clock_start(&session.clock);
-  work_prepare(&session.work, session.trace.header->work_ns, session.options.work_iterations);
+  work_prepare(&session.work, asked_work_ns(&session.trace), session.options.work_iterations);
   seal_close(&session);
   probes[session.options.probe](&session);
   seal_check(&session);

@@ -336,9 +336,7 @@ uint64_t team_busy_ns(uint32_t thread) { return team.workers[thread].busy_ns; }
 void team_prepare(const struct session *session) {
   team.threads = session->trace.header->thread_count;
   team.compares = true;
-  team.standing = true;
-  for (uint32_t t = 0; t < team.threads; t++)
-    team.standing &= session->trace.threads[t].predecessor == TRACE_NO_THREAD;
+  team.standing = !trace_threads_end(&session->trace);
   team.workers = take_pages(team.threads * sizeof *team.workers);
   if (team.threads == 1) return;
   team.handles = take_pages(team.threads * sizeof *team.handles);

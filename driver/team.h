@@ -8,7 +8,7 @@
  * trace is a thread of the process, pinned to the CPU of its lane. There are two kinds
  * of such traces, and a program has one or the other:
  *
- *   standing   no thread has a predecessor. The threads live as long as the run: they
+ *   standing   no thread ends within the trace. The threads live as long as the run: they
  *              meet before and after each part, and what is timed lies between. So
  *              per-thread state is as warm as in a program that goes on, and births
  *              and ends are in no part.

@@ -16,7 +16,7 @@
 #define WORD_BYTES 8 /* what one TRACE_WRITE touches */
 
 const char *const trace_kind_names[TRACE_KINDS] = {
-    "malloc", "calloc", "realloc", "aligned_alloc", "free", "free_foreign", "write",
+    "malloc", "calloc", "realloc", "aligned_alloc", "free", "free_foreign", "write", "sync",
 };
 
 /* What the checker knows of a slot while it walks the trace. */
@@ -48,13 +48,20 @@ static const char *check_header(const struct trace *trace) {
   if (header->slot_count == 0 || header->slot_count > MAX_SLOTS ||
       header->slot_count > header->op_count) /* an unused one would still cost memory */
     return "bad slot count";
-  if (header->touch > TRACE_TOUCH_ALL) return "unknown kind of touch";
+  if (header->touch > TRACE_TOUCH_RECORDED) return "unknown kind of touch";
+  if (header->touch == TRACE_TOUCH_RECORDED && !header->touched_offset)
+    return "touches what was recorded, and nothing was";
+  if (header->work_ns && header->gap_offset) return "has both recorded gaps and work";
   if (header->work_ns > TRACE_MAX_WORK_NS) return "too much work between two operations";
+  if (header->threads_end > (header->thread_count > 1)) return "has threads_end without threads";
+  if (header->meta_bytes > TRACE_MAX_META_BYTES) return "too long a description";
   if (header->peak_live_op >= header->op_count) return "peak_live_op is no operation";
   if (!section_fits(trace, header->thread_offset, header->thread_count,
                     sizeof(struct trace_thread)) ||
       !section_fits(trace, header->tag_offset, header->tag_count, sizeof(struct trace_tag)) ||
-      !section_fits(trace, header->op_offset, header->op_count, sizeof(struct trace_op)))
+      !section_fits(trace, header->op_offset, header->op_count, sizeof(struct trace_op)) ||
+      !section_fits(trace, header->gap_offset, header->op_count, sizeof *trace->gaps) ||
+      !section_fits(trace, header->touched_offset, header->op_count, sizeof *trace->touched))
     return "a section lies outside the file: truncated?";
   return NULL;
 }
@@ -69,6 +76,13 @@ static const char *check_tags(const struct trace *trace) {
   return NULL;
 }
 
+bool trace_threads_end(const struct trace *trace) {
+  bool end = trace->header->threads_end;
+  for (uint32_t t = 0; t < trace->header->thread_count; t++)
+    end |= trace->threads[t].predecessor != TRACE_NO_THREAD;
+  return end;
+}
+
 /* So that where threads end, each is born for its part. */
 static bool has_one_part(const struct trace_thread *thread) {
   uint64_t ops = thread->op_count;
@@ -78,7 +92,7 @@ static bool has_one_part(const struct trace_thread *thread) {
 
 static const char *check_threads(struct trace *trace) {
   uint64_t next = 0;
-  bool standing = true, single = true;
+  bool single = true;
   for (uint32_t t = 0; t < trace->header->thread_count; t++) {
     const struct trace_thread *thread = &trace->threads[t];
     if (thread->first_op != next) return "threads do not follow each other";
@@ -89,7 +103,6 @@ static const char *check_threads(struct trace *trace) {
     if (thread->build_ops > thread->op_count ||
         thread->drain_ops > thread->op_count - thread->build_ops)
       return "a thread's parts are more than its operations";
-    standing &= thread->predecessor == TRACE_NO_THREAD;
     single &= has_one_part(thread);
     trace->part_ops[TRACE_BUILD] += thread->build_ops;
     trace->part_ops[TRACE_DRAIN] += thread->drain_ops;
@@ -97,9 +110,8 @@ static const char *check_threads(struct trace *trace) {
   }
   trace->part_ops[TRACE_STEADY] =
       next - trace->part_ops[TRACE_BUILD] - trace->part_ops[TRACE_DRAIN];
-  if (!standing && !single) return "threads end, and one of them has more than one part";
-  if (trace->header->thread_count > 1 && trace->part_ops[TRACE_STEADY] == 0)
-    return "has threads, and no steady part";
+  if (trace_threads_end(trace) && !single)
+    return "threads end, and one of them has more than one part";
   return next == trace->header->op_count ? NULL : "operations belong to no thread";
 }
 
@@ -114,6 +126,10 @@ static const char *check_op(const struct trace *trace, const struct trace_op *op
   bool frees = op->kind == TRACE_FREE || op->kind == TRACE_FREE_FOREIGN;
   if (frees && op->size != 0) return "a free with a size";
   if (op->kind == TRACE_REALLOC && op->size == 0) return "a realloc to nothing";
+  if (op->kind == TRACE_SYNC && (op->size != 0 || op->tag != 0)) return "a sync with a size or tag";
+  bool sized = op->kind <= TRACE_ALIGNED_ALLOC;
+  if (trace->touched && trace->touched[op - trace->ops] > (sized ? op->size : 0))
+    return "an operation touches more than its object";
   return NULL;
 }
 
@@ -136,6 +152,7 @@ static const char *step(const struct trace *trace, struct slot_state *slot,
   slot->epoch++;
   bool creates = op->kind == TRACE_MALLOC || op->kind == TRACE_CALLOC ||
                  op->kind == TRACE_ALIGNED_ALLOC;
+  if (op->kind == TRACE_SYNC) return slot->filled ? "a sync of a slot that is in use" : NULL;
   if (creates && slot->filled) return "an allocation into a slot that is in use";
   if (!creates && !slot->filled) return "an operation on an empty slot";
   const char *wrong = creates ? NULL : check_use(trace, slot, op);
@@ -273,6 +290,9 @@ const char *trace_open(struct trace *trace, const char *path) {
   trace->threads = (const struct trace_thread *)(base + trace->header->thread_offset);
   trace->tags = (const struct trace_tag *)(base + trace->header->tag_offset);
   trace->ops = (const struct trace_op *)(base + trace->header->op_offset);
+  if (trace->header->gap_offset) trace->gaps = (const void *)(base + trace->header->gap_offset);
+  if (trace->header->touched_offset)
+    trace->touched = (const void *)(base + trace->header->touched_offset);
   wrong = check_tags(trace);
   if (!wrong) wrong = check_threads(trace);
   return wrong ? wrong : check_ops(trace);

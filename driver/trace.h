@@ -8,35 +8,44 @@
  *   offset 0   struct trace_header      192 bytes
  *              struct trace_thread[thread_count]
  *              struct trace_tag[tag_count]         tag 0 is "untagged"
+ *              char[meta_bytes]                    where it comes from: JSON, for readers
  *              (zero padding to a multiple of 64)
  *              struct trace_op[op_count]           thread after thread
+ *              uint32_t[op_count], padded to 64    gaps, where they were recorded
+ *              uint32_t[op_count]                  touched bytes, where they were recorded
  *
- * Little-endian; nothing follows the last operation.
+ * Little-endian; nothing follows the last section. A gap is the program's own time between the
+ * end of its thread's last call, or its birth, and this operation (trace_gap_ns()). Touched is
+ * how many bytes of a new or resized object, from its first, the program touches before it
+ * resizes or frees it.
  *
  * Invariants, checked by trace_open() before anything is replayed:
- *   - in trace order, an allocation finds its slot empty; a realloc, a write and
- *     a free find it filled; at the end every slot is empty, so that a trace can
+ *   - in trace order, an allocation and a sync find their slot empty; a realloc, a write
+ *     and a free find it filled; at the end every slot is empty, so that a trace can
  *     be repeated;
  *   - its steady part finds all slots as it leaves them, so that it can be
  *     repeated too;
  *   - a slot's operations carry their rank in `epoch`: 0, 1, 2, ...;
  *   - an aligned object is not reallocated, and nothing is reallocated to nothing;
  *   - an object is used under the tag that it was allocated with; a foreign free
- *     comes from another domain than the object's.
+ *     comes from another domain than the object's;
+ *   - no more bytes are touched than the object has, and of no object but a new or resized one.
  */
 #ifndef ALLOCPHASE_TRACE_H
 #define ALLOCPHASE_TRACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define TRACE_MAGIC "ALCPTRC\n"
-#define TRACE_VERSION 2u
+#define TRACE_VERSION 3u
 
 #define TRACE_MAX_THREADS 4096u
 #define TRACE_MIN_ALIGN_LOG2 4  /* 16 bytes */
 #define TRACE_MAX_ALIGN_LOG2 21 /* 2 MiB */
 #define TRACE_MAX_WORK_NS 1000000u
+#define TRACE_MAX_META_BYTES 1048576u
 
 enum trace_kind {
   TRACE_MALLOC = 0,
@@ -45,13 +54,14 @@ enum trace_kind {
   TRACE_ALIGNED_ALLOC = 3,
   TRACE_FREE = 4,
   TRACE_FREE_FOREIGN = 5, /* a free tried from another domain: must be refused */
-  TRACE_WRITE = 6         /* `size` times write the first word of the object */
+  TRACE_WRITE = 6,        /* `size` times write the first word of the object */
+  TRACE_SYNC = 7          /* no call: of an empty slot, whose hand-over orders threads */
 };
-#define TRACE_KINDS 7
+#define TRACE_KINDS 8
 extern const char *const trace_kind_names[TRACE_KINDS];
 
 /* The parts of a trace, each of them begun when all threads have done the one before. A
- * trace without a steady part is repeated as a whole; it has one thread. */
+ * trace without a steady part is repeated as a whole: it begins and ends with empty slots. */
 enum trace_part {
   TRACE_BUILD,  /* what is there before the program settles */
   TRACE_STEADY, /* ends with the slots filled that it began with, under the same tags */
@@ -64,7 +74,8 @@ enum trace_touch {
   TRACE_TOUCH_NONE = 0,
   TRACE_TOUCH_FIRST = 1, /* its first byte */
   TRACE_TOUCH_PAGES = 2, /* one byte in each 4 KiB, the first and the last byte */
-  TRACE_TOUCH_ALL = 3    /* every byte */
+  TRACE_TOUCH_ALL = 3,     /* every byte */
+  TRACE_TOUCH_RECORDED = 4 /* as TRACE_TOUCH_PAGES, of as many bytes as were recorded */
 };
 
 /* Hand-over between threads, set by the writer of a threaded trace. */
@@ -73,7 +84,7 @@ enum trace_touch {
 
 struct trace_op {
   uint32_t slot;
-  uint32_t size;      /* bytes asked for; TRACE_WRITE: repetitions; frees: 0 */
+  uint32_t size;      /* bytes asked for; TRACE_WRITE: repetitions; frees, syncs: 0 */
   uint32_t epoch;     /* how many operations on this slot came before */
   uint16_t tag;       /* index into the tag table */
   uint8_t kind : 4;   /* enum trace_kind */
@@ -114,7 +125,11 @@ struct trace_header {
   uint64_t tag_offset;
   uint64_t op_offset;
   uint32_t work_ns; /* of the program's own after each operation (work.h), where it is timed */
-  uint8_t reserved[76];
+  uint32_t threads_end;    /* 1: threads end within the trace, whether or not one follows them */
+  uint64_t gap_offset;     /* 0: no gaps were recorded */
+  uint64_t touched_offset; /* 0: what was touched was not */
+  uint64_t meta_bytes;     /* behind the tags */
+  uint8_t reserved[48];
 };
 
 _Static_assert(sizeof(struct trace_op) == 16, "trace/records.py: OP");
@@ -123,12 +138,22 @@ _Static_assert(sizeof(struct trace_tag) == 16, "trace/records.py: TAG");
 _Static_assert(sizeof(struct trace_header) == 192, "trace/records.py: HEADER");
 _Static_assert(offsetof(struct trace_op, align_log2) == 15, "trace/records.py: OP");
 
+/* A recorded gap: nanoseconds below TRACE_GAP_COARSE, of two seconds; above, microseconds beyond
+ * those two seconds. The longest, 38 minutes, stands for any longer one. */
+#define TRACE_GAP_COARSE 0x80000000u
+static inline uint64_t trace_gap_ns(uint32_t gap) {
+  if (gap < TRACE_GAP_COARSE) return gap;
+  return TRACE_GAP_COARSE + (uint64_t)(gap - TRACE_GAP_COARSE) * 1000u;
+}
+
 /* A mapped and validated trace. */
 struct trace {
   const struct trace_header *header;
   const struct trace_thread *threads;
   const struct trace_tag *tags;
   const struct trace_op *ops;
+  const uint32_t *gaps;    /* of each operation, or NULL */
+  const uint32_t *touched; /* the same */
   size_t file_bytes;
   uint64_t part_ops[TRACE_PARTS];     /* of all threads */
   uint32_t *part_epochs[TRACE_PARTS]; /* of each slot when the part begins; threads only */
@@ -147,6 +172,9 @@ static inline struct trace_range trace_range(const struct trace *trace, uint32_t
   if (part == TRACE_STEADY) return (struct trace_range){steady, drain};
   return (struct trace_range){drain, of->op_count};
 }
+
+/* Whether threads are born and end within the trace (team.h: mortal). */
+bool trace_threads_end(const struct trace *trace);
 
 /* What can be repeated: the steady part, or all of it. */
 static inline enum trace_part trace_first_repeated(const struct trace *trace) {

@@ -1,6 +1,7 @@
 #include "work.h"
 
 #include <stddef.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -47,6 +48,8 @@ static uint64_t calibrated(uint32_t asked_ns) {
   double over_ns = time_of(iterations, at_once(asked_ns)) - asked_ns;
   return at_least_one((double)iterations - over_ns / each_ns + 0.5);
 }
+
+void work_sleep(uint64_t ns) { usleep((useconds_t)(ns / 1000u)); }
 
 void work_prepare(struct work *work, uint32_t asked_ns, uint64_t iterations) {
   work->asked_ns = asked_ns;

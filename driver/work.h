@@ -9,6 +9,10 @@
  * among them, whose time so has the work in it. The fences are part of it: less than they take
  * is not to be had. What one piece of work takes in fact is measured at the end.
  *
+ * A recorded trace has a gap before each operation instead (trace.h), and is paced by these:
+ * short ones are filled with the same chain, long ones are slept, as a program mostly waits
+ * there, and decays and purges see real time go by.
+ *
  * Only what is timed works: throughput in its passes, latency outside of the timed calls.
  */
 #ifndef ALLOCPHASE_WORK_H
@@ -20,7 +24,7 @@
 
 struct work {
   uint32_t asked_ns;   /* of the trace; 0: no work, and nothing below counts */
-  uint64_t iterations; /* of the chain, after each operation; at least 1 */
+  uint64_t iterations; /* of the chain, after each operation or for asked_ns of a gap; at least 1 */
   double ns;           /* what that takes, as measured beforehand */
   uint64_t done;       /* iterations of all threads, counted by who made them */
 };
@@ -45,6 +49,25 @@ static inline uint64_t work_do(uint64_t iterations) {
   }
   work_fence();
   return made;
+}
+
+/* What a chain is calibrated for where it fills recorded gaps. */
+#define WORK_GAP_NS 1000u
+/* The two fences take about as long, and so does a recorder's own reading of the clock. */
+#define WORK_FENCES_NS 10u
+/* Waking up takes some tens of microseconds: from ten times that on nobody spins. */
+#define WORK_SLEEP_NS 500000u
+
+void work_sleep(uint64_t ns);
+
+/* A recorded gap; returns how many iterations it has made. */
+static inline uint64_t work_gap(uint64_t iterations, uint64_t ns) {
+  if (ns <= WORK_FENCES_NS) return 0;
+  if (ns >= WORK_SLEEP_NS) {
+    work_sleep(ns);
+    return 0;
+  }
+  return work_do((ns - WORK_FENCES_NS) * iterations / WORK_GAP_NS);
 }
 
 /* `iterations`: 0 where they are to be found. Takes some 2 ms where there is work to do, and no

@@ -66,7 +66,7 @@ static void tell_gain(struct memory_probe *probe) {
 static inline void account(struct worker *worker, const struct cell *cell,
                            const struct trace_op *op, uint32_t old_size) {
   struct memory_probe *probe = worker->probe;
-  if (op->kind == TRACE_WRITE || op->kind == TRACE_FREE_FOREIGN) return;
+  if (op->kind > TRACE_FREE) return;
   gained_bytes += op->kind == TRACE_FREE ? -(int64_t)old_size : (int64_t)cell->size - old_size;
   int64_t step = (int64_t)probe->live_step;
   if (gained_bytes > step || gained_bytes < -step) tell_gain(probe);

@@ -155,11 +155,25 @@ static void play_passes(struct throughput *run) {
  * of fewer replays here, each of them timed by itself. */
 #define SPLIT_SHARE 4
 
+/* Of several threads a part lasts from their meeting to their meeting, and a delay is nobody's
+ * own: each part is a step. */
+static void play_split_together(struct throughput *run, uint64_t replays) {
+  for (uint64_t replay = 0; replay < replays; replay++)
+    for (enum trace_part part = run->first; part <= run->last; part++) {
+      if (run->trace->part_ops[part] == 0) continue;
+      run->split[part].ns += play(run, part, part, 1).busy_ns;
+      run->split[part].replays++;
+    }
+}
+
 static void play_split_passes(struct throughput *run) {
-  run->splits = true;
+  bool alone = run->trace->header->thread_count == 1;
+  uint64_t replays = run->replays / SPLIT_SHARE + 1;
+  run->splits = alone;
   for (uint32_t pass = 0; pass < run->passes; pass++) {
     memset(run->split, 0, sizeof run->split);
-    play(run, run->first, run->last, run->replays / SPLIT_SHARE + 1);
+    if (alone) play(run, run->first, run->last, replays);
+    else play_split_together(run, replays);
     for (enum trace_part part = TRACE_BUILD; part < TRACE_PARTS; part++)
       if (run->split[part].replays > 0) add_part(run, part, split_ns(&run->split[part]));
   }

@@ -262,7 +262,7 @@ static void after(struct worker *worker, const struct cell *cell, const struct t
   uint32_t every = worker->session->options.check_every;
   pthread_mutex_lock(&probe.lock);
   if (op->kind == TRACE_FREE_FOREIGN) check_untouched(worker, cell, op);
-  else if (op->kind != TRACE_FREE && op->kind != TRACE_WRITE)
+  else if (op->kind <= TRACE_ALIGNED_ALLOC)
     check_new(worker, cell, op, old_size);
   probe.done++;
   if (every && probe.done % every == 0) check_everything(worker, op);

@@ -15,6 +15,7 @@ __all__ = [
     "MAX_THREADS",
     "MAX_WARM",
     "MAX_WORK_NS",
+    "UNCALLED",
     "Kind",
 ]
 
@@ -37,10 +38,12 @@ class Kind(IntEnum):
     FREE = 4
     FREE_FOREIGN = 5
     WRITE = 6
+    SYNC = 7
 
 
 # In a run, a free of an object that another thread used last (driver/probes/histogram.h).
 FREE_REMOTE = len(Kind)
 KIND_NAMES = (*(kind.name.lower() for kind in Kind), "free_remote")
-# A write is the program's own work, not the allocator's.
-LATENCY_KINDS = tuple(name for name in KIND_NAMES if name != "write")
+# A write is the program's own work, a sync an order between its threads: neither calls anything.
+UNCALLED = (Kind.WRITE, Kind.SYNC)
+LATENCY_KINDS = tuple(name for code, name in enumerate(KIND_NAMES) if code not in UNCALLED)

@@ -29,9 +29,11 @@ from allocphase.errors import UsageError, shown
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "TRACE_SUFFIXES",
     "Setting",
     "Spec",
     "base_name",
+    "file_name",
     "found_arm",
     "found_name",
     "items",
@@ -42,6 +44,8 @@ __all__ = [
 
 # Of the settings that are variables of the process.
 ENVIRONMENT_PREFIX = "env."
+# Of recorded traces, which are scenarios too; the second is a packed one.
+TRACE_SUFFIXES = (".trace", ".trace.zst")
 # A run has a cell for each of them.
 MAX_POINTS = 10_000
 _SETTINGS = "[?KEY=VALUE,VALUE&KEY=VALUE]"
@@ -110,7 +114,7 @@ class Spec:
     @property
     def is_path(self) -> bool:
         """Whether a scenario's name is that of a file rather than of the collection."""
-        return self.name.endswith(".toml") or "/" in self.name
+        return self.name.endswith((".toml", *TRACE_SUFFIXES)) or "/" in self.name
 
     def points(self) -> list[dict[str, str]]:
         """Every combination of the settings' values; one empty point where there are none.
@@ -136,8 +140,15 @@ class Spec:
     @property
     def label(self) -> str:
         """The name that a run gives it; a scenario from a file has the file's."""
-        name = Path(self.name).stem if self.is_path and self.file is None else self.name
+        name = file_name(self.name) if self.is_path and self.file is None else self.name
         return _joined(name, map(str, self.settings))
+
+
+def file_name(path: str) -> str:
+    """The name of the scenario in a file: the file's, without what says what kind it is."""
+    name = Path(path).name
+    suffix = next((found for found in TRACE_SUFFIXES if name.endswith(found)), None)
+    return Path(path).stem if suffix is None else name.removesuffix(suffix)
 
 
 def written(name: str, settings: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from allocphase import scenario
 from allocphase.trace.encoding import parts, sealed
 from allocphase.trace.records import OP, Trace
+from tests.support.scenarios import resolve_traced
 
 __all__ = ["write_chunks"]
 
@@ -20,7 +21,7 @@ def write_chunks(path: Path, spec: str, *, chunks: int) -> None:
     A run leaves every slot empty, so that the next one may use them all again: it counts on where
     the last one's epochs end.
     """
-    chosen = scenario.resolve(spec)[0]
+    chosen = resolve_traced(spec)[0]
     first = scenario.generate(chosen)
     head_bytes = sum(part.nbytes for part in _head(first))
     uses = np.zeros(first.slot_count, dtype=np.uint32)

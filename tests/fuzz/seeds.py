@@ -27,7 +27,7 @@ from allocphase.trace.records import Draft, Kind, Touch, operations
 from tests.support.gates import FigureExecutor, arm, gate_request, no_progress
 from tests.support.plugins import ROOT
 from tests.support.runs import request_of
-from tests.support.traces import Op, free, malloc, tags, write_trace
+from tests.support.traces import Op, free, malloc, sync, tags, write_trace
 
 __all__ = [
     "Left",
@@ -60,7 +60,25 @@ def traces(folder: Path) -> list[Path]:
         write_trace(folder / "tags", foreign, tag_table=table),
         write_trace(folder / "threads", handed, thread=[0, 1, 1, 0]),
         _lane(folder / "lane"),
+        _recorded(folder / "recorded"),
     ]
+
+
+def _recorded(path: Path) -> Path:
+    """What only a recording has: threads that end, their order, columns, a source."""
+    ops = [malloc(0), sync(1), sync(1), free(0), sync(1), sync(1), malloc(2), free(2)]
+    return write_trace(
+        path,
+        ops,
+        thread=[0, 0, 1, 1, 1, 0, 0, 2],
+        lane=(0, 1, 0),
+        build_ops=7,
+        drain_ops=1,
+        threads_end=True,
+        gaps_ns=[index * 10**9 for index in range(len(ops))],
+        touched=[64, 0, 0, 0, 0, 0, 9, 0],
+        meta=b"{}",
+    )
 
 
 def _lane(path: Path) -> Path:

@@ -46,12 +46,16 @@ struct replay {
   uint32_t *epochs;  /* by slot: how many of its operations are done */
   uint64_t *done;    /* by thread */
   uint64_t live;
+  uint64_t gap_ns;
 };
 
 static void replay_op(struct replay *replay, const struct trace_op *op) {
   const struct trace_tag *tag = &replay->trace->tags[op->tag];
   char **object = &replay->objects[op->slot];
+  uint64_t place = (uint64_t)(op - replay->trace->ops);
   expect(op->epoch == replay->epochs[op->slot], "an operation comes out of turn");
+  expect(!replay->trace->touched || replay->trace->touched[place] <= op->size, "more is touched");
+  if (replay->trace->gaps) replay->gap_ns += trace_gap_ns(replay->trace->gaps[place]);
   expect(tag->hint_hz >= 0, "a hint is no frequency");
   replay->epochs[op->slot]++;
   switch ((enum trace_kind)op->kind) {
@@ -63,6 +67,9 @@ static void replay_op(struct replay *replay, const struct trace_op *op) {
     expect(*object == NULL, "a slot is filled twice");
     *object = calloc(1, OBJECT_BYTES);
     replay->live++;
+    break;
+  case TRACE_SYNC:
+    expect(*object == NULL && op->size == 0, "a sync is of an object");
     break;
   case TRACE_REALLOC:
   case TRACE_WRITE:

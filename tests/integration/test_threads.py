@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from allocphase.trace.records import Kind, Touch
 from tests.conftest import Needs
 from tests.support.exerciser import source_of
 from tests.support.plugins import ROOT
-from tests.support.traces import Op, write_trace
+from tests.support.traces import Op, sync, write_trace
 
 SANITIZE = ["-fsanitize=thread", "-O1", "-g", "-std=c11", "-D_GNU_SOURCE"]
 # gcc's runtime knows the addresses of a process without ASLR.
@@ -50,8 +51,11 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> dict[st
 
 
 @st.composite
-def threaded_traces(draw: st.DrawFn) -> tuple[list[Op], list[int]]:
-    """A run of up to four threads in one global order: any object may be used by any thread."""
+def threaded_traces(draw: st.DrawFn) -> tuple[list[Op], list[int], dict[str, Any]]:
+    """A run of up to four threads in one global order: any object may be used by any thread; and
+    its parts: all of it is steady; all of it is build, of threads that stand or end; or build and
+    drain.
+    """
     threads = draw(st.integers(2, 4))
     slots = draw(st.integers(1, 6))
     steps = draw(
@@ -69,7 +73,9 @@ def threaded_traces(draw: st.DrawFn) -> tuple[list[Op], list[int]]:
     who: list[int] = []
     filled: set[int] = set()
     for slot, thread, wish in steps:
-        if slot not in filled:
+        if slot not in filled and wish == "write":
+            ops.append(sync(slot))
+        elif slot not in filled:
             ops.append((Kind.MALLOC, slot, 8 + 24 * slot, 0, 0))
             filled.add(slot)
         elif wish == "write":
@@ -80,9 +86,15 @@ def threaded_traces(draw: st.DrawFn) -> tuple[list[Op], list[int]]:
             ops.append((Kind.FREE, slot, 0, 0, 0))
             filled.discard(slot)
         who.append(thread)
+    built = len(ops)
     ops += [(Kind.FREE, slot, 0, 0, 0) for slot in sorted(filled)]
     who += [draw(st.integers(0, threads - 1)) for _ in filled]
-    return ops, who
+    every: tuple[dict[str, Any], ...] = (
+        {},
+        {"build_ops": len(ops), "threads_end": draw(st.booleans())},
+        {"build_ops": built, "drain_ops": len(ops) - built},
+    )
+    return ops, who, draw(st.sampled_from(every))
 
 
 def _compact(who: Sequence[int]) -> list[int]:
@@ -97,15 +109,16 @@ def _compact(who: Sequence[int]) -> list[int]:
     subject=st.sampled_from(["racer", "shared", "phase3"]),
 )
 def test_random_threaded_traces_end_without_a_race(
-    drawn: tuple[list[Op], list[int]],
+    drawn: tuple[list[Op], list[int], dict[str, Any]],
     probe: str,
     subject: str,
     sanitized: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    ops, who = drawn
+    ops, who, parts = drawn
     folder = tmp_path_factory.mktemp("race")
-    path = write_trace(folder / "race.trace", ops, touch=Touch.ALL, thread=_compact(who))
+    who = _compact(who)
+    path = write_trace(folder / "race.trace", ops, touch=Touch.ALL, thread=who, **parts)
     driver, plugin = str(sanitized["driver"]), str(sanitized[subject])
     command = [*WITHOUT_ASLR, driver, "--trace", str(path), "--out", str(folder)]
     command += ["--probe", probe, "--plugin", plugin, "--pass-ns", "1", "--passes", "1"]

@@ -25,7 +25,7 @@ Edit = tuple[str, int, str, int]
 ALONE: list[Op] = [malloc(0), (Kind.REALLOC, 0, 70, 0, 0), malloc(1, 8), free(1), free(0)]
 BROKEN_ALONE: dict[str, list[Edit]] = {
     "not a trace file": [("head", 0, "magic", 5)],
-    "a trace of another version": [("head", 0, "version", 3)],
+    "a trace of another version": [("head", 0, "version", 4)],
     "header has the wrong length": [("head", 0, "header_bytes", 64)],
     "holds no operation": [("head", 0, "op_count", 0)],
     "bad thread count": [("head", 0, "thread_count", 2**31)],
@@ -34,6 +34,8 @@ BROKEN_ALONE: dict[str, list[Edit]] = {
     "unknown kind of touch": [("head", 0, "touch", 4)],
     "parts are more than its operations": [("threads", 0, "build_ops", 99)],
     "does not end with the slots that it begins with": [("threads", 0, "drain_ops", 1)],
+    "has threads_end without threads": [("head", 0, "threads_end", 1)],
+    "too long a description": [("head", 0, "meta_bytes", 2**20 + 1)],
     "peak_live_op is no operation": [("head", 0, "peak_live_op", 5)],
     "a section lies outside": [("head", 0, "op_offset", 2**63)],
     "threads do not follow each other": [("threads", 0, "first_op", 1)],
@@ -54,6 +56,13 @@ BROKEN_ALONE: dict[str, list[Edit]] = {
     ],
     "a free with a size": [("ops", 4, "size", 1)],
     "a realloc to nothing": [("ops", 1, "size", 0)],
+    "a sync with a size or tag": [("ops", 1, "kind_flags", Kind.SYNC)],
+    "a sync of a slot that is in use": [
+        ("ops", 1, "kind_flags", Kind.SYNC),
+        ("ops", 1, "size", 0),
+    ],
+    # Of the header's own bytes: 3 of the first operation's object, and 192 of the second's.
+    "touches more than its object": [("head", 0, "touched_offset", 8)],
     "a write of a word to a smaller": [
         ("ops", 0, "size", 7),
         ("ops", 1, "kind_flags", Kind.WRITE),

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from allocphase import trace
-from allocphase.trace.records import TAG, Draft, Kind, Records, Touch, operations
+from allocphase.trace.records import TAG, Draft, Kind, Records, Touch, gap_codes, operations
 
-__all__ = ["Op", "batch", "free", "malloc", "tags", "write_trace"]
+__all__ = ["Op", "batch", "free", "malloc", "sync", "tags", "write_trace"]
 
 # kind, slot, size in bytes, log2 of the alignment, tag
 Op = tuple[Kind, int, int, int, int]
@@ -22,6 +22,10 @@ def malloc(slot: int, size: int = 64, *, tag: int = 0) -> Op:
 
 def free(slot: int, *, tag: int = 0) -> Op:
     return (Kind.FREE, slot, 0, 0, tag)
+
+
+def sync(slot: int) -> Op:
+    return (Kind.SYNC, slot, 0, 0, 0)
 
 
 def batch(count: int, size: int = 64) -> list[Op]:
@@ -44,6 +48,11 @@ def write_trace(
     drain_ops: int = 0,
     tag_table: Records | None = None,
     thread: Sequence[int] | None = None,
+    lane: tuple[int, ...] | None = None,
+    threads_end: bool = False,
+    gaps_ns: Sequence[int] | None = None,
+    touched: Sequence[int] | None = None,
+    meta: bytes = b"",
 ) -> Path:
     """Writes the trace and returns its path."""
     kind, slot, size, align_log2, tag = (np.array(column) for column in zip(*ops, strict=True))
@@ -53,6 +62,10 @@ def write_trace(
         build_ops=build_ops,
         drain_ops=drain_ops,
         tags=tag_table,
+        lane=lane,
+        threads_end=threads_end,
+        gaps=None if gaps_ns is None else gap_codes(np.array(gaps_ns)),
+        touched=None if touched is None else np.array(touched, dtype=np.uint32),
     )
-    trace.write(trace.complete(draft, touch=touch, work_ns=work_ns), path)
+    trace.write(trace.complete(draft, touch=touch, work_ns=work_ns, meta=meta), path)
     return path

@@ -20,7 +20,7 @@ LAYERS = (
     "interruption resources spec stats",
     "trace machine",
     "allocator scenario probe",
-    "process store",
+    "process store recorder",
     "run analysis",
     "judge claim export",
     "compare report gate",
@@ -32,7 +32,7 @@ LAYERS = (
 # What makes a run, and what reads one: an old run is judged and rendered from its files alone.
 # Both know probe and store, and meet nowhere else; gate, selftest, doctor and the doors run and
 # judge.
-MAKERS = "trace scenario allocator machine process run"
+MAKERS = "trace scenario allocator machine process recorder run"
 READERS = "analysis judge compare claim export report"
 MEETING_PLACES = "probe store stats"
 

@@ -18,7 +18,15 @@ from allocphase.files.regular import read_regular
 if TYPE_CHECKING:
     from allocphase.allocator import Allocator
 
-__all__ = ["exec_command"]
+__all__ = [
+    "NotExecutableError",
+    "NotFoundError",
+    "allocator_for_programs",
+    "exec_command",
+    "no_command",
+    "own_environment",
+    "start_failure",
+]
 
 # What shells run that has no #! line.
 SHELL = "/bin/sh"
@@ -73,8 +81,8 @@ def exec_command(spec: str, command: Sequence[str]) -> None:
     from allocphase.allocator.environment import environment_of
     from allocphase.allocator.program import find_program
 
-    chosen = _allocator(spec)
-    inherited = _own_environment()
+    chosen = allocator_for_programs(spec)
+    inherited = own_environment()
     variables = environment_of(chosen, inherited)
     name = command[0]
     try:
@@ -82,12 +90,12 @@ def exec_command(spec: str, command: Sequence[str]) -> None:
     except PermissionError as error:
         raise NotExecutableError(f"{name}: {error.strerror}") from None
     except OSError as error:
-        raise NotFoundError(f"{name}: {_no_command(name, error)}") from None
+        raise NotFoundError(f"{name}: {no_command(name, error)}") from None
     _warn(program, chosen, inherited, preloads=variables.get("LD_PRELOAD"))
     _become(program, command, variables)
 
 
-def _allocator(spec: str) -> Allocator:
+def allocator_for_programs(spec: str) -> Allocator:
     from allocphase.allocator import resolve
 
     found = resolve(spec)
@@ -103,7 +111,7 @@ def _allocator(spec: str) -> Allocator:
     return chosen
 
 
-def _own_environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """As this process was started with; Python changes it where the locale is C (PEP 538)."""
     try:
         entries = read_regular(Path("/proc/self/environ"), MAX_ENVIRONMENT_BYTES).split(b"\0")
@@ -117,7 +125,7 @@ def _own_environment() -> dict[str, str]:
     return found
 
 
-def _no_command(name: str, error: OSError) -> str:
+def no_command(name: str, error: OSError) -> str:
     found_nowhere = error.errno == errno.ENOENT and "/" not in name
     return "command not found" if found_nowhere else str(error.strerror)
 
@@ -148,11 +156,11 @@ def _become(program: Path, command: Sequence[str], variables: Mapping[str, str])
             shell = [SHELL, path, *command[1:]]
             os.execve(SHELL, shell, dict(variables))  # noqa: S606
     except OSError as error:
-        raise NotExecutableError(f"{command[0]}: {_reason(program, error)}") from None
+        raise NotExecutableError(f"{command[0]}: {start_failure(program, error)}") from None
     raise AssertionError("execve returns with an error only")
 
 
-def _reason(program: Path, error: OSError) -> str:
+def start_failure(program: Path, error: OSError) -> str:
     """The kernel says of an interpreter that is not there no more than of a file."""
     from allocphase.allocator.program import interpreter_of
     from allocphase.files.elf import elf_head

@@ -29,7 +29,7 @@ __all__ = ["list_command"]
     "--scenario",
     "scenario_specs",
     multiple=True,
-    metavar="NAME|GLOB|FILE.toml[?KEY=VALUE,VALUE]",
+    metavar="NAME|GLOB|FILE[?KEY=VALUE,VALUE]",
     help="Only this one, and what its trace comes to; repeat for more.",
 )
 def list_command(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from allocphase.allocator import Allocator, resolve
-from allocphase.scenario import AnyScenario, Program, Scenario, generate
+from allocphase.scenario import AnyScenario, Program, Recorded, Scenario, generate
 from allocphase.scenario.families import FAMILIES, Family, Value
 from allocphase.text.units import counted, format_bytes
 from allocphase.trace.records import Kind, Trace, kind_of
@@ -87,7 +87,7 @@ def scenarios(chosen: Sequence[AnyScenario], *, verbose: bool, traced: bool = Fa
             lines.append(_block("source", found.source))
             lines.append(_block("does not show", found.does_not_show))
             lines += [_block(*fact) for fact in _how(found)]
-        if traced and isinstance(found, Scenario):
+        if traced and not isinstance(found, Program):
             lines += [_block(*fact) for fact in _trace_facts(generate(found))]
     return "\n".join(lines)
 
@@ -95,6 +95,9 @@ def scenarios(chosen: Sequence[AnyScenario], *, verbose: bool, traced: bool = Fa
 def _how(found: AnyScenario) -> Iterator[tuple[str, str]]:
     if isinstance(found, Program):
         yield "program", found.missing or shlex.join(found.program.command)
+        return
+    if isinstance(found, Recorded):
+        yield "trace", found.path
         return
     parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
     yield "parameters", f"{found.family}: {parameters}"
@@ -166,9 +169,21 @@ def _section(entry: AnyScenario) -> str:
             _paragraph(entry.stands_for),
             _paragraph(f"*Source.* {entry.source}"),
             _paragraph(f"*Does not show.* {entry.does_not_show}"),
-            *(_program(entry) if isinstance(entry, Program) else _parameters(entry)),
+            *_what_it_is(entry),
         ]
     )
+
+
+def _what_it_is(entry: AnyScenario) -> Iterator[str]:
+    if isinstance(entry, Program):
+        return _program(entry)
+    return _recording(entry) if isinstance(entry, Recorded) else _parameters(entry)
+
+
+def _recording(entry: Recorded) -> Iterator[str]:
+    said = entry.provenance
+    command = f" of `{shlex.join(said.command)}`" if said is not None and said.command else ""
+    yield _paragraph(f"A recording{command}, touch `{entry.touch.name.lower()}`.")
 
 
 def _program(entry: Program) -> Iterator[str]:

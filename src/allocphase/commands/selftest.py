@@ -38,7 +38,7 @@ QUICK_EFFECTS = (0.0, 0.05, 0.10)
     "scenario_spec",
     default="random-churn",
     show_default=True,
-    metavar="NAME|FILE.toml",
+    metavar="NAME|FILE",
     help="On which scenario.",
 )
 @click.option("--theta", default="2%", show_default=True, callback=share, help="As in gate.")

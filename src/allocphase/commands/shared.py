@@ -63,7 +63,7 @@ def scenario_option(command: _Command) -> _Command:
         "--scenario",
         "scenarios",
         multiple=True,
-        metavar="NAME|GLOB|FILE.toml|all[?KEY=VALUE,VALUE]",
+        metavar="NAME|GLOB|FILE|all[?KEY=VALUE,VALUE]",
         help="A scenario, one for each value (a list is written 16+64); repeat for more. Without "
         "it: the default set.",
     )(command)

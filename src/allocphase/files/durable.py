@@ -21,6 +21,7 @@ from allocphase.files.regular import MAX_OBJECT_BYTES, check_regular, open_regul
 
 __all__ = [
     "PARTIAL",
+    "GrowingFile",
     "append_line",
     "append_text",
     "copy_whole",
@@ -121,6 +122,33 @@ def keep_tree(source: Path, target: Path) -> None:
                     (below / path.name).symlink_to(path.readlink())
                 elif path.is_file():
                     keep_file(path, below / path.name)
+
+
+class GrowingFile:
+    """A file that was not there before, and that grows by what is whole: a write that the disk
+    refuses leaves it as it was.
+
+    Raises UsageError where something has that name already, AllocphaseError where it cannot be
+    made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, _EXCLUSIVE, 0o666)
+        except FileExistsError:
+            raise UsageError(f"{path}: is there already: remove it or name another one") from None
+        except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+            raise AllocphaseError(f"{path}: cannot be written: {_reason(error)}") from None
+
+    def write(self, content: bytes) -> int:
+        """All of it or nothing. Raises OSError."""
+        _append(self._file, content)
+        return len(content)
+
+    def close(self) -> None:
+        """Nothing is synced: what was written outlives the process, not the machine."""
+        os.close(self._file)
 
 
 def require_writable(path: Path) -> None:

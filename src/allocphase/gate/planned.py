@@ -12,7 +12,7 @@ from allocphase.analysis.measures import QUANTILES
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.gate.request import GateRequest
 from allocphase.judge import Row, planned_rows
-from allocphase.scenario import Program, Scenario, generate
+from allocphase.scenario import Program, generate
 from allocphase.trace.records import Kind, Part, Trace, kind_of, warm_replays
 
 __all__ = ["Planned", "planned_in"]
@@ -88,5 +88,5 @@ _PARTS = {"build_time": Part.BUILD, "drain_time": Part.DRAIN}
 def _has_part(request: GateRequest, row: Row) -> bool:
     """Only a scenario with a build part has a time of it: a glob must not ask for the others."""
     chosen = next(one for one in request.scenarios if one.name == row.scenario)
-    assert isinstance(chosen, Scenario), "a program has no parts, and no row of one"
+    assert not isinstance(chosen, Program), "a program has no parts, and no row of one"
     return generate(chosen).part_ops(_PARTS[row.measure.name]) > 0

@@ -75,8 +75,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """The program's own work after each operation, where there is any: what its scenario asks for,
-    and what a piece took in this process. iterations_per_op: of its chain; iterations: in all.
+    """The program's own work between operations, where there is any: what its scenario asks for
+    after each, or 1,000 ns of recorded gaps, and what a piece took in this process.
+    iterations_per_op: of its chain, for that; iterations: in all.
     """
 
     asked_ns: Count

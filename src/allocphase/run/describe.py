@@ -13,19 +13,24 @@ from allocphase.allocator import Allocator, Source
 from allocphase.machine.environment import environment
 from allocphase.run.plan import Plan, process_count
 from allocphase.run.request import Request
-from allocphase.scenario import Program, Scenario
+from allocphase.scenario import Program, Recorded, Traced
 from allocphase.store.manifest import (
     AllocatorEntry,
     Manifest,
     PlanEntry,
     ProgramEntry,
+    RecordingEntry,
     ScenarioEntry,
     SourceEntry,
 )
+from allocphase.trace.provenance import Provenance
 from allocphase.trace.records import Kind, Ops, Part, Trace, kind_of
 from allocphase.trace.span import lane_loads, span
 
 __all__ = ["describe_program", "describe_run", "describe_scenario"]
+
+# The span of a longer trace would take gigabytes to find: it stays unknown.
+MAX_SPANNED = 1 << 26
 
 
 def describe_run(
@@ -95,19 +100,43 @@ def _left_out(plan: Plan) -> dict[str, tuple[str, ...]]:
     }
 
 
-def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> ScenarioEntry:
+def describe_scenario(scenario: Traced, trace: Trace, *, digest: str) -> ScenarioEntry:
     """What the scenario is, and what its trace came to; sizes in bytes."""
+    entry = _described(scenario, trace, digest=digest)
+    if isinstance(scenario, Recorded):
+        return replace(entry, recording=_recording(scenario))
+    return replace(
+        entry,
+        family=scenario.family,
+        seed=scenario.seed,
+        parameters=dict(scenario.parameters),
+    )
+
+
+def _recording(scenario: Recorded) -> RecordingEntry:
+    said = scenario.provenance or Provenance(origin="")
+    return RecordingEntry(
+        path=scenario.path,
+        touch_changed=scenario.changed,
+        origin=said.origin,
+        command=said.command,
+        recorded=said.recorded,
+        allocator=said.allocator,
+        threads=said.threads,
+        never_freed=said.never_freed,
+    )
+
+
+def _described(scenario: Traced, trace: Trace, *, digest: str) -> ScenarioEntry:
+    """What every trace has."""
     return ScenarioEntry(
         name=scenario.name,
         title=scenario.title,
         stands_for=scenario.stands_for,
         source=scenario.source,
         does_not_show=scenario.does_not_show,
-        family=scenario.family,
-        seed=scenario.seed,
         touch=scenario.touch.name.lower(),
         work_ns=scenario.work_ns,
-        parameters=dict(scenario.parameters),
         digest=digest,
         operations=len(trace.ops),
         operation_counts=trace.op_counts,
@@ -117,7 +146,7 @@ def describe_scenario(scenario: Scenario, trace: Trace, *, digest: str) -> Scena
         peak_live_bytes=trace.peak_live_bytes,
         requested_bytes=_requested_bytes(trace.ops),
         lane_operations=lane_loads(trace),
-        span_operations=span(trace),
+        span_operations=span(trace) if len(trace.ops) <= MAX_SPANNED else 0,
     )
 
 

@@ -17,7 +17,7 @@ from allocphase.allocator import Allocator
 from allocphase.allocator.environment import allocator_variables
 from allocphase.errors import NothingMeasuredError, UsageError, shown
 from allocphase.probe.probe import Probe
-from allocphase.scenario import AnyScenario, Program, Scenario
+from allocphase.scenario import AnyScenario, Program, Traced
 from allocphase.spec import Setting, Spec
 
 __all__ = [
@@ -330,7 +330,7 @@ def one_scenario(spec: str, *, reason: str) -> AnyScenario:
     return _only("scenario", spec, scenario.resolve(spec), reason)
 
 
-def one_trace(spec: str, *, reason: str) -> Scenario:
+def one_trace(spec: str, *, reason: str) -> Traced:
     """The same of one that has a trace. Raises UsageError."""
     found = one_scenario(spec, reason=reason)
     if isinstance(found, Program):

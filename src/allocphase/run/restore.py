@@ -12,13 +12,14 @@ from allocphase.errors import UsageError, unknown
 from allocphase.files.typed import FieldError, plain, read
 from allocphase.run.plan import Plan, Workload, program_workload
 from allocphase.run.traces import inputs_path, trace_path
-from allocphase.scenario import AnyScenario, Program, Scenario
+from allocphase.scenario import AnyScenario, Program, Recorded, Scenario
 from allocphase.scenario.families import FAMILIES
 from allocphase.scenario.program import ProgramTable
 from allocphase.store.manifest import (
     AllocatorEntry,
     Manifest,
     ProgramEntry,
+    RecordingEntry,
     ScenarioEntry,
     SourceEntry,
 )
@@ -100,11 +101,13 @@ def _source(entry: SourceEntry) -> Source:
 def _scenario(entry: ScenarioEntry, *, where: str) -> AnyScenario:
     if entry.program is not None:
         return _program(entry, entry.program, where=where)
+    if entry.touch not in _TOUCHES:
+        raise UsageError(unknown(f"{where}.touch", entry.touch, _TOUCHES))
+    if entry.recording is not None:
+        return _recorded(entry, entry.recording)
     family = FAMILIES.get(entry.family)
     if family is None:
         raise UsageError(unknown(f"{where}.family", entry.family, FAMILIES))
-    if entry.touch not in _TOUCHES:
-        raise UsageError(unknown(f"{where}.touch", entry.touch, _TOUCHES))
     try:
         parameters = family.read(entry.parameters)
     except FieldError as error:
@@ -121,6 +124,22 @@ def _scenario(entry: ScenarioEntry, *, where: str) -> AnyScenario:
         work_ns=entry.work_ns,
         parameters=parameters,
         default=False,
+    )
+
+
+def _recorded(entry: ScenarioEntry, said: RecordingEntry) -> Recorded:
+    return Recorded(
+        name=entry.name,
+        title=entry.title,
+        stands_for=entry.stands_for,
+        source=entry.source,
+        does_not_show=entry.does_not_show,
+        path=said.path,
+        touch=_TOUCHES[entry.touch],
+        changed=said.touch_changed,
+        work_ns=entry.work_ns,
+        default=False,
+        provenance=None,
     )
 
 

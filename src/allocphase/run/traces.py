@@ -5,6 +5,7 @@ being filled.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from allocphase.files.durable import named_errors
 from allocphase.files.regular import refuse_linked_folder
 from allocphase.operation import FREE_REMOTE
 from allocphase.probe.arrays import RAW_OPS, Arrays
-from allocphase.scenario import Program, Scenario, generate
+from allocphase.scenario import Program, Recorded, Traced, generate
 from allocphase.store.writer import RunWriter
 from allocphase.trace import write
 from allocphase.trace.records import FLAGS_SHIFT, WAIT, Kind, Trace, kind_of
@@ -24,18 +25,24 @@ from allocphase.trace.records import FLAGS_SHIFT, WAIT, Kind, Trace, kind_of
 __all__ = ["inputs_path", "make_inputs", "make_trace", "ops_arrays", "remove_traces", "trace_path"]
 
 
-def make_trace(writer: RunWriter, index: int, scenario: Scenario) -> Trace:
-    """Writes the trace of scenario `index`, and its operations unless they are there already.
+def make_trace(writer: RunWriter, index: int, scenario: Traced) -> Trace:
+    """Writes the trace of scenario `index`, and its operations unless they are there already. That
+    of a recording is unpacked there, and mapped.
 
     Raises UsageError for a scenario that makes no valid trace, AllocphaseError when the directory
     cannot be written, InterruptionError.
     """
     interruption.check()
-    made, path = generate(scenario), trace_path(writer.path, index)
+    path = trace_path(writer.path, index)
     with named_errors(path):
         path.parent.mkdir(exist_ok=True)
     refuse_linked_folder(path.parent)
-    write(made, path)
+    if isinstance(scenario, Recorded):
+        scenario.write(path)
+        made = replace(scenario, path=str(path)).read()
+    else:
+        made = generate(scenario)
+        write(made, path)
     if not writer.has_operations(index):
         writer.write_operations(index, ops_arrays(made.ops, made.threads))
     return made

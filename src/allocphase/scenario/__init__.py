@@ -2,6 +2,7 @@
 
     collection   the scenarios of the collection scenarios/, and what a command line makes of them
     families/    the ways to draw operations: a dataclass of parameters and a function
+    recorded     those that are a trace file, of a program's calls
     program      those that are a command, run whole
     inputs       what such a command reads
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 from allocphase.scenario.collection import (
     AnyScenario,
     Scenario,
+    Traced,
     collected,
     digest_of,
     generate,
@@ -21,11 +23,14 @@ from allocphase.scenario.collection import (
     resolve,
 )
 from allocphase.scenario.program import Program, ad_hoc
+from allocphase.scenario.recorded import Recorded
 
 __all__ = [
     "AnyScenario",
     "Program",
+    "Recorded",
     "Scenario",
+    "Traced",
     "ad_hoc",
     "collected",
     "digest_of",

@@ -1,5 +1,5 @@
 """Scenarios: what a workload stands for, and the family, parameters and seed that make its trace;
-or the program that it is (program.py).
+or the program that it is (program.py), or the trace file (recorded.py).
 
 Each is one TOML file in scenarios/, its stem the scenario's name. Nothing in a file is optional
 that a reader of a result needs, and nothing in it is ignored.
@@ -20,15 +20,25 @@ import numpy as np
 from allocphase import resources
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.regular import is_there
-from allocphase.files.typed import Check, Count, FieldError, at_most, known, load_toml
+from allocphase.files.typed import Check, Count, FieldError, Name, at_most, known, load_toml
 from allocphase.operation import MAX_WORK_NS
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
 from allocphase.scenario.program import Program, ProgramTable
-from allocphase.spec import Spec, listed, written
+from allocphase.scenario.recorded import Recorded, recorded
+from allocphase.spec import TRACE_SUFFIXES, Spec, file_name, listed, written
 from allocphase.trace.completion import complete
 from allocphase.trace.records import Touch, Trace
 
-__all__ = ["AnyScenario", "Scenario", "collected", "digest_of", "generate", "load", "resolve"]
+__all__ = [
+    "AnyScenario",
+    "Scenario",
+    "Traced",
+    "collected",
+    "digest_of",
+    "generate",
+    "load",
+    "resolve",
+]
 
 _TOUCHES = {touch.name.lower(): touch for touch in Touch}
 
@@ -56,23 +66,32 @@ class _Description:
     source: Text
     does_not_show: Text
     family: Annotated[str, known(FAMILIES)] | None = None
-    seed: Count
+    seed: Count | None = None
     touch: Annotated[str, known(_TOUCHES)] | None = None
     work_ns: Annotated[int, at_most(MAX_WORK_NS)] = 0
     default: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
     program: ProgramTable | None = None
+    trace: Name | None = None
 
     def __post_init__(self) -> None:
-        of_trace = {"family": self.family, "touch": self.touch}
-        for key, value in of_trace.items():
-            if self.program is None and value is None:
+        if self.program is not None and self.trace is not None:
+            raise FieldError("is not for a program", ".trace")
+        kind, needed, foreign = self._keys()
+        for key in needed:
+            if getattr(self, key) is None:
                 raise FieldError("missing", f".{key}")
-            if self.program is not None and value is not None:
-                raise FieldError("is not for a program", f".{key}")
-        for key in ("parameters", "work_ns"):
-            if self.program is not None and getattr(self, key):
-                raise FieldError("is not for a program", f".{key}")
+        for key in foreign:
+            if getattr(self, key):
+                raise FieldError(f"is not for a {kind}", f".{key}")
+
+    def _keys(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """What kind it is, the keys that it must have, and those that it must not."""
+        if self.program is not None:
+            return "program", ("seed",), ("family", "touch", "parameters", "work_ns")
+        if self.trace is not None:
+            return "recording", (), ("family", "seed", "parameters", "work_ns")
+        return "family", ("family", "seed", "touch"), ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +134,26 @@ class Scenario:
         return replace(self, name=name, work_ns=work_ns, parameters=parameters)
 
 
-AnyScenario: TypeAlias = Scenario | Program
+# Scenarios that are replayed, and those that are run.
+Traced: TypeAlias = Scenario | Recorded
+AnyScenario: TypeAlias = Scenario | Recorded | Program
 
 
 def load(path: Path) -> AnyScenario:
-    """The scenario in a TOML file. Raises UsageError with the file, the key and the reason."""
-    found = load_toml(_Description, path)
+    """The scenario in a TOML file, or the one that a trace file is. Raises UsageError with the
+    file, the key and the reason.
+    """
     if not path.stem.isprintable():
         raise UsageError(f"{str(path)!r}: its name cannot be printed")
+    if path.name.endswith(TRACE_SUFFIXES):
+        return recorded(path, name=file_name(str(path)))
+    found = load_toml(_Description, path)
+    if found.trace is not None:
+        return _recorded(found, path.parent / found.trace, path)
     if found.program is not None:
         return _program(found, found.program, path)
     assert found.family is not None and found.touch is not None, "by __post_init__"
+    assert found.seed is not None, "by __post_init__"
     family = FAMILIES[found.family]
     if _WORK in found.parameters:
         raise UsageError(
@@ -146,6 +174,23 @@ def load(path: Path) -> AnyScenario:
     )
 
 
+def _recorded(found: _Description, trace: Path, path: Path) -> Recorded:
+    if not is_there(trace):
+        raise UsageError(f"{path}: trace: {shown(str(trace))}: no such file")
+    return recorded(
+        trace,
+        name=path.stem,
+        texts={
+            "title": found.title,
+            "stands_for": found.stands_for,
+            "source": found.source,
+            "does_not_show": found.does_not_show,
+        },
+        touch=None if found.touch is None else _TOUCHES[found.touch],
+        default=found.default,
+    )
+
+
 def _program(found: _Description, table: ProgramTable, path: Path) -> Program:
     files = tuple(str((path.parent / name).absolute()) for name in table.files)
     for name in files:
@@ -159,7 +204,7 @@ def _program(found: _Description, table: ProgramTable, path: Path) -> Program:
         stands_for=found.stands_for,
         source=found.source,
         does_not_show=found.does_not_show,
-        seed=found.seed,
+        seed=found.seed or 0,
         default=found.default,
         program=replace(table, files=files),
     )
@@ -172,8 +217,8 @@ def collected() -> tuple[AnyScenario, ...]:
 
 def resolve(text: str) -> tuple[AnyScenario, ...]:
     """The scenarios that a specification names: by a name, a glob (larson*), a path to a .toml
-    file, `all`, or `default`; each with the parameters after a `?` (spec.py), at every combination
-    of their values. A program has none.
+    file or a trace, `all`, or `default`; each with the parameters after a `?` (spec.py), at every
+    combination of their values. A program and a recording have none.
 
     Raises UsageError, with the nearest match for a name that does not exist.
     """
@@ -183,16 +228,21 @@ def resolve(text: str) -> tuple[AnyScenario, ...]:
 
 def digest_of(scenario: AnyScenario) -> str:
     """SHA-256 of its trace, or of what decides what a program does, in hex. Raises as generate."""
+    if isinstance(scenario, Recorded):
+        return scenario.digest()
     return scenario.digest if isinstance(scenario, Program) else generate(scenario).digest
 
 
 def generate(scenario: AnyScenario) -> Trace:
-    """The scenario's trace: equal parameters and seed give equal bytes, on every platform.
+    """The scenario's trace: equal parameters and seed give equal bytes, on every platform. That of
+    a recording has the touch of its file.
 
     Raises UsageError when the parameters make no valid trace, and for a program, which has none.
     """
     if isinstance(scenario, Program):
         raise UsageError(f"scenario {scenario.name}: is a program, and has no trace")
+    if isinstance(scenario, Recorded):
+        return scenario.read()
     family = FAMILIES[scenario.family]
     parameters = family.parameters(**scenario.parameters)
     _check_length(scenario.name, family.most_operations(parameters))

@@ -23,7 +23,7 @@ from allocphase.run.prepare import begin
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
 from allocphase.run.session import Session
-from allocphase.scenario import Scenario
+from allocphase.scenario import Traced
 from allocphase.selftest.injected import with_toll
 from allocphase.store.record import ProcessRecord
 
@@ -54,7 +54,7 @@ class Calibration:
 
 
 def calibrate(
-    subject: Allocator, scenario: Scenario, executor: Executor, *, out: Path, progress: Progress
+    subject: Allocator, scenario: Traced, executor: Executor, *, out: Path, progress: Progress
 ) -> Calibration:
     """Measures `subject`, which is behind the toll. Raises NothingMeasuredError if it cannot."""
     request = Request(

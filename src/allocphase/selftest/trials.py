@@ -13,7 +13,7 @@ from allocphase.judge import GateVerdict, Limits, Outcome
 from allocphase.judge.limits import parse_limit
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
-from allocphase.scenario import Scenario
+from allocphase.scenario import Traced
 from allocphase.selftest.calibrate import Calibration
 from allocphase.selftest.injected import with_toll
 
@@ -27,7 +27,7 @@ class Selftest:
     """What is tried: `subject` is behind the toll; `sessions` gates of each effect."""
 
     subject: Allocator
-    scenario: Scenario
+    scenario: Traced
     calibration: Calibration
     sessions: int
     theta: float

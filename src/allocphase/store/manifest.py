@@ -33,6 +33,7 @@ __all__ = [
     "Manifest",
     "PlanEntry",
     "ProgramEntry",
+    "RecordingEntry",
     "ScenarioEntry",
     "SourceEntry",
     "read_manifest",
@@ -115,11 +116,28 @@ class ProgramEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingEntry:
+    """A trace file that is replayed, and what it says of its origin: see trace/provenance.py.
+    touch_changed: the scenario's touch is not the file's.
+    """
+
+    path: str
+    touch_changed: bool = False
+    origin: str = ""
+    command: tuple[str, ...] = ()
+    recorded: str = ""
+    allocator: str = ""
+    threads: Count = 1
+    never_freed: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioEntry:
     """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex; of a
     program, which has none and nothing that is a trace's, of what decides what it does.
     `work_ns`: of the program's own after each operation, 0 where a replay calls as soon as it can.
 
+    recording: of a trace file, which has neither family nor seed.
     lane_operations: by lane, how many operations a replay has there, of those that are repeated;
     span_operations: of these the longest chain in which each waits for the one before.
     """
@@ -129,7 +147,7 @@ class ScenarioEntry:
     stands_for: str
     source: str
     does_not_show: str
-    seed: Count
+    seed: Count = 0
     digest: str
     family: str = ""
     touch: str = ""
@@ -145,6 +163,7 @@ class ScenarioEntry:
     lane_operations: tuple[Operations, ...] = ()
     span_operations: Operations = 0
     program: ProgramEntry | None = None
+    recording: RecordingEntry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,29 +11,34 @@ from allocphase.operation import MAX_OPERATIONS
 from allocphase.trace.deadlock import thread_problem
 from allocphase.trace.encoding import sealed
 from allocphase.trace.records import (
+    COLUMN,
     FLAGS_SHIFT,
     NO_THREAD,
     THREAD,
     UNTAGGED,
+    Column,
     Draft,
+    Kind,
+    Ops,
     Part,
     Records,
     Touch,
     Trace,
     TraceError,
+    kind_of,
     part_counts,
 )
 from allocphase.trace.slots import History, by_position
 
-__all__ = ["complete", "live_peak", "part_problem", "table_problem"]
+__all__ = ["column_problem", "complete", "live_peak", "part_problem", "table_problem"]
 
 MAX_TAGS = 1 << 16
 
 
-def complete(draft: Draft, *, touch: Touch, work_ns: int = 0) -> Trace:
+def complete(draft: Draft, *, touch: Touch, work_ns: int = 0, meta: bytes = b"") -> Trace:
     """The trace of a draft, its ops ordered by thread. Raises TraceError.
 
-    `work_ns`: the program's own work after each op, from 0 to MAX_WORK_NS.
+    `work_ns`: the program's own work after each op, from 0 to MAX_WORK_NS. `meta`: see Trace.
     Takes the draft's ops over: they are changed in place, and their slots numbered 0, 1, 2, ...
     That all threads can end needs no search here: the global order is a run in which they do.
     """
@@ -42,6 +47,7 @@ def complete(draft: Draft, *, touch: Touch, work_ns: int = 0) -> Trace:
     history = by_position(ops)
     parts = draft.part_of_ops()
     _raise_if(history.problem(tags) or history.part_problem(parts, tags))
+    _raise_if(column_problem(ops, draft.gaps, draft.touched))
     slot_count = int(np.count_nonzero(history.first))
     if int(ops["slot"].max()) >= slot_count:
         ops["slot"][history.order] = history.slot_numbers()
@@ -54,6 +60,9 @@ def complete(draft: Draft, *, touch: Touch, work_ns: int = 0) -> Trace:
         "slot_count": slot_count,
         "peak_live_bytes": peak_bytes,
         "digest": "",
+        "meta": meta,
+        "gaps": draft.gaps,
+        "touched": draft.touched,
     }
     if draft.thread is None:
         return sealed(Trace(ops, _one_thread(draft), peak_live_op=peak_op, **shared))
@@ -62,6 +71,9 @@ def complete(draft: Draft, *, touch: Touch, work_ns: int = 0) -> Trace:
     del history
     in_file = np.argsort(draft.thread.astype(np.min_scalar_type(len(threads))), kind="stable")
     peak_op = int(np.flatnonzero(in_file == peak_op)[0])
+    shared["threads_end"] = draft.threads_end and len(threads) > 1
+    for name, column in (("gaps", draft.gaps), ("touched", draft.touched)):
+        shared[name] = None if column is None else column[in_file]
     return sealed(Trace(ops[in_file], threads, peak_live_op=peak_op, **shared))
 
 
@@ -79,17 +91,28 @@ def table_problem(op_count: int, tags: Records) -> str | None:
     return None
 
 
-def part_problem(threads: Records) -> str | None:
+def column_problem(ops: Ops, gaps: Column | None, touched: Column | None) -> str | None:
+    """What is wrong with the columns beside the ops, in one line; None: nothing."""
+    for name, column in (("gaps", gaps), ("touched", touched)):
+        if column is not None and (column.shape != ops.shape or column.dtype != COLUMN):
+            return f"has {name} that are not one number of 32 bits for each operation"
+    if touched is None:
+        return None
+    most = np.where(kind_of(ops) <= Kind.ALIGNED_ALLOC, ops["size"], 0)
+    beyond = np.flatnonzero(touched > most)
+    return f"op {beyond[0]} touches more than its object" if len(beyond) else None
+
+
+def part_problem(threads: Records, *, threads_end: bool) -> str | None:
     """What is wrong with the parts that threads have, in one line; None: nothing.
 
-    Where threads end, each is born for one part; threads have a steady part, since only what
-    begins and ends alike can be repeated without a word on who frees what when.
+    Where threads end, each is born for one part.
     """
     counts = part_counts(threads)
-    if len(threads) > 1 and counts[:, Part.STEADY].sum() == 0:
-        return "has threads, and no steady part"
+    if threads_end and len(threads) == 1:
+        return "has threads that end, and only one"
     several = np.flatnonzero((counts > 0).sum(axis=1) > 1)
-    if len(several) and (threads["predecessor"] != NO_THREAD).any():
+    if len(several) and (threads_end or (threads["predecessor"] != NO_THREAD).any()):
         return f"has threads that end, and thread {several[0]} has more than one part"
     return None
 
@@ -136,7 +159,12 @@ def _thread_table(
     threads["first_op"] = np.cumsum(counts) - counts
     threads["lane"] = lanes
     threads["predecessor"] = [_before(lanes, index) for index in range(len(lanes))]
-    _raise_if(thread_problem(threads) or part_problem(threads) or _overlap(threads, thread))
+    ends = draft.threads_end and len(threads) > 1
+    _raise_if(
+        thread_problem(threads)
+        or part_problem(threads, threads_end=ends)
+        or _overlap(threads, thread)
+    )
     return threads
 
 

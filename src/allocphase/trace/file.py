@@ -6,49 +6,51 @@ An invalid trace never gets as far as the driver: each step raises TraceError.
 
 from __future__ import annotations
 
-import os
+import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from allocphase.errors import DataError
 from allocphase.files.durable import write_whole
 from allocphase.files.regular import opened
-from allocphase.operation import MAX_OPERATIONS, MAX_THREADS
-from allocphase.trace.completion import MAX_TAGS, live_peak, part_problem, table_problem
+from allocphase.trace.completion import column_problem, live_peak, part_problem, table_problem
 from allocphase.trace.deadlock import stuck, thread_problem
-from allocphase.trace.encoding import digest, head_problem, parts
+from allocphase.trace.encoding import digest, parts
+from allocphase.trace.packed import SUFFIX, PackedFile, pack
 from allocphase.trace.records import (
+    COLUMN,
     FLAGS_SHIFT,
-    HEADER,
     OP,
-    TAG,
-    THREAD,
     WAIT,
+    Column,
     Records,
     Touch,
     Trace,
     TraceError,
 )
 from allocphase.trace.slots import History, by_epoch, by_position
+from allocphase.trace.stored import MAX_FILE_BYTES, Stored, opened_trace
 
-__all__ = ["read", "read_ops", "read_threads", "validate", "write"]
-
-# Mapped, not read: as many operations as a trace may have, and what stands beside them.
-MAX_FILE_BYTES = MAX_OPERATIONS * OP.itemsize + (64 << 20)
+__all__ = ["mapped", "read", "read_ops", "read_threads", "validate", "write"]
 
 
 def write(trace: Trace, path: Path) -> str:
     """Writes the file, without a copy of the ops, and returns the digest.
 
-    It appears under its name only when it is complete. Raises AllocphaseError when it cannot be
-    written.
+    It is packed where its name ends in .zst, and appears under its name only when it is complete.
+    Raises AllocphaseError when it cannot be written.
     """
 
     def fill(file: BinaryIO) -> None:
-        for part in parts(trace, digest_bytes=bytes.fromhex(trace.digest)):
-            file.write(part.data)
+        found = (part.data for part in parts(trace, digest_bytes=bytes.fromhex(trace.digest)))
+        if path.suffix == SUFFIX:
+            pack(found, file)
+            return
+        for part in found:
+            file.write(part)
 
     write_whole(path, fill, synced=False)  # whoever finds it lost makes it again
     return trace.digest
@@ -60,9 +62,9 @@ def read(path: Path) -> Trace:
     Raises TraceError (a UsageError) that names the file and what is wrong with it.
     """
     try:
-        trace = _mapped(path)
+        trace = mapped(path)
         validate(trace)
-    except (OSError, TraceError) as error:
+    except (OSError, DataError, TraceError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise TraceError(f"{path}: {reason}") from error
     return trace
@@ -77,8 +79,9 @@ def validate(trace: Trace) -> None:
         table_problem(len(trace.ops), trace.tags)
         or _digest_problem(trace)
         or _thread_bounds(trace)
-        or part_problem(trace.threads)
+        or part_problem(trace.threads, threads_end=trace.threads_end)
         or thread_problem(trace.threads)
+        or column_problem(trace.ops, trace.gaps, trace.touched)
         or _slot_problem(trace)
     )
     if problem:
@@ -90,8 +93,8 @@ def read_threads(path: Path) -> Records:
 
     Raises TraceError with what is wrong with the file's header, OSError.
     """
-    with opened(path, max_bytes=MAX_FILE_BYTES) as file:
-        return _threads(file, _head(file))
+    with opened_trace(path) as stored:
+        return stored.threads()
 
 
 def read_ops(path: Path, first: int, count: int) -> npt.NDArray[Any]:
@@ -99,64 +102,53 @@ def read_ops(path: Path, first: int, count: int) -> npt.NDArray[Any]:
 
     Raises as read_threads.
     """
-    with opened(path, max_bytes=MAX_FILE_BYTES) as file:
-        head = _head(file)
-        first = min(first, int(head["op_count"]))
-        count = min(count, int(head["op_count"]) - first)
-        return _records(file, OP, int(head["op_offset"]) + first * OP.itemsize, count)
+    with opened_trace(path) as stored:
+        return stored.ops(first, count)
 
 
-def _mapped(path: Path) -> Trace:
-    with opened(path, max_bytes=MAX_FILE_BYTES, follow=True) as file:
-        head = _head(file)
-        _refuse_padding(file, head)
-        file.seek(0)
-        ops = np.memmap(file, OP, "r", int(head["op_offset"]), (int(head["op_count"]),))
-        return Trace(
-            ops=ops,
-            threads=_threads(file, head),
-            tags=_records(file, TAG, int(head["tag_offset"]), int(head["tag_count"])),
-            touch=Touch(head["touch"]),
-            work_ns=int(head["work_ns"]),
-            slot_count=int(head["slot_count"]),
-            peak_live_bytes=int(head["peak_live_bytes"]),
-            peak_live_op=int(head["peak_live_op"]),
-            digest=head["digest"].tobytes().hex(),
-        )
+def mapped(path: Path) -> Trace:
+    """The trace in `path`, its ops memory-mapped and nothing of them checked; what is packed is
+    unpacked to a file without a name, some megabytes at a time. Raises TraceError, OSError.
+    """
+    with opened_trace(path, follow=True) as stored:
+        stored.refuse_padding()
+        if isinstance(stored.file, PackedFile):
+            with tempfile.TemporaryFile() as unpacked:
+                for piece in stored.pieces():
+                    unpacked.write(piece)
+                unpacked.flush()
+                return _trace(stored, unpacked)
+        with opened(path, max_bytes=MAX_FILE_BYTES, follow=True) as file:
+            return _trace(stored, file)
 
 
-def _head(file: BinaryIO) -> Any:
-    """The header, whose offsets and counts lie within the file. Raises TraceError."""
-    file_bytes = os.fstat(file.fileno()).st_size
-    if file_bytes < HEADER.itemsize:
-        raise TraceError(f"is no trace: {file_bytes} bytes are less than a header")
-    head = _records(file, HEADER, 0, 1)[0]
-    problem = head_problem(head, file_bytes)
-    for what, most in (("thread", MAX_THREADS), ("tag", MAX_TAGS)):
-        count = int(head[f"{what}_count"])
-        if problem is None and count > most:
-            problem = f"has {count} {what}s, more than {most}"
-    if problem:
-        raise TraceError(problem)
-    return head
+def _trace(stored: Stored, file: BinaryIO) -> Trace:
+    head = stored.head
+    return Trace(
+        ops=_section(file, OP, int(head["op_offset"]), head),
+        threads=stored.threads(),
+        tags=stored.tags(),
+        threads_end=bool(head["threads_end"]),
+        gaps=_column(file, int(head["gap_offset"]), head),
+        touched=_column(file, int(head["touched_offset"]), head),
+        meta=stored.meta(),
+        touch=Touch(head["touch"]),
+        work_ns=int(head["work_ns"]),
+        slot_count=int(head["slot_count"]),
+        peak_live_bytes=int(head["peak_live_bytes"]),
+        peak_live_op=int(head["peak_live_op"]),
+        digest=stored.digest,
+    )
 
 
-def _refuse_padding(file: BinaryIO, head: Any) -> None:
-    """Between the tags and the ops there is nothing, which no digest would see."""
-    end = int(head["tag_offset"]) + int(head["tag_count"]) * TAG.itemsize
-    file.seek(end)
-    if any(file.read(int(head["op_offset"]) - end)):
-        raise TraceError("has something between its tags and its operations")
+def _section(file: BinaryIO, dtype: np.dtype[Any], offset: int, head: Any) -> npt.NDArray[Any]:
+    """One of `op_count` items, mapped."""
+    file.seek(0)
+    return np.memmap(file, dtype, "r", offset, (int(head["op_count"]),))
 
 
-def _threads(file: BinaryIO, head: Any) -> npt.NDArray[Any]:
-    return _records(file, THREAD, int(head["thread_offset"]), int(head["thread_count"]))
-
-
-def _records(file: BinaryIO, dtype: np.dtype[Any], offset: int, count: int) -> npt.NDArray[Any]:
-    file.seek(offset)
-    content = file.read(count * dtype.itemsize)
-    return np.frombuffer(content, dtype)
+def _column(file: BinaryIO, offset: int, head: Any) -> Column | None:
+    return _section(file, COLUMN, offset, head) if offset else None
 
 
 def _digest_problem(trace: Trace) -> str | None:

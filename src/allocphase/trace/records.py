@@ -17,7 +17,9 @@ from allocphase.errors import UsageError
 from allocphase.operation import MAX_WARM, Kind
 
 __all__ = [
+    "COLUMN",
     "FLAGS_SHIFT",
+    "GAP_COARSE",
     "HEADER",
     "MAGIC",
     "NO_THREAD",
@@ -28,6 +30,7 @@ __all__ = [
     "UNTAGGED",
     "VERSION",
     "WAIT",
+    "Column",
     "Draft",
     "Ints",
     "Kind",
@@ -37,6 +40,8 @@ __all__ = [
     "Touch",
     "Trace",
     "TraceError",
+    "gap_codes",
+    "gaps_ns",
     "kind_of",
     "operations",
     "part_counts",
@@ -47,9 +52,10 @@ __all__ = [
 Records: TypeAlias = npt.NDArray[np.void]
 Ops: TypeAlias = npt.NDArray[np.void]
 Ints: TypeAlias = npt.NDArray[np.integer[Any]]
+Column: TypeAlias = npt.NDArray[np.uint32]
 
 MAGIC = b"ALCPTRC\n"
-VERSION = 2
+VERSION = 3
 NO_THREAD = 0xFFFFFFFF
 WARM_OPS = 200_000
 
@@ -99,9 +105,17 @@ HEADER = np.dtype(
         ("tag_offset", "<u8"),
         ("op_offset", "<u8"),
         ("work_ns", "<u4"),
-        ("reserved", "u1", (76,)),
+        ("threads_end", "<u4"),
+        ("gap_offset", "<u8"),
+        ("touched_offset", "<u8"),
+        ("meta_bytes", "<u8"),
+        ("reserved", "u1", (48,)),
     ]
 )
+
+# Of the columns beside the operations: a value an operation.
+COLUMN = np.dtype("<u4")
+GAP_COARSE = 1 << 31
 
 UNTAGGED = np.zeros(1, dtype=TAG)
 UNTAGGED.flags.writeable = False
@@ -114,6 +128,7 @@ class Touch(IntEnum):
     FIRST = 1
     PAGES = 2
     ALL = 3
+    RECORDED = 4
 
 
 class Part(IntEnum):
@@ -151,6 +166,25 @@ def operations(
     return ops
 
 
+def gap_codes(gaps_ns: Ints) -> Column:
+    """Gaps as a trace has them, of any shape; driver/trace.h has the code. Longer ones than it can
+    say become its longest.
+    """
+    wide = np.asarray(gaps_ns).astype(np.uint64)
+    beyond = (np.maximum(wide, GAP_COARSE) - np.uint64(GAP_COARSE)) // np.uint64(1000)
+    coarse = np.minimum(beyond, GAP_COARSE - 1) + np.uint64(GAP_COARSE)
+    return np.where(wide < GAP_COARSE, wide, coarse).astype(COLUMN)
+
+
+def gaps_ns(codes: Column) -> npt.NDArray[np.uint64]:
+    """What a trace's gaps say, in ns, of the same shape."""
+    wide = codes.astype(np.uint64)
+    beyond = np.maximum(wide, GAP_COARSE) - np.uint64(GAP_COARSE)
+    fine = np.minimum(wide, GAP_COARSE)
+    found: npt.NDArray[np.uint64] = fine + beyond * np.uint64(1000)
+    return found
+
+
 def part_counts(threads: Records) -> npt.NDArray[np.int64]:
     """How many ops each thread has in each part, shape (threads, parts)."""
     ops, build, drain = (
@@ -184,8 +218,10 @@ class Draft:
     `thread[i]` performs `ops[i]` (None: all by thread 0); `lane[t]` is thread t's lane (None: each
     its own), and threads of one lane run one after the other. The first `build_ops` ops are the
     build, the last `drain_ops` the drain, and the steady part between them must leave the slots as
-    it finds them. Without a steady part a trace has one thread. `tags` starts with the untagged
-    tag.
+    it finds them; without one the trace is repeated as a whole. `tags` starts with the untagged
+    tag. `threads_end`: each thread is born and ends within its part of the trace, as those that
+    share a lane do anyway. `gaps` (as `gap_codes` makes them) and `touched` (bytes) are of each op,
+    shape (n,).
     """
 
     ops: Ops
@@ -194,6 +230,9 @@ class Draft:
     build_ops: int = 0
     drain_ops: int = 0
     tags: Records | None = None
+    threads_end: bool = False
+    gaps: Column | None = None
+    touched: Column | None = None
 
     def part_of_ops(self) -> npt.NDArray[np.uint8]:
         """The part of each op, shape (n,), in the order of `ops`."""
@@ -210,7 +249,9 @@ class Trace:
 
     `peak_live_bytes` stands after op `peak_live_op` (a position in `ops`); with several threads
     it is the peak of the generator's global order. `work_ns` is the program's own work after each
-    op, where it is timed. `digest` is the SHA-256 of the file, in hex.
+    op, where it is timed. `digest` is the SHA-256 of the file, in hex. `gaps` (see `gaps_ns`) and
+    `touched` (bytes) have the shape of `ops`. `meta` says where a recorded trace comes from, as the
+    UTF-8 of JSON (provenance.py).
     """
 
     ops: Ops
@@ -222,6 +263,10 @@ class Trace:
     peak_live_op: int
     digest: str
     work_ns: int = 0
+    threads_end: bool = False
+    gaps: Column | None = None
+    touched: Column | None = None
+    meta: bytes = b""
 
     def part_ops(self, part: Part) -> int:
         """How many ops of all threads are of a part."""

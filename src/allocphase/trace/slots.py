@@ -107,14 +107,16 @@ class History:
             return self._blame(kind >= len(Kind), "has a kind that does not exist")
         filled = np.empty(len(kind), dtype=np.bool_)
         filled[0] = False
-        np.not_equal(kind[:-1], Kind.FREE, out=filled[1:])
+        empties = (kind == Kind.FREE) | (kind == Kind.SYNC)
+        np.logical_not(empties[:-1], out=filled[1:])
         filled &= ~self.first
-        allocates = _allocates(kind)
+        allocates, syncs = _allocates(kind), kind == Kind.SYNC
         ends = np.append(self.first[1:], True)
         return (
             self._blame(allocates & filled, "allocates a slot that is filled")
-            or self._blame(~allocates & ~filled, "uses a slot that is empty")
-            or self._blame(ends & (kind != Kind.FREE), "is its slot's last and leaves it filled")
+            or self._blame(syncs & filled, "is a sync of a slot that is filled")
+            or self._blame(~allocates & ~syncs & ~filled, "uses a slot that is empty")
+            or self._blame(ends & ~empties, "is its slot's last and leaves it filled")
         )
 
     def _broken_object(self) -> str | None:
@@ -129,6 +131,7 @@ class History:
             self._blame(aligned != (align != 0), "is aligned_alloc or has an alignment, not both")
             or self._blame(aligned & ~in_range, "has an alignment outside 2^4 to 2^21")
             or self._blame(freed & (size != 0), "is a free with a size")
+            or self._blame((kind == Kind.SYNC) & (size != 0), "is a sync with a size")
             or self._blame(resized & (size == 0), "is a realloc to nothing")
             or self._broken_resize(resized, aligned)
             or self._broken_write(written)
@@ -158,6 +161,7 @@ class History:
         own = tag[self.last_where(_allocates(kind))]
         foreign = kind == Kind.FREE_FOREIGN
         domain = tags["domain"]
+        own[kind == Kind.SYNC] = 0
         return self._blame(
             foreign & (domain[tag] == domain[own]), "is a foreign free from the object's own domain"
         ) or self._blame(

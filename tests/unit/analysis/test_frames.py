@@ -12,6 +12,7 @@ import pytest
 import allocphase
 from allocphase.analysis import frames
 from allocphase.errors import UsageError
+from allocphase.operation import FREE_REMOTE
 from allocphase.probe.arrays import (
     BUCKETS,
     FAULT_EVENT,
@@ -130,7 +131,7 @@ def test_of_a_long_trace_the_slowest_calls_have_a_latency(tmp_path: Path) -> Non
 def test_of_a_trace_without_operations_the_frame_has_the_slowest_calls(tmp_path: Path) -> None:
     outliers = np.zeros(3, dtype=OUTLIER)
     outliers["op"], outliers["ticks"], outliers["size"] = [700, 5, 950], [200, 600, 400], [0, 64, 8]
-    outliers["kind"], outliers["thread"] = [4, 0, 7], [0, 0, 1]
+    outliers["kind"], outliers["thread"] = [4, 0, FREE_REMOTE], [0, 0, 1]
     slow = np.array([(5, 2, 0, 0), (6, 1, 0, 0)], dtype=SLOW_CALL)
     counted = process("latency", {"samples": "histogram"}, id=100)
     run = write_run(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from allocphase.analysis.frames import Run
+from allocphase.operation import FREE_REMOTE
 from allocphase.probe.arrays import BUCKETS, KINDS, OUTLIER, SIZE_CLASSES, SLOW_CALL, Arrays
 from allocphase.probe.consistency import COLUMNS
 from allocphase.report.content.source import Source
@@ -29,11 +30,11 @@ def counted(number: int) -> tuple[ProcessRecord, Arrays]:
     """All calls took 100 ticks, but for the ones that were kept: 1,001 ticks and more."""
     histogram = np.zeros((KINDS, SIZE_CLASSES, BUCKETS), dtype=np.uint64)
     histogram[0, 4, 100] = OPERATIONS - KEPT
-    histogram[7, 4, 300] = KEPT
+    histogram[FREE_REMOTE, 4, 300] = KEPT
     outliers = np.zeros(KEPT, dtype=OUTLIER)
     outliers["op"] = np.linspace(0, OPERATIONS - 1, KEPT).astype(np.uint64)
     outliers["ticks"] = 1001 + np.arange(KEPT)
-    outliers["kind"], outliers["thread"] = 7, outliers["op"] >= THREADS[0]
+    outliers["kind"], outliers["thread"] = FREE_REMOTE, outliers["op"] >= THREADS[0]
     slow = np.zeros(KEPT // 2, dtype=SLOW_CALL)
     slow["op"], slow["faults"] = outliers["op"][::2], 1
     by_thread = np.zeros((2, BUCKETS), dtype=np.uint64)

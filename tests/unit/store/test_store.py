@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from allocphase.errors import DataError, UsageError
+from allocphase.operation import FREE_REMOTE
 from allocphase.run.traces import ops_arrays
 from allocphase.scenario import generate, resolve
 from allocphase.store.reader import RunFiles
@@ -206,7 +207,7 @@ def test_operations_are_kind_size_thread_and_rank(tmp_path: Path) -> None:
     assert arrays["thread"].tolist() == [0] * 4 + [1] * 4
     assert arrays["op"].tolist() == [0, 1, 2, 3] * 2
     assert arrays["size"].tolist() == [32, 32, 32, 32] * 2
-    own, remote = int(Kind.FREE), 7
+    own, remote = int(Kind.FREE), FREE_REMOTE
     # Slots 0 and 1 are freed by their own thread; 2 and 3 by the other.
     assert arrays["kind"].tolist() == [0, 0, own, remote, 0, 0, own, remote]
 

@@ -20,8 +20,9 @@ from allocphase import trace
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.operation import KIND_NAMES, MAX_OPERATIONS, MAX_THREADS, MAX_WARM
 from allocphase.trace import HEADER, OP, TAG, THREAD, Draft, Kind, Touch, Trace, TraceError
-from allocphase.trace.encoding import sealed
+from allocphase.trace.encoding import MAX_META_BYTES, sealed
 from allocphase.trace.records import (
+    GAP_COARSE,
     NO_THREAD,
     POST,
     VERSION,
@@ -29,6 +30,8 @@ from allocphase.trace.records import (
     WARM_OPS,
     Ops,
     Part,
+    gap_codes,
+    gaps_ns,
     kind_of,
 )
 
@@ -82,7 +85,7 @@ def ops_of(*rows: tuple[int, int, int]) -> Ops:
     return trace.operations(kind, slot, size=size)
 
 
-M, C, R, A, F, X, W = Kind
+M, C, R, A, F, X, W, S = Kind
 
 
 def one_thread(*rows: tuple[int, int, int], touch: Touch = Touch.NONE) -> Trace:
@@ -125,7 +128,8 @@ def test_every_enumerator_has_the_value_of_the_c_enum(tmp_path: Path) -> None:
     names |= {f"TRACE_{part.name}": int(part) for part in Part} | {"TRACE_PARTS": len(Part)}
     names |= {"TRACE_VERSION": VERSION, "TRACE_NO_THREAD": NO_THREAD}
     names |= {"TRACE_MAX_THREADS": MAX_THREADS, "TRACE_MAX_WARM": MAX_WARM}
-    names |= {"TRACE_WARM_OPS": WARM_OPS}
+    names |= {"TRACE_WARM_OPS": WARM_OPS, "TRACE_GAP_COARSE": GAP_COARSE}
+    names |= {"TRACE_MAX_META_BYTES": MAX_META_BYTES}
     names |= {"HISTOGRAM_KINDS": len(KIND_NAMES)}
     lines = [f'printf("{name} %u\\n", (unsigned){name});' for name in names]
     source = '#include <stdio.h>\n#include "probes/histogram.h"\nint main(void) {'
@@ -188,12 +192,110 @@ def test_work_between_operations_makes_another_trace_of_the_same_operations(
     assert (found.ops == made.ops).all()
 
 
-def test_a_trace_without_work_has_the_bytes_that_traces_had_before_there_was_any(
-    tmp_path: Path,
-) -> None:
+def test_a_generated_trace_says_nothing_of_what_only_a_recording_has(tmp_path: Path) -> None:
     trace.write(handed_over(), tmp_path / "x.trace")
     head = (tmp_path / "x.trace").read_bytes()[: HEADER.itemsize]
-    assert not any(head[-80:])  # all of what was reserved then
+    assert not any(head[-80:])  # from work_ns on
+
+
+def recorded(**changes: Any) -> Trace:
+    """What a recording has: two threads that end, their order, gaps, touched bytes, a source."""
+    kinds = [M, S, S, F, S, S, M, W, F]
+    draft = Draft(
+        ops=ops_of(*zip(kinds, [0, 1, 1, 0, 1, 1, 2, 2, 2], [99, *[0] * 5, 50, 3, 0], strict=True)),
+        thread=np.array([0, 0, 1, 1, 1, 0, 0, 0, 2], dtype=np.uint32),
+        lane=(0, 1, 0),
+        build_ops=8,
+        drain_ops=1,
+        threads_end=True,
+        gaps=gap_codes(np.arange(9) * 1000),
+        touched=np.array([64, 0, 0, 0, 0, 0, 50, 0, 0], dtype=np.uint32),
+    )
+    return trace.complete(replace(draft, **changes), touch=Touch.NONE, meta=b'{"command": []}')
+
+
+@pytest.mark.parametrize("missing", [(), ("gaps",), ("touched",), ("gaps", "touched")])
+def test_a_recorded_trace_is_read_as_it_was_written(
+    tmp_path: Path, missing: tuple[str, ...]
+) -> None:
+    made = recorded(**dict.fromkeys(missing))
+    trace.write(made, tmp_path / "x.trace")
+    found = trace.read(tmp_path / "x.trace")
+    assert (found.ops == made.ops).all()
+    assert found.threads_end
+    assert found.meta == b'{"command": []}'
+    assert found.part_ops(Part.STEADY) == 0
+    for name in ("gaps", "touched"):
+        column = getattr(found, name)
+        if name in missing:
+            assert column is None
+        else:
+            assert column.tolist() == getattr(made, name).tolist() != [0] * 9
+
+
+def test_columns_go_with_their_operations_to_the_threads() -> None:
+    made = recorded()
+    assert made.gaps is not None and made.touched is not None
+    assert gaps_ns(made.gaps).tolist() == [0, 1000, 5000, 6000, 7000, 2000, 3000, 4000, 8000]
+    assert made.touched[kind_of(made.ops) == M].tolist() == [64, 50]
+
+
+def test_a_sync_orders_its_threads() -> None:
+    made = recorded()
+    flags = made.ops["kind_flags"][kind_of(made.ops) == S] >> 4
+    assert flags.tolist() == [POST, WAIT, WAIT, POST]
+
+
+@given(st.lists(st.integers(0, 1 << 62)))
+def test_a_gap_is_exact_to_two_seconds_and_to_a_microsecond_up_to_half_an_hour(
+    gaps: list[int],
+) -> None:
+    found = gaps_ns(gap_codes(np.array(gaps, dtype=np.uint64))).tolist()
+    for gap, kept in zip(gaps, found, strict=True):
+        if gap < GAP_COARSE:
+            assert kept == gap
+        elif gap < 2000 * 10**9:
+            assert kept <= gap < kept + 1000
+        else:
+            assert kept > 2000 * 10**9
+
+
+def test_c_reads_the_gaps_that_python_writes(tmp_path: Path) -> None:
+    gaps = [0, 7, GAP_COARSE - 1, GAP_COARSE, 3 * 10**9, 10**13]
+    codes = gap_codes(np.array(gaps, dtype=np.uint64))
+    calls = "".join(f'printf("%llu\\n", (unsigned long long)trace_gap_ns({c}u));' for c in codes)
+    source = f'#include <stdio.h>\n#include "trace.h"\nint main(void) {{{calls}}}'
+    found = output([str(c_program(source, tmp_path))])
+    assert found == [str(gap) for gap in gaps_ns(codes)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"touched": np.full(9, 65, dtype=np.uint32)}, "op 1 touches more than its object"),
+        ({"gaps": np.zeros(8, dtype=np.uint32)}, "has gaps that are not one number"),
+        (
+            {"build_ops": 6, "drain_ops": 3},
+            "has threads that end, and thread 0 has more than one part",
+        ),
+    ],
+)
+def test_what_a_recording_cannot_have_is_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(TraceError, match=reason):
+        recorded(**changes)
+
+
+@pytest.mark.parametrize("before", ["op_offset", "gap_offset", "touched_offset"])
+def test_nothing_hides_between_the_sections(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "x.trace"
+    trace.write(recorded(), path)
+    content = np.fromfile(path, dtype=np.uint8)
+    at = int(content[: HEADER.itemsize].view(HEADER)[before][0]) - 1
+    assert content[at] == 0
+    content[at] = 1
+    path.write_bytes(content.tobytes())
+    with pytest.raises(TraceError, match=f"has something before its {before}"):
+        trace.read(path)
 
 
 def test_the_ops_of_a_file_are_mapped_not_copied(tmp_path: Path) -> None:
@@ -263,6 +365,7 @@ def test_ops_are_counted_by_kind() -> None:
         "free": 1,
         "free_foreign": 0,
         "write": 1,
+        "sync": 0,
     }
 
 
@@ -320,6 +423,8 @@ BROKEN: dict[str, list[tuple[int, int, int]]] = {
     "leaves it filled": [(M, 0, 8)],
     "is a free with a size": [(M, 0, 8), (F, 0, 8)],
     "is a realloc to nothing": [(M, 0, 8), (R, 0, 0), (F, 0, 0)],
+    "is a sync of a slot that is filled": [(M, 0, 8), (S, 0, 0), (F, 0, 0)],
+    "is a sync with a size": [(S, 0, 8)],
     "writes a word past": [(M, 0, 7), (W, 0, 1), (F, 0, 0)],
     "a foreign free without a tag": [(M, 0, 8), (X, 0, 0), (F, 0, 0)],
     "has an alignment, not both": [(A, 0, 8), (F, 0, 0)],
@@ -416,7 +521,7 @@ def test_a_folder_is_no_trace(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_a_changed_byte_is_found(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "x.trace"
-    trace.write(handed_over(), path)
+    trace.write(data.draw(st.sampled_from([handed_over, recorded]))(), path)
     content = bytearray(path.read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
@@ -432,7 +537,7 @@ def test_a_hostile_file_with_a_right_digest_is_refused_or_valid(
 ) -> None:
     """Past the digest, each check must stand on its own: counts may wrap, offsets lie outside."""
     path = tmp_path / "x.trace"
-    trace.write(handed_over(), path)
+    trace.write(data.draw(st.sampled_from([handed_over, recorded]))(), path)
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(48, len(content) - 1))
@@ -466,7 +571,7 @@ def test_a_count_that_wraps_around_is_refused(tmp_path: Path) -> None:
 def contradicting(column: str, value: int) -> Trace:
     """A trace whose digest is right and one of whose derived values is not."""
     made = one_thread((M, 0, 8), (M, 1, 9), (F, 1, 0), (F, 0, 0))
-    if column in ("slot_count", "peak_live_bytes", "peak_live_op", "work_ns"):
+    if column in ("slot_count", "peak_live_bytes", "peak_live_op", "work_ns", "threads_end"):
         changes: dict[str, Any] = {column: value}
         return sealed(replace(made, **changes))
     rows = made.ops if column in ("epoch", "kind_flags") else made.threads
@@ -481,6 +586,8 @@ def contradicting(column: str, value: int) -> Trace:
         ("work_ns", 1_000_001, "has 1000001 ns of work after each operation, more than 1000000"),
         ("peak_live_bytes", 16, r"has live peak \(bytes, op\) \(16, 1\), not \(17, 1\)"),
         ("peak_live_op", 2, r"not \(17, 1\)"),
+        ("threads_end", 2, "has threads_end 2, neither 0 nor 1"),
+        ("threads_end", 1, "has threads that end, and only one"),
         ("build_ops", 5, "has thread 0 with 5 of 4 ops in its parts"),
         ("drain_ops", 1, "cannot repeat its steady part: op 0 .* allocates a slot that is filled"),
         ("epoch", 2, "op 3 has epoch 2"),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from allocphase.analysis.latency.attribution import CAUSES, EVENTS, Rows, causes_of, events_of
 from allocphase.analysis.latency.replays import Kinds
 from allocphase.errors import DataError
-from allocphase.operation import KIND_NAMES
+from allocphase.operation import KIND_NAMES, UNCALLED
 from allocphase.probe.arrays import (
     OUTLIER,
     SIZE_CLASSES,
@@ -47,7 +47,7 @@ Weighted = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 _Int = TypeVar("_Int", bound=np.integer[Any])
 
-_WRITE, _FOREIGN = KIND_NAMES.index("write"), KIND_NAMES.index("free_foreign")
+_FOREIGN = KIND_NAMES.index("free_foreign")
 _MALLOC = KIND_NAMES.index("malloc")
 _LAST_ALLOCATION = KIND_NAMES.index("aligned_alloc")
 _EVENT_BITS = len(EVENTS)
@@ -122,9 +122,9 @@ def _grouped(kinds: Kinds, bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
 def uncalled_kinds(record: ProcessRecord) -> tuple[int, ...]:
     """The kinds of operation that are no call, as indices into KIND_NAMES.
 
-    A write is the program's own; a foreign free that the allocator lacks was not made.
+    A foreign free that the allocator lacks was not made.
     """
-    return (_WRITE, _FOREIGN) if record.result.skipped_operations else (_WRITE,)
+    return (*UNCALLED, _FOREIGN) if record.result.skipped_operations else UNCALLED
 
 
 def _present(group: Kinds, skipped: Sequence[int]) -> Iterator[tuple[int, tuple[str, int]]]:

@@ -6,11 +6,12 @@ import math
 import shlex
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.measures import Measure
-from allocphase.store.manifest import ScenarioEntry
+from allocphase.store.manifest import RecordingEntry, ScenarioEntry
 from allocphase.text.units import (
     MISSING,
     counted,
@@ -30,6 +31,7 @@ __all__ = [
     "kept_share",
     "operations_text",
     "ranged_text",
+    "recording_text",
     "with_range",
     "workload_text",
 ]
@@ -38,7 +40,7 @@ __all__ = [
 MOST_LETTERS = 60
 
 # Operations that are no call, or not of every allocator; the time per operation is over them too.
-_UNCALLED = {"write": "writes", "free_foreign": "foreign frees"}
+_UNCALLED = {"write": "writes", "sync": "syncs of threads", "free_foreign": "foreign frees"}
 
 
 def by_time(cells: Iterable[Cell]) -> list[Cell]:
@@ -48,9 +50,24 @@ def by_time(cells: Iterable[Cell]) -> list[Cell]:
 
 def workload_text(scenario: ScenarioEntry) -> str:
     """What it does in a few words: its operations, or the command of a program."""
+    if scenario.recording is not None:
+        return f"{recording_text(scenario.recording)}: {operations_text(scenario)}"
     if scenario.program is None:
         return operations_text(scenario)
     return f"program: {textwrap.shorten(shlex.join(scenario.program.command), MOST_LETTERS)}"
+
+
+def recording_text(recording: RecordingEntry) -> str:
+    """ "recorded from jq . big.json on 2026-11-28 under libc.so.6, 1 thread": what a trace file
+    says of its origin.
+    """
+    command = textwrap.shorten(shlex.join(recording.command), MOST_LETTERS)
+    text = f"recorded from {command}" if command else "from a trace file"
+    if recording.recorded:
+        text += f" on {recording.recorded[:10]}"
+    if recording.allocator:
+        text += f" under {PurePath(recording.allocator).name}"
+    return f"{text}, {counted(recording.threads, 'thread')}"
 
 
 def operations_text(scenario: ScenarioEntry) -> str:

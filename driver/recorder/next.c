@@ -1,0 +1,41 @@
+#include "recorder/next.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <unistd.h>
+
+struct next next;
+
+void *next_function(const char *name) { return dlsym(RTLD_NEXT, name); }
+
+#define FIND(name) (*(void **)(void *)&next.name = next_function(#name))
+
+/* Not while the linker is about to change its list of objects: it must not be entered again. */
+static bool can_ask(void) { return environ != NULL && _r_debug.r_state == RT_CONSISTENT; }
+
+bool next_find(void) {
+  static bool begun;
+  if (__atomic_load_n(&next.ready, __ATOMIC_ACQUIRE)) return true;
+  if (!can_ask() || __atomic_exchange_n(&begun, true, __ATOMIC_ACQ_REL)) return false;
+  FIND(malloc);
+  FIND(free);
+  FIND(calloc);
+  FIND(realloc);
+  FIND(reallocarray);
+  FIND(posix_memalign);
+  FIND(aligned_alloc);
+  FIND(memalign);
+  FIND(valloc);
+  FIND(pvalloc);
+  FIND(malloc_usable_size);
+  FIND(cfree);
+  FIND(free_sized);
+  FIND(free_aligned_sized);
+  FIND(pthread_create);
+  FIND(pthread_join);
+  FIND(pthread_tryjoin_np);
+  FIND(pthread_timedjoin_np);
+  FIND(pthread_clockjoin_np);
+  __atomic_store_n(&next.ready, true, __ATOMIC_RELEASE);
+  return true;
+}

@@ -1,0 +1,50 @@
+"""Files that become traces: event files of the recorder, and traces as text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from allocphase.errors import UsageError
+from allocphase.files.regular import opened
+from allocphase.recorder.convert import convert
+from allocphase.recorder.event_file import MAGIC, open_recording
+from allocphase.trace.file import write
+from allocphase.trace.text_form import FIRST_LINE, read_text
+
+__all__ = ["import_trace"]
+
+MAX_TEXT_BYTES = 1 << 34
+
+
+def import_trace(path: Path, output: Path) -> Iterator[str]:
+    """Writes the trace that `path` is, whatever its form, and yields what is to be said of it.
+
+    Raises UsageError with the file, the line and what is wrong.
+    """
+    start = _start(path)
+    if start.startswith(MAGIC):
+        said = convert(open_recording(path), output)
+        yield f"{output}: {said.origin}"
+        for note, count in said.notes.items():
+            yield f"  {note}: {count:,}"
+        return
+    if not start.startswith(FIRST_LINE.encode()):
+        raise UsageError(
+            f"{path}: is no event file of `allocphase record`, and no text that begins with "
+            f"{FIRST_LINE!r}"
+        )
+    with opened(path, max_bytes=MAX_TEXT_BYTES, follow=True) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="replace")
+        made = read_text(text, name=str(path))
+    write(made, output)
+    yield f"{output}: {len(made.ops):,} operations"
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with opened(path, max_bytes=1 << 44, follow=True) as file:
+            return file.read(64)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,303 @@
+"""A command under the recorder: the drainer beside it, its events into files, its end.
+
+    allocphase record ── starts ──► allocphase-recorder     drains the rings (driver/recorder)
+           │                              │ frames
+           │  ◄───────────────────────────┘
+           └──── starts ──► COMMAND, with liballocphase-recorder.so preloaded
+
+The command has its own standard streams and gets the terminal's signals as without us; those that
+are sent to us alone go on to it. The drainer has a session of its own, so that none reaches it. A
+drainer that dies, a disk that is full and a limit that is reached end the recording and not the
+command.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO, cast
+
+from allocphase import resources
+from allocphase.errors import AllocphaseError
+from allocphase.recorder.frames import DrainerEnd, Frame, FrameKind, end_of, frames, image_of
+from allocphase.recorder.tree_files import RecordedImage, TreeFiles
+
+__all__ = ["RecordedTree", "record", "recording_environment", "seconds_without"]
+
+ARENA_VARIABLE = "ALLOCPHASE_RECORDER"
+# What a terminal sends to us as well as to the command.
+_FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+# What is sent to us alone, by who wants the command to end, or to know something.
+_SENT_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_COMMAND_ENDED, _LIMIT = b"e", b"l"
+SHELL = "/bin/sh"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTree:
+    """What came of it.
+
+    exit_status: of the command, as subprocess has it: negative for a signal. ended: None, or what
+    ended the recording before the command did: "max-bytes", "recorder", or "write" with `refusal`,
+    the disk's words. drainer: None where it died. own_rss_bytes: of this process.
+    """
+
+    exit_status: int
+    seconds: float
+    images: tuple[RecordedImage, ...]
+    ended: str | None
+    refusal: str
+    drainer: DrainerEnd | None
+    own_rss_bytes: int
+
+
+def record(
+    program: Path,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    path: Path,
+    max_bytes: int | None,
+) -> RecordedTree:
+    """Runs a command to its end and writes its event files.
+
+    environment: of the command, without the recorder. Raises UsageError where a file is there
+    already, AllocphaseError where the recorder cannot be started, OSError where the command can
+    not.
+    """
+    files = TreeFiles(path, max_bytes=max_bytes)
+    with _drainer() as drainer:
+        arena = _arena_of(drainer)
+        variables = recording_environment(environment, arena)
+        with _signals() as child:
+            start = time.monotonic()
+            try:
+                process = _started(program, command, variables)
+            except OSError:
+                drainer.kill()
+                raise
+            child.append(process.pid)
+            watch = _Watch(process, drainer)
+            ended = _collect(drainer, files, watch)
+            watch.thread.join()
+        images = files.close(ended.reason or "recorder")
+    return RecordedTree(
+        exit_status=process.returncode,
+        seconds=watch.end - start,
+        images=tuple(images),
+        ended=ended.reason,
+        refusal=ended.refusal,
+        drainer=ended.drainer,
+        own_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+def recording_environment(environment: Mapping[str, str], arena: str) -> dict[str, str]:
+    """The recorder before whatever is preloaded otherwise."""
+    library = str(resources.find("driver/liballocphase-recorder.so").absolute())
+    others = environment.get("LD_PRELOAD")
+    preloads = f"{library}:{others}" if others else library
+    return {**environment, "LD_PRELOAD": preloads, ARENA_VARIABLE: arena}
+
+
+def seconds_without(program: Path, command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """How long the command takes without the recorder; what it prints is not shown.
+
+    It reads the same standard input where that is a file, else nothing. Raises OSError.
+    """
+    is_file = stat.S_ISREG(os.fstat(0).st_mode)
+    place = os.lseek(0, 0, os.SEEK_CUR) if is_file else 0
+    start = time.monotonic()
+    _started(program, command, environment, is_silent=True, reads=is_file).wait()
+    seconds = time.monotonic() - start
+    if is_file:
+        os.lseek(0, place, os.SEEK_SET)
+    return seconds
+
+
+# ---- The drainer --------------------------------------------------------------------------
+
+
+@contextmanager
+def _drainer() -> Iterator[subprocess.Popen[bytes]]:
+    binary = resources.find("driver/allocphase-recorder")
+    try:
+        drainer = subprocess.Popen(
+            [str(binary)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise AllocphaseError(f"{binary}: cannot be started: {error.strerror}") from error
+    try:
+        yield drainer
+    except BaseException:
+        drainer.kill()
+        raise
+    finally:
+        for stream in (drainer.stdin, drainer.stdout):
+            with suppress(OSError):
+                cast(BinaryIO, stream).close()
+        drainer.wait()
+
+
+def _arena_of(drainer: subprocess.Popen[bytes]) -> str:
+    """Where it says that its memory is. Raises AllocphaseError."""
+    for frame in frames(cast(BinaryIO, drainer.stdout)):
+        if frame.kind == FrameKind.READY:
+            return os.fsdecode(frame.payload)
+        break
+    code = drainer.wait()
+    if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
+        raise AllocphaseError(
+            "the recorder needs no limit on the size of files: ulimit -f unlimited"
+        )
+    raise AllocphaseError(f"the recorder could not begin (exit code {code}): no memory for it?")
+
+
+def _tell(drainer: subprocess.Popen[bytes], word: bytes) -> None:
+    with suppress(OSError):  # it is gone
+        os.write(cast(BinaryIO, drainer.stdin).fileno(), word)
+
+
+@dataclass
+class _Ended:
+    reason: str | None = None
+    refusal: str = ""
+    drainer: DrainerEnd | None = None
+
+
+def _collect(drainer: subprocess.Popen[bytes], files: TreeFiles, watch: _Watch) -> _Ended:
+    """Until the drainer has said all, or is gone."""
+    ended = _Ended()
+    try:
+        for frame in frames(cast(BinaryIO, drainer.stdout)):
+            if frame.kind == FrameKind.END:
+                ended.drainer = end_of(frame)
+            elif ended.reason != "write":
+                _take(frame, files, ended)
+                if ended.reason is None and files.is_nearly_full:
+                    ended.reason = "max-bytes"
+                if ended.reason is not None:
+                    watch.stop_recording()
+    except ValueError:
+        ended.drainer = None
+    if ended.drainer is None:
+        ended.reason = ended.reason or "recorder"
+        drainer.kill()
+        drainer.wait()  # as long as it is to be waited for, the command takes it to live
+    return ended
+
+
+def _take(frame: Frame, files: TreeFiles, ended: _Ended) -> None:
+    try:
+        if frame.kind == FrameKind.IMAGE:
+            facts, is_last = image_of(frame)
+            files.tell(frame.process, facts, is_last=is_last)
+        elif frame.kind == FrameKind.CHUNK:
+            files.add(frame.process, frame.chunk, frame.payload)
+    except OSError as error:
+        ended.reason, ended.refusal = "write", error.strerror or str(error)
+    except AllocphaseError as error:
+        ended.reason, ended.refusal = "write", str(error)
+
+
+# ---- The command --------------------------------------------------------------------------
+
+
+def _started(
+    program: Path,
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    *,
+    is_silent: bool = False,
+    reads: bool = True,
+) -> subprocess.Popen[bytes]:
+    """As `exec` would: with all descriptors that we were given. Raises OSError."""
+    path = command[0] if "/" in command[0] else str(program)
+    output = subprocess.DEVNULL if is_silent else None
+
+    def start(words: Sequence[str], executable: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            list(words),
+            executable=executable,
+            env=dict(variables),
+            close_fds=False,
+            stdin=None if reads else subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+
+    try:
+        return start(command, path)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        return start([SHELL, path, *command[1:]], SHELL)
+
+
+@dataclass
+class _Watch:
+    """Waits for the command in a thread of its own, and tells the drainer of its end."""
+
+    process: subprocess.Popen[bytes]
+    drainer: subprocess.Popen[bytes]
+    end: float = 0.0
+    thread: threading.Thread = field(init=False)
+    _is_told: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._wait)
+        self.thread.start()
+
+    def _wait(self) -> None:
+        self.process.wait()
+        self.end = time.monotonic()
+        self._say(_COMMAND_ENDED)
+
+    def stop_recording(self) -> None:
+        """The command goes on without it."""
+        self._say(_LIMIT)
+
+    def _say(self, word: bytes) -> None:
+        with self._lock:
+            if not self._is_told:
+                self._is_told = True
+                _tell(self.drainer, word)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Ours, while the command runs: its pid is to be put into the list."""
+    child: list[int] = []
+
+    def send_on(number: int, _: FrameType | None) -> None:
+        for pid in child:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def leave(number: int, _: FrameType | None) -> None:
+        """The terminal has told the command too. No SIG_IGN, which it would inherit."""
+
+    ours = dict.fromkeys(_FROM_TERMINAL, leave) | dict.fromkeys(_SENT_ON, send_on)
+    # What whoever started us ignores the command is to ignore as well.
+    ours = {n: ours[n] for n in ours if signal.getsignal(n) != signal.SIG_IGN}
+    before = {number: signal.signal(number, handler) for number, handler in ours.items()}
+    try:
+        yield child
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,69 @@
+"""Where a recorded trace comes from: the description that its file carries, JSON in UTF-8.
+
+Readers show it; the driver knows nothing of it. It is part of the trace's digest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from allocphase.files.documents import parse_json
+from allocphase.files.typed import Count, FieldError, plain, read
+from allocphase.trace.encoding import MAX_META_BYTES
+from allocphase.trace.records import TraceError
+
+__all__ = ["Provenance", "read_provenance", "written_provenance"]
+
+# A command line can be longer than what a description has room for.
+_MAX_ARGUMENTS, _MAX_LETTERS = 200, 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """origin: how the trace came to be, such as "recorded" or "imported from malloclab's .rep".
+
+    command:             the program's arguments, its name first; those beyond 200 are left out
+    recorded:            when it began, ISO 8601
+    allocator:           who served the program
+    threads:             of the program
+    duration_ns:         from its first call to its last
+    calls:               by entry point, how often it was called
+    notes:               what the trace has otherwise than the program, and how often
+    never_freed:         objects that the program left; the drain frees them
+    preamble_operations: of a window, how many operations make what lived when it began
+    """
+
+    origin: str
+    command: tuple[str, ...] = ()
+    recorded: str = ""
+    allocator: str = ""
+    threads: Count = 1
+    duration_ns: Count = 0
+    calls: Mapping[str, Count] = field(default_factory=dict)
+    notes: Mapping[str, Count] = field(default_factory=dict)
+    never_freed: Count = 0
+    preamble_operations: Count = 0
+
+
+def written_provenance(provenance: Provenance) -> bytes:
+    """What a trace carries of it."""
+    values = plain(provenance)
+    if "command" in values:
+        values["command"] = [text[:_MAX_LETTERS] for text in values["command"][:_MAX_ARGUMENTS]]
+    return json.dumps(values, ensure_ascii=True).encode()
+
+
+def read_provenance(meta: bytes) -> Provenance | None:
+    """The description in a trace, None where it has none. Raises TraceError where it is not as
+    allocphase writes it.
+    """
+    if not meta:
+        return None
+    try:
+        if len(meta) > MAX_META_BYTES:
+            raise FieldError("is too long")
+        return read(Provenance, parse_json(meta.decode()))
+    except ValueError as error:  # FieldError and UnicodeDecodeError among them
+        raise TraceError(f"its description: {error}") from None

@@ -1,0 +1,113 @@
+"""Recorded scenarios: trace files by their path, or named in a scenario's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from allocphase import trace
+from allocphase.errors import UsageError
+from allocphase.scenario import Recorded, digest_of, generate, load, resolve
+from allocphase.spec import Spec
+from allocphase.trace.provenance import Provenance, written_provenance
+from allocphase.trace.records import Touch
+from allocphase.trace.stored import packed_copy
+from tests.support.traces import batch, write_trace
+
+SAID = Provenance(
+    origin="recorded by allocphase record",
+    command=("jq", ".", "a b.json"),
+    recorded="2026-11-28T10:00:00+00:00",
+    allocator="/usr/lib/libc.so.6",
+    threads=2,
+)
+TEXTS = 'title = "t"\nstands_for = "s"\nsource = "o"\ndoes_not_show = "d"\n'
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    return write_trace(tmp_path / "app.trace", batch(5), meta=written_provenance(SAID))
+
+
+def found(spec: str) -> Recorded:
+    [one] = resolve(spec)
+    assert isinstance(one, Recorded)
+    return one
+
+
+def test_a_trace_file_is_a_scenario_that_describes_itself(app: Path) -> None:
+    one = found(str(app))
+    assert one.name == "app"
+    assert one.title == "Recorded: jq . 'a b.json'"
+    assert "jq . 'a b.json', recorded on 2026-11-28 under /usr/lib/libc.so.6" in one.stands_for
+    assert "Nobody has held this replay against the program" in one.does_not_show
+    assert one.provenance == SAID
+    assert generate(one).digest == digest_of(one) == trace.read(app).digest
+
+
+def test_a_packed_trace_has_the_same_name_and_digest(app: Path) -> None:
+    packed_copy(app, app.with_name("app.trace.zst"))
+    one, other = found(str(app)), found(f"{app}.zst")
+    assert (other.name, digest_of(other)) == (one.name, digest_of(one))
+
+
+@pytest.mark.parametrize("name", ["app.trace", "x/app.trace", "app.trace.zst"])
+def test_its_path_is_its_specification(name: str) -> None:
+    spec = Spec.of_scenario(name)
+    assert spec.is_path
+    assert spec.label == "app"
+
+
+def test_a_trace_without_a_description_is_a_scenario_too(tmp_path: Path) -> None:
+    assert found(str(write_trace(tmp_path / "x.trace", batch(2)))).title == "The trace x.trace"
+
+
+def test_a_scenario_file_names_a_trace_beside_it(app: Path) -> None:
+    path = app.with_name("mine.toml")
+    path.write_text(f'{TEXTS}trace = "app.trace"\ntouch = "all"\n')
+    one = load(path)
+    assert isinstance(one, Recorded)
+    assert (one.name, one.title, one.touch) == ("mine", "t", Touch.ALL)
+    assert digest_of(one) != trace.read(app).digest
+    assert one.write(app.with_name("y")) == digest_of(one)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('trace = "no.trace"', r"trace: '.*no\.trace': no such file"),
+        ('trace = "app.trace"\nfamily = "window"', "family: is not for a recording"),
+        ('trace = "app.trace"\nseed = 3', "seed: is not for a recording"),
+        ('trace = "app.trace"\nwork_ns = 3', "work_ns: is not for a recording"),
+        ('trace = "app.trace"\nprogram = {command = ["x"]}', "trace: is not for a program"),
+        ('family = "window"\ntouch = "none"', "seed: missing"),
+    ],
+)
+def test_a_key_that_does_not_fit_is_named(app: Path, line: str, reason: str) -> None:
+    path = app.with_name("mine.toml")
+    path.write_text(f"{TEXTS}{line}\n")
+    with pytest.raises(UsageError, match=reason):
+        load(path)
+
+
+def test_a_recording_has_no_parameters(app: Path) -> None:
+    with pytest.raises(UsageError, match="scenario app: is a recording, and has no parameter"):
+        resolve(f"{app}?live=5")
+
+
+def test_what_is_no_trace_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.trace"
+    path.write_bytes(b"something else" * 20)
+    with pytest.raises(UsageError, match=r"x\.trace: is no trace"):
+        resolve(str(path))
+    with pytest.raises(UsageError, match=r"y\.trace: No such file"):
+        resolve(str(tmp_path / "y.trace"))
+
+
+def test_a_damaged_trace_is_refused_before_anything_runs(app: Path) -> None:
+    content = bytearray(app.read_bytes())
+    content[-1] ^= 1
+    app.write_bytes(content)
+    with pytest.raises(UsageError, match=r"app\.trace: has digest"):
+        generate(found(str(app)))

@@ -20,11 +20,13 @@ from allocphase.judge.document import FILE as VERDICT_FILE
 from allocphase.probe.probe import TRACE_PROBES
 from allocphase.process.driver import DriverExecutor, Job, TraceJob
 from allocphase.process.keeper import Ending
+from allocphase.recorder.events import RecordedThread
 from allocphase.run.session import run
 from allocphase.scenario import resolve as resolve_scenario
 from allocphase.store.record import Event, EventRecord
 from allocphase.trace.records import Draft, Kind, Touch, operations
 from tests.support.gates import FigureExecutor, arm, gate_request, no_progress
+from tests.support.made_calls import Call, facts, recording_of
 from tests.support.plugins import ROOT
 from tests.support.runs import request_of
 from tests.support.traces import Op, free, malloc, sync, tags, write_trace
@@ -34,6 +36,7 @@ __all__ = [
     "deliveries",
     "documents",
     "gate_directory",
+    "recording",
     "run_directory",
     "traces",
     "unfinished_run",
@@ -77,8 +80,17 @@ def _recorded(path: Path) -> Path:
         threads_end=True,
         gaps_ns=[index * 10**9 for index in range(len(ops))],
         touched=[64, 0, 0, 0, 0, 0, 9, 0],
-        meta=b"{}",
+        meta=b'{"origin": "made up"}',
     )
+
+
+def recording(path: Path) -> Path:
+    """An event file of two threads, one made and joined by the other."""
+    calls = [Call(0, "malloc", 0, 40), Call(1, "calloc", 1, 90), Call(0, "realloc", 0, 400)]
+    calls += [Call(1, "free", 0), Call(1, "memalign", 2, 64), Call(0, "free", 1)]
+    child = RecordedThread(parent=0, created=1, birth=2, end=100, joined=110, joined_by=0)
+    recording_of(path, calls, facts(RecordedThread(birth=0), child))
+    return path
 
 
 def _lane(path: Path) -> Path:

@@ -54,6 +54,7 @@ from allocphase.machine.fingerprint import differences
 from allocphase.machine.lock import holder_words, read_holder
 from allocphase.process.driver import DriverExecutor, Job, Outcome
 from allocphase.process.keeper import Ending, read_ending
+from allocphase.recorder.imported import import_trace
 from allocphase.report.content.source import Source
 from allocphase.report.page.page import page
 from allocphase.report.text.markdown import markdown as report_markdown
@@ -63,7 +64,11 @@ from allocphase.store.manifest import Manifest
 from allocphase.store.record import ProcessRecord
 from allocphase.text.share import parse_share
 from allocphase.trace.excerpt import excerpt
+from allocphase.trace.facts import facts_of, facts_text
 from allocphase.trace.records import HEADER, OP, THREAD, TraceError
+from allocphase.trace.stored import packed_copy
+from allocphase.trace.text_form import write_text
+from allocphase.trace.window import window
 from tests.fuzz import seeds
 from tests.fuzz.mutate import (
     mutated_arrays,
@@ -72,6 +77,7 @@ from tests.fuzz.mutate import (
     mutated_text,
     mutated_toml,
 )
+from tests.support.foreign import SAMPLES
 from tests.support.plugins import ROOT, Plugins
 
 __all__ = ["TARGETS", "Try"]
@@ -412,6 +418,40 @@ def _use_verdict(folder: Path) -> None:
     summary.unlink()
 
 
+def _imports(folder: Path) -> Try:
+    """Files that become traces: of other tools, text, event files, packed traces. What comes out is
+    whole: the driver takes no other.
+    """
+    contents = list(SAMPLES.values())
+    for path in seeds.traces(folder):
+        text = io.StringIO()
+        write_text(trace.read(path), text)
+        contents.append(text.getvalue().encode())
+    contents.append(seeds.recording(folder / "x.events").read_bytes())
+    packed_copy(folder / "recorded", folder / "packed.trace.zst")
+    packed = (folder / "packed.trace.zst").read_bytes()
+    path, made = folder / "mutated", folder / "made.trace"
+
+    def attempt(rng: random.Random) -> None:
+        if rng.random() < 0.1:
+            path.write_bytes(mutated_bytes(packed, rng))
+            trace.read(path)
+            return
+        content = rng.choice(contents)
+        if content.isascii() and rng.random() < 0.5:
+            path.write_bytes(mutated_text(content.decode(), rng).encode("utf-8", "replace"))
+        else:
+            path.write_bytes(mutated_bytes(content, rng))
+        for _ in import_trace(path, made):
+            pass
+        found = trace.read(made)
+        facts_text(facts_of(found), name="made")
+        if len(found.ops) > 1:
+            trace.validate(window(found, 1, len(found.ops)))
+
+    return attempt
+
+
 TARGETS: dict[str, Callable[[Path], Try]] = {
     "traces": _traces,
     "deliveries": _deliveries,
@@ -422,4 +462,5 @@ TARGETS: dict[str, Callable[[Path], Try]] = {
     "collections": _collections,
     "judgements": _judgements,
     "documents": _documents,
+    "imports": _imports,
 }

@@ -12,10 +12,6 @@
 #include "preload/bootstrap.h"
 #include "recorder/image.h"
 
-static struct lane no_lane; /* without room, for all threads that have none: never written */
-_Thread_local struct caller caller __attribute__((tls_model("initial-exec"))) = {.lane = &no_lane};
-enum lane_clock lane_clock;
-
 static pthread_key_t ends_key;
 
 /* ---- Room ------------------------------------------------------------------------------- */
@@ -179,7 +175,7 @@ void lane_end(void) {
   lane_append(event_name(KIND_NOTE, NOTE_END, 0, 0), 0, 0);
   struct quiet quiet = be_quiet();
   struct ring *ring = caller.lane->ring;
-  caller.lane = &no_lane;
+  caller.lane = &caller_no_lane;
   caller.parted = true;
   if (ring != NULL) __atomic_store_n(&ring->state, SLOT_ENDED, __ATOMIC_RELEASE);
   be_as_before(&quiet);

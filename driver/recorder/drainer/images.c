@@ -592,7 +592,9 @@ void images_close(enum ended ended, double ticks_per_second) {
   for (size_t i = 0; i < image_count; i++) {
     struct image *image = images[i];
     if (image->slot == NULL) continue;
-    image->told.ended = ended;
+    /* Of another pid namespace nobody knows whether it still runs. */
+    bool may_run = image->pidfd >= 0 || ended != ENDED_RUNNING;
+    if (may_run) image->told.ended = ended;
     close_image(image);
   }
 }

@@ -3,6 +3,7 @@
 #define ALLOCPHASE_RECORDER_CALLER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "recorder/event.h"
@@ -20,6 +21,13 @@ struct lane {
 
 _Static_assert(sizeof(struct lane) == 64, "a line each: threads do not disturb each other");
 
+/* Of calls.h: a call whose allocation is not yet written. */
+struct asked {
+  size_t size, alignment;
+  uintptr_t frame; /* of the call; what lies above it on the stack is over when it is */
+  unsigned entry;  /* 0: none */
+};
+
 struct caller {
   struct lane *lane;
   volatile bool busy; /* between reading `lane->at` and moving it */
@@ -27,7 +35,7 @@ struct caller {
   bool registered; /* has told of its end */
   uint32_t number;    /* given by its creator, plus 1; 0: none */
   uint64_t fork;      /* which one it is about to make */
-  struct asked *asked; /* of calls.h: a call whose allocation is not yet written */
+  struct asked asked;
   uintptr_t freed;     /* a block whose free was written, plus 1; 0: none */
 };
 

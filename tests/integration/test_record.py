@@ -180,6 +180,22 @@ def test_a_handler_may_interrupt_anything(record: Recorder, program: Path) -> No
     assert np.count_nonzero(sizes == 77) >= 2000
 
 
+@pytest.mark.parametrize("flags", [[], ["-static-libstdc++", "-static-libgcc"]], ids=str)
+def test_a_library_may_bring_c_plus_plus_into_a_program_of_c(
+    record: Recorder, program: Path, flags: list[str]
+) -> None:
+    """Two hundred times. Its libstdc++ is not among what the linker finds behind the recorder."""
+    plugin = record.program("recorded_plugin", "-fPIC", "-shared", *flags)
+    found = record(program, "libraries", plugin)
+    assert found.done.returncode == 0, found.done.stderr
+    require_sound(found.first)
+    rows = events_of(found.first)[events_of(found.first)["entry"] == Entry.NEW]
+    assert np.count_nonzero(rows["size"] == 321) == 200
+    assert np.count_nonzero(rows["kind"] == Kind.FAILED) == 200
+    twice = Counter({"malloc": 200, "failed": 200})  # before the library's own is asked
+    assert found.told + twice == found.counts
+
+
 PROGRAMS = [
     ("jq", ["jq", "-c", "map(.id)|add", "FILE"]),
     ("sqlite3", ["sqlite3", ":memory:", "create table t(a); insert into t values(1),(2);"]),

@@ -74,6 +74,6 @@ def test_streams_are_the_same() -> None:
     assert tuple(name.lower() for name in numbers) == columns.NUMBERS
     assert f"#define NUMBERS {len(columns.NUMBERS)}\n" in COLUMNS_H
     assert f"#define CHUNK_EVENTS {columns.MAX_EVENTS}u\n" in COLUMNS_H
-    source = (RECORDER / "drainer" / "images.c").read_text()
+    source = (RECORDER / "drainer" / "image.h").read_text()
     assert MAX_THREADS == 1 << 20
     assert "#define MOST_THREADS (1u << 20)" in source

@@ -14,11 +14,14 @@ import random
 import shutil
 import struct
 import tomllib
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import zstandard
 
 from allocphase import allocator, scenario, trace
 from allocphase.allocator.shared_object import inspect_object
@@ -54,6 +57,10 @@ from allocphase.machine.fingerprint import differences
 from allocphase.machine.lock import holder_words, read_holder
 from allocphase.process.driver import DriverExecutor, Job, Outcome
 from allocphase.process.keeper import Ending, read_ending
+from allocphase.recorder.columns import MAX_EVENTS
+from allocphase.recorder.event_file import HEADER as EVENT_HEADER
+from allocphase.recorder.event_file import MAGIC, open_recording
+from allocphase.recorder.events import UNKNOWN_OBJECT
 from allocphase.recorder.imported import import_trace
 from allocphase.report.content.source import Source
 from allocphase.report.page.page import page
@@ -418,6 +425,64 @@ def _use_verdict(folder: Path) -> None:
     summary.unlink()
 
 
+def _events(folder: Path) -> Try:
+    """Event files: bytes anywhere; and payloads that were changed before they were packed, with
+    sums that are right again.
+    """
+    content = seeds.event_file(folder / "seed.events").read_bytes()
+    records = list(_event_records(content))
+    path = folder / "mutated.events"
+
+    def attempt(rng: random.Random) -> None:
+        if rng.random() < 0.2:
+            path.write_bytes(mutated_bytes(content, rng))
+        else:
+            chosen = rng.randrange(len(records))
+            parts = [
+                _mutated_record(head, raw, rng) if index == chosen else _packed_record(head, raw)
+                for index, (head, raw) in enumerate(records)
+            ]
+            path.write_bytes(MAGIC + b"".join(parts))
+        recording = open_recording(path)
+        for batch in recording.batches():
+            assert len(batch.events) <= MAX_EVENTS
+            assert batch.thread < len(recording.threads)
+            objects = batch.events["object"]
+            assert bool(np.all((objects < recording.objects) | (objects >= UNKNOWN_OBJECT)))
+
+    return attempt
+
+
+def _event_records(content: bytes) -> Iterator[tuple[npt.NDArray[np.void], bytes]]:
+    """Each record's header and what its payload unpacks to."""
+    at = len(MAGIC)
+    while at < len(content):
+        head = np.frombuffer(content, EVENT_HEADER, 1, at).copy()
+        at += EVENT_HEADER.itemsize
+        end = at + int(head["packed_bytes"][0])
+        yield head, zstandard.ZstdDecompressor().decompress(content[at:end])
+        at = end
+
+
+def _mutated_record(head: npt.NDArray[np.void], raw: bytes, rng: random.Random) -> bytes:
+    head = head.copy()
+    if rng.random() < 0.3:
+        field = rng.choice(EVENT_HEADER.names or ())
+        bits = 8 * EVENT_HEADER[field].itemsize
+        head[field] = rng.choice((0, 1, 2, 5, 65536, 2**bits - 1, 2 ** (bits - 1))) % 2**bits
+        return _packed_record(head, raw)
+    if int(head["kind"][0]) == 1 and rng.random() < 0.8:
+        return _packed_record(head, mutated_json(json.loads(raw), rng))
+    return _packed_record(head, mutated_bytes(raw, rng) if raw else raw)
+
+
+def _packed_record(head: npt.NDArray[np.void], raw: bytes) -> bytes:
+    head, packed = head.copy(), zstandard.ZstdCompressor().compress(raw)
+    head["raw_bytes"], head["packed_bytes"] = len(raw), len(packed)
+    head["sum"] = zlib.crc32(packed)
+    return head.tobytes() + packed
+
+
 def _imports(folder: Path) -> Try:
     """Files that become traces: of other tools, text, event files, packed traces. What comes out is
     whole: the driver takes no other.
@@ -462,5 +527,6 @@ TARGETS: dict[str, Callable[[Path], Try]] = {
     "collections": _collections,
     "judgements": _judgements,
     "documents": _documents,
+    "events": _events,
     "imports": _imports,
 }

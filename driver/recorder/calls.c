@@ -123,10 +123,9 @@ RECORDED void *realloc(void *block, size_t size) {
 static void *aligned(unsigned entry, void *(*function)(size_t, size_t), size_t alignment,
                      size_t size) {
   if (!next.ready) return bootstrap_new(alignment, size);
-  __attribute__((cleanup(asked_end))) struct asked asked = {size, alignment, entry, NULL, NULL};
-  asked_begin(&asked);
-  asked.block = function == NULL ? no_memory() : function(alignment, size);
-  return asked.block;
+  struct asking asking;
+  asked_begin(&asking, entry, size, alignment);
+  return asked_end(&asking, function == NULL ? no_memory() : function(alignment, size));
 }
 
 RECORDED void *aligned_alloc(size_t alignment, size_t size) {
@@ -170,11 +169,10 @@ RECORDED int posix_memalign(void **result, size_t alignment, size_t size) {
     *result = bootstrap_new(alignment, size);
     return *result == NULL ? ENOMEM : 0;
   }
-  __attribute__((cleanup(asked_end))) struct asked asked = {size, alignment, ENTRY_POSIX_MEMALIGN,
-                                                            NULL, NULL};
-  asked_begin(&asked);
+  struct asking asking;
+  asked_begin(&asking, ENTRY_POSIX_MEMALIGN, size, alignment);
   int error = next.posix_memalign(result, alignment, size);
-  asked.block = error == 0 ? *result : NULL;
+  asked_end(&asking, error == 0 ? *result : NULL);
   return error;
 }
 
@@ -186,10 +184,9 @@ RECORDED void *memalign(size_t alignment, size_t size) {
 static void *page_aligned(unsigned entry, void *(*function)(size_t), size_t size) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   if (!next.ready) return bootstrap_new(page, size);
-  __attribute__((cleanup(asked_end))) struct asked asked = {size, page, entry, NULL, NULL};
-  asked_begin(&asked);
-  asked.block = function == NULL ? no_memory() : function(size);
-  return asked.block;
+  struct asking asking;
+  asked_begin(&asking, entry, size, page);
+  return asked_end(&asking, function == NULL ? no_memory() : function(size));
 }
 
 RECORDED void *valloc(size_t size) {

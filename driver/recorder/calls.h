@@ -5,8 +5,10 @@
  * memalign. Such a call is written down once, as the program made it:
  *
  *     an allocation   leaves what it was `asked`. The first allocation within is written as that;
- *                     where there is none, it is written behind the call, also where that is left
- *                     by an exception.
+ *                     where there is none, it is written behind the call. One that was left by an
+ *                     exception is found by its frame, by the thread's next allocation, and has
+ *                     failed: to be told at once would take a personality routine, and those of
+ *                     two unwinders in one program do not go together.
  *     a free          is written before the call, and leaves the block's address (`freed`): a free
  *                     of it within is not written again.
  *
@@ -40,13 +42,6 @@ static inline unsigned log2_of(size_t alignment) {
 
 /* ---- Allocations ---------------------------------------------------------------------------- */
 
-struct asked {
-  size_t size, alignment;
-  unsigned entry;
-  void *block; /* NULL: none yet */
-  struct asked *before;
-};
-
 static inline void write_birth(unsigned entry, const void *block, size_t size, size_t alignment,
                                size_t extra) {
   unsigned kind = block != NULL ? KIND_ALLOCATION : KIND_FAILED;
@@ -58,29 +53,66 @@ static inline bool may_stand_for(size_t size, const struct asked *asked) {
   return size >= asked->size && size - asked->size <= asked->alignment + 64;
 }
 
-static inline void *born(unsigned entry, void *block, size_t size, size_t alignment, size_t extra) {
-  const struct asked *asked = caller.asked;
-  if (__builtin_expect(asked != NULL, 0) && may_stand_for(size, asked)) {
-    caller.asked = asked->before;
-    write_birth(asked->entry, block, asked->size, asked->alignment, 0);
+/* Of the function that this is inlined into: equal for two that one function calls. */
+#define OWN_FRAME ((uintptr_t)__builtin_frame_address(0))
+#define INLINED __attribute__((always_inline)) static inline
+
+/* A call that did not return to us. */
+static inline bool asked_is_over(const struct asked *asked, uintptr_t frame) {
+  return frame >= asked->frame; /* stacks grow downwards */
+}
+
+static inline void asked_write(const struct asked *asked, const void *block) {
+  write_birth(asked->entry, block, asked->size, asked->alignment, 0);
+}
+
+/* The one that an allocation is to be written as; NULL: as itself. */
+static inline const struct asked *asked_now(size_t size, uintptr_t frame) {
+  struct asked *asked = &caller.asked;
+  if (__builtin_expect(asked->entry == 0, 1)) return NULL;
+  if (asked_is_over(asked, frame)) {
+    struct asked over = *asked;
+    asked->entry = 0;
+    asked_write(&over, NULL);
+    return NULL;
+  }
+  return may_stand_for(size, asked) ? asked : NULL;
+}
+
+INLINED void *born(unsigned entry, void *block, size_t size, size_t alignment, size_t extra) {
+  const struct asked *asked = asked_now(size, OWN_FRAME);
+  if (__builtin_expect(asked != NULL, 0)) {
+    struct asked taken = *asked;
+    caller.asked.entry = 0;
+    asked_write(&taken, block);
   } else {
     write_birth(entry, block, size, alignment, extra);
   }
   return block;
 }
 
-/* Within another one of them it is that one's call. */
-static inline void asked_begin(struct asked *asked) {
+/* A call between its begin and its end. */
+struct asking {
+  struct asked before;
+  uintptr_t frame;
+  bool is_mine; /* false: it is another one's, within which it was made */
+};
+
+INLINED void asked_begin(struct asking *asking, unsigned entry, size_t size, size_t alignment) {
   calls_are_ready();
-  asked->before = caller.asked;
-  if (asked->before == NULL || !may_stand_for(asked->size, asked->before)) caller.asked = asked;
+  asking->frame = OWN_FRAME;
+  asking->is_mine = asked_now(size, asking->frame) == NULL;
+  if (!asking->is_mine) return;
+  asking->before = caller.asked;
+  caller.asked = (struct asked){size, alignment, asking->frame, entry};
 }
 
-/* On the way out, be it by an exception: for __attribute__((cleanup)). */
-static inline void asked_end(struct asked *asked) {
-  if (caller.asked != asked) return;
-  caller.asked = asked->before;
-  write_birth(asked->entry, asked->block, asked->size, asked->alignment, 0);
+static inline void *asked_end(const struct asking *asking, void *block) {
+  if (!asking->is_mine) return block;
+  struct asked asked = caller.asked;
+  caller.asked = asking->before;
+  if (asked.entry != 0 && asked.frame == asking->frame) asked_write(&asked, block);
+  return block;
 }
 
 /* ---- Frees ---------------------------------------------------------------------------------- */

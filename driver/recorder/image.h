@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "recorder/arena.h"
-#include "recorder/lane.h"
+#include "recorder/caller.h"
 
 /* Wiped by a fork. */
 struct own {

@@ -12,10 +12,6 @@
 #include "preload/bootstrap.h"
 #include "recorder/image.h"
 
-static struct lane no_lane; /* without room, for all threads that have none: never written */
-_Thread_local struct caller caller __attribute__((tls_model("initial-exec"))) = {.lane = &no_lane};
-enum lane_clock lane_clock;
-
 static pthread_key_t ends_key;
 
 /* ---- Room ------------------------------------------------------------------------------- */
@@ -179,7 +175,7 @@ void lane_end(void) {
   lane_append(event_name(KIND_NOTE, NOTE_END, 0, 0), 0, 0);
   struct quiet quiet = be_quiet();
   struct ring *ring = caller.lane->ring;
-  caller.lane = &no_lane;
+  caller.lane = &caller_no_lane;
   caller.parted = true;
   if (ring != NULL) __atomic_store_n(&ring->state, SLOT_ENDED, __ATOMIC_RELEASE);
   be_as_before(&quiet);
@@ -187,10 +183,16 @@ void lane_end(void) {
 
 /* ---- Ends and forks ------------------------------------------------------------------------ */
 
+/* The last one that there is, of PTHREAD_DESTRUCTOR_ITERATIONS. The thread sanitizer's own state
+ * goes away in that one: its tests take an earlier round. */
+#ifndef LANE_LAST_ROUND
+#define LANE_LAST_ROUND PTHREAD_DESTRUCTOR_ITERATIONS
+#endif
+
 /* Other destructors of the thread may still free: this one asks to be called in each round. */
 static void end_round(void *value) {
   uintptr_t round = (uintptr_t)value;
-  if (round < PTHREAD_DESTRUCTOR_ITERATIONS) pthread_setspecific(ends_key, (void *)(round + 1));
+  if (round < LANE_LAST_ROUND) pthread_setspecific(ends_key, (void *)(round + 1));
   else lane_end();
 }
 

@@ -18,44 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "recorder/caller.h"
 #include "recorder/event.h"
-#include "recorder/ticks.h"
-
-struct lane {
-  struct event *at, *limit;
-  uint64_t time; /* of the event before */
-  uint64_t count;
-  uint64_t *head; /* of the ring */
-  struct ring *ring;
-  uint64_t padding[2];
-};
-
-_Static_assert(sizeof(struct lane) == 64, "a line each: threads do not disturb each other");
-
-struct caller {
-  struct lane *lane;
-  volatile bool busy;
-  bool parted; /* its lane has ended */
-  bool registered; /* has told of its end */
-  uint32_t number;    /* given by its creator, plus 1; 0: none */
-  uint64_t fork;      /* which one it is about to make */
-  struct asked *asked; /* of calls.h: a call whose allocation is not yet written */
-  uintptr_t freed;     /* a block whose free was written, plus 1; 0: none */
-};
-
-/* Initial-exec: to find a variable of another kind the linker may call malloc. */
-extern _Thread_local struct caller caller __attribute__((tls_model("initial-exec")));
-
-/* LANE_ALONE while the process has had one thread. */
-enum lane_clock { LANE_ALONE, LANE_AMONG_THREADS, LANE_SYSTEM };
-
-extern enum lane_clock lane_clock;
-
-static inline uint64_t lane_ticks(void) {
-  enum lane_clock clock = __atomic_load_n(&lane_clock, __ATOMIC_RELAXED);
-  if (__builtin_expect(clock == LANE_ALONE, 1)) return ticks_of_counter();
-  return clock == LANE_SYSTEM ? ticks_of_system() : ticks_behind();
-}
 
 void lane_append_slowly(uint64_t name, uint64_t size, uint64_t extra, bool was_busy);
 

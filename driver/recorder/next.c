@@ -6,9 +6,20 @@
 
 struct next next;
 
-void *next_function(const char *name) { return dlsym(RTLD_NEXT, name); }
+void *next_operator(const char *name) { return dlsym(RTLD_NEXT, name); }
 
-#define FIND(name) (*(void **)(void *)&next.name = next_function(#name))
+/* The object stays: whoever calls is in it. */
+void *next_operator_of(const void *address, const char *name) {
+  Dl_info info;
+  struct link_map *map;
+  if (!dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP)) return NULL;
+  void *object = dlopen(map->l_name[0] != '\0' ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
+  void *found = object == NULL ? NULL : dlsym(object, name);
+  if (object != NULL) dlclose(object);
+  return found;
+}
+
+#define FIND(name) (*(void **)(void *)&next.name = dlsym(RTLD_NEXT, #name))
 
 /* Not while the linker is about to change its list of objects: it must not be entered again. */
 static bool can_ask(void) { return environ != NULL && _r_debug.r_state == RT_CONSISTENT; }

@@ -40,7 +40,11 @@ extern struct next next;
 /* Once the linker can be asked. False: not yet, or the calling thread is about to. */
 bool next_find(void);
 
-/* One of those that few programs call, or NULL. */
-void *next_function(const char *name);
+/* One of C++'s, or NULL: that of a library which came with a plug-in is not among those that the
+ * linker finds behind us. */
+void *next_operator(const char *name);
+
+/* The one that an object would have called without us, by an address within it; or NULL. */
+void *next_operator_of(const void *address, const char *name);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Those of libstdc++ call malloc and free, or one form of them another; an allocator's own do not.
  * What is written for either stands in calls.h. An exception passes through new, hence
- * -fexceptions in CMakeLists.txt.
+ * -fexceptions in CMakeLists.txt; nothing here needs to see it.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -10,41 +10,66 @@
 
 #include "recorder/calls.h"
 
-/* Found when they are first called: a program without C++ has none. */
-static void *behind(void **place, const char *name) {
-  void *found = __atomic_load_n(place, __ATOMIC_RELAXED);
-  if (__builtin_expect(found != NULL, 1)) return found;
-  found = next_function(name);
-  if (found == NULL) abort(); /* called without a C++ library: it could not have been linked */
-  __atomic_store_n(place, found, __ATOMIC_RELAXED);
-  return found;
+/* ---- Without a C++ library among those behind us: it came with a plug-in ------------------- */
+
+/* As libstdc++'s does it until there is no memory: then the one of the object that called is asked,
+ * which has a handler to call, or something to throw. */
+static void *new_of_malloc(size_t size, size_t alignment) {
+  size_t asked = size == 0 ? 1 : size;
+  void *block = NULL;
+  if (alignment == 0) block = next.malloc(asked);
+  else if (next.posix_memalign(&block, alignment, asked) != 0) block = NULL;
+  return block;
 }
 
-#define NEW(name, entry, alignment, parameters, types, arguments)                     \
-  RECORDED void *name parameters;                                                     \
-  RECORDED void *name parameters {                                                    \
-    static void *place;                                                               \
-    void *(*function) types;                                                          \
-    *(void **)(void *)&function = behind(&place, #name);                              \
-    __attribute__((cleanup(asked_end))) struct asked asked = {size, alignment, entry, \
-                                                              NULL, NULL};            \
-    asked_begin(&asked);                                                              \
-    asked.block = function arguments;                                                 \
-    return asked.block;                                                               \
+/* Found when they are first called. NULL: there is none. */
+static void *behind(void **place, const char *name) {
+  static char none;
+  void *found = __atomic_load_n(place, __ATOMIC_RELAXED);
+  if (__builtin_expect(found == NULL, 0)) {
+    calls_are_ready();
+    found = next_operator(name);
+    __atomic_store_n(place, found == NULL ? &none : found, __ATOMIC_RELAXED);
+  }
+  return found == &none ? NULL : found;
+}
+
+/* ---- new ------------------------------------------------------------------------------------ */
+
+/* Where nothing can be thrown for want of a library, nobody could catch it. */
+#define NEW(name, entry, alignment, may_fail, parameters, types, arguments) \
+  RECORDED void *name parameters;                                           \
+  RECORDED void *name parameters {                                          \
+    static void *place;                                                     \
+    void *(*function) types;                                                \
+    *(void **)(void *)&function = behind(&place, #name);                    \
+    struct asking asking;                                                   \
+    asked_begin(&asking, entry, size, alignment);                           \
+    void *block = NULL;                                                     \
+    if (function == NULL) block = new_of_malloc(size, alignment);           \
+    if (block != NULL) return asked_end(&asking, block);                    \
+    if (function == NULL)                                                   \
+      *(void **)(void *)&function =                                         \
+          next_operator_of(__builtin_return_address(0), #name);             \
+    if (function != NULL) block = function arguments;                       \
+    else if (!may_fail) abort();                                            \
+    return asked_end(&asking, block);                                       \
   }
 
 #define NEWS(letter, entry)                                                                        \
-  NEW(_Zn##letter##m, ENTRY_##entry, 0, (size_t size), (size_t), (size))                           \
-  NEW(_Zn##letter##mRKSt9nothrow_t, ENTRY_##entry##_NOTHROW, 0,                                    \
+  NEW(_Zn##letter##m, ENTRY_##entry, 0, false, (size_t size), (size_t), (size)) \
+  NEW(_Zn##letter##mRKSt9nothrow_t, ENTRY_##entry##_NOTHROW, 0, true,                              \
       (size_t size, const void *nothrow), (size_t, const void *), (size, nothrow))                 \
-  NEW(_Zn##letter##mSt11align_val_t, ENTRY_##entry##_ALIGNED, alignment,                           \
+  NEW(_Zn##letter##mSt11align_val_t, ENTRY_##entry##_ALIGNED, alignment, false,                    \
       (size_t size, size_t alignment), (size_t, size_t), (size, alignment))                        \
   NEW(_Zn##letter##mSt11align_val_tRKSt9nothrow_t, ENTRY_##entry##_ALIGNED_NOTHROW, alignment,     \
-      (size_t size, size_t alignment, const void *nothrow), (size_t, size_t, const void *),        \
+      true, (size_t size, size_t alignment, const void *nothrow), (size_t, size_t, const void *), \
       (size, alignment, nothrow))
 
 NEWS(w, NEW)
 NEWS(a, NEW_ARRAY)
+
+/* ---- delete --------------------------------------------------------------------------------- */
 
 #define DELETE(name, entry, size, alignment, parameters, types, arguments) \
   RECORDED void name parameters;                                          \
@@ -53,7 +78,8 @@ NEWS(a, NEW_ARRAY)
     void(*function) types;                                                \
     *(void **)(void *)&function = behind(&place, #name);                  \
     uintptr_t before = freed_begin(entry, block, size, alignment);        \
-    function arguments;                                                   \
+    if (function != NULL) function arguments;                             \
+    else free(block); /* is not written again */                          \
     caller.freed = before;                                                \
   }
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -226,12 +227,34 @@ static void alarms(void) {
 static void libraries(const char *path) {
   for (int i = 0; i < 200; i++) {
     void *library = dlopen(path, RTLD_NOW);
-    if (library == NULL || dlclose(library) != 0) abort();
+    if (library == NULL) abort();
+    void *(*run)(void) = NULL;
+    *(void **)&run = dlsym(library, "run");
+    if (run != NULL && run() == NULL) abort();
+    if (dlclose(library) != 0) abort();
   }
 }
 
 static void calls(long count) {
   for (long i = 0; i < count; i++) free(seen(malloc((size_t)(i % 5000))));
+}
+
+/* ---- What no program should do -------------------------------------------------------------- */
+
+/* Random bytes over the recorder's memory, a little at a time. */
+static void scribble(const char *seed) {
+  char line[512];
+  char *start = NULL;
+  FILE *maps = fopen("/proc/self/maps", "r");
+  while (fgets(line, sizeof line, maps) != NULL)
+    if (strstr(line, "memfd:allocphase-recorder") != NULL) start = (char *)strtoull(line, NULL, 16);
+  fclose(maps);
+  srandom((unsigned)atoi(seed));
+  for (int i = 0; start != NULL && i < 2000; i++) {
+    size_t within = (size_t)random() % 3 == 0 ? 20000 : (size_t)16 << 20;
+    start[(size_t)random() % within] = (char)random();
+    if (i % 10 == 0) free(seen(malloc(100)));
+  }
 }
 
 /* ---- Ends ---------------------------------------------------------------------------------- */
@@ -261,6 +284,7 @@ int main(int count, char **arguments) {
   else if (strcmp(what, "alarms") == 0) alarms();
   else if (strcmp(what, "libraries") == 0) libraries(more);
   else if (strcmp(what, "calls") == 0) calls(atol(more));
+  else if (strcmp(what, "scribble") == 0) scribble(more);
   else if (strcmp(what, "end") == 0) end(more);
   else if (strcmp(what, "nothing") != 0) return 2;
   _exit(0);

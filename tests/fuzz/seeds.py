@@ -20,11 +20,23 @@ from allocphase.judge.document import FILE as VERDICT_FILE
 from allocphase.probe.probe import TRACE_PROBES
 from allocphase.process.driver import DriverExecutor, Job, TraceJob
 from allocphase.process.keeper import Ending
+from allocphase.recorder.event_file import write_recording
+from allocphase.recorder.events import (
+    EVENT,
+    NO_OBJECT,
+    UNKNOWN_OBJECT,
+    Batch,
+    Entry,
+    RecordedThread,
+    RecordingFacts,
+)
+from allocphase.recorder.events import Kind as EventKind
 from allocphase.run.session import run
 from allocphase.scenario import resolve as resolve_scenario
 from allocphase.store.record import Event, EventRecord
 from allocphase.trace.records import Draft, Kind, Touch, operations
 from tests.support.gates import FigureExecutor, arm, gate_request, no_progress
+from tests.support.made_calls import Call, facts, recording_of
 from tests.support.plugins import ROOT
 from tests.support.runs import request_of
 from tests.support.traces import Op, free, malloc, sync, tags, write_trace
@@ -33,7 +45,9 @@ __all__ = [
     "Left",
     "deliveries",
     "documents",
+    "event_file",
     "gate_directory",
+    "recording",
     "run_directory",
     "traces",
     "unfinished_run",
@@ -44,6 +58,28 @@ SCENARIOS = (
     "phase-report?allocations=8",
     "cache-thrash?iterations=3",
 )
+
+
+def event_file(path: Path) -> Path:
+    """Two threads, every way of telling an object, numbers of every width."""
+    rows = [
+        (1, 0, 100, 0, EventKind.ALLOCATION, Entry.MALLOC, 0),
+        (2, 1, 1 << 40, 3, EventKind.ALLOCATION, Entry.CALLOC, 0),
+        (400, 0, 300, 0, EventKind.REALLOC_BEGIN, Entry.REALLOC, 0),
+        (70000, 2, 300, 0, EventKind.REALLOC_END, Entry.REALLOC, 0),
+        (1 << 36, NO_OBJECT, 0, 0, EventKind.FREE, Entry.FREE, 0),
+        (1 << 36, UNKNOWN_OBJECT, 0, 0, EventKind.FREE, Entry.DELETE, 0),
+    ]
+    rows += [
+        ((1 << 36) + i, 3 + i, 70 * i + 1, 0, EventKind.ALLOCATION, Entry.NEW, i % 7)
+        for i in range(600)
+    ]
+    rows += [((1 << 37) + i, 3 + i, 0, 0, EventKind.FREE, Entry.DELETE, 0) for i in range(300)]
+    others = [(5 + i, 602 - i, 0, 0, EventKind.FREE, Entry.FREE, 0) for i in range(200)]
+    batches = [Batch(0, np.array(rows, EVENT)), Batch(1, np.array(others, EVENT))]
+    threads = (RecordedThread(tid=7), RecordedThread(tid=8, parent=0, created=3, birth=5, end=99))
+    facts = RecordingFacts(command=("program",), ticks_per_second=1e8, threads=threads)
+    return write_recording(path, facts, batches).path
 
 
 def traces(folder: Path) -> list[Path]:
@@ -77,8 +113,17 @@ def _recorded(path: Path) -> Path:
         threads_end=True,
         gaps_ns=[index * 10**9 for index in range(len(ops))],
         touched=[64, 0, 0, 0, 0, 0, 9, 0],
-        meta=b"{}",
+        meta=b'{"origin": "made up"}',
     )
+
+
+def recording(path: Path) -> Path:
+    """An event file of two threads, one made and joined by the other."""
+    calls = [Call(0, "malloc", 0, 40), Call(1, "calloc", 1, 90), Call(0, "realloc", 0, 400)]
+    calls += [Call(1, "free", 0), Call(1, "memalign", 2, 64), Call(0, "free", 1)]
+    child = RecordedThread(parent=0, created=1, birth=2, end=100, joined=110, joined_by=0)
+    recording_of(path, calls, facts(RecordedThread(birth=0), child))
+    return path
 
 
 def _lane(path: Path) -> Path:

@@ -14,11 +14,14 @@ import random
 import shutil
 import struct
 import tomllib
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import zstandard
 
 from allocphase import allocator, scenario, trace
 from allocphase.allocator.shared_object import inspect_object
@@ -54,6 +57,11 @@ from allocphase.machine.fingerprint import differences
 from allocphase.machine.lock import holder_words, read_holder
 from allocphase.process.driver import DriverExecutor, Job, Outcome
 from allocphase.process.keeper import Ending, read_ending
+from allocphase.recorder.columns import MAX_EVENTS
+from allocphase.recorder.event_file import HEADER as EVENT_HEADER
+from allocphase.recorder.event_file import MAGIC, open_recording
+from allocphase.recorder.events import UNKNOWN_OBJECT
+from allocphase.recorder.imported import import_trace
 from allocphase.report.content.source import Source
 from allocphase.report.page.page import page
 from allocphase.report.text.markdown import markdown as report_markdown
@@ -63,7 +71,11 @@ from allocphase.store.manifest import Manifest
 from allocphase.store.record import ProcessRecord
 from allocphase.text.share import parse_share
 from allocphase.trace.excerpt import excerpt
+from allocphase.trace.facts import facts_of, facts_text
 from allocphase.trace.records import HEADER, OP, THREAD, TraceError
+from allocphase.trace.stored import packed_copy
+from allocphase.trace.text_form import write_text
+from allocphase.trace.window import window
 from tests.fuzz import seeds
 from tests.fuzz.mutate import (
     mutated_arrays,
@@ -72,6 +84,7 @@ from tests.fuzz.mutate import (
     mutated_text,
     mutated_toml,
 )
+from tests.support.foreign import SAMPLES
 from tests.support.plugins import ROOT, Plugins
 
 __all__ = ["TARGETS", "Try"]
@@ -412,6 +425,98 @@ def _use_verdict(folder: Path) -> None:
     summary.unlink()
 
 
+def _events(folder: Path) -> Try:
+    """Event files: bytes anywhere; and payloads that were changed before they were packed, with
+    sums that are right again.
+    """
+    content = seeds.event_file(folder / "seed.events").read_bytes()
+    records = list(_event_records(content))
+    path = folder / "mutated.events"
+
+    def attempt(rng: random.Random) -> None:
+        if rng.random() < 0.2:
+            path.write_bytes(mutated_bytes(content, rng))
+        else:
+            chosen = rng.randrange(len(records))
+            parts = [
+                _mutated_record(head, raw, rng) if index == chosen else _packed_record(head, raw)
+                for index, (head, raw) in enumerate(records)
+            ]
+            path.write_bytes(MAGIC + b"".join(parts))
+        recording = open_recording(path)
+        for batch in recording.batches():
+            assert len(batch.events) <= MAX_EVENTS
+            assert batch.thread < len(recording.threads)
+            objects = batch.events["object"]
+            assert bool(np.all((objects < recording.objects) | (objects >= UNKNOWN_OBJECT)))
+
+    return attempt
+
+
+def _event_records(content: bytes) -> Iterator[tuple[npt.NDArray[np.void], bytes]]:
+    """Each record's header and what its payload unpacks to."""
+    at = len(MAGIC)
+    while at < len(content):
+        head = np.frombuffer(content, EVENT_HEADER, 1, at).copy()
+        at += EVENT_HEADER.itemsize
+        end = at + int(head["packed_bytes"][0])
+        yield head, zstandard.ZstdDecompressor().decompress(content[at:end])
+        at = end
+
+
+def _mutated_record(head: npt.NDArray[np.void], raw: bytes, rng: random.Random) -> bytes:
+    head = head.copy()
+    if rng.random() < 0.3:
+        field = rng.choice(EVENT_HEADER.names or ())
+        bits = 8 * EVENT_HEADER[field].itemsize
+        head[field] = rng.choice((0, 1, 2, 5, 65536, 2**bits - 1, 2 ** (bits - 1))) % 2**bits
+        return _packed_record(head, raw)
+    if int(head["kind"][0]) == 1 and rng.random() < 0.8:
+        return _packed_record(head, mutated_json(json.loads(raw), rng))
+    return _packed_record(head, mutated_bytes(raw, rng) if raw else raw)
+
+
+def _packed_record(head: npt.NDArray[np.void], raw: bytes) -> bytes:
+    head, packed = head.copy(), zstandard.ZstdCompressor().compress(raw)
+    head["raw_bytes"], head["packed_bytes"] = len(raw), len(packed)
+    head["sum"] = zlib.crc32(packed)
+    return head.tobytes() + packed
+
+
+def _imports(folder: Path) -> Try:
+    """Files that become traces: of other tools, text, event files, packed traces. What comes out is
+    whole: the driver takes no other.
+    """
+    contents = list(SAMPLES.values())
+    for path in seeds.traces(folder):
+        text = io.StringIO()
+        write_text(trace.read(path), text)
+        contents.append(text.getvalue().encode())
+    contents.append(seeds.recording(folder / "x.events").read_bytes())
+    packed_copy(folder / "recorded", folder / "packed.trace.zst")
+    packed = (folder / "packed.trace.zst").read_bytes()
+    path, made = folder / "mutated", folder / "made.trace"
+
+    def attempt(rng: random.Random) -> None:
+        if rng.random() < 0.1:
+            path.write_bytes(mutated_bytes(packed, rng))
+            trace.read(path)
+            return
+        content = rng.choice(contents)
+        if content.isascii() and rng.random() < 0.5:
+            path.write_bytes(mutated_text(content.decode(), rng).encode("utf-8", "replace"))
+        else:
+            path.write_bytes(mutated_bytes(content, rng))
+        for _ in import_trace(path, made):
+            pass
+        found = trace.read(made)
+        facts_text(facts_of(found), name="made")
+        if len(found.ops) > 1:
+            trace.validate(window(found, 1, len(found.ops)))
+
+    return attempt
+
+
 TARGETS: dict[str, Callable[[Path], Try]] = {
     "traces": _traces,
     "deliveries": _deliveries,
@@ -422,4 +527,6 @@ TARGETS: dict[str, Callable[[Path], Try]] = {
     "collections": _collections,
     "judgements": _judgements,
     "documents": _documents,
+    "events": _events,
+    "imports": _imports,
 }

@@ -23,7 +23,7 @@ __all__ = ["LOADER", "TARGET_NAMES", "compiler"]
 LOADER = "trace-loader"
 TARGET_NAMES = (
     *(LOADER, "traces", "objects", "words", "collections", "judgements"),
-    *("deliveries", "runs", "resumptions", "documents"),
+    *("deliveries", "runs", "resumptions", "documents", "events", "imports"),
 )
 
 # What one try may take: seconds of CPU time, and memory beyond what the target itself has.

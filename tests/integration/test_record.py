@@ -17,6 +17,7 @@ import pytest
 from allocphase.recorder.event_file import open_recording
 from allocphase.recorder.events import NO_OBJECT, UNKNOWN_OBJECT, Entry, Kind
 from tests.support.recordings import PROGRAM, Recorder, events_of, require_sound
+from tests.support.restricted import read_only_prefix
 from tests.support.sharing import Shared
 
 SIZE_MAX = (1 << 64) - 1
@@ -179,6 +180,22 @@ def test_a_handler_may_interrupt_anything(record: Recorder, program: Path) -> No
     assert np.count_nonzero(sizes == 77) >= 2000
 
 
+@pytest.mark.parametrize("flags", [[], ["-static-libstdc++", "-static-libgcc"]], ids=str)
+def test_a_library_may_bring_c_plus_plus_into_a_program_of_c(
+    record: Recorder, program: Path, flags: list[str]
+) -> None:
+    """Two hundred times. Its libstdc++ is not among what the linker finds behind the recorder."""
+    plugin = record.program("recorded_plugin", "-fPIC", "-shared", *flags)
+    found = record(program, "libraries", plugin)
+    assert found.done.returncode == 0, found.done.stderr
+    require_sound(found.first)
+    rows = events_of(found.first)[events_of(found.first)["entry"] == Entry.NEW]
+    assert np.count_nonzero(rows["size"] == 321) == 200
+    assert np.count_nonzero(rows["kind"] == Kind.FAILED) == 200
+    twice = Counter({"malloc": 200, "failed": 200})  # before the library's own is asked
+    assert found.told + twice == found.counts
+
+
 PROGRAMS = [
     ("jq", ["jq", "-c", "map(.id)|add", "FILE"]),
     ("sqlite3", ["sqlite3", ":memory:", "create table t(a); insert into t values(1),(2);"]),
@@ -289,6 +306,41 @@ def test_an_exec_begins_another_file_of_the_same_process(record: Recorder, progr
     assert after.events > 30
 
 
+def test_who_changes_its_root_goes_on_being_recorded(
+    record: Recorder, needs: Callable[..., None], tmp_path: Path
+) -> None:
+    """And so do those that it forks then."""
+    needs(os.getuid() == 0, "root", install="chroot is root's")
+    script = (
+        "import os; os.chroot(os.environ['ROOT']); os.chdir('/')\n"
+        "x = [str(i) for i in range(3000)]\n"
+        "child = os.fork()\n"
+        "x += [str(i) for i in range(3000)]\n"
+        "if child: os._exit(os.waitpid(child, 0)[1])\n"
+        "os._exit(0)"
+    )
+    environ = {"PYTHONMALLOC": "malloc", "ROOT": str(tmp_path)}
+    found = record("/usr/bin/env", "python3", "-c", script, environ=environ)
+    assert found.done.returncode == 0
+    assert found.told == found.counts
+    assert [recording.facts.origin for recording in found.recordings[-2:]] == ["exec", "fork"]
+    assert all(recording.events > 6000 for recording in found.recordings[-2:])
+
+
+def test_a_pid_namespace_is_recorded_where_proc_is_ours(
+    record: Recorder, program: Path, needs: Callable[..., None]
+) -> None:
+    space = ["unshare", "--pid", "--fork"] if os.getuid() == 0 else ["unshare", "-r", "-pf"]
+    possible = subprocess.run([*space, "true"], capture_output=True).returncode == 0
+    needs(possible, "pid namespaces", install="run as root, or allow user namespaces")
+    found = record(*space, program, "calls", "300000", counted=False)
+    assert found.done.returncode == 0
+    (inner,) = [recording for recording in found.recordings if recording.events == 600_000]
+    assert inner.facts.pid == 1
+    assert inner.facts.ended == "exit"
+    require_sound(inner)
+
+
 # ---- The command stays as it was -------------------------------------------------------------
 
 
@@ -387,7 +439,7 @@ def test_a_full_disk_ends_the_recording_and_what_was_written_can_be_read(
     assert done.returncode == 1
     recording = open_recording(kept)
     assert recording.events == len(events_of(recording)) > 0
-    assert recording.facts.ended == "recorder"
+    assert recording.facts.ended in ("write", "recorder")  # a last word, if it had room
 
 
 def test_a_killed_recorder_leaves_a_file_that_can_be_read(tmp_path: Path) -> None:
@@ -462,6 +514,20 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_command_runs(tmp_pa
     assert done.returncode == 2
     assert b"nowhere/r.events: cannot be written: No such file or directory" in done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_read_only_folder_is_found_before_the_command_runs(
+    tmp_path: Path, needs: Callable[..., None]
+) -> None:
+    writable, other = tmp_path / "writable", tmp_path / "other"
+    writable.mkdir()
+    other.mkdir()
+    before = [*read_only_prefix(needs, writable), str(writable)]
+    words = [str(PROGRAM), "record", "-o", str(other / "r.events"), "--"]
+    done = subprocess.run([*before, *words, "touch", str(writable / "ran")], capture_output=True)
+    assert done.returncode == 2
+    assert b"r.events: cannot be written: Read-only file system" in done.stderr
+    assert list(writable.iterdir()) == []
 
 
 @pytest.mark.parametrize(

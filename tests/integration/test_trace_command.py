@@ -59,7 +59,7 @@ def test_an_event_file_comes_in(tmp_path: Path) -> None:
         (["cut", "{x}", "--from", "a", "-o", "y"], "--from 'a': a number of an operation"),
         (["cut", "{x}", "--from", "60%", "--to", "50%", "-o", "y"], "a window is of some of them"),
         (["info", "{none}"], "none.trace: No such file"),
-        (["import", "{x}", "-o", "y"], "x.trace: is no event file of `allocphase record`"),
+        (["import", "{x}", "-o", "y"], "x.trace: is of no format that is known"),
         (["import", "{none}", "-o", "y"], "none.trace: No such file"),
     ],
 )

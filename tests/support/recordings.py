@@ -57,8 +57,9 @@ def _counted(events: npt.NDArray[Any]) -> dict[str, int]:
     kind, entry = events["kind"], events["entry"]
     asked = np.isin(kind, (Kind.ALLOCATION, Kind.FAILED))
     freed, none = kind == Kind.FREE, events["object"] == NO_OBJECT
-    named = {"malloc": Entry.MALLOC, "calloc": Entry.CALLOC}
-    found = {name: np.count_nonzero(asked & (entry == which)) for name, which in named.items()}
+    of_malloc = (Entry.MALLOC, Entry.NEW, Entry.NEW_ARRAY)  # as libstdc++'s new does
+    named = {"malloc": of_malloc, "calloc": (Entry.CALLOC,)}
+    found = {name: np.count_nonzero(asked & np.isin(entry, which)) for name, which in named.items()}
     found |= {
         "realloc": np.count_nonzero(kind == Kind.REALLOC_BEGIN),
         "aligned": np.count_nonzero(
@@ -83,7 +84,8 @@ class Recorder:
     def program(self, name: str, *flags: str) -> Path:
         """tests/c/<name>.c or .cpp as a program."""
         source = next((ROOT / "tests" / "c").glob(f"{name}.c*"))
-        compiler = ["c++", "-std=c++17", "-O0"] if source.suffix == ".cpp" else ["cc", *C_FLAGS]
+        cpp_flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-O0"]  # no new is left out
+        compiler = ["c++", *cpp_flags] if source.suffix == ".cpp" else ["cc", *C_FLAGS]
 
         def build(target: Path) -> None:
             command = [*compiler, *flags, "-o", str(target), str(source), "-pthread", "-ldl"]

@@ -68,7 +68,7 @@ static double hertz(void) { return raw_hertz() / (double)(1u << scale.shift); }
 static void start_clock(void) {
   bool steady = counter_is_steady();
   struct timespec now;
-  arena->head.clock = steady ? TICKS_COUNTER : ARENA_MONOTONIC;
+  arena->head.clock = scale.clock = steady ? TICKS_COUNTER : ARENA_MONOTONIC;
   scale.ticks = steady ? ticks_of_counter : ticks_of_system;
   clock_gettime(CLOCK_REALTIME, &now);
   scale.started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;

@@ -109,7 +109,8 @@ def cut(path: Path, first: str, last: str, output: Path) -> None:
     help="The trace; .zst packs it.",
 )
 def import_(path: Path, output: Path) -> None:
-    """Make a trace of FILE: an event file of `allocphase record`, or a trace as text.
+    """Make a trace of FILE: an event file of `allocphase record`, a trace as text, Firefox's
+    logalloc, Android's memory_replay, glibc's trace_run workload, malloclab's .rep.
 
     \b
     Example:

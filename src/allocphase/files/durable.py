@@ -135,7 +135,7 @@ class GrowingFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = os.open(path, _EXCLUSIVE, 0o666)
+            self._file = os.open(path, _EXCLUSIVE | os.O_APPEND, 0o666)
         except FileExistsError:
             raise UsageError(f"{path}: is there already: remove it or name another one") from None
         except (OSError, ValueError) as error:  # ValueError: a name with a null byte

@@ -17,7 +17,7 @@ and an extra its flags say, and how its object is told:
     NONE       NO_OBJECT
     UNKNOWN    UNKNOWN_OBJECT
 
-driver/recorder/columns.c writes the same. Memory is that of a chunk: MAX_EVENTS.
+driver/recorder/drainer/columns.c writes the same. Memory is that of a chunk: MAX_EVENTS.
 """
 
 from __future__ import annotations

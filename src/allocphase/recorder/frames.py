@@ -142,7 +142,7 @@ def image_of(frame: Frame) -> tuple[RecordingFacts, bool]:
     allocator = frame.payload[at + len(command) :]
     facts = RecordingFacts(
         command=tuple(_text(word) for word in command.removesuffix(b"\0").split(b"\0")),
-        pid=int(head["pid"]),
+        pid=max(0, int(head["pid"])),
         process=frame.process,
         parent=int(head["parent"]) - 1 if head["parent"] else None,
         origin=ORIGINS[int(head["origin"])],

@@ -83,9 +83,8 @@ class Spool:
         """Says of operations that were added that another thread has the slot next."""
         if not len(places):
             return
-        self._ops.flush()
-        size = os.fstat(self._ops.fileno()).st_size
-        flags = np.memmap(self._ops, np.uint8, "r+", 0, (size,))
+        file = self._ops
+        flags = np.memmap(file, np.uint8, "r+", 0, (os.fstat(file.fileno()).st_size,))
         flags[places * OP.itemsize + _FLAGS_AT] |= POST << FLAGS_SHIFT
         del flags
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import signal
 import stat
@@ -29,7 +30,7 @@ from types import FrameType
 from typing import BinaryIO, cast
 
 from allocphase import resources
-from allocphase.errors import AllocphaseError
+from allocphase.errors import AllocphaseError, shown
 from allocphase.recorder.frames import DrainerEnd, Frame, FrameKind, end_of, frames, image_of
 from allocphase.recorder.tree_files import RecordedImage, TreeFiles
 
@@ -104,8 +105,16 @@ def record(
 
 
 def recording_environment(environment: Mapping[str, str], arena: str) -> dict[str, str]:
-    """The recorder before whatever is preloaded otherwise."""
+    """The recorder before whatever is preloaded otherwise.
+
+    Raises AllocphaseError where it is not installed, or lies where nothing can be preloaded from.
+    """
     library = str(resources.find("driver/liballocphase-recorder.so").absolute())
+    if re.search(r"[\s:]", library):
+        raise AllocphaseError(
+            f"{shown(library)}: a path with a blank or a colon cannot be preloaded: install "
+            "allocphase elsewhere"
+        )
     others = environment.get("LD_PRELOAD")
     preloads = f"{library}:{others}" if others else library
     return {**environment, "LD_PRELOAD": preloads, ARENA_VARIABLE: arena}

@@ -7,6 +7,14 @@
     completion   from a Draft to a Trace: hand-overs numbered, peaks and counts known
     encoding     a Trace to the bytes of a file, and back
     file         written whole, read without trust
+    stored       read piece by piece, packed or not
+    packed       zstd, in frames with a table of them
+    provenance   where a recorded one comes from
+    schedule     one order of the operations of all threads
+    text_form    a trace as text
+    window       some of its operations, behind what was live
+    facts        what is in it; picture draws that
+    foreign/     traces of other tools
     wording      an operation in words
     excerpt      the operations before one, in words
 

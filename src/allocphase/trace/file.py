@@ -20,6 +20,7 @@ from allocphase.trace.completion import column_problem, live_peak, part_problem,
 from allocphase.trace.deadlock import stuck, thread_problem
 from allocphase.trace.encoding import digest, parts
 from allocphase.trace.packed import SUFFIX, PackedFile, pack
+from allocphase.trace.provenance import read_provenance
 from allocphase.trace.records import (
     COLUMN,
     FLAGS_SHIFT,
@@ -86,6 +87,7 @@ def validate(trace: Trace) -> None:
     )
     if problem:
         raise TraceError(problem)
+    read_provenance(trace.meta)
 
 
 def read_threads(path: Path) -> Records:

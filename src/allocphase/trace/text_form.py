@@ -21,7 +21,6 @@ no part of it. A trace that is exported is imported again with the same digest.
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,7 @@ from allocphase.errors import shown, unknown
 from allocphase.operation import MAX_THREADS, MAX_WORK_NS, Kind
 from allocphase.trace.completion import MAX_TAGS, complete
 from allocphase.trace.encoding import sealed
-from allocphase.trace.provenance import read_provenance
+from allocphase.trace.provenance import read_provenance, written_provenance
 from allocphase.trace.records import (
     TAG,
     Draft,
@@ -61,7 +60,7 @@ _MAX_GAP = 1 << 62
 
 
 def write_text(trace: Trace, file: TextIO) -> None:
-    """Writes the trace as text. Raises OSError."""
+    """Writes the trace, which is valid, as text. Raises OSError."""
     file.writelines(f"{line}\n" for line in _head(trace))
     order, parts = global_order(trace), trace.part_of_ops()
     counts = trace.threads["op_count"].astype(np.int64)
@@ -106,8 +105,9 @@ def _head(trace: Trace) -> Iterator[str]:
         yield "gaps"
     if trace.touched is not None:
         yield "touched"
-    if trace.meta:
-        yield f"meta {json.dumps(json.loads(trace.meta), ensure_ascii=True)}"
+    said = read_provenance(trace.meta)
+    if said is not None:
+        yield f"meta {written_provenance(said).decode()}"
 
 
 def read_text(lines: Iterable[str], *, name: str) -> Trace:
@@ -225,8 +225,10 @@ class _Reader:
 
     def _meta(self, rest: str) -> None:
         meta = rest.encode("utf-8", "replace")
-        read_provenance(meta)
-        self.meta = json.dumps(json.loads(meta), ensure_ascii=True).encode()
+        said = read_provenance(meta)
+        if said is None:
+            raise TraceError("is written: meta {...}")
+        self.meta = written_provenance(said)
 
     def _peak(self, rest: str) -> None:
         words = rest.split()

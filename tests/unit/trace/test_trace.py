@@ -198,6 +198,9 @@ def test_a_generated_trace_says_nothing_of_what_only_a_recording_has(tmp_path: P
     assert not any(head[-80:])  # from work_ns on
 
 
+META = b'{"origin": "made up"}'
+
+
 def recorded(**changes: Any) -> Trace:
     """What a recording has: two threads that end, their order, gaps, touched bytes, a source."""
     kinds = [M, S, S, F, S, S, M, W, F]
@@ -211,7 +214,7 @@ def recorded(**changes: Any) -> Trace:
         gaps=gap_codes(np.arange(9) * 1000),
         touched=np.array([64, 0, 0, 0, 0, 0, 50, 0, 0], dtype=np.uint32),
     )
-    return trace.complete(replace(draft, **changes), touch=Touch.NONE, meta=b'{"command": []}')
+    return trace.complete(replace(draft, **changes), touch=Touch.NONE, meta=META)
 
 
 @pytest.mark.parametrize("missing", [(), ("gaps",), ("touched",), ("gaps", "touched")])
@@ -223,7 +226,7 @@ def test_a_recorded_trace_is_read_as_it_was_written(
     found = trace.read(tmp_path / "x.trace")
     assert (found.ops == made.ops).all()
     assert found.threads_end
-    assert found.meta == b'{"command": []}'
+    assert found.meta == META
     assert found.part_ops(Part.STEADY) == 0
     for name in ("gaps", "touched"):
         column = getattr(found, name)

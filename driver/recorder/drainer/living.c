@@ -1,0 +1,133 @@
+#include "recorder/drainer/living.h"
+
+#include <stdlib.h>
+
+static void add_row(struct image *image, uint32_t number, const struct row *row) {
+  struct columns *columns = &image->threads[number]->columns;
+  if (row->kind < COUNTED_KINDS) image->told.counts[row->kind]++;
+  if (columns_add(columns, row)) return;
+  image_tell_chunk(image, number);
+  columns_add(columns, row);
+}
+
+static void tell_object(const struct image *image, uint32_t number, const struct object *object,
+                        struct row *row) {
+  if (object->thread == number) {
+    row->told = TOLD_AGE;
+    row->age = image->threads[number]->births - object->birth;
+    row->place = object->birth;
+  } else {
+    row->told = TOLD_FOREIGN;
+    row->owner = object->thread;
+    row->place = object->birth;
+  }
+}
+
+static void be_born(struct image *image, uint32_t number, uint64_t address, struct row *row) {
+  struct thread *thread = image->threads[number];
+  struct object object = {.address = address,
+                          .birth = thread->births++,
+                          .size = row->size,
+                          .thread = number,
+                          .align_log2 = row->align_log2};
+  row->told = TOLD_BIRTH;
+  if (!objects_add(&image->objects, &object)) image->told.ambiguous++;
+}
+
+static void die(struct image *image, uint32_t number, uint64_t address, struct row *row) {
+  struct object object;
+  if (address == 0) return;
+  if (!objects_remove(&image->objects, address, &object)) {
+    row->told = TOLD_UNKNOWN;
+    return;
+  }
+  tell_object(image, number, &object, row);
+  struct thread *thread = image->threads[number];
+  if (row->kind == KIND_REALLOC_BEGIN) thread->resized[thread->resized_count++ % RESIZED] = object;
+}
+
+/* It lives on, as what it was. */
+static void live_on(struct image *image, uint32_t number, uint64_t address, struct row *row) {
+  struct thread *thread = image->threads[number];
+  if (address == 0) return;
+  row->told = TOLD_UNKNOWN;
+  for (unsigned back = 1; back <= RESIZED; back++) {
+    const struct object *object = &thread->resized[(thread->resized_count - back) % RESIZED];
+    if (object->address != address) continue;
+    tell_object(image, number, object, row);
+    objects_add(&image->objects, object);
+    return;
+  }
+}
+
+static void be_asked(struct image *image, uint32_t number, uint64_t address, struct row *row) {
+  struct object object;
+  if (address == 0) return;
+  row->told = TOLD_UNKNOWN;
+  if (objects_find(&image->objects, address, &object)) tell_object(image, number, &object, row);
+}
+
+static void copy_for_child(struct image *image, uint64_t fork) {
+  struct fork_copy *copy = &image->copies[image->copy_count++ % MOST_COPIES];
+  objects_drop(&copy->objects);
+  *copy = (struct fork_copy){fork, objects_copy(&image->objects)};
+}
+
+static void take_note(struct image *image, uint32_t number, const struct whole_event *event) {
+  uint64_t told = event_address(event->name), time = scaled(event->time);
+  unsigned note = event_entry(event->name);
+  struct thread_frame *self = &image->threads[number]->told;
+  if (note == NOTE_FORK) copy_for_child(image, told);
+  if (note == NOTE_END) self->end = time;
+  if (note != NOTE_CREATE && note != NOTE_JOINED) return;
+  struct thread *other = image_thread(image, told);
+  if (other == NULL) return;
+  if (note == NOTE_CREATE) {
+    other->told.parent = number;
+    other->told.created = time;
+  } else {
+    other->told.joined_by = number;
+    other->told.joined = time;
+  }
+}
+
+/* What a forked process has from its parent, before its own first event. */
+static void inherit(struct image *image, uint32_t number, uint64_t time) {
+  image->has_inherited = true;
+  struct object *sorted = objects_sorted(&image->inherited);
+  for (size_t i = 0; i < image->inherited.count; i++) {
+    struct row row = {.kind = KIND_INHERITED,
+                      .align_log2 = sorted[i].align_log2,
+                      .size = sorted[i].size,
+                      .time = time};
+    be_born(image, number, sorted[i].address, &row);
+    add_row(image, number, &row);
+  }
+  free(sorted);
+  objects_drop(&image->inherited);
+}
+
+void living_take(struct image *image, uint32_t number, const struct whole_event *event) {
+  struct row row = {.kind = event_kind(event->name),
+                    .entry = event_entry(event->name),
+                    .align_log2 = event_align_log2(event->name),
+                    .time = scaled(event->time),
+                    .size = event->size,
+                    .extra = event->extra};
+  uint64_t address = event_address(event->name);
+  if (row.kind == KIND_NOTE) {
+    take_note(image, number, event);
+    return;
+  }
+  if (!image->has_inherited) inherit(image, number, scaled(image->start));
+  switch (row.kind) {
+    case KIND_ALLOCATION:
+    case KIND_REALLOC_END: be_born(image, number, address, &row); break;
+    case KIND_FREE:
+    case KIND_REALLOC_BEGIN: die(image, number, address, &row); break;
+    case KIND_REALLOC_FAILED: live_on(image, number, address, &row); break;
+    case KIND_USABLE_SIZE: be_asked(image, number, address, &row); break;
+    default: break; /* no object */
+  }
+  add_row(image, number, &row);
+}

@@ -1,0 +1,129 @@
+"""What does recording a program cost, and how many bytes does an event take?
+
+Alternating runs: without, under `allocphase record`, and under heaptrack where that is installed.
+Wall time of the command alone: what the tools need to begin and to report is not in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from allocphase.recorder.event_file import open_recording
+from allocphase.recorder.start import record
+from tests.benchmarks.conftest import Say
+
+SQL = (
+    "create table t(id integer primary key, a text, b real);"
+    "with recursive n(i) as (select 1 union all select i+1 from n where i < {n})"
+    " insert into t select i, 'row ' || i, i * 1.5 from n;"
+    "select count(*), sum(length(json_object('id', id, 'a', a))) from t;"
+)
+JSON_PY = (
+    "import json; d = [{{'i': i, 's': str(i)}} for i in range({n})]; json.loads(json.dumps(d))"
+)
+PROGRAMS: dict[str, tuple[list[str], int]] = {
+    "jq": (["jq", "-n", "[range({n}) | tostring | tonumber] | add"], 600_000),
+    "sqlite3": (["sqlite3", ":memory:", SQL], 400_000),
+    "python3": (["python3", "-c", JSON_PY], 300_000),
+    "bash": (["bash", "-c", "for ((i = 0; i < {n}; i++)); do a[i]=$i; done"], 200_000),
+}
+ENVIRON = {**os.environ, "PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"}
+
+
+def _seconds(command: list[str], environ: Mapping[str, str] = ENVIRON) -> float:
+    start = time.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environ)
+    return time.monotonic() - start
+
+
+def _heaptrack(command: list[str], folder: Path) -> float | None:
+    """Its own clock begins with the program: `time` within, since it starts a shell around it."""
+    tool, shell = shutil.which("heaptrack"), shutil.which("bash")
+    if tool is None or shell is None:
+        return None
+    output = folder / "heaptrack"
+    words = [tool, "--record-only", "-o", str(output), *command]
+    start = time.monotonic()
+    done = subprocess.run(words, capture_output=True, env=ENVIRON)
+    return time.monotonic() - start if done.returncode == 0 else None
+
+
+def _recorded(command: list[str], path: Path) -> float:
+    program = Path(shutil.which(command[0]) or command[0])
+    # What the command prints is not for this terminal.
+    script = 'out=$1; shift; exec "$@" > "$out"'
+    shell = ["sh", "-c", script, "sh", os.devnull, str(program), *command[1:]]
+    path.unlink(missing_ok=True)
+    for other in path.parent.glob(f"{path.stem}.*{path.suffix}"):
+        other.unlink()
+    tree = record(Path("/bin/sh"), shell, ENVIRON, path=path, max_bytes=None)
+    assert tree.exit_status == 0
+    return tree.seconds
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_recording_costs(
+    name: str,
+    benchmark: BenchmarkFixture,
+    full: bool,
+    say: Say,
+    tmp_path: Path,
+    needs: Callable[..., None],
+) -> None:
+    needs(shutil.which(name), name, install=f"apt-get install {name}")
+    words, count = PROGRAMS[name]
+    command = [re.sub(r"\{n\}", str(count if full else 2000), word) for word in words]
+    command = [word.replace("{{", "{").replace("}}", "}") for word in command]
+    path = tmp_path / "r.events"
+    factors: list[float] = []
+    theirs: list[float] = []
+
+    def measure() -> None:
+        alone = _seconds(command)
+        factors.append(_recorded(command, path) / alone)
+        if (seconds := _heaptrack(command, tmp_path)) is not None:
+            theirs.append(seconds / alone)
+
+    benchmark.pedantic(measure, rounds=7 if full else 1, iterations=1)
+    paths = [path, *path.parent.glob(f"{path.stem}.*{path.suffix}")]
+    recordings = [open_recording(found) for found in paths]
+    events = sum(recording.events for recording in recordings)
+    raw = sum(recording.raw_bytes for recording in recordings) / events
+    packed = sum(recording.file_bytes for recording in recordings) / events
+    beside = f", heaptrack {statistics.median(theirs):.2f}" if theirs else ""
+    say(
+        f"{name}: {events:,} events, {statistics.median(factors):.2f} times as long{beside}; "
+        f"{raw:.2f} bytes an event, {packed:.2f} compressed"
+    )
+    benchmark.extra_info |= {"factor": statistics.median(factors), "bytes": packed, "raw": raw}
+    assert events > 0
+    assert raw > packed > 0
+
+
+def test_reading_a_recording(
+    benchmark: BenchmarkFixture, full: bool, say: Say, tmp_path: Path
+) -> None:
+    script = f"for i in range({300_000 if full else 3000}): x = [str(i)]"
+    path = tmp_path / "r.events"
+    command = [sys.executable, "-c", script]
+    record(Path(sys.executable), command, ENVIRON, path=path, max_bytes=None)
+    recording = open_recording(path)
+
+    def read() -> int:
+        return sum(len(batch.events) for batch in recording.batches())
+
+    assert benchmark.pedantic(read, rounds=5 if full else 1, iterations=1) == recording.events
+    if benchmark.stats is not None:
+        rate = recording.events / benchmark.stats.stats.median
+        say(f"{rate / 1e6:.1f} million events a second are read")

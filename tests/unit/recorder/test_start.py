@@ -1,0 +1,27 @@
+"""The environment of a recorded command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from allocphase import resources
+from allocphase.errors import AllocphaseError
+from allocphase.recorder.start import recording_environment
+
+
+def test_the_recorder_comes_before_what_is_preloaded_otherwise() -> None:
+    library = str(resources.find("driver/liballocphase-recorder.so").absolute())
+    alone = recording_environment({"A": "b"}, "/proc/1/fd/3")
+    assert alone == {"A": "b", "LD_PRELOAD": library, "ALLOCPHASE_RECORDER": "/proc/1/fd/3"}
+    before = recording_environment({"LD_PRELOAD": "/x.so:/y.so"}, "/proc/1/fd/3")
+    assert before["LD_PRELOAD"] == f"{library}:/x.so:/y.so"
+
+
+def test_a_folder_that_nothing_can_be_preloaded_from_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resources, "find", lambda name: Path("/a b") / name)
+    with pytest.raises(AllocphaseError, match="a path with a blank or a colon"):
+        recording_environment({}, "/proc/1/fd/3")

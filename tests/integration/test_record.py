@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 from allocphase.recorder.event_file import open_recording
 from allocphase.recorder.events import NO_OBJECT, UNKNOWN_OBJECT, Entry, Kind
+from allocphase.scenario import Program, resolve
 from tests.support.recordings import PROGRAM, Recorder, events_of, require_sound
 from tests.support.restricted import read_only_prefix
 from tests.support.sharing import Shared
@@ -196,6 +198,7 @@ def test_a_library_may_bring_c_plus_plus_into_a_program_of_c(
     assert found.told + twice == found.counts
 
 
+SHIPPED = [f"program-{name}" for name in ("bash-subshells", "cc", "git-log", "jq", "server")]
 PROGRAMS = [
     ("jq", ["jq", "-c", "map(.id)|add", "FILE"]),
     ("sqlite3", ["sqlite3", ":memory:", "create table t(a); insert into t values(1),(2);"]),
@@ -221,6 +224,25 @@ def test_every_call_of_real_programs_is_recorded(
         require_sound(recording)
         unknown = events_of(recording)["object"] == UNKNOWN_OBJECT
         assert not np.any(unknown)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_call_of_the_shipped_programs_is_recorded(
+    record: Recorder, needs: Callable[..., None], tmp_path: Path, name: str
+) -> None:
+    (program,) = resolve(name)
+    assert isinstance(program, Program)
+    needs(program.missing is None, name, install=str(program.missing))
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    program.make_inputs(inputs)
+    found = record(*program.arguments(inputs), environ=program.variables(inputs), cwd=inputs)
+    assert found.done.returncode == program.program.exit_code
+    if program.program.output_sha256 is not None:
+        assert hashlib.sha256(found.done.stdout).hexdigest() == program.program.output_sha256
+    assert found.told == found.counts
+    for recording in found.recordings:
+        require_sound(recording)
 
 
 def test_two_recordings_of_a_deterministic_program_differ_in_time_alone(

@@ -154,13 +154,15 @@ def require_sound(recording: Recording) -> None:
     events = events_of(recording)
     births, deaths = np.isin(events["kind"], BIRTHS), np.isin(events["kind"], DEATHS)
     assert np.array_equal(np.sort(events["object"][births]), np.arange(recording.objects))
-    revived = events["kind"] == Kind.REALLOC_FAILED
-    died = Counter(events["object"][deaths & (events["object"] < recording.objects)].tolist())
-    died.subtract(events["object"][revived & (events["object"] < recording.objects)].tolist())
-    assert set(died.values()) <= {0, 1}
+    known = events["object"] < recording.objects
+    died, revived = (
+        np.bincount(events["object"][which & known].astype("i8"), minlength=recording.objects)
+        for which in (deaths, events["kind"] == Kind.REALLOC_FAILED)
+    )
+    assert set(np.unique(died - revived).tolist()) <= {0, 1}
     born = np.zeros(recording.objects, "u8")
     born[events["object"][births]] = events["time"][births]
-    used = events[(events["object"] < recording.objects) & ~births]
+    used = events[known & ~births]
     assert np.all(used["time"] + 1 >= born[used["object"]])
     for thread in range(len(recording.threads)):
         assert np.all(np.diff(events_of(recording, thread)["time"].astype("i8")) >= 0)

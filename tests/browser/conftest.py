@@ -113,8 +113,8 @@ def open_page(browser: Browser, rendered: Render, complaints: list[str]) -> Iter
         if script:
             page.wait_for_selector("html[data-ready]")
         if script and not folded:
-            page.locator("#unfold").click()
-            page.evaluate("scrollTo(0, 0)")
+            # By script, which leaves the focus where it was.
+            page.locator("#unfold").evaluate("button => button.click()")
         return page
 
     yield open_one

@@ -169,10 +169,8 @@ def test_the_page_has_the_threshold_of_python(open_page: OpenPage, rendered: Ren
     page = open_page(path=rendered(write_near).report)
     data = page.evaluate("JSON.parse(document.querySelector('#data').textContent)")
     assert data["mostly_replay"] == MOSTLY_REPLAY
-    assert (
-        f"({MOSTLY_REPLAY:.0%} and more)"
-        in page.locator("#ratios .view:visible .caption").inner_text()
-    )
+    caption = page.locator("#ratios .view:visible .caption").inner_text()
+    assert f"({MOSTLY_REPLAY:.0%} and more)" in caption
 
 
 def test_each_row_says_how_much_of_its_time_is_the_replay(

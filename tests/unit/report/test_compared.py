@@ -152,7 +152,7 @@ def test_a_metric_that_is_new_in_the_catalogue_appears_by_itself(
     monkeypatch.setattr(programs, "CATALOGUE", (*CATALOGUE, new))
     part = change_part(source, PROGRAMS[0])
     assert part is not None
-    assert part["names"][-1] == {"name": "program newest", "hint": "something new"}
+    assert part["names"][-1] == {"name": "newest", "hint": "something new"}
     row = next(row for row in part["rows"] if row["allocator"] == "fast")
     assert (row["cells"][-1]["text"], row["cells"][-1]["figure"]) == ("8.00x", "64.0 MiB")
 

@@ -51,8 +51,8 @@ def _is_shown(one: Measure) -> bool:
 
 
 def heading_of(one: Measure) -> str:
-    """Of a column."""
-    return one.heading or one.name.replace("_", " ")
+    """Of a column; that it is a program's goes without saying."""
+    return one.heading or one.name.removeprefix("program_").replace("_", " ")
 
 
 def resident(source: Source, name: str, scenario: str) -> Resident | None:

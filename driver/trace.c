@@ -51,7 +51,8 @@ static const char *check_header(const struct trace *trace) {
   if (header->touch > TRACE_TOUCH_RECORDED) return "unknown kind of touch";
   if (header->touch == TRACE_TOUCH_RECORDED && !header->touched_offset)
     return "touches what was recorded, and nothing was";
-  if (header->work_ns && header->gap_offset) return "has both recorded gaps and work";
+  if (header->paced > (header->gap_offset != 0)) return "is paced, and has no recorded gaps";
+  if (header->paced && header->work_ns) return "has both recorded gaps and work";
   if (header->work_ns > TRACE_MAX_WORK_NS) return "too much work between two operations";
   if (header->threads_end > (header->thread_count > 1)) return "has threads_end without threads";
   if (header->meta_bytes > TRACE_MAX_META_BYTES) return "too long a description";
@@ -290,7 +291,7 @@ const char *trace_open(struct trace *trace, const char *path) {
   trace->threads = (const struct trace_thread *)(base + trace->header->thread_offset);
   trace->tags = (const struct trace_tag *)(base + trace->header->tag_offset);
   trace->ops = (const struct trace_op *)(base + trace->header->op_offset);
-  if (trace->header->gap_offset) trace->gaps = (const void *)(base + trace->header->gap_offset);
+  if (trace->header->paced) trace->gaps = (const void *)(base + trace->header->gap_offset);
   if (trace->header->touched_offset)
     trace->touched = (const void *)(base + trace->header->touched_offset);
   wrong = check_tags(trace);

@@ -129,7 +129,8 @@ struct trace_header {
   uint64_t gap_offset;     /* 0: no gaps were recorded */
   uint64_t touched_offset; /* 0: what was touched was not */
   uint64_t meta_bytes;     /* behind the tags */
-  uint8_t reserved[48];
+  uint32_t paced;          /* 1: a replay waits as long as was recorded, where it is timed */
+  uint8_t reserved[44];
 };
 
 _Static_assert(sizeof(struct trace_op) == 16, "trace/records.py: OP");
@@ -152,8 +153,8 @@ struct trace {
   const struct trace_thread *threads;
   const struct trace_tag *tags;
   const struct trace_op *ops;
-  const uint32_t *gaps;    /* of each operation, or NULL */
-  const uint32_t *touched; /* the same */
+  const uint32_t *gaps;    /* of each operation, where it is paced; or NULL */
+  const uint32_t *touched; /* of each operation, where it was recorded; or NULL */
   size_t file_bytes;
   uint64_t part_ops[TRACE_PARTS];     /* of all threads */
   uint32_t *part_epochs[TRACE_PARTS]; /* of each slot when the part begins; threads only */

@@ -9,7 +9,7 @@
  * among them, whose time so has the work in it. The fences are part of it: less than they take
  * is not to be had. What one piece of work takes in fact is measured at the end.
  *
- * A recorded trace has a gap before each operation instead (trace.h), and is paced by these:
+ * A recorded trace has a gap before each operation instead (trace.h), and may be paced by these:
  * short ones are filled with the same chain, long ones are slept, as a program mostly waits
  * there, and decays and purges see real time go by.
  *

@@ -32,7 +32,7 @@ def libc() -> Allocator:
 
 def with_gaps(made: Trace, folder: Path, gaps_ns: np.ndarray) -> Path:
     path = folder / "paced.trace"
-    trace.write(sealed(replace(made, gaps=gap_codes(gaps_ns))), path)
+    trace.write(sealed(replace(made, gaps=gap_codes(gaps_ns), paced=True)), path)
     return path
 
 
@@ -123,7 +123,8 @@ def test_a_trace_that_touches_what_nobody_recorded_is_refused(tmp_path: Path) ->
     gaps = np.zeros(len(made.ops), COLUMN)
     cases = {
         "touches what was recorded, and nothing was": replace(made, touch=Touch.RECORDED),
-        "both recorded gaps and work": replace(made, work_ns=25, gaps=gaps),
+        "both recorded gaps and work": replace(made, work_ns=25, gaps=gaps, paced=True),
+        "is paced, and has no recorded gaps": replace(made, paced=True),
     }
     for message, wrong in cases.items():
         path = tmp_path / "wrong.trace"

@@ -117,7 +117,8 @@ def _recording(scenario: Recorded) -> RecordingEntry:
     said = scenario.provenance or Provenance(origin="")
     return RecordingEntry(
         path=scenario.path,
-        touch_changed=scenario.changed,
+        changed=scenario.changed,
+        paced=scenario.paced,
         origin=said.origin,
         command=said.command,
         recorded=said.recorded,

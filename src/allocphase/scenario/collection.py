@@ -24,7 +24,7 @@ from allocphase.files.typed import Check, Count, FieldError, Name, at_most, know
 from allocphase.operation import MAX_WORK_NS
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
 from allocphase.scenario.program import Program, ProgramTable
-from allocphase.scenario.recorded import Recorded, recorded
+from allocphase.scenario.recorded import MODES, TOUCHES, Recorded, recorded
 from allocphase.spec import TRACE_SUFFIXES, Spec, file_name, listed, written
 from allocphase.trace.completion import complete
 from allocphase.trace.records import Touch, Trace
@@ -40,7 +40,8 @@ __all__ = [
     "resolve",
 ]
 
-_TOUCHES = {touch.name.lower(): touch for touch in Touch}
+# Of a family: what a program touched is known of a recording alone.
+_TOUCHES = {name: touch for name, touch in TOUCHES.items() if touch != Touch.RECORDED}
 
 # A trace file of 4 GiB.
 MAX_OPERATIONS = 1 << 28
@@ -67,12 +68,13 @@ class _Description:
     does_not_show: Text
     family: Annotated[str, known(FAMILIES)] | None = None
     seed: Count | None = None
-    touch: Annotated[str, known(_TOUCHES)] | None = None
+    touch: Annotated[str, known(TOUCHES)] | None = None
     work_ns: Annotated[int, at_most(MAX_WORK_NS)] = 0
     default: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
     program: ProgramTable | None = None
     trace: Name | None = None
+    mode: Annotated[str, known(MODES)] | None = None
 
     def __post_init__(self) -> None:
         if self.program is not None and self.trace is not None:
@@ -88,10 +90,10 @@ class _Description:
     def _keys(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """What kind it is, the keys that it must have, and those that it must not."""
         if self.program is not None:
-            return "program", ("seed",), ("family", "touch", "parameters", "work_ns")
+            return "program", ("seed",), ("family", "touch", "mode", "parameters", "work_ns")
         if self.trace is not None:
             return "recording", (), ("family", "seed", "parameters", "work_ns")
-        return "family", ("family", "seed", "touch"), ()
+        return "family", ("family", "seed", "touch"), ("mode",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,8 @@ def load(path: Path) -> AnyScenario:
     assert found.family is not None and found.touch is not None, "by __post_init__"
     assert found.seed is not None, "by __post_init__"
     family = FAMILIES[found.family]
+    if found.touch not in _TOUCHES:
+        raise UsageError(f"{path}: touch: {found.touch!r} is for a recording alone")
     if _WORK in found.parameters:
         raise UsageError(
             f"{path}: parameters.{_WORK}: is no family's own: write it above, by touch"
@@ -186,7 +190,11 @@ def _recorded(found: _Description, trace: Path, path: Path) -> Recorded:
             "source": found.source,
             "does_not_show": found.does_not_show,
         },
-        touch=None if found.touch is None else _TOUCHES[found.touch],
+        changes={
+            key: value
+            for key, value in (("mode", found.mode), ("touch", found.touch))
+            if value is not None
+        },
         default=found.default,
     )
 

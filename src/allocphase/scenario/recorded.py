@@ -5,34 +5,40 @@
     title = "..."                            or a scenario's TOML file, with its four texts
     trace = "app.trace"                      beside it; .trace.zst is a packed one
     touch = "pages"                          instead of the trace's own
+    mode = "paced"                           instead of as soon as it can
 
-What was recorded is not made again: there is no seed, and there are no parameters.
+Both may be set as parameters are: `-s 'app.trace?mode=asap,paced&touch=pages'`. What was recorded
+is not made again: there is no seed, and there is nothing else to set.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from allocphase.errors import UsageError
+from allocphase.errors import UsageError, unknown
+from allocphase.spec import Spec, written
 from allocphase.text.units import counted
 from allocphase.trace.file import mapped, validate
 from allocphase.trace.provenance import Provenance
 from allocphase.trace.records import Touch, Trace, TraceError
-from allocphase.trace.stored import summary, touched_digest, unpacked_copy
+from allocphase.trace.stored import replayed_digest, summary, unpacked_copy
 
-__all__ = ["Recorded", "recorded"]
+__all__ = ["MODES", "TOUCHES", "Recorded", "recorded"]
 
+TOUCHES = {touch.name.lower(): touch for touch in Touch}
+MODES = ("asap", "paced")
 # Checked in full before the driver does so again: longer ones would take gigabytes.
 MAX_CHECKED = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A scenario that is a trace file. `touch` and `work_ns` are those of the replay; `changed`
-    says that the touch is not the file's own. `provenance`: None where the trace has none.
+    """A scenario that is a trace file. `touch`, `work_ns` and `paced` are those of the replay;
+    `changed` says that touch or pace is not the file's own. `provenance`: None where the trace has
+    none.
     """
 
     name: str
@@ -46,22 +52,55 @@ class Recorded:
     work_ns: int
     default: bool
     provenance: Provenance | None
+    paced: bool
+
+    @property
+    def mode(self) -> str:
+        """When a call is made: as soon as it can be, or after the gap that was recorded."""
+        return MODES[self.paced]
 
     def with_parameters(self, changes: Mapping[str, object]) -> Recorded:
-        """Itself, as long as there are no changes. Raises UsageError: a recording has none."""
+        """The same replayed in another way, named `name?mode=paced`. Raises UsageError for what
+        cannot be set, and for what was not recorded.
+        """
+        where = f"scenario {self.name}"
         for key in changes:
-            raise UsageError(f"scenario {self.name}: is a recording, and has no parameter {key!r}")
-        return self
+            if key not in ("mode", "touch"):
+                raise UsageError(f"{where}: a recording has mode and touch, and no {key!r}")
+        head = summary(Path(self.path))
+        mode, touch = str(changes.get("mode", self.mode)), changes.get("touch")
+        if mode not in MODES:
+            raise UsageError(f"{where}: {unknown('mode', mode, MODES)}")
+        paced, wanted = mode == "paced", self.touch
+        if touch is not None:
+            if str(touch) not in TOUCHES:
+                raise UsageError(f"{where}: {unknown('touch', str(touch), TOUCHES)}")
+            wanted = TOUCHES[str(touch)]
+        if paced and not head.has_gaps:
+            raise UsageError(f"{where}: mode=paced: the trace has no recorded gaps")
+        if wanted == Touch.RECORDED and not head.has_touched:
+            raise UsageError(f"{where}: touch=recorded: what was touched was not recorded")
+        before = Spec.of_scenario(self.name)
+        keys = dict.fromkeys([*(setting.key for setting in before.settings), *changes])
+        values = {"mode": mode, "touch": wanted.name.lower()}
+        return replace(
+            self,
+            name=written(before.name, {key: values[key] for key in keys}),
+            touch=wanted,
+            paced=paced,
+            changed=wanted != head.touch or paced,
+        )
 
     def write(self, target: Path) -> str:
         """Writes the trace that is replayed, and returns its digest. Raises TraceError."""
-        touch = self.touch if self.changed else None
-        return unpacked_copy(Path(self.path), target, touch=touch)
+        return unpacked_copy(Path(self.path), target, touch=self.touch, paced=self.paced)
 
     def digest(self) -> str:
         """SHA-256 of the trace that is replayed, in hex. Raises TraceError."""
         path = Path(self.path)
-        return touched_digest(path, self.touch) if self.changed else summary(path).digest
+        if not self.changed:
+            return summary(path).digest
+        return replayed_digest(path, touch=self.touch, paced=self.paced)
 
     def read(self) -> Trace:
         """Its operations, memory-mapped; checked in full where they are not very many, and by the
@@ -83,23 +122,26 @@ def recorded(
     *,
     name: str,
     texts: Mapping[str, str] | None = None,
-    touch: Touch | None = None,
+    changes: Mapping[str, object] | None = None,
     default: bool = False,
 ) -> Recorded:
     """The scenario that the trace in `path` is, by its header. texts: title, stands_for, source and
-    does_not_show; without them it describes itself. Raises TraceError that names the file.
+    does_not_show; without them it describes itself. changes: its own mode and touch. Raises
+    TraceError that names the file, and as Recorded.with_parameters.
     """
     head = summary(path)
-    return Recorded(
+    found = Recorded(
         name=name,
         path=str(path.absolute()),
-        touch=head.touch if touch is None else touch,
-        changed=touch is not None and touch != head.touch,
+        touch=head.touch,
+        changed=False,
         work_ns=head.work_ns,
         default=default,
         provenance=head.provenance,
+        paced=False,
         **(texts or _own_texts(path, head.provenance)),
     )
+    return replace(found.with_parameters(changes), name=name) if changes else found
 
 
 def _own_texts(path: Path, provenance: Provenance | None) -> dict[str, str]:

@@ -118,11 +118,12 @@ class ProgramEntry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingEntry:
     """A trace file that is replayed, and what it says of its origin: see trace/provenance.py.
-    touch_changed: the scenario's touch is not the file's.
+    changed: touch or pace of the replay is not the file's. paced: its recorded gaps are waited for.
     """
 
     path: str
-    touch_changed: bool = False
+    changed: bool = False
+    paced: bool = False
     origin: str = ""
     command: tuple[str, ...] = ()
     recorded: str = ""

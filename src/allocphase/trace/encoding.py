@@ -106,6 +106,7 @@ def _head_values(trace: Trace) -> dict[str, Any]:
         "work_ns": trace.work_ns,
         "threads_end": trace.threads_end,
         "meta_bytes": len(trace.meta),
+        "paced": trace.paced,
     }
 
 
@@ -169,7 +170,9 @@ def head_problem(head: np.void, file_bytes: int) -> str | None:
         return f"has threads_end {head['threads_end']}, neither 0 nor 1"
     if int(head["work_ns"]) > MAX_WORK_NS:
         return f"has {head['work_ns']} ns of work after each operation, more than {MAX_WORK_NS}"
-    if int(head["work_ns"]) and int(head["gap_offset"]):
+    if int(head["paced"]) > bool(head["gap_offset"]):
+        return "is paced, and has no recorded gaps"
+    if int(head["work_ns"]) and int(head["paced"]):
         return "has both recorded gaps and work after each operation"
     if int(head["touch"]) == Touch.RECORDED and not int(head["touched_offset"]):
         return "touches what was recorded, and nothing was"

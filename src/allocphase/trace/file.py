@@ -136,6 +136,7 @@ def _trace(stored: Stored, file: BinaryIO) -> Trace:
         meta=stored.meta(),
         touch=Touch(head["touch"]),
         work_ns=int(head["work_ns"]),
+        paced=bool(head["paced"]),
         slot_count=int(head["slot_count"]),
         peak_live_bytes=int(head["peak_live_bytes"]),
         peak_live_op=int(head["peak_live_op"]),

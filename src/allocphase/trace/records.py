@@ -109,7 +109,8 @@ HEADER = np.dtype(
         ("gap_offset", "<u8"),
         ("touched_offset", "<u8"),
         ("meta_bytes", "<u8"),
-        ("reserved", "u1", (48,)),
+        ("paced", "<u4"),
+        ("reserved", "u1", (44,)),
     ]
 )
 
@@ -250,8 +251,8 @@ class Trace:
     `peak_live_bytes` stands after op `peak_live_op` (a position in `ops`); with several threads
     it is the peak of the generator's global order. `work_ns` is the program's own work after each
     op, where it is timed. `digest` is the SHA-256 of the file, in hex. `gaps` (see `gaps_ns`) and
-    `touched` (bytes) have the shape of `ops`. `meta` says where a recorded trace comes from, as the
-    UTF-8 of JSON (provenance.py).
+    `touched` (bytes) have the shape of `ops`. `paced`: the gaps are waited for. `meta` says where a
+    recorded trace comes from, as the UTF-8 of JSON (provenance.py).
     """
 
     ops: Ops
@@ -267,6 +268,7 @@ class Trace:
     gaps: Column | None = None
     touched: Column | None = None
     meta: bytes = b""
+    paced: bool = False
 
     def part_ops(self, part: Part) -> int:
         """How many ops of all threads are of a part."""

@@ -48,8 +48,8 @@ __all__ = [
     "Summary",
     "opened_trace",
     "packed_copy",
+    "replayed_digest",
     "summary",
-    "touched_digest",
     "unpacked_copy",
 ]
 
@@ -87,6 +87,8 @@ class Summary:
     threads: int
     touch: Touch
     work_ns: int
+    has_gaps: bool
+    has_touched: bool
     digest: str
     provenance: Provenance | None
 
@@ -200,22 +202,26 @@ def summary(path: Path) -> Summary:
             threads=len(stored.threads()),
             touch=Touch(int(stored.head["touch"])),
             work_ns=int(stored.head["work_ns"]),
+            has_gaps=bool(stored.head["gap_offset"]),
+            has_touched=bool(stored.head["touched_offset"]),
             digest=stored.digest,
             provenance=stored.provenance(),
         )
 
 
-def unpacked_copy(path: Path, target: Path, *, touch: Touch | None = None) -> str:
+def unpacked_copy(
+    path: Path, target: Path, *, touch: Touch | None = None, paced: bool = False
+) -> str:
     """Writes the trace as the driver takes it, some megabytes at a time, and returns its digest.
 
-    touch: another one than the trace's own. Raises TraceError for what is no trace or was damaged,
-    AllocphaseError where it cannot be written.
+    touch: another one than the trace's own; paced: its gaps are waited for. Raises TraceError for
+    what is no trace or was damaged, AllocphaseError where it cannot be written.
     """
     digest = ""
 
     def fill(file: BinaryIO) -> None:
         nonlocal digest
-        digest = _digested(stored, touch, file.write)
+        digest = _digested(stored, touch, paced, file.write)
         file.seek(_DIGEST_AT)
         file.write(bytes.fromhex(digest))
 
@@ -225,15 +231,18 @@ def unpacked_copy(path: Path, target: Path, *, touch: Touch | None = None) -> st
     return digest
 
 
-def touched_digest(path: Path, touch: Touch) -> str:
-    """The digest that the trace has with another touch. Raises TraceError."""
+def replayed_digest(path: Path, *, touch: Touch, paced: bool) -> str:
+    """The digest that the trace has where it is replayed so. Raises TraceError."""
     with _named(path), opened_trace(path, follow=True) as stored:
-        return _digested(stored, touch, lambda _: None)
+        return _digested(stored, touch, paced, lambda _: None)
 
 
-def _digested(stored: Stored, touch: Touch | None, take: Callable[[bytes], object]) -> str:
-    """The digest with that touch, of what `take` is given, its digest still zero. Raises TraceError
-    where the trace's own is wrong.
+def _digested(
+    stored: Stored, touch: Touch | None, paced: bool, take: Callable[[bytes], object]
+) -> str:
+    """The digest with that touch and pace, of what `take` is given, its digest still zero.
+
+    Raises TraceError where the trace's own is wrong.
     """
     old, new = hashlib.sha256(), hashlib.sha256()
     for number, piece in enumerate(stored.pieces()):
@@ -243,6 +252,7 @@ def _digested(stored: Stored, touch: Touch | None, take: Callable[[bytes], objec
             head["digest"] = 0
             piece = head.tobytes() + piece[HEADER.itemsize :]
             head["touch"] = head["touch"] if touch is None else touch
+            head["paced"] = paced
             changed = head.tobytes() + piece[HEADER.itemsize :]
         old.update(piece)
         new.update(changed)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from allocphase import trace
 from allocphase.errors import UsageError
 from allocphase.scenario import Recorded, digest_of, generate, load, resolve
 from allocphase.spec import Spec
+from allocphase.trace.encoding import sealed
 from allocphase.trace.provenance import Provenance, written_provenance
-from allocphase.trace.records import Touch
+from allocphase.trace.records import Touch, gap_codes
 from allocphase.trace.stored import packed_copy
 from tests.support.traces import batch, write_trace
 
@@ -91,9 +94,42 @@ def test_a_key_that_does_not_fit_is_named(app: Path, line: str, reason: str) -> 
         load(path)
 
 
-def test_a_recording_has_no_parameters(app: Path) -> None:
-    with pytest.raises(UsageError, match="scenario app: is a recording, and has no parameter"):
-        resolve(f"{app}?live=5")
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("live=5", "a recording has mode and touch, and no 'live'"),
+        ("mode=pace", "mode 'pace' does not exist.* 'paced'"),
+        ("touch=page", "touch 'page' does not exist.* 'pages'"),
+        ("mode=paced", "the trace has no recorded gaps"),
+        ("touch=recorded", "what was touched was not recorded"),
+    ],
+)
+def test_what_a_recording_cannot_be_set_to_is_refused(
+    app: Path, setting: str, problem: str
+) -> None:
+    with pytest.raises(UsageError, match=f"scenario app: .*{problem}"):
+        resolve(f"{app}?{setting}")
+
+
+def test_pace_and_touch_are_settings_with_a_digest_of_their_own(tmp_path: Path) -> None:
+    (generated,) = resolve("phase-report?allocations=40")
+    made = generate(generated)
+    path = tmp_path / "app.trace"
+    gaps = gap_codes(np.full(len(made.ops), 1_000, np.uint64))
+    trace.write(sealed(replace(made, gaps=gaps)), path)
+    found = resolve(f"{path}?mode=asap,paced&touch=none,pages")
+    assert [one.name for one in found] == [
+        f"app?mode={mode}&touch={touch}"
+        for mode in ("asap", "paced")
+        for touch in ("none", "pages")
+    ]
+    digests = {digest_of(one) for one in found}
+    assert len(digests) == 4
+    for one in found:
+        assert isinstance(one, Recorded)
+        assert one.write(tmp_path / "copy.trace") == digest_of(one)
+        copy = trace.read(tmp_path / "copy.trace")
+        assert (copy.paced, copy.touch) == (one.paced, one.touch)
 
 
 def test_what_is_no_trace_is_refused_by_name(tmp_path: Path) -> None:

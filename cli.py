@@ -24,6 +24,7 @@ from allocphase.commands.run import run
 from allocphase.commands.selftest import selftest
 from allocphase.commands.trace import trace
 from allocphase.commands.tune import tune
+from allocphase.commands.validate import validate
 from allocphase.errors import AllocphaseError
 from allocphase.text.line import inert
 
@@ -73,6 +74,7 @@ COMMANDS = (
     selftest,
     trace,
     tune,
+    validate,
 )
 for command in COMMANDS:
     main.add_command(command)

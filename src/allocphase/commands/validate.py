@@ -1,0 +1,246 @@
+"""`allocphase validate`: does the replay of a recording tell the truth about its program?"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from allocphase.commands.shared import (
+    command_line,
+    keep_environment_option,
+    measuring,
+    out_option,
+    program_options,
+    quiet_option,
+    require_targets,
+    rounds_option,
+    say,
+    target_option,
+    timeout_option,
+    write_json,
+)
+from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.text.units import counted
+
+if TYPE_CHECKING:
+    from allocphase.allocator import Allocator
+    from allocphase.analysis.validation import Prediction
+    from allocphase.run.request import Request
+    from allocphase.scenario import AnyScenario, Program, Recorded
+    from allocphase.trace.validated import Validation
+
+__all__ = ["validate"]
+
+# What is there of them: each does something else well.
+USUAL = ("libc", "jemalloc", "tcmalloc", "mimalloc3", "mimalloc")
+LEAST = 4
+
+
+@click.command()
+@click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-s",
+    "--scenario",
+    metavar="NAME|FILE",
+    help="The scenario that is the program. Without it, and without --program, the command that "
+    "was recorded, here.",
+)
+@click.option(
+    "-a",
+    "--allocator",
+    "allocators",
+    multiple=True,
+    metavar="NAME[=FILE]",
+    help=f"Without it those of {', '.join(USUAL)} that are installed. The first is the baseline.",
+)
+@program_options
+@rounds_option(default=10, most=1000)
+@timeout_option
+@keep_environment_option
+@out_option
+@quiet_option
+@click.option(
+    "--label", default="validate", show_default=True, help="Part of the directory's name."
+)
+@target_option("--json", "json_path", help="Write all differences as JSON; - is stdout.")
+@click.pass_context
+def validate(
+    ctx: click.Context,
+    /,
+    trace: Path,
+    scenario: str | None,
+    allocators: Sequence[str],
+    program: Program | None,
+    rounds: int,
+    timeout_s: float,
+    keep_allocator_environment: bool,
+    out: Path,
+    label: str,
+    json_path: str | None,
+) -> None:
+    """Run a program and the replay of its recording under several allocators, in the same rounds.
+
+    What the replay says of one allocator against another is held against what the program does. The
+    answer is a label for each metric, predicted or not; it is kept beside TRACE, and told wherever
+    the trace is replayed.
+
+    \b
+    Example:
+      allocphase record -o app.rec -- ./app --selftest
+      allocphase trace import app.rec -o app.trace
+      allocphase validate app.trace
+    """
+    from allocphase.analysis import frames
+    from allocphase.analysis.validation import predictions
+    from allocphase.commands.predictions import print_predictions
+    from allocphase.files.typed import plain
+    from allocphase.run.request import kept_variables
+    from allocphase.run.session import run
+    from allocphase.scenario import ad_hoc
+    from allocphase.trace.validated import write_validation
+
+    require_targets(ctx)
+    recording = _recording(trace)
+    whole = _program(recording, scenario, program)
+    nothing = ad_hoc("true", name=f"{recording.name}-nothing")
+    replays = _replays(recording)
+    request = _request(
+        _allocators(allocators),
+        [whole, nothing, *replays.values()],
+        rounds=rounds,
+        timeout_s=timeout_s,
+        out=out,
+        label=label,
+        kept_variables=kept_variables(keep=keep_allocator_environment),
+    )
+    with measuring() as (executor, progress):
+        path = run(request, executor, progress=progress)
+    click.echo(f"run directory: {path}", err=True)
+    names = {mode: one.name for mode, one in replays.items()}
+    found = predictions(frames.load(path), program=whole.name, nothing=nothing.name, replays=names)
+    if not found:
+        raise NothingMeasuredError("nothing was measured of both: see `allocphase report`")
+    validation = _validation(recording, whole, found, request.allocators, rounds)
+    if json_path != "-":
+        print_predictions(found, validation)
+    if json_path:
+        differences = [plain(one, defaults=True) for one in found]
+        write_json(plain(validation, defaults=True) | {"predictions": differences}, json_path)
+    say(f"labels: {write_validation(trace, validation)}", err=True)
+
+
+def _recording(trace: Path) -> Recorded:
+    from allocphase.scenario import Recorded
+    from allocphase.scenario.recorded import recorded
+
+    found = recorded(trace, name=trace.name.removesuffix(".zst").removesuffix(".trace"))
+    assert isinstance(found, Recorded)
+    return found
+
+
+def _program(recording: Recorded, scenario: str | None, program: Program | None) -> Program:
+    from allocphase.run.request import one_scenario
+    from allocphase.scenario import Program, ad_hoc
+
+    if scenario is not None and program is not None:
+        raise UsageError("validate wants one of -s and --program")
+    if program is not None:
+        return program
+    if scenario is not None:
+        found = one_scenario(scenario, reason="validate holds a trace against one program")
+        if not isinstance(found, Program):
+            raise UsageError(f"scenario {scenario!r} has a trace of its own: name a program")
+        return found
+    said = recording.provenance
+    if said is None or not said.command:
+        raise UsageError(f"{recording.path}: does not say what was recorded: add --program")
+    return ad_hoc(shlex.join(said.command), name=f"{recording.name}-program")
+
+
+def _replays(recording: Recorded) -> dict[str, Recorded]:
+    """By mode; of a trace without gaps there is one."""
+    from allocphase.trace.stored import summary
+
+    paced = summary(Path(recording.path)).has_gaps
+    modes = ("asap", "paced") if paced else ("asap",)
+    return {mode: recording.with_parameters({"mode": mode}) for mode in modes}
+
+
+def _allocators(specs: Sequence[str]) -> Sequence[Allocator]:
+    from allocphase.run.request import chosen_allocators
+
+    tell = partial(say, err=True)
+    chosen = chosen_allocators(specs or _installed(), say=tell)
+    if len(chosen) < 2:
+        raise UsageError("a difference takes two allocators: name more with -a")
+    if len(chosen) < LEAST:
+        tell(f"{counted(len(chosen), 'allocator')}: that a trace predicts others takes more")
+    return chosen
+
+
+def _request(
+    allocators: Sequence[Allocator], scenarios: Sequence[AnyScenario], **more: Any
+) -> Request:
+    """What is run: all of it in the same rounds."""
+    from allocphase.probe.probe import Probe
+    from allocphase.run.request import Request
+
+    return Request(
+        allocators=allocators,
+        scenarios=scenarios,
+        probes=[
+            Probe.THROUGHPUT,
+            Probe.SYSCALLS,
+            Probe.MEMORY,
+            Probe.PROGRAM,
+            Probe.PROGRAM_MEMORY,
+            Probe.PROGRAM_SYSCALLS,
+        ],
+        command=command_line(),
+        **more,
+    )
+
+
+def _installed() -> list[str]:
+    """Of the usual ones; mimalloc 2 where there is no 3."""
+    from allocphase.allocator import resolve
+
+    there = [name for name in USUAL if resolve(name)[0].missing is None]
+    return [name for name in there if name != "mimalloc" or "mimalloc3" not in there]
+
+
+def _validation(
+    recording: Recorded,
+    whole: Program,
+    found: Sequence[Prediction],
+    allocators: Sequence[Allocator],
+    rounds: int,
+) -> Validation:
+    """What is kept beside the trace."""
+    from datetime import UTC, datetime
+
+    from allocphase.trace.stored import summary
+    from allocphase.trace.validated import Label, Validation
+
+    return Validation(
+        digest=summary(Path(recording.path)).digest,
+        program=shlex.join(whole.program.command),
+        recorded=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        allocators=tuple(one.name for one in allocators),
+        rounds=rounds,
+        labels=tuple(
+            Label(
+                metric=one.metric,
+                mode=one.mode,
+                predicted=one.predicted,
+                within=one.within,
+                order=one.order,
+            )
+            for one in found
+        ),
+    )

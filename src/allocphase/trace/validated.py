@@ -1,0 +1,75 @@
+"""What was found when a trace's replay was held against its program: a file beside the trace, whose
+name ends in `.validation.json`. `allocphase validate` writes it; who replays the trace tells it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from allocphase.files.durable import write_whole
+from allocphase.files.typed import Amount, load_json, plain
+
+__all__ = ["Label", "Validation", "label_text", "read_validation", "write_validation"]
+
+SUFFIX = ".validation.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """Of one metric in one mode of replay. predicted: None where the program shows no difference
+    between allocators; within: the largest error, a share; order: whether allocators come in the
+    program's order, None where its differences are all chance.
+    """
+
+    metric: str
+    mode: str
+    predicted: bool | None = None
+    within: Amount | None = None
+    order: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """digest: of the trace that was held against `program`; of another trace it says nothing."""
+
+    schema: int = SCHEMA
+    digest: str
+    program: str
+    recorded: str
+    allocators: tuple[str, ...]
+    rounds: int
+    labels: tuple[Label, ...]
+
+
+def write_validation(trace: Path, validation: Validation) -> Path:
+    """Beside the trace; returns where. Raises AllocphaseError."""
+    path = trace.with_name(trace.name + SUFFIX)
+    text = json.dumps(plain(validation, defaults=True), indent=2, allow_nan=False) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+    return path
+
+
+def read_validation(trace: Path, digest: str) -> Validation | None:
+    """None where there is none, or it is of another trace. Raises UsageError for a file that is
+    none.
+    """
+    path = trace.with_name(trace.name + SUFFIX)
+    if not path.exists():
+        return None
+    found = load_json(Validation, path, schema=SCHEMA, remedy="run allocphase validate again")
+    return found if found.digest == digest else None
+
+
+def label_text(label: Label) -> str:
+    """ "time: predicted within 12%"."""
+    if label.predicted is None:
+        words = "the program shows no difference"
+    elif label.predicted:
+        words = f"predicted within {label.within:.0%}"
+    else:
+        words = f"not predicted, off by up to {label.within:.0%}"
+    wrong = ", in another order" if label.order is False else ""
+    return f"{label.metric.replace('_', ' ')}: {words}{wrong}"

@@ -27,7 +27,7 @@ from tests.benchmarks.conftest import Say
 from tests.support.plugins import ROOT
 
 # A process's first sample is a whole period after its start, so that at 1,000 Hz bash's subshells
-# (some 0.2 ms each) have none: the share would be their parent's.
+# (some 0.2 ms each) have almost none: the share would be mostly their parent's.
 HZ = "20000"
 RUNS = 3
 QUICK = "program-xz"

@@ -94,6 +94,8 @@ def scenarios(chosen: Sequence[AnyScenario], *, verbose: bool, traced: bool = Fa
 
 def _how(found: AnyScenario) -> Iterator[tuple[str, str]]:
     if isinstance(found, Program):
+        if found.program.share_in_malloc is not None:
+            yield "share in malloc", found.program.share_in_malloc
         yield "program", found.missing or shlex.join(found.program.command)
         return
     if isinstance(found, Recorded):
@@ -190,6 +192,8 @@ def _program(entry: Program) -> Iterator[str]:
     table = entry.program
     needs = f" Needs {', '.join(f'`{name}`' for name in table.needs)}." if table.needs else ""
     made = f" Its files are made from seed {entry.seed}." if table.inputs else ""
+    if table.share_in_malloc is not None:
+        yield _paragraph(f"*Share in malloc.* {table.share_in_malloc}")
     yield _paragraph(f"A program, run whole.{needs}{made}")
     variables = [f"{key}={shlex.quote(value)}" for key, value in table.environment.items()]
     yield f"```sh\n{' '.join([*variables, shlex.join(table.command)])}\n```"

@@ -9,6 +9,7 @@
     output_sha256 = "..."                      of its stdout; another output is corrupt
     cpus = 1                                   how many it may use; 0: all that there are
     environment = { PYTHONMALLOC = "malloc" }
+    share_in_malloc = "13% of ..."             for readers: how much of it is malloc, as measured
 
 It runs in an empty folder of its own, and may write there. A program of a command line has the
 user's folder and environment, and no digest: then outputs are held against each other.
@@ -66,6 +67,7 @@ class ProgramTable:
     exit_code: Annotated[int, at_most(255)] = 0
     cpus: Count = 1
     environment: _Variables = field(default_factory=dict)
+    share_in_malloc: str | None = None
     folder: str | None = None
     input: str | None = None
 

@@ -111,6 +111,7 @@ class ProgramEntry:
     exit_code: Count = 0
     cpus: Count = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    share_in_malloc: str | None = None
     folder: str | None = None
     input: str | None = None
 

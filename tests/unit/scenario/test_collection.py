@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from allocphase import resources, scenario
 from allocphase.errors import UsageError
-from allocphase.scenario import Scenario
+from allocphase.scenario import Program, Scenario
 from allocphase.scenario.families import FAMILIES
 from allocphase.trace.records import Touch
 from tests.support.scenarios import TRACED, load_traced, resolve_traced
@@ -358,3 +359,17 @@ def test_the_texts_of_a_shipped_scenario_are_sentences(path: Path) -> None:
     assert len(found.title) <= 100
     for text in (found.stands_for, found.source, found.does_not_show):
         assert text.strip().endswith((".", ")"))
+
+
+@pytest.mark.parametrize("path", sorted(set(SHIPPED) - set(TRACED)), ids=lambda path: path.stem)
+def test_a_shipped_program_says_its_share_in_malloc_of_how_many_samples(path: Path) -> None:
+    found = scenario.load(path)
+    assert isinstance(found, Program)
+    said = re.fullmatch(
+        r"(\d+\.\d)% of its user time is in jemalloc "
+        r"\(perf, \d+\.\d to \d+\.\d in 3 runs, ([\d,]+) samples\)\.",
+        found.program.share_in_malloc or "",
+    )
+    assert said is not None, found.program.share_in_malloc
+    assert int(said[2].replace(",", "")) >= 2000
+    assert (float(said[1]) < 0.5) == (path.stem == "program-xz"), "the control, and it alone"

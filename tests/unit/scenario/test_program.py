@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from allocphase.commands import listing
 from allocphase.errors import UsageError
+from allocphase.run.describe import describe_program
 from allocphase.scenario import Program, ad_hoc, generate, load
 from allocphase.scenario.inputs import INPUTS
 
@@ -153,3 +155,13 @@ def test_what_is_wrong_with_a_command_line_is_said_with_the_option(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         ad_hoc(command, **options)  # type: ignore[arg-type]
+
+
+def test_its_share_in_malloc_is_for_readers_and_no_part_of_the_digest(tmp_path: Path) -> None:
+    said = f'{GOOD}share_in_malloc = "Half of it."\n'
+    told = loaded(tmp_path / "a", said)
+    assert told.digest == loaded(tmp_path / "a").digest
+    assert "share in malloc: Half of it." in listing.scenarios([told], verbose=True)
+    assert "*Share in malloc.* Half of it." in listing.scenarios_markdown([told])
+    entry = describe_program(told)
+    assert entry.program is not None and entry.program.share_in_malloc == "Half of it."

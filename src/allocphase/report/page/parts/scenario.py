@@ -47,6 +47,7 @@ def scenario_part(source: Source, index: int) -> Values:
         "facts": _facts(source, scenario),
         "stands_for": entry.stands_for,
         "does_not_show": entry.does_not_show,
+        "share_in_malloc": None if entry.program is None else entry.program.share_in_malloc,
         "failures": [_with_arm(source, cell) for cell in cells if not cell.ok],
         "doubts": source.doubts(scenario),
         "program": entry.program is not None,

@@ -19,6 +19,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "conditions.h"
+#include "follow.h"
 #include "session.h"
 #include "tree.h"
 
@@ -41,6 +42,7 @@ struct program {
   uint64_t start_ns, end_ns;
   uint64_t main_cpu_ns, main_delay_ns; /* of the command's first thread; 0 where nobody keeps it */
   int status;
+  bool is_followed; /* by follow.h */
   struct look *looks;
   size_t look_count;
 };
@@ -104,16 +106,38 @@ static void end_with(const char *status, const char *message, const struct progr
   _exit(EXIT_MEASURED);
 }
 
+/* The child waits on `gate` until it is followed, or is known not to be. */
+static void follow(struct program *program, const int gate[2]) {
+  program->is_followed = follow_start(program->child);
+  if (!program->is_followed) conditions_lack("a look at every process (ptrace)", strerror(errno));
+  close(gate[0]);
+  close(gate[1]);
+}
+
+static void wait_at(const int gate[2]) {
+  char none;
+  close(gate[1]);
+  while (read(gate[0], &none, 1) < 0 && errno == EINTR) continue;
+}
+
+static bool wants_following(const struct program *program) {
+  return strcmp(program->probe, "program_calls") == 0;
+}
+
 static void start(struct program *program) {
   int in = opened(program->input ? program->input : "/dev/null", O_RDONLY);
   int out = opened(path_of(program, "stdout"), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
   close(opened(path_of(program, "witness"), O_WRONLY | O_CREAT | O_EXCL));
-  int failure[2], error;
-  if (pipe2(failure, O_CLOEXEC) != 0) die(EXIT_TOOL, "cannot make a pipe", strerror(errno));
+  int failure[2], gate[2], error;
+  bool is_gated = wants_following(program);
+  if (pipe2(failure, O_CLOEXEC) != 0 || (is_gated && pipe2(gate, O_CLOEXEC) != 0))
+    die(EXIT_TOOL, "cannot make a pipe", strerror(errno));
   program->start_ns = now_ns();
   program->child = fork();
   if (program->child < 0) die(EXIT_TOOL, "cannot start a process", strerror(errno));
+  if (program->child == 0 && is_gated) wait_at(gate);
   if (program->child == 0) become_command(program, in, out, failure[1]);
+  if (is_gated) follow(program, gate);
   close(failure[1]);
   if (read(failure[0], &error, sizeof error) == sizeof error) {
     char line[512];
@@ -152,6 +176,12 @@ static void watch_memory(struct program *program) {
     look(program);
     nanosleep(&pause, NULL);
   } while (!has_ended(program, WNOHANG));
+}
+
+static void follow_processes(const struct program *program) {
+  int lines = opened(path_of(program, "processes"), O_WRONLY | O_CREAT | O_EXCL | O_APPEND);
+  follow_to_end(program->child, lines);
+  close(lines);
 }
 
 /* "<ns on a CPU> <ns ready without one> ...", also of a process that has ended and that
@@ -228,6 +258,7 @@ int program_main(int argc, char **argv) {
     conditions_lack("pinning to CPUs", strerror(errno));
   start(&program);
   if (strcmp(program.probe, "program_memory") == 0) watch_memory(&program);
+  if (program.is_followed) follow_processes(&program);
   wait_for_end(&program);
   report(&program);
   return EXIT_MEASURED;

@@ -1,6 +1,6 @@
 /* program.h: runs one command under an allocator, and tells what it took as a whole.
  *
- *   allocphase-driver --program program|program_memory --kept 1 --out FOLDER
+ *   allocphase-driver --program program|program_memory|program_calls --kept 1 --out FOLDER
  *                     --preload OBJECTS [--cpu N]... [--input FILE] -- COMMAND...
  *
  * What the command is given: the driver's own environment with LD_PRELOAD, its stdin
@@ -11,6 +11,8 @@
  *
  * Probes: `program` times the command and does nothing meanwhile; `program_memory`
  * looks at the whole tree's memory TREE_LOOKS_PER_SECOND times a second (tree.bin).
+ * `program_calls` has what counts the calls of malloc among its OBJECTS (preload/count.c), and
+ * follows each process for what no preload sees (follow.h; FOLDER/processes).
  */
 #ifndef ALLOCPHASE_PROGRAM_H
 #define ALLOCPHASE_PROGRAM_H

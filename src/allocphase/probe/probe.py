@@ -24,11 +24,16 @@ class Probe(StrEnum):
     VERIFY = "verify"
     PROGRAM = "program"
     PROGRAM_MEMORY = "program_memory"
+    PROGRAM_CALLS = "program_calls"
 
     @property
     def of_programs(self) -> bool:
         """Whether it looks at a program, and not at a trace."""
-        return self in (Probe.PROGRAM, Probe.PROGRAM_MEMORY)
+        return self in (
+            Probe.PROGRAM,
+            Probe.PROGRAM_MEMORY,
+            Probe.PROGRAM_CALLS,
+        )
 
     @property
     def timed(self) -> bool:
@@ -42,7 +47,13 @@ class Probe(StrEnum):
         """Whether its figures are counts, which may differ from process to process: several of
         each cell tell.
         """
-        return self in (Probe.SYSCALLS, Probe.MEMORY, Probe.FAULTS, Probe.PROGRAM_MEMORY)
+        return self in (
+            Probe.SYSCALLS,
+            Probe.MEMORY,
+            Probe.FAULTS,
+            Probe.PROGRAM_MEMORY,
+            Probe.PROGRAM_CALLS,
+        )
 
     @property
     def joined(self) -> bool:

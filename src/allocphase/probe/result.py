@@ -21,10 +21,12 @@ __all__ = [
     "Clock",
     "Faults",
     "Footprint",
+    "Heap",
     "Latency",
     "Memory",
     "Part",
     "Program",
+    "ProgramCalls",
     "ProgramMemory",
     "Result",
     "Syscalls",
@@ -220,8 +222,54 @@ class ProgramMemory(Program):
     peak_tree_rss_bytes: Count = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heap:
+    """The memory of one process, and what of it malloc knows.
+
+    anonymous_bytes: the peak of what was resident and of no file. usable_bytes: the peak of what
+    malloc had handed out, by malloc_usable_size; None where that is not the allocator's.
+    own_mapped_bytes: all that others than the allocator mapped for it. calls, requested_bytes: of
+    all of its threads.
+    """
+
+    program: str
+    anonymous_bytes: Count
+    usable_bytes: Count | None = None
+    own_mapped_bytes: Count = 0
+    calls: Count = 0
+    requested_bytes: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramCalls(Program):
+    """The same while its calls of malloc are counted and its processes followed: not for times.
+
+    malloc_calls: of all processes, by kind, those that were made. requested_bytes: of the calls
+    that got a block. peak_usable_bytes: the most that one process held, by malloc_usable_size.
+    started: how many programs were executed, where that could be seen; unreached: of these, how
+    often which one loaded nothing of what is preloaded. largest: the process that was reached and
+    held the most memory.
+    """
+
+    malloc_calls: Mapping[str, Count] = field(default_factory=dict)
+    requested_bytes: Count = 0
+    peak_usable_bytes: Count | None = None
+    started: Count | None = None
+    unreached: Mapping[str, Count] = field(default_factory=dict)
+    largest: Heap | None = None
+
+
 Part: TypeAlias = (
-    Throughput | Latency | Syscalls | Memory | Footprint | Faults | Verify | Program | ProgramMemory
+    Throughput
+    | Latency
+    | Syscalls
+    | Memory
+    | Footprint
+    | Faults
+    | Verify
+    | Program
+    | ProgramMemory
+    | ProgramCalls
 )
 P = TypeVar("P", bound=Part)
 
@@ -264,6 +312,7 @@ class Result:
     verify: Verify | None = None
     program: Program | None = None
     program_memory: ProgramMemory | None = None
+    program_calls: ProgramCalls | None = None
 
     def of(self, probe: Probe) -> Part | None:
         """What the probe itself measured."""

@@ -61,15 +61,12 @@ static void look_up_all(void) {
   LOOK_UP(realloc);
   LOOK_UP(reallocarray);
   LOOK_UP(free);
-  LOOK_UP(free_sized);
-  LOOK_UP(free_aligned_sized);
   LOOK_UP(aligned_alloc);
   LOOK_UP(posix_memalign);
   LOOK_UP(memalign);
   LOOK_UP(valloc);
   LOOK_UP(pvalloc);
   LOOK_UP(malloc_usable_size);
-  while (dlerror() != NULL) continue; /* what is not there is no error of the program's */
   dl_iterate_phdr(keep_addresses, (void *)(uintptr_t)count_next.malloc);
   /* Another one's would read a header that is not there. */
   if (!is_of_allocator((uintptr_t)count_next.malloc_usable_size) ||
@@ -93,6 +90,20 @@ bool count_look_up(void) {
 __attribute__((constructor)) static void look_up_before_main(void) { count_is_ready(); }
 
 /* dlsym tells who asks by where it returns to: that must not be this function's caller. */
+/* Within a call, as it were: dlerror's texts are not the program's. */
+void *count_next_of(void **kept, const char *name) {
+  void *found = __atomic_load_n(kept, __ATOMIC_RELAXED);
+  if (found != NULL) return found == kept ? NULL : found;
+  int error = errno;
+  bool is_outer = count_enter();
+  found = dlsym(RTLD_NEXT, name);
+  while (found == NULL && dlerror() != NULL) continue;
+  if (is_outer) count_leave();
+  __atomic_store_n(kept, found == NULL ? (void *)kept : found, __ATOMIC_RELAXED);
+  errno = error;
+  return found;
+}
+
 EXPORTED void *allocphase_count_behind(const char *function) {
   void *volatile found = dlsym(RTLD_NEXT, function);
   return found;
@@ -168,21 +179,25 @@ EXPORTED void *aligned_alloc(size_t alignment, size_t size) {
   return block;
 }
 
-/* C23's two: who has none of them has a free. */
+/* C23's two, which few have: who has none of them has a free. */
 EXPORTED void free_sized(void *block, size_t size) {
+  typedef void next_one(void *, size_t);
+  NEXT(next_one *, next, "free_sized");
   if (block == NULL) return;
   bool is_outer = count_enter();
   if (is_outer) count_given(COUNTED_FREE_SIZED, block);
-  if (count_next.free_sized != NULL) count_next.free_sized(block, size);
+  if (next != NULL) next(block, size);
   else count_next.free(block);
   if (is_outer) count_leave();
 }
 
 EXPORTED void free_aligned_sized(void *block, size_t alignment, size_t size) {
+  typedef void next_one(void *, size_t, size_t);
+  NEXT(next_one *, next, "free_aligned_sized");
   if (block == NULL) return;
   bool is_outer = count_enter();
   if (is_outer) count_given(COUNTED_FREE_SIZED, block);
-  if (count_next.free_aligned_sized != NULL) count_next.free_aligned_sized(block, alignment, size);
+  if (next != NULL) next(block, alignment, size);
   else count_next.free(block);
   if (is_outer) count_leave();
 }

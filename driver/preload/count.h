@@ -17,8 +17,6 @@ struct next {
   void *(*realloc)(void *block, size_t size);
   void *(*reallocarray)(void *block, size_t count, size_t size);
   void (*free)(void *block);
-  void (*free_sized)(void *block, size_t size);
-  void (*free_aligned_sized)(void *block, size_t alignment, size_t size);
   void *(*aligned_alloc)(size_t alignment, size_t size);
   int (*posix_memalign)(void **result, size_t alignment, size_t size);
   void *(*memalign)(size_t alignment, size_t size);
@@ -36,6 +34,15 @@ bool count_look_up(void);
 static inline bool count_is_ready(void) {
   return __builtin_expect(__atomic_load_n(&count_is_known, __ATOMIC_ACQUIRE), 1) || count_look_up();
 }
+
+/* One that few programs call, looked up at its first call; NULL: nobody has it. `kept`: what was
+ * found, its own address for nothing. */
+void *count_next_of(void **kept, const char *name);
+
+#define NEXT(type, function, name) \
+  static void *function##_kept;    \
+  type function;                   \
+  *(void **)&function = count_next_of(&function##_kept, name)
 
 /* Around a call of the next function, but within another such call: then it is not the program's.
  * A throwing function must not stand between the two. */

@@ -6,25 +6,12 @@
  * without one, where a library with a libstdc++ of its own was loaded late, malloc serves.
  *
  * What throws is not called between count_enter and count_leave: first new(nothrow) is asked, and
- * where that has nothing, the throwing one runs the handlers, or throws, by itself.
+ * where that has nothing, the throwing one runs the handlers, or throws, by itself. So a new that
+ * fails may count more than once.
  */
-#include <dlfcn.h>
-#include <errno.h>
 #include <stdlib.h>
 
 #include "preload/count.h"
-
-/* Looked up at its first call, as programs without C++ never do; by a name that stays. */
-static void *next_of(void **kept, const char *name) {
-  void *found = __atomic_load_n(kept, __ATOMIC_RELAXED);
-  if (found != NULL) return found;
-  int error = errno;
-  found = dlsym(RTLD_NEXT, name);
-  if (found == NULL) (void)dlerror();
-  __atomic_store_n(kept, found, __ATOMIC_RELAXED);
-  errno = error;
-  return found;
-}
 
 static void *without_operators(size_t size, size_t alignment) {
   return alignment == 0 ? count_next.malloc(size) : count_next.aligned_alloc(alignment, size);
@@ -35,11 +22,6 @@ static void *or_abort(void *block) {
   if (block == NULL) abort();
   return block;
 }
-
-#define NEXT(type, function, name)                 \
-  static void *function##_kept;                    \
-  type function;                                   \
-  *(void **)&function = next_of(&function##_kept, name)
 
 /* ---- new: w an object, a an array; m size_t; St11align_val_t; RKSt9nothrow_t ------------------ */
 

@@ -49,6 +49,7 @@ _FACTS = {
     Probe.FAULTS: MEMORY_FACTS,
     Probe.VERIFY: CALL_FACTS,
     Probe.PROGRAM_MEMORY: MEMORY_FACTS,
+    Probe.PROGRAM_CALLS: MEMORY_FACTS,
 }
 
 Metrics = Mapping[str, Any]  # as `--json` has them, of a cell or of one process
@@ -186,6 +187,11 @@ def _whole(name: str, title: str, **more: Any) -> Measure:
 def _tree(name: str, path: str, title: str, unit: str, **more: Any) -> Measure:
     """Of a program's processes together."""
     return Measure(name=name, path=path, title=title, unit=unit, probe=Probe.PROGRAM_MEMORY, **more)
+
+
+def _malloc_calls(name: str, path: str, title: str, unit: str, **more: Any) -> Measure:
+    """Of what a program's processes ask malloc for."""
+    return Measure(name=name, path=path, title=title, unit=unit, probe=Probe.PROGRAM_CALLS, **more)
 
 
 def _same(name: str, title: str, unit: str, probe: Probe, **more: Any) -> Measure:
@@ -413,6 +419,42 @@ CATALOGUE = (
         "program_major_faults",
         "program_major_faults",
         "page faults of a program's processes that read from a disk",
+        "count",
+    ),
+    _malloc_calls(
+        "malloc_calls",
+        "malloc_calls",
+        "calls of malloc and its kin by a program's processes",
+        "count",
+        heading="malloc calls",
+        rule="memory",
+    ),
+    _malloc_calls(
+        "malloc_calls.<function>",
+        "malloc_calls_by_function.<function>",
+        "calls of <function> by a program's processes",
+        "count",
+    ),
+    _malloc_calls(
+        "requested",
+        "requested_bytes",
+        "bytes that a program's processes asked for in all",
+        "bytes",
+        heading="asked for",
+    ),
+    _malloc_calls(
+        "largest_process_usable",
+        "largest_process_usable_bytes",
+        "peak of what malloc had handed out to one process, as malloc_usable_size says",
+        "bytes",
+        heading="peak usable",
+        rule="memory",
+        usual=True,
+    ),
+    _malloc_calls(
+        "unreached_processes",
+        "unreached_processes",
+        "programs that were started without the allocator",
         "count",
     ),
 )

@@ -22,6 +22,7 @@ from allocphase.analysis.measures import (
 )
 from allocphase.errors import UsageError, unknown
 from allocphase.operation import LATENCY_KINDS
+from allocphase.probe.arrays import MALLOC_KINDS
 from allocphase.probe.probe import Probe
 
 __all__ = ["compared", "is_compared", "measure"]
@@ -36,6 +37,7 @@ _PLACES: Mapping[str, Collection[str]] = {
     "cause": (),
     "call": (),
     "stat": (),
+    "function": MALLOC_KINDS,
 }
 _PLACE = re.compile("<([a-z]+)>")
 

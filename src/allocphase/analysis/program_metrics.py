@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from allocphase.analysis.counts import CONFIDENCE, counted
-from allocphase.probe.result import Program, ProgramMemory
+from allocphase.analysis.counts import CONFIDENCE, counted, counted_tables
+from allocphase.probe.result import Program, ProgramCalls, ProgramMemory
 from allocphase.stats import median_interval
 from allocphase.store.record import ProcessRecord
 
-__all__ = ["program_metrics", "wall_time_ns"]
+__all__ = ["malloc_call_metrics", "program_metrics", "wall_time_ns"]
 
 # Of the CPU time of all: a first thread that has so much waited for nobody else.
 NEARLY_ALL = 0.99
@@ -64,6 +64,24 @@ def program_metrics(
         metrics |= counted("program_page_faults", [p.minor_faults + p.major_faults for p in seen])
         metrics |= counted("program_major_faults", [p.major_faults for p in seen])
     return metrics
+
+
+def malloc_call_metrics(records: Sequence[ProcessRecord]) -> dict[str, Any]:
+    """Of good processes of program_calls: what all processes of a tree called, by function."""
+    if not records:
+        return {}
+    parts = [record.part(ProgramCalls) for record in records]
+    return {
+        **counted("malloc_calls", [sum(part.malloc_calls.values()) for part in parts]),
+        **counted_tables("malloc_calls_by_function", [part.malloc_calls for part in parts]),
+        **counted("requested_bytes", [part.requested_bytes for part in parts]),
+        **counted("largest_process_usable_bytes", [part.peak_usable_bytes for part in parts]),
+        **counted("unreached_processes", [_unreached(part) for part in parts]),
+    }
+
+
+def _unreached(part: ProgramCalls) -> int | None:
+    return None if part.started is None else sum(part.unreached.values())
 
 
 def _outputs(parts: Sequence[Program]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""What the program_calls probe leaves: the table of the counting preload, and the processes that the
-driver followed.
+"""What the program_calls probe leaves: the table of the counting preload, and the processes that
+the driver followed.
 
 The table (driver/preload/counted.h) is made here and shared by all processes of the program, so
 that what they counted is in it however they ended. The lines of the driver's (driver/follow.h) say

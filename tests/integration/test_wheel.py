@@ -68,7 +68,7 @@ def test_the_collections_the_driver_and_the_header_are_inside(
     environment: Path,
 ) -> None:
     package = site_packages(environment) / "allocphase"
-    preloads = ("liballocphase-malloc.so", "liballocphase-witness.so")
+    preloads = tuple(f"liballocphase-{name}.so" for name in ("count", "malloc", "witness"))
     native = ("allocphase-driver", "allocphase.h", *preloads)
     for expected in ("cli.py", *(f"driver/{name}" for name in native)):
         assert (package / expected).is_file(), expected

@@ -8,6 +8,7 @@ which programs were executed, of which a preload knows only those that it got in
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from allocphase.files.regular import read_regular
+from allocphase.files.regular import open_regular, read_regular
 from allocphase.probe.arrays import CALLING_PROCESS, CALLING_THREAD, MALLOC_KINDS, Arrays
 from allocphase.probe.result import Heap
 from allocphase.process.output import DamagedError
@@ -40,9 +41,12 @@ def make_table(path: Path) -> None:
     """An empty one, sparse. Raises OSError."""
     head = np.zeros((), _HEAD)
     head["magic"] = _MAGIC
-    with path.open("xb") as file:
-        file.write(head.tobytes())
-        file.truncate(TABLE_BYTES)
+    file = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        os.write(file, head.tobytes())
+        os.ftruncate(file, TABLE_BYTES)
+    finally:
+        os.close(file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from allocphase.errors import UsageError
 from allocphase.judge.limits import parse_limit
 from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Program, ProgramMemory, Result
+from allocphase.probe.result import Program, ProgramCalls, ProgramMemory, Result
 from allocphase.probe.status import Status
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.store.record import ProcessRecord
@@ -44,6 +44,7 @@ WORDS = {
     "cause": "system_call",
     "call": "mmap",
     "stat": "pool_hits",
+    "function": "calloc",
 }
 
 
@@ -163,7 +164,9 @@ def test_no_name_means_two_metrics() -> None:
 def of_programs() -> set[str]:
     """Of the catalogue's paths, what programs alone have, and its intervals."""
     mine = [one for one in CATALOGUE if one.probe.of_programs]
-    return {one.path for one in mine} | {f"{one.path}_interval" for one in mine if one.interval}
+    return {one.path.partition(".")[0] for one in mine} | {
+        f"{one.path}_interval" for one in mine if one.interval
+    }
 
 
 def test_every_metric_of_a_program_is_in_the_catalogue_and_the_reverse() -> None:
@@ -181,10 +184,12 @@ def test_every_metric_of_a_program_is_in_the_catalogue_and_the_reverse() -> None
         output_bytes=0,
     )
     seen = ProgramMemory(**{**asdict(part), "peak_tree_rss_bytes": 2})
+    called = ProgramCalls(**{**asdict(part), "malloc_calls": {"malloc": 2}})
     found = cell_metrics(
         [
             record(Probe.PROGRAM, Result(program=part)),
             record(Probe.PROGRAM_MEMORY, Result(program_memory=seen)),
+            record(Probe.PROGRAM_CALLS, Result(program_calls=called)),
         ]
     )
     saved = {"saved_wall_time_ns", "saved_wall_time_ns_interval"}
@@ -308,6 +313,7 @@ def test_compare_shows_times_then_counts_then_bytes() -> None:
         "wall",
         "program_page_faults",
         "program_peak_rss",
+        "largest_process_usable",
     ]
 
 

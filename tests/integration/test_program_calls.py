@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -378,3 +379,52 @@ def test_an_executable_at_a_fixed_address_has_the_malloc_that_its_jumps_lead_to(
         for probe in (Probe.PROGRAM, Probe.PROGRAM_CALLS):
             outcome = ran(tmp_path, ad_hoc("./fixed", folder=tmp_path), allocator, probe)
             assert outcome.status is Status.OK, outcome.message
+
+
+# ---- Being followed --------------------------------------------------------------------------
+
+
+def test_a_process_that_is_stopped_goes_on_as_it_would(tmp_path: Path) -> None:
+    """It stops itself until its child lets it go on, and hears of that child's end by a handler."""
+    code = (
+        "import os, signal, time\n"
+        "heard = []\n"
+        "signal.signal(signal.SIGCHLD, lambda number, frame: heard.append(number))\n"
+        "parent = os.getpid()\n"
+        "child = os.fork()\n"
+        "def let_go():\n"
+        '    while open(f"/proc/{parent}/stat").read().split()[2] not in "Tt": time.sleep(0.01)\n'
+        "    time.sleep(0.1)\n"
+        "    os.kill(parent, signal.SIGCONT)\n"
+        "    os._exit(0)\n"
+        "let_go() if child == 0 else os.kill(parent, signal.SIGSTOP)\n"
+        "print(os.wait()[1], heard)\n"
+    )
+    (tmp_path / "code.py").write_text(code)
+    outcome = calls_of(tmp_path, ad_hoc(f"{sys.executable} -S code.py", folder=tmp_path))
+    assert counts(outcome).output_bytes == len("0 [<Signals.SIGCHLD: 17>]\n") or (
+        counts(outcome).output_bytes == len("0 [17]\n")
+    )
+
+
+def test_a_daemon_is_ended_and_told_while_it_is_followed(tmp_path: Path) -> None:
+    marker = tmp_path / "pid"
+    command = f"sh -c 'setsid sleep 600 > /dev/null 2>&1 & echo $! > {marker}'"
+    outcome = calls_of(tmp_path, ad_hoc(command, folder=tmp_path))
+    counts(outcome)
+    assert outcome.result.tampered == ("processes left running",)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(marker.read_text()), 0)
+
+
+def test_a_process_that_is_killed_ends_as_killed(tmp_path: Path) -> None:
+    outcome = calls_of(tmp_path, ad_hoc("sh -c 'kill -KILL $$'", folder=tmp_path))
+    assert outcome.status is Status.CRASHED
+    assert "was killed by SIGKILL" in outcome.message
+
+
+def test_a_table_that_was_written_over_is_corrupt(tmp_path: Path) -> None:
+    code = 'import os; open(os.environ["ALLOCPHASE_CALLS"], "r+b").write(b"other")'
+    outcome = calls_of(tmp_path, python(tmp_path, code))
+    assert outcome.status is Status.CORRUPT
+    assert "the table of calls: its beginning was written over" in outcome.message

@@ -21,6 +21,7 @@ from allocphase.commands.list import list_command
 from allocphase.commands.report import report
 from allocphase.commands.run import run
 from allocphase.commands.selftest import selftest
+from allocphase.commands.tune import tune
 from allocphase.errors import AllocphaseError
 from allocphase.text.line import inert
 
@@ -67,6 +68,7 @@ COMMANDS = (
     report,
     run,
     selftest,
+    tune,
 )
 for command in COMMANDS:
     main.add_command(command)

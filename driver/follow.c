@@ -1,80 +1,99 @@
 #include "follow.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/system.h"
-#include "base/text.h"
 
-bool follow_start(pid_t child) {
-  long options = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-                 PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT;
-  return ptrace(PTRACE_SEIZE, child, NULL, options) == 0;
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+
+static struct {
+  int gate[2]; /* closed when the child may go on */
+  pid_t command;
+  const struct follower *follower;
+  bool letting_go;
+} tree;
+
+/* ---- Attaching ------------------------------------------------------------------------ */
+
+void follow_prepare(void) {
+  if (pipe2(tree.gate, O_CLOEXEC) != 0) die(EXIT_TOOL, "cannot make a pipe", strerror(errno));
 }
 
-/* ---- What is told --------------------------------------------------------------------- */
-
-static void tell(int lines, const char *what, pid_t pid, uint64_t bytes) {
-  char link[64], program[1024], line[1200];
-  snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
-  ssize_t length = readlink(link, program, sizeof program - 1);
-  program[length > 0 ? length : 0] = '\0';
-  int written = snprintf(line, sizeof line, "%s\t%d\t%llu\t%s\n", what, (int)pid,
-                         (unsigned long long)bytes, program);
-  if (written <= 0 || (size_t)written >= sizeof line) return;
-  if (write(lines, line, (size_t)written) < 0) die(EXIT_TOOL, "a line of a process", strerror(errno));
+void follow_wait(void) {
+  char nothing;
+  close(tree.gate[1]);
+  while (read(tree.gate[0], &nothing, 1) < 0 && errno == EINTR) continue;
 }
 
-/* The peak may be of a moment with other files: what is there at the end is all that is known. */
-static uint64_t anonymous_peak_bytes(const char *status) {
-  uint64_t peak = text_field(status, "\nVmHWM:");
-  uint64_t others = text_field(status, "\nRssFile:") + text_field(status, "\nRssShmem:");
-  return peak > others ? (peak - others) * 1024 : 0;
+static const char *reason_of(int error) {
+  return error == EPERM ? "ptrace is not permitted here" : strerror(error);
 }
 
-/* Each thread stops at its end; the first one's is the process's. */
-static void tell_end(int lines, pid_t tid) {
-  char path[64], status[4096];
-  snprintf(path, sizeof path, "/proc/%d/status", (int)tid);
-  if (!read_text(path, status, sizeof status)) return;
-  if (text_field(status, "\nTgid:") == (uint64_t)tid)
-    tell(lines, "exit", tid, anonymous_peak_bytes(status));
+const char *follow_attach(pid_t command, const struct follower *follower) {
+  const char *reason = NULL;
+  long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                 PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+  if (follower->on_exit) options |= PTRACE_O_TRACEEXIT;
+  tree.command = command;
+  tree.follower = follower;
+  if (ptrace(PTRACE_SEIZE, command, NULL, options) != 0) reason = reason_of(errno);
+  close(tree.gate[0]);
+  close(tree.gate[1]);
+  return reason;
 }
 
-/* ---- Stops ---------------------------------------------------------------------------- */
+void follow_let_go(void) { tree.letting_go = true; }
 
-static bool stays_stopped(int signal) {
+/* ---- Stops ----------------------------------------------------------------------------- */
+
+static void go_on(pid_t tid, long signal) {
+  int how = tree.follower->on_call ? PTRACE_SYSCALL : PTRACE_CONT;
+  ptrace(tree.letting_go ? PTRACE_DETACH : how, tid, NULL, signal);
+}
+
+static void tell_exec(pid_t pid) {
+  unsigned long former = 0;
+  ptrace(PTRACE_GETEVENTMSG, pid, NULL, &former);
+  tree.follower->on_exec(pid, former ? (pid_t)former : pid);
+}
+
+static void tell(pid_t tid, int signal, int event) {
+  const struct follower *follower = tree.follower;
+  if (signal == SYSCALL_STOP && follower->on_call) follower->on_call(tid);
+  if (event == PTRACE_EVENT_EXEC && follower->on_exec) tell_exec(tid);
+  if (event == PTRACE_EVENT_EXIT && follower->on_exit) follower->on_exit(tid);
+}
+
+static bool stops_processes(int signal) {
   return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
 
-static void let_go(pid_t tid, int status, int lines) {
-  int event = status >> 16, signal = WSTOPSIG(status);
-  if (event == PTRACE_EVENT_EXEC) tell(lines, "exec", tid, 0);
-  if (event == PTRACE_EVENT_EXIT) tell_end(lines, tid);
-  if (event == PTRACE_EVENT_STOP && stays_stopped(signal)) ptrace(PTRACE_LISTEN, tid, NULL, NULL);
-  else ptrace(PTRACE_CONT, tid, NULL, (void *)(long)(event ? 0 : signal));
+static void on_stop(pid_t tid, int status) {
+  int signal = WSTOPSIG(status), event = status >> 16;
+  if (!tree.letting_go) tell(tid, signal, event);
+  if (event == PTRACE_EVENT_STOP && stops_processes(signal) && !tree.letting_go)
+    ptrace(PTRACE_LISTEN, tid, NULL, 0);
+  else
+    go_on(tid, event || signal == SYSCALL_STOP ? 0 : signal);
 }
 
-static bool is_end_of(pid_t child, const siginfo_t *info) {
-  bool has_ended = info->si_code == CLD_EXITED || info->si_code == CLD_KILLED ||
-                   info->si_code == CLD_DUMPED;
-  return info->si_pid == child && has_ended;
-}
-
-void follow_to_end(pid_t child, int lines) {
-  for (;;) {
-    siginfo_t info = {0};
-    int status;
-    int error = waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOWAIT | __WALL);
-    if (error != 0 && errno == EINTR) continue;
-    if (error != 0 || is_end_of(child, &info)) return;
-    if (waitpid(info.si_pid, &status, __WALL) == info.si_pid && WIFSTOPPED(status))
-      let_go(info.si_pid, status, lines);
+int follow_to_end(void) {
+  for (int status;;) {
+    pid_t tid = waitpid(-1, &status, __WALL);
+    if (tid < 0 && errno == EINTR) continue;
+    if (tid < 0) die(EXIT_TOOL, "waitpid", strerror(errno));
+    if (WIFSTOPPED(status)) {
+      on_stop(tid, status);
+      continue;
+    }
+    if (tree.follower->on_end) tree.follower->on_end(tid);
+    if (tid == tree.command) return status;
   }
 }

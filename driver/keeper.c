@@ -89,7 +89,7 @@ struct keeper {
   struct clock clock;
   int stat; /* of the child; -1 when there is none */
   sigset_t signals, callers_signals;
-  int callers_nice;
+  int callers_policy, callers_nice;
 };
 
 /* ---- Options ----------------------------------------------------------------------- */
@@ -189,13 +189,22 @@ static void write_text(const char *path, const char *text) {
   close(fd);
 }
 
+/* Reset on fork: see come_first(). A caller that leaves the machine to others (SCHED_IDLE,
+ * SCHED_BATCH) does so with what it starts; one that comes before them does not. */
+static void take_the_callers_turn(const struct keeper *keeper) {
+  struct sched_param none = {0};
+  int policy = keeper->callers_policy;
+  if (policy == SCHED_IDLE || policy == SCHED_BATCH) sched_setscheduler(0, policy, &none);
+  setpriority(PRIO_PROCESS, 0, keeper->callers_nice);
+}
+
 _Noreturn static void become_command(const struct keeper *keeper, pid_t keepers_pid) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* unlike us: see start() */
   if (getppid() != keepers_pid) _exit(EXIT_TOOL); /* it died before that was said */
   setsid();
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  setpriority(PRIO_PROCESS, 0, keeper->callers_nice); /* reset on fork: see come_first() */
+  take_the_callers_turn(keeper);
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_FSIZE, keeper->file_bytes);
   if (keeper->processes < TRACE_MAX_THREADS)
@@ -350,8 +359,9 @@ static int end_all(const struct keeper *keeper, int *killed) {
   return status;
 }
 
-/* The child does not inherit it, nor the nice value from before. Not permitted to all. */
+/* The child does not inherit it, nor what was before. Not permitted to all. */
 static void come_first(struct keeper *keeper) {
+  keeper->callers_policy = sched_getscheduler(0);
   keeper->callers_nice = getpriority(PRIO_PROCESS, 0);
   struct sched_param lowest_of_the_real_time = {.sched_priority = 1};
   sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest_of_the_real_time);

@@ -112,7 +112,23 @@ static void go_under_the_preload(struct session *session, char **argv) {
   setenv("LD_PRELOAD", options->subject_path, 1);
   for (char **argument = argv + 1; *argument; argument += 2)
     if (strcmp(argument[0], "--kept") == 0) argument[1] = own_pid();
-  start_again(argv);
+  if (options->under_count == 0) start_again(argv);
+}
+
+/* Its own arguments but for --under, behind that command, which ends with the driver's path. */
+static void go_under_a_command(const struct options *options, char **argv) {
+  size_t given = 0, count = 0;
+  if (options->under_count == 0) return;
+  while (argv[given]) given++;
+  char **all = take_pages((options->under_count + given) * sizeof *all);
+  for (; count < options->under_count; count++) all[count] = (char *)options->under[count];
+  for (char **argument = argv + 1; *argument; argument += 2) {
+    if (strcmp(argument[0], "--under") == 0) continue;
+    all[count++] = argument[0];
+    all[count++] = argument[1];
+  }
+  execv(all[0], all);
+  die(EXIT_TOOL, all[0], "cannot be started");
 }
 
 static void pin(struct session *session) {
@@ -170,6 +186,7 @@ int main(int argc, char **argv) {
   options_parse(&session.options, argc, argv);
   if (session.options.fixed_addresses) fix_addresses(argv);
   go_under_the_preload(&session, argv);
+  go_under_a_command(&session.options, argv);
   pin(&session);
   open_trace(&session);
   load_subject(&session);
@@ -181,9 +198,9 @@ int main(int argc, char **argv) {
   seal_close(&session);
   probes[session.options.probe](&session);
   seal_check(&session);
-  clock_stop(&session.clock);
+  if (session.times) clock_stop(&session.clock);
   subject_describe(&session.subject, &session.json);
-  report_clock(&session.json, &session.clock);
+  if (session.times) report_clock(&session.json, &session.clock);
   work_report(&session.work, &session.json);
   report_usage(&session.json);
   report_trace(&session);

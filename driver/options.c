@@ -6,6 +6,7 @@
 #include "base/channel.h"
 #include "base/system.h"
 #include "probes/probes.h"
+#include "trace.h"
 
 #define PROBE_NAME(name) #name,
 static const char *const probe_names[] = {PROBES(PROBE_NAME)};
@@ -58,6 +59,11 @@ static void parse_cpu(struct options *options, const char *text) {
   options->cpus[options->cpu_count++] = (int)parse_small("--cpu", text);
 }
 
+static void parse_under(struct options *options, const char *text) {
+  if (options->under_count == MAX_UNDER) die(EXIT_USAGE, "--under", "too many");
+  options->under[options->under_count++] = text;
+}
+
 static void set_subject(struct options *options, enum subject_kind kind, const char *path) {
   options->subject = kind;
   options->subject_path = path;
@@ -87,9 +93,11 @@ static void apply(struct options *options, const char *name, const char *value) 
   else if (!strcmp(name, "--replays")) options->replays = parse_small(name, value);
   else if (!strcmp(name, "--passes")) options->passes = parse_small(name, value);
   else if (!strcmp(name, "--work-iterations")) options->work_iterations = parse_small(name, value);
+  else if (!strcmp(name, "--warm-replays")) options->warm_replays = parse_small(name, value);
   else if (!strcmp(name, "--raw-ops")) options->raw_ops = parse_number(name, value);
   else if (!strcmp(name, "--checkpoints")) options->checkpoints = parse_small(name, value);
   else if (!strcmp(name, "--check-every")) options->check_every = parse_interval(name, value);
+  else if (!strcmp(name, "--under")) parse_under(options, value);
   else if (!strcmp(name, "--aloud")) options->aloud = parse_small(name, value) != 0;
   else if (!strcmp(name, "--syscall-backend"))
     options->backend = (enum syscall_backend)parse_choice(name, value, backend_names, BACKEND_NONE);
@@ -103,6 +111,7 @@ void options_parse(struct options *options, int argc, char **argv) {
       .subject = SUBJECT_LIBC,
       .pass_ns = 20000000,
       .passes = 5,
+      .warm_replays = TRACE_MAX_WARM,
       .raw_ops = 4000000,
       .checkpoints = 400,
   };
@@ -113,5 +122,7 @@ void options_parse(struct options *options, int argc, char **argv) {
   if (!options->trace_path) die(EXIT_USAGE, "--trace", "is missing");
   if (!options->out_folder) die(EXIT_USAGE, "--out", "is missing");
   if (options->passes == 0 || options->passes > 1000) die(EXIT_USAGE, "--passes", "1 to 1000");
+  if (options->warm_replays == 0 || options->warm_replays > TRACE_MAX_WARM)
+    die(EXIT_USAGE, "--warm-replays", "1 to 50");
   if (options->checkpoints == 0) die(EXIT_USAGE, "--checkpoints", "at least 1");
 }

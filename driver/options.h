@@ -15,6 +15,7 @@ enum syscall_backend { BACKEND_AUTO, BACKEND_DISPATCH, BACKEND_PTRACE, BACKEND_M
 extern const char *const backend_names[BACKENDS];
 
 #define MAX_SETTINGS 64
+#define MAX_UNDER 24
 #define MAX_CPUS 1024 /* of a cpu_set_t; a trace needs no more than it has threads */
 
 struct options {
@@ -32,12 +33,15 @@ struct options {
   uint64_t replays;       /* throughput: of a pass; 0: as many as last pass_ns */
   uint32_t passes;        /* throughput: warm passes */
   uint64_t work_iterations; /* between two operations, of a paced trace; 0: calibrated (work.h) */
+  uint32_t warm_replays;  /* at most, in the probes that look at each call (trace.h) */
   uint64_t raw_ops;       /* latency: up to this many operations every sample is kept */
   uint32_t checkpoints;   /* footprint: readings over op time */
   uint32_t check_every;   /* verify: so many operations between two looks at all live objects
                            * and two calls of check(); 0: as verify.c thinks best */
   enum syscall_backend backend;
   bool fixed_addresses; /* ASLR off, so that two processes place objects alike */
+  const char *under[MAX_UNDER]; /* a command that runs the driver in its next life */
+  size_t under_count;
   bool aloud; /* for people: how it ended is said on stderr too, and by the exit code */
   uint32_t life; /* under a keeper (base/channel.h): 1, or its pid under the preload; else 0 */
 };

@@ -20,7 +20,9 @@
 #include "base/text.h"
 #include "conditions.h"
 #include "follow.h"
+#include "process_list.h"
 #include "session.h"
+#include "syscall_count.h"
 #include "tree.h"
 
 #define MAX_LOOKS (1u << 20) /* of nearly six hours */
@@ -36,13 +38,14 @@ struct program {
   const char *folder;
   const char *preload;
   const char *input; /* NULL: none */
+  uint64_t observed_ns; /* at most: longer is no call counted */
   cpu_set_t cpus;
   char **command;
   pid_t child;
+  bool followed; /* follow.h */
   uint64_t start_ns, end_ns;
   uint64_t main_cpu_ns, main_delay_ns; /* of the command's first thread; 0 where nobody keeps it */
   int status;
-  bool is_followed; /* by follow.h */
   struct look *looks;
   size_t look_count;
 };
@@ -52,6 +55,7 @@ struct program {
 static void parse(struct program *program, int argc, char **argv) {
   int i = 0;
   program->probe = argc ? argv[i++] : "";
+  program->observed_ns = UINT64_MAX / 2;
   CPU_ZERO(&program->cpus);
   for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
     const char *name = argv[i], *value = argv[i + 1];
@@ -59,12 +63,17 @@ static void parse(struct program *program, int argc, char **argv) {
     else if (!strcmp(name, "--out")) program->folder = value;
     else if (!strcmp(name, "--preload")) program->preload = value;
     else if (!strcmp(name, "--input")) program->input = value;
+    else if (!strcmp(name, "--observed-ns")) program->observed_ns = text_number(value);
     else if (!strcmp(name, "--cpu")) CPU_SET((size_t)text_number(value), &program->cpus);
     else die(EXIT_USAGE, name, "no such option of a program");
   }
   program->command = argv + i + 1;
   if (i + 1 >= argc) die(EXIT_USAGE, "--program", "wants -- and a command");
   if (!program->folder || !program->preload) die(EXIT_USAGE, "--program", "wants --out, --preload");
+}
+
+static bool probes(const struct program *program, const char *probe) {
+  return strcmp(program->probe, probe) == 0;
 }
 
 static const char *path_of(const struct program *program, const char *name) {
@@ -106,39 +115,42 @@ static void end_with(const char *status, const char *message, const struct progr
   _exit(EXIT_MEASURED);
 }
 
-/* The child waits on `gate` until it is followed, or is known not to be. */
-static void follow(struct program *program, const int gate[2]) {
-  program->is_followed = follow_start(program->child);
-  if (!program->is_followed) conditions_lack("a look at every process (ptrace)", strerror(errno));
-  close(gate[0]);
-  close(gate[1]);
+/* NULL: nobody has to know of its processes. */
+static const struct follower *follower_of(const struct program *program) {
+  if (probes(program, "program_syscalls")) return syscall_count_start(program->observed_ns);
+  if (probes(program, "program_calls")) return process_list_start(path_of(program, "processes"));
+  return NULL;
 }
 
-static void wait_at(const int gate[2]) {
-  char none;
-  close(gate[1]);
-  while (read(gate[0], &none, 1) < 0 && errno == EINTR) continue;
-}
-
-static bool wants_following(const struct program *program) {
-  return strcmp(program->probe, "program_calls") == 0;
+static void attach(struct program *program, const struct follower *follower) {
+  const char *reason = follow_attach(program->child, follower);
+  program->followed = !reason;
+  if (!reason) return;
+  if (probes(program, "program_syscalls")) {
+    syscall_count_is_blind(reason);
+  } else {
+    unlink(path_of(program, "processes")); /* an empty one would say that there were none */
+    conditions_lack("a look at every process", reason);
+  }
 }
 
 static void start(struct program *program) {
   int in = opened(program->input ? program->input : "/dev/null", O_RDONLY);
   int out = opened(path_of(program, "stdout"), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
   close(opened(path_of(program, "witness"), O_WRONLY | O_CREAT | O_EXCL));
-  int failure[2], gate[2], error;
-  bool is_gated = wants_following(program);
-  if (pipe2(failure, O_CLOEXEC) != 0 || (is_gated && pipe2(gate, O_CLOEXEC) != 0))
-    die(EXIT_TOOL, "cannot make a pipe", strerror(errno));
+  int failure[2], error;
+  if (pipe2(failure, O_CLOEXEC) != 0) die(EXIT_TOOL, "cannot make a pipe", strerror(errno));
+  const struct follower *follower = follower_of(program);
+  if (follower) follow_prepare();
   program->start_ns = now_ns();
   program->child = fork();
   if (program->child < 0) die(EXIT_TOOL, "cannot start a process", strerror(errno));
-  if (program->child == 0 && is_gated) wait_at(gate);
-  if (program->child == 0) become_command(program, in, out, failure[1]);
-  if (is_gated) follow(program, gate);
+  if (program->child == 0) {
+    if (follower) follow_wait();
+    become_command(program, in, out, failure[1]);
+  }
   close(failure[1]);
+  if (follower) attach(program, follower);
   if (read(failure[0], &error, sizeof error) == sizeof error) {
     char line[512];
     struct text text = text_in(line, sizeof line);
@@ -154,9 +166,30 @@ static void start(struct program *program) {
 
 /* ---- While it runs -------------------------------------------------------------------- */
 
+/* Nobody continues what has stopped itself: if it is killed for its time, the file `stopped` says
+ * which signal that was. The keeper stops and continues its group itself, to count a crowd. */
+static void tell_stop(const struct program *program, const siginfo_t *info) {
+  const char *path = path_of(program, "stopped");
+  if (info->si_code == CLD_CONTINUED) {
+    unlink(path);
+    return;
+  }
+  int fd = opened(path, O_WRONLY | O_CREAT | O_TRUNC);
+  dprintf(fd, "%d", info->si_status);
+  close(fd);
+}
+
+/* With WNOHANG, whether it has; without, it waits until it has. */
 static bool has_ended(const struct program *program, int flags) {
-  siginfo_t info = {0};
-  return waitid(P_PID, (id_t)program->child, &info, WEXITED | WNOWAIT | flags) == 0 && info.si_pid;
+  for (;;) {
+    siginfo_t info = {0};
+    id_t child = (id_t)program->child;
+    int stops = WSTOPPED | WCONTINUED;
+    if (waitid(P_PID, child, &info, WEXITED | stops | WNOWAIT | flags) != 0) continue;
+    if (!info.si_pid) return false;
+    if (info.si_code != CLD_STOPPED && info.si_code != CLD_CONTINUED) return true;
+    if (waitid(P_PID, child, &info, stops | WNOHANG) == 0 && info.si_pid) tell_stop(program, &info);
+  }
 }
 
 static void look(struct program *program) {
@@ -178,12 +211,6 @@ static void watch_memory(struct program *program) {
   } while (!has_ended(program, WNOHANG));
 }
 
-static void follow_processes(const struct program *program) {
-  int lines = opened(path_of(program, "processes"), O_WRONLY | O_CREAT | O_EXCL | O_APPEND);
-  follow_to_end(program->child, lines);
-  close(lines);
-}
-
 /* "<ns on a CPU> <ns ready without one> ...", also of a process that has ended and that
  * nobody has waited for. */
 static void read_schedule(struct program *program) {
@@ -197,10 +224,15 @@ static void read_schedule(struct program *program) {
 
 /* What it left and has ended meanwhile counts as its own; what still runs is the keeper's. */
 static void wait_for_end(struct program *program) {
-  while (!has_ended(program, 0)) continue;
-  program->end_ns = now_ns();
-  read_schedule(program);
-  waitpid(program->child, &program->status, 0);
+  if (program->followed) {
+    program->status = follow_to_end();
+    program->end_ns = now_ns();
+  } else {
+    has_ended(program, 0);
+    program->end_ns = now_ns();
+    read_schedule(program);
+    waitpid(program->child, &program->status, 0);
+  }
   while (waitpid(-1, NULL, WNOHANG) > 0) continue;
 }
 
@@ -239,6 +271,7 @@ static void report(const struct program *program) {
   json_integer(&json, "wait_status", (uint64_t)program->status);
   json_integer(&json, "output_bytes", (uint64_t)output.st_size);
   if (program->looks) json_integer(&json, "peak_tree_rss_bytes", peak(program));
+  if (probes(program, "program_syscalls")) syscall_count_report(&json);
   json_close(&json);
   conditions_report(&json);
   json_string(&json, "status", "ok");
@@ -257,8 +290,7 @@ int program_main(int argc, char **argv) {
   if (CPU_COUNT(&program.cpus) && sched_setaffinity(0, sizeof program.cpus, &program.cpus) != 0)
     conditions_lack("pinning to CPUs", strerror(errno));
   start(&program);
-  if (strcmp(program.probe, "program_memory") == 0) watch_memory(&program);
-  if (program.is_followed) follow_processes(&program);
+  if (probes(&program, "program_memory")) watch_memory(&program);
   wait_for_end(&program);
   report(&program);
   return EXIT_MEASURED;

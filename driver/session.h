@@ -44,6 +44,7 @@ struct session {
   struct trace trace;
   struct subject subject;
   struct clock clock;
+  bool times; /* the probe's figures are times: the clock's rate has to be known well */
   struct work work;
   struct json json;
   struct cell *cells;

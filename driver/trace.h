@@ -161,13 +161,13 @@ static inline uint64_t trace_repeated_ops(const struct trace *trace) {
 }
 
 /* How often a probe that looks at each call repeats it after the first replay: as often as makes
- * this many, so that a far quantile has calls beyond it. The same in every such probe: what
- * one sees of a call is joined with what another sees. */
+ * this many, so that a far quantile has calls beyond it, and `most` times at most. The same in
+ * every such probe of a run: what one sees of a call is joined with what another sees. */
 #define TRACE_WARM_OPS 200000u
 #define TRACE_MAX_WARM 50u
-static inline uint64_t trace_warm_replays(const struct trace *trace) {
+static inline uint64_t trace_warm_replays(const struct trace *trace, uint64_t most) {
   uint64_t replays = (TRACE_WARM_OPS - 1) / trace_repeated_ops(trace) + 1;
-  return replays < TRACE_MAX_WARM ? replays : TRACE_MAX_WARM;
+  return replays < most ? replays : most;
 }
 
 /* How many operations are replayed then (worker_place()). */

@@ -12,29 +12,25 @@
  * the lock in it: that is what a program sees that does the same. Waiting for
  * another thread to hand an object over is the program's own, and in no call.
  *
- * After a slow call the kernel is asked what happened
- * meanwhile: page faults, and whether the thread slept or was put aside. None of
- * these fits into a shorter call, nor between two calls that follow each other
- * closely: after a longer gap, the program's own work (work.h) aside, it is asked as well, and
- * the answer dropped. So what
- * is new since the last question belongs to this call. The asking lies outside the
- * timed part (slow.bin). What is slow is measured at the start: less than the cheapest
- * page fault of this machine.
+ * After a slow call the kernel is asked what happened meanwhile (slow.h): page faults, and
+ * whether the thread slept or was put aside. None of these fits into a shorter call, nor between
+ * two calls that follow each other closely, the program's own work (work.h) aside. The asking
+ * lies outside the timed part (slow.bin). What is slow is measured at the start: less than the
+ * cheapest page fault of this machine.
  */
 #include <stdatomic.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/system.h"
 #include "probes/histogram.h"
 #include "probes/probes.h"
+#include "probes/slow.h"
 #include "replay.h"
 #include "team.h"
 
 #define OUTLIERS 65536u
 #define SLOW_CALLS (1u << 20)
-/* Page faults to take at the start, and how far below the cheapest of them a call is slow. */
-#define SAMPLE_FAULTS 64
+/* How far below the cheapest page fault a call is slow. */
 #define SLOW_SHARE 0.7
 /* Where faults cost next to nothing: nearly every plain call lies below. */
 #define LEAST_SLOW_NS 100.0
@@ -60,8 +56,9 @@ _Static_assert(sizeof(struct outlier) == 24, "probe/arrays.py: OUTLIER");
 _Static_assert(sizeof(struct slow_call) == 16, "probe/arrays.py: SLOW_CALL");
 
 struct slow_calls {
-  _Atomic uint32_t count; /* may pass SLOW_CALLS: the rest is not kept */
-  struct slow_call calls[SLOW_CALLS];
+  uint32_t most;
+  _Atomic uint32_t count; /* may pass `most`: the rest is not kept */
+  struct slow_call calls[];
 };
 
 /* A binary heap with the shortest on top: it is the one to give way. */
@@ -128,22 +125,6 @@ static void outliers_offer(struct outliers *outliers, struct outlier item) {
   outliers->heap[hole] = item;
 }
 
-/* Half of them read first, which is cheaper: the kernel maps a page of zeroes. */
-static double cheapest_fault_ns(double hz) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  volatile char *pages = take_untouched_pages(SAMPLE_FAULTS * page);
-  uint64_t least = UINT64_MAX;
-  for (size_t i = 0; i < SAMPLE_FAULTS; i++) {
-    uint64_t begin = ticks_begin();
-    if (i % 2) (void)pages[i * page];
-    else pages[i * page] = 1;
-    uint64_t ticks = ticks_end() - begin;
-    if (ticks < least) least = ticks;
-  }
-  give_pages((void *)(uintptr_t)pages, SAMPLE_FAULTS * page);
-  return (double)least * 1e9 / hz;
-}
-
 static void ask_why(struct latency_thread *own, uint64_t place, bool keep) {
   struct rusage now;
   getrusage(RUSAGE_THREAD, &now);
@@ -154,7 +135,7 @@ static void ask_why(struct latency_thread *own, uint64_t place, bool keep) {
   own->seen = now;
   if (!keep || faults + sleeps + preemptions == 0) return;
   uint32_t at = atomic_fetch_add(&own->slow_calls->count, 1);
-  if (at < SLOW_CALLS)
+  if (at < own->slow_calls->most)
     own->slow_calls->calls[at] =
         (struct slow_call){place, (uint32_t)faults, (uint16_t)sleeps, (uint16_t)preemptions};
 }
@@ -269,11 +250,15 @@ static void measure_histograms(struct session *session, struct latency_thread *t
 
 void probe_latency(struct session *session) {
   const struct trace_header *header = session->trace.header;
-  uint64_t warm = trace_warm_replays(&session->trace);
-  bool raw = trace_places(&session->trace, warm) <= session->options.raw_ops;
+  uint64_t warm = trace_warm_replays(&session->trace, session->options.warm_replays);
+  uint64_t places = trace_places(&session->trace, warm);
+  bool raw = places <= session->options.raw_ops;
   struct latency_thread *threads = take_pages(header->thread_count * sizeof *threads);
-  struct slow_calls *slow = take_pages(sizeof *slow);
-  double slow_ns = SLOW_SHARE * cheapest_fault_ns(session->clock.hz);
+  uint32_t most = places < SLOW_CALLS ? (uint32_t)places : SLOW_CALLS;
+  struct slow_calls *slow = take_pages(sizeof *slow + most * sizeof slow->calls[0]);
+  slow->most = most;
+  session->times = true;
+  double slow_ns = SLOW_SHARE * slow_cheapest_fault_ticks() * 1e9 / session->clock.hz;
   if (slow_ns < LEAST_SLOW_NS) slow_ns = LEAST_SLOW_NS;
   for (uint32_t t = 0; t < header->thread_count; t++) {
     threads[t].slow_calls = slow;
@@ -284,7 +269,7 @@ void probe_latency(struct session *session) {
   if (raw) measure_raw(session, threads, warm);
   else measure_histograms(session, threads, warm);
   uint32_t seen = atomic_load(&slow->count);
-  uint32_t kept = seen < SLOW_CALLS ? seen : SLOW_CALLS;
+  uint32_t kept = seen < most ? seen : most;
   write_file(session_path(session, "slow.bin"), slow->calls, kept * sizeof *slow->calls);
   json_open(&session->json, "latency");
   json_double(&session->json, "slow_ns", slow_ns);

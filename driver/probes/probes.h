@@ -14,6 +14,7 @@
   probe(memory)       \
   probe(footprint)    \
   probe(faults)       \
+  probe(instructions) \
   probe(verify)
 
 struct session;

@@ -11,7 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SYSCALL_NUMBERS 1024 /* well above the highest number of any kernel */
+#include "base/syscall_name.h"
+
 #define SYSCALL_EVENTS (1u << 21)
 #define GATE_CLOSED 0 /* the kernel's SYSCALL_DISPATCH_FILTER_ALLOW */
 #define GATE_OPEN 1   /* the kernel's SYSCALL_DISPATCH_FILTER_BLOCK */

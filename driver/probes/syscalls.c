@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/syscall_name.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "conditions.h"
@@ -29,7 +30,6 @@
 #include "probes/tracer.h"
 #include "progress.h"
 #include "replay.h"
-#include "syscall_names.h"
 #include "team.h"
 
 #define MARK_FD (-1000)
@@ -160,17 +160,6 @@ static const char *choose_backend(struct syscall_probe *probe, enum syscall_back
   return start_backend(probe, main_index);
 }
 
-/* The kernel's name of a call, else its number; valid until the next call. */
-static const char *syscall_name(unsigned int number) {
-  static char unnamed[24];
-  if (number < sizeof syscall_names / sizeof *syscall_names && syscall_names[number])
-    return syscall_names[number];
-  struct text text = text_in(unnamed, sizeof unnamed);
-  text_add(&text, "syscall_");
-  text_add_number(&text, number);
-  return unnamed;
-}
-
 static void report_counts(struct json *json, const struct syscall_log *log, enum phase phase,
                           const char *key) {
   json_open(json, key);
@@ -250,7 +239,7 @@ void probe_syscalls(struct session *session) {
     conditions_lack("system calls", wrong);
     probe.backend = BACKEND_NONE;
   }
-  probe.warm = trace_warm_replays(&session->trace);
+  probe.warm = trace_warm_replays(&session->trace, session->options.warm_replays);
   session->enter = enter_part;
   session->leave = leave_part;
   session->hook_state = &probe;

@@ -243,6 +243,7 @@ void probe_throughput(struct session *session) {
   };
   if (!run_delay_is_kept())
     conditions_lack("time that others had the CPU", "this kernel does not keep it: it is not off");
+  session->times = true;
   take_figures(&run);
   session_start(session);
   team_run(session, run_part, &run, play_all);

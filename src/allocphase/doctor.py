@@ -17,9 +17,12 @@ from allocphase import allocator, resources, scenario, trace
 from allocphase.allocator.environment import allocator_variables
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Instructions, ProgramSyscalls
 from allocphase.probe.status import Status
+from allocphase.process.callgrind import NOT_INSTALLED, find_valgrind
 from allocphase.process.driver import FILE_BYTES, DriverExecutor, Outcome, TraceJob
 from allocphase.process.keeper import Command, Containment, Limits
+from allocphase.process.program import ProgramExecutor, ProgramJob
 from allocphase.run.request import one_trace
 from allocphase.text.line import plain
 from allocphase.text.units import format_bytes, format_ns
@@ -104,6 +107,19 @@ def _abilities() -> Iterator[Finding]:
         yield _backend("dispatch", _trial(path, Probe.SYSCALLS, backend="dispatch"))
         yield _backend("ptrace", _trial(path, Probe.SYSCALLS, backend="ptrace"))
         yield _rss(_trial(path, Probe.MEMORY))
+        yield _instructions(path)
+        yield _program_syscalls(Path(folder))
+
+
+def _instructions(path: Path) -> Finding:
+    """Whether callgrind can count a driver's process."""
+    if find_valgrind() is None:
+        return Finding("note", "instructions", f"valgrind is {NOT_INSTALLED}")
+    outcome = _trial(path, Probe.INSTRUCTIONS)
+    if outcome.status is not Status.OK:
+        return Finding("missing", "instructions", outcome.message)
+    version = outcome.result.part(Instructions).valgrind
+    return Finding("ok", "instructions", f"counted by callgrind {version}")
 
 
 # To be tried by somebody who may write into their own folder alone.
@@ -151,6 +167,32 @@ def _trial(path: Path, probe: Probe, *, backend: str = "auto") -> Outcome:
             options=options,
         )
     )
+
+
+def _program_syscalls(folder: Path) -> Finding:
+    """Whether a program's system calls can be counted."""
+    subject, inputs = "program syscalls", folder / "inputs"
+    inputs.mkdir()
+    program = scenario.ad_hoc("true", folder=folder)
+    outcome = ProgramExecutor(DriverExecutor()).run(
+        ProgramJob(
+            id=0,
+            round=0,
+            allocator=allocator.resolve("libc")[0],
+            scenario=program.name,
+            probe=Probe.PROGRAM_SYSCALLS,
+            cpus=tuple(timed_cpus()),
+            timeout_s=TRIAL_TIMEOUT_S,
+            program=program,
+            inputs=inputs,
+        )
+    )
+    if outcome.status is not Status.OK:
+        return Finding("missing", subject, outcome.message)
+    if outcome.result.part(ProgramSyscalls).calls is None:
+        why = outcome.result.lacking("system calls")
+        return Finding("missing", subject, f"{why}: they are not counted")
+    return Finding("ok", subject, "works")
 
 
 def _clock(outcome: Outcome) -> Finding:

@@ -52,9 +52,14 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
 
 
-def unknown(what: str, given: str, known: Iterable[str]) -> str:
-    """One line about a name that does not exist, with the nearest one that does."""
+def unknown(what: str, given: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """One line about a name that does not exist, with the nearest one that does. `otherwise`: what
+    may have been meant that is no such name, with its words.
+    """
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
-    advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+    if near:
+        advice = f"did you mean {near[0]!r}{f', or {otherwise}' if otherwise else ''}?"
+    else:
+        advice = f"there are {', '.join(names)}{f', and {otherwise}' if otherwise else ''}"
     return f"{what} {shown(given)} does not exist: {advice}"

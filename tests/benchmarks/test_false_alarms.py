@@ -26,6 +26,7 @@ from allocphase.analysis import frames
 from allocphase.analysis.metrics import process_time_ns
 from allocphase.commands.gate import TAILS
 from allocphase.gate import Arms, GateRequest, run_gate
+from allocphase.gate.request import STRETCH, TIME_BUDGET_S
 from allocphase.judge import BASELINE, CANDIDATE, TWIN, GateRow, GateVerdict, Limits, Outcome
 from allocphase.judge.judge import ALPHA, CONFIRM_ALPHA
 from allocphase.judge.limits import parse_limit
@@ -193,7 +194,8 @@ def test_the_default_gate_passes_where_nothing_changed(
                     min_rounds=1,
                     # So many at least can decide the rows of the tails.
                     max_rounds=40 if full else 15 if tails else 8,
-                    time_budget_s=600.0 if full else 60.0,
+                    time_budget_s=TIME_BUDGET_S if full else 60.0,
+                    stretch=STRETCH,  # as where nobody names a budget
                 )
                 found.append(run(request))
         return found

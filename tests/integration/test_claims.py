@@ -119,6 +119,97 @@ def test_a_wrong_file_is_one_line_and_ends_with_2(command: Command) -> None:
     assert "claim calls, check: key 'metrc' does not exist: did you mean 'metric'?" in done.stderr
 
 
+PROGRAMS = """
+title = "T"
+source = "S"
+[[claim]]
+id = "lean"
+text = "t"
+source = "s"
+check = { form = "count", allocator = "libc", scenario = "mine", metric = "program_peak_rss", \
+at_least = 33554432 }
+[[claim]]
+id = "quick"
+text = "t"
+source = "s"
+check = { form = "ratio", allocator = "phase3", scenario = "mine", metric = "wall_time_ns", \
+to = { allocator = "libc" }, at_most = 1000 }
+[[claim]]
+id = "shipped"
+text = "t"
+source = "s"
+check = { form = "count", allocator = "libc", scenario = "program-bash-subshells", \
+metric = "program_page_faults", at_least = 100 }
+[[claim]]
+id = "of a trace"
+text = "t"
+source = "s"
+check = { form = "count", allocator = "libc", scenario = "mine", metric = "page_faults", \
+at_least = 1 }
+"""
+
+
+def test_a_program_of_the_command_line_and_one_of_the_collection_can_be_claimed_of(
+    command: Command,
+) -> None:
+    (command.folder / "promises.toml").write_text(PROGRAMS)
+    (command.folder / "work").mkdir()
+    (command.folder / "word").write_text("hello")
+    code = 'import os, sys; b = bytearray(32 << 20); assert os.environ["A"] == sys.stdin.read()'
+    program = ["--program", f"{sys.executable} -S -c '{code}'", "--name", "mine"]
+    program += ["--env", "A=hello", "--cwd", "work", "--stdin", "word"]
+    exit_code, claims = command.verdicts("promises.toml", *program)
+    verdicts = {name: claim["verdict"] for name, claim in claims.items()}
+    assert verdicts == {
+        "lean": "reproduced",
+        "quick": "reproduced",
+        "shipped": "reproduced",
+        "of a trace": "not measured",
+    }
+    assert exit_code == 5, "a figure that this very command was to measure is not there"
+    (check,) = claims["of a trace"]["checks"]
+    assert check["measured"] == (
+        "mine is a program, and what the memory probe measures is of traces"
+    )
+
+
+def test_a_program_that_is_not_installed_is_not_measured_and_named(command: Command) -> None:
+    (command.folder / "absent.toml").write_text(
+        'title = "t"\nstands_for = "s"\nsource = "o"\ndoes_not_show = "d"\nseed = 1\n'
+        '[program]\ncommand = ["nowhere-at-all"]\nneeds = ["nowhere-at-all"]\n'
+    )
+    calls = promise("equals = 0", allocator_name="phase1")
+    absent = calls[calls.index("[[claim]]") :].replace('"calls"', '"absent"')
+    absent = absent.replace("phase-report", "absent.toml").replace("syscalls.operation", "wall")
+    absent = absent.replace('"count"', '"absolute"').replace("equals = 0", 'published = "a_ns"')
+    absent = absent.replace("check =", "published = { a_ns = 1.0 }\ncheck =")
+    (command.folder / "promises.toml").write_text(calls + absent)
+    done = command("promises.toml", "--rounds", "1", "--json", "claims.json")
+    assert done.returncode == 5, done.stderr
+    assert "absent: not installed: nowhere-at-all" in done.stderr
+    claims = json.loads((command.folder / "claims.json").read_text())["claims"]
+    kept, missing = (claim["checks"][0] for claim in claims)
+    assert kept["verdict"] == "reproduced"
+    assert missing["measured"] == "the run has no program probe of phase1 on absent"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--program", "true"), "no claim is about 'true', they are about phase-report: --name"),
+        (("--program", "true", "--run", "."), "--program is for measuring, and --run measures"),
+        (("--name", "x"), "--name is for a program, and there is none: add --program"),
+    ],
+)
+def test_a_program_that_no_claim_is_about_is_refused(
+    command: Command, arguments: tuple[str, ...], message: str
+) -> None:
+    (command.folder / "promises.toml").write_text(promise("equals = 0"))
+    done = command("promises.toml", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory) -> Section:
     """The phase report's checks that need no timing, on our allocators."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -179,10 +179,27 @@ def test_a_crowd_is_ended_when_it_is_too_large_and_goes_on_when_it_is_not(
     assert (ending.reason, ending.code) == (reason, code)
 
 
+@pytest.fixture
+def batch() -> Iterator[None]:
+    """This process leaves the machine to others."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    yield
+    os.sched_setscheduler(0, policy, parameters)
+
+
 def test_the_keeper_s_own_priority_is_not_the_command_s(run: Run, tmp_path: Path) -> None:
     run("cut -d ' ' -f 18,19,40,41 /proc/self/stat > seen")
     own = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     assert (tmp_path / "seen").read_text().split() == [own[i] for i in (15, 16, 37, 38)]
+
+
+@pytest.mark.usefixtures("batch")
+def test_a_command_leaves_the_machine_to_others_as_the_harness_does(
+    run: Run, tmp_path: Path
+) -> None:
+    run("cut -d ' ' -f 41 /proc/self/stat > seen")
+    assert int((tmp_path / "seen").read_text()) == os.SCHED_BATCH
 
 
 def test_nothing_of_the_harness_is_open_in_the_command(run: Run, tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ import signal
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from allocphase.allocator import Allocator, resolve
 from allocphase.files.typed import plain, read
 from allocphase.probe.probe import TRACE_PROBES, Probe
-from allocphase.probe.result import Result, Syscalls
+from allocphase.probe.result import Faults, Latency, Result, Syscalls
 from allocphase.process.driver import Outcome
 from tests.support.driving import FULL_SPEED, Driver
 from tests.support.plugins import Plugins, compiled, plugin
@@ -241,6 +242,7 @@ def test_a_crash_in_one_thread_names_it(driver: Driver, plugins: Plugins, tmp_pa
         (["--trace", "x", "--set", "key"], "--set: wants key=value"),
         (["--trace", "x", "--set", "=value"], "--set: wants key=value"),
         (["--trace", "x", "--checkpoints", "0"], "--checkpoints: at least 1"),
+        (["--trace", "x", "--warm-replays", "51"], "--warm-replays: 1 to 50"),
         (["--trace", "x", "--check-every", "0"], "--check-every: at least 1"),
         (["--trace", "nowhere/x"], "nowhere/x: cannot be opened"),
     ],
@@ -251,6 +253,20 @@ def test_a_bad_option_is_exit_code_2_and_one_line(
     done = driver.bare(arguments)
     assert done.returncode == 2
     assert done.stderr == f"allocphase-driver: {words}\n"
+
+
+@pytest.mark.parametrize(("options", "replays"), [({}, 50), ({"warm_replays": 10}, 10)])
+def test_all_probes_that_are_joined_repeat_a_trace_as_often(
+    driver: Driver, small: Path, options: dict[str, Any], replays: int
+) -> None:
+    """A trace of 20 operations, which would take 10,000 replays to make 200,000."""
+    libc = resolve("libc")[0]
+    found = [
+        driver.measure(Probe.LATENCY, small, libc, **options).result.part(Latency).warm_replays,
+        driver.measure(Probe.SYSCALLS, small, libc, **options).result.part(Syscalls).warm_replays,
+        driver.measure(Probe.FAULTS, small, libc, **options).result.part(Faults).warm_replays,
+    ]
+    assert found == [replays] * 3
 
 
 def test_settings_reach_the_allocator_also_when_the_driver_starts_itself_again(

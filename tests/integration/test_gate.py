@@ -478,3 +478,22 @@ def test_each_end_of_a_gate_is_what_a_bisection_takes_it_for(
 ) -> None:
     result = cli("gate", "--bisect-exit", *arguments, "-s", SMALL, *COUNTS)
     assert result.returncode == code, result.stdout + result.stderr
+
+
+# ---- Programs ------------------------------------------------------------------------------------
+
+
+def test_a_gate_says_where_a_program_prints_something_else_under_the_candidate(
+    cli: Cli,
+) -> None:
+    script = "echo $LD_PRELOAD | tr -dc :"
+    limit = ("--limit", "*=off", "--limit", "cpu=900%", "--explain", "cpu:mine")
+    done = cli(
+        *("gate", "--baseline", "libc", "--candidate", "jemalloc", "--max-rounds", "6"),
+        *("--program", f"sh -c '{script}'", "--name", "mine", *limit),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = " ".join(done.stdout.split())
+    assert "mine prints something else under the candidate than under the baseline" in words
+    assert "The row is the CPU time of a program's processes on mine." in words
+    assert "Which calls of" not in words, "nobody times the calls of a program"

@@ -13,6 +13,7 @@ import pytest
 from allocphase.allocator import resolve
 from allocphase.analysis import frames
 from allocphase.analysis.frames import Run
+from allocphase.compare import DEFAULT_METRICS, CompareSettings, compare_runs
 from allocphase.probe.arrays import LOOK
 from allocphase.probe.probe import PROGRAM_PROBES, Probe
 from allocphase.probe.result import Program as Measured
@@ -191,6 +192,21 @@ def test_a_bad_end_has_its_status_and_message(
     assert words in outcome.message
 
 
+def test_more_processes_than_it_may_have_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("allocphase.process.program.PROCESSES", 16)
+    code = (
+        "import os, time\n"
+        "for _ in range(60):\n"
+        "    if os.fork() == 0: time.sleep(20); os._exit(0)\n"
+        "time.sleep(20)"
+    )
+    outcome = ran(tmp_path, python(tmp_path, code))
+    assert outcome.status is Status.CRASHED
+    assert outcome.message == "started more than 16 processes: killed."
+
+
 def test_a_daemon_is_ended_and_told(tmp_path: Path) -> None:
     marker = tmp_path / "pid"
     command = f"sh -c 'setsid sleep 600 > /dev/null 2>&1 & echo $! > {marker}'"
@@ -296,3 +312,14 @@ def test_it_is_rendered_without_operations(finished: Run) -> None:
     assert "| jemalloc |" in markdown(source)
     document = json.loads((finished.path / "run.json").read_text())
     assert document["scenarios"][0]["program"]["folder"]
+
+
+def test_its_programs_are_compared_by_their_own_metrics(finished: Run) -> None:
+    settings = CompareSettings(
+        baseline="libc", theta=0.02, memory_theta=0.05, metrics=DEFAULT_METRICS
+    )
+    found = compare_runs([finished.path], settings)
+    assert [(row.metric, row.scenario, row.allocator) for row in found.rows] == [
+        (name, "code", "jemalloc")
+        for name in ("wall", "cpu", "program_page_faults", "program_peak_rss")
+    ]

@@ -41,6 +41,25 @@ def test_cell(allocphase_cell, benchmark, request):
     words = f"{len(cell.durations_s)} of {planned}, {benchmark.stats}"
     (request.config.rootpath / "rounds").write_text(words)
 """
+PROGRAMS = """
+import sys
+import pytest
+
+COMMAND = f"{sys.executable} -S -c 'import os; print(os.environ[\\"WORD\\"], os.getcwd())'"
+
+@pytest.mark.parametrize("name", ["libc", "phase3"])
+def test_mine(allocphase_cell, name, tmp_path):
+    cell = allocphase_cell(
+        name, program=COMMAND, name="mine", env={"WORD": "hello"}, cwd=tmp_path, rounds=2
+    )
+    assert (cell.scenario, cell.status) == ("mine", "ok")
+    assert cell.wall_time_ns > 0 and cell.program_peak_rss_bytes > 1 << 20
+    assert cell.durations_s[0] > 1e-4
+
+def test_of_the_collection(allocphase_cell):
+    cell = allocphase_cell("libc", "program-bash-subshells", rounds=1, probes=["program"])
+    assert cell.metrics["output_sha256"]
+"""
 Pytester = pytest.Pytester
 
 
@@ -116,6 +135,29 @@ def test_counts_tails_and_memory_are_in_the_extra_info(pytester: Pytester, saved
     assert info["latency_ns"]["malloc"]["max"] >= info["latency_ns"]["malloc"]["p99"] > 0
     assert info["peak_rss_bytes"] > info["peak_live_bytes"] > 0
     assert info["allocator_config"]["objects_per_slab"] == "1"
+
+
+def test_a_program_is_a_cell_and_its_wall_time_what_is_recorded(pytester: Pytester) -> None:
+    pytester.makepyfile(test_programs=PROGRAMS)
+    result = _run(pytester, "--benchmark-autosave", "--benchmark-save-data")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*benchmark 'mine': 2 tests*"])
+    bench = _one_cell(_saved(pytester), "phase3")
+    assert len(bench["stats"]["data"]) == 2
+    assert bench["stats"]["median"] * 1e9 == pytest.approx(bench["extra_info"]["wall_time_ns"])
+    assert bench["extra_info"]["program_page_faults"] > 0
+
+
+def test_a_program_that_fails_fails_its_test_with_what_it_said(pytester: Pytester) -> None:
+    pytester.makepyfile(
+        "def test_it(allocphase_cell):\n"
+        "    allocphase_cell('libc', program=\"sh -c 'echo no such file >&2; exit 2'\")"
+    )
+    result = _run(pytester, "--benchmark-disable")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["allocphase: libc on sh: crashed: program*: ended with exit code 2, not 0. no such file"]
+    )
 
 
 def test_the_machine_info_has_the_fingerprint(pytester: Pytester, saved: Saved) -> None:

@@ -115,6 +115,35 @@ def test_where_system_calls_cannot_be_seen_the_rest_is_measured(
     assert {levels[name] for name in ("clock", "memory")} == {"ok"}
 
 
+def test_where_ptrace_is_not_permitted_a_program_s_other_figures_are_measured(
+    confine: str, tmp_path: Path
+) -> None:
+    before = [confine, "without", "ptrace", "--"]
+    command = ["-a", "libc", "--program", "true", "--rounds", "1", "--out", str(tmp_path)]
+    done = start(before, "run", *command, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    (cell,) = json.loads(done.stdout)["cells"]
+    assert cell["status"] == "ok"
+    assert cell["metrics"]["wall_time_ns"] > 0
+    assert cell["metrics"]["program_peak_rss_bytes"] > 0
+    assert "program_syscalls" not in cell["metrics"]
+    expected = "system calls: ptrace is not permitted here (program_syscalls)"
+    assert expected in "\n".join(cell["warnings"])
+    assert examined(before)["program syscalls"] == "missing"
+    assert examined([])["program syscalls"] == "ok"
+
+
+def test_where_ptrace_is_not_permitted_a_gate_of_programs_leaves_system_calls_out(
+    confine: str, tmp_path: Path
+) -> None:
+    arms = ["--baseline", "libc", "--candidate", "libc", "--program", "true", "--limit", "wall=off"]
+    done = start([confine, "without", "ptrace", "--"], "gate", *arms, "--out", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = " ".join(done.stdout.split())
+    assert "true: system calls are not gated: " in told
+    assert "ptrace is not permitted here" in told
+
+
 # ---- Users -------------------------------------------------------------------------------
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from allocphase.allocator import Allocator
+from allocphase.allocator import Allocator, collected
 from allocphase.allocator.environment import environment_of
+from allocphase.tune import space_of
 
 PROGRAM = Path(sys.executable).with_name("allocphase")
 TIMEOUT_S = 300
@@ -167,3 +168,15 @@ def test_the_doctor_names_what_a_shell_exports() -> None:
     (line,) = [line for line in done.stdout.splitlines() if line[8:].startswith("tuning")]
     assert line.startswith("note")
     assert "MALLOC_ARENA_MAX=1, MIMALLOC_VERBOSE=0: taken out of what is measured" in line
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, found in collected().items() if found.settings_form is not None]
+)
+def test_no_allocator_complains_of_what_is_suggested_for_it(
+    installed: Callable[[str], Allocator], name: str
+) -> None:
+    """Every setting that `allocphase tune` tries by itself runs, and adds no word."""
+    space = space_of(installed(name).name)
+    usual = said(space.default)
+    assert {arm.name: text for arm in space.arms if (text := said(arm)) != usual} == {}

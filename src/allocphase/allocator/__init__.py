@@ -12,7 +12,7 @@ Place in the pipeline: beside scenario; the driver process loads what is named h
 
 from __future__ import annotations
 
-from allocphase.allocator.collection import Allocator, Kind, collected, load, resolve
+from allocphase.allocator.collection import Allocator, Kind, collected, load, names_several, resolve
 from allocphase.allocator.source import Source
 
-__all__ = ["Allocator", "Kind", "Source", "collected", "load", "resolve"]
+__all__ = ["Allocator", "Kind", "Source", "collected", "load", "names_several", "resolve"]

@@ -10,34 +10,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
 from allocphase import resources
-from allocphase.allocator.settings import Key, SettingsForm, checked_variable
+from allocphase.allocator.settings import Key, SettingsForm, SettingText, checked_variable
 from allocphase.allocator.shared_object import inspect_object, search_library
 from allocphase.allocator.source import Source, compile_plugin
-from allocphase.errors import UsageError, shown, unknown
+from allocphase.errors import UsageError, unknown
 from allocphase.files.elf import elf_head, loaded_sha256
 from allocphase.files.regular import MAX_OBJECT_BYTES, is_there, read_regular
 from allocphase.files.typed import FieldError, Name, length, load_toml
 from allocphase.spec import ENVIRONMENT_PREFIX, Spec, written
 
-__all__ = ["Allocator", "Kind", "collected", "load", "loader", "resolve"]
+__all__ = ["Allocator", "Kind", "collected", "load", "loader", "names_several", "resolve"]
+
+ALL, DEFAULT = "all", "default"
 
 Kind = Literal["plugin", "preload", "libc"]
 
 TOML = "allocator.toml"
 
 
-def _setting(value: object) -> str:
-    """A demand, which gives the text that a command line and an environment carry."""
-    if not isinstance(value, str | int | float):
-        raise FieldError(f"must be a string, a number, true or false, not {shown(value)}")
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-_Settings = Mapping[Key, Annotated[str, _setting]]
+_Settings = Mapping[Key, SettingText]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +70,7 @@ class _Description:
     object: Name | None = None
     correct: bool = True
     default_scenarios: tuple[str, ...] = ("*",)
+    default_unless: Name | None = None
     config: _Settings | None = None
     preload: _Preload | None = None
     settings: SettingsForm | None = None
@@ -100,8 +97,9 @@ class Allocator:
     `path` is the object to load or preload; None for libc and for what is missing. `correct` is
     False for the null allocator alone: its blocks overlap, so it is a floor and never verified.
     `default_scenarios`: patterns of those that it takes part in when nobody asks for it by name; a
-    hundredfold slower allocator would take the time that the others need. `source`: of what was
-    compiled for this run. `described`: by an allocator.toml; a bare object says nothing of itself.
+    hundredfold slower allocator would take the time that the others need. `default_unless`: who
+    takes its place in the default set where that one is installed. `source`: of what was compiled
+    for this run. `described`: by an allocator.toml; a bare object says nothing of itself.
 
     `config`: settings by key, of a plug-in all of them, of others what was changed. `environment`:
     variables of its process, among them what the settings come to. `settings_form`: of what takes
@@ -117,6 +115,7 @@ class Allocator:
     environment: Mapping[str, str]
     correct: bool = True
     default_scenarios: tuple[str, ...] = ("*",)
+    default_unless: str | None = None
     missing: str | None = None
     source: Source | None = None
     described: bool = field(default=True, compare=False)
@@ -190,14 +189,42 @@ def collected() -> dict[str, Allocator]:
 
 
 def resolve(text: str, *, cflags: Sequence[str] = ()) -> tuple[Allocator, ...]:
-    """The allocators that a specification names; several when a setting has several values.
+    """The allocators that a specification names, several when a setting has several values; or
+    those of the collection that it stands for (names_several), missing ones too.
 
     `cflags`: for the compiler, where it names a source. Raises UsageError, with the nearest match
     for a name that does not exist.
     """
+    if names_several(text):
+        return _several(text)
     spec = Spec.of_allocator(text)
     found = _named(spec, tuple(cflags))
     return tuple(found.with_settings(point) for point in spec.points())
+
+
+def names_several(text: str) -> bool:
+    """Whether a specification stands for several of the collection and names none of them: `all`,
+    `default`, or a glob (phase*). Such have no settings.
+    """
+    return text in (ALL, DEFAULT) or (not set(text) & set("=/?") and bool(set(text) & set("*[")))
+
+
+def _several(text: str) -> tuple[Allocator, ...]:
+    everything = collected()
+    if text == DEFAULT:
+        return tuple(
+            found for found in everything.values() if not _has_a_substitute(found, everything)
+        )
+    pattern = "*" if text == ALL else text
+    found = tuple(each for name, each in everything.items() if fnmatchcase(name, pattern))
+    if not found:
+        raise UsageError(unknown("allocator", text, everything))
+    return found
+
+
+def _has_a_substitute(found: Allocator, everything: Mapping[str, Allocator]) -> bool:
+    substitute = everything.get(found.default_unless or "")
+    return substitute is not None and substitute.missing is None
 
 
 def _named(spec: Spec, cflags: tuple[str, ...]) -> Allocator:
@@ -218,8 +245,8 @@ def _named(spec: Spec, cflags: tuple[str, ...]) -> Allocator:
 def _from_collection(name: str) -> Allocator:
     files = _files()
     if name not in files:
-        here = f"; the folder here is ./{name}" if Path(name, TOML).is_file() else ""
-        raise UsageError(unknown("allocator", name, files) + here)
+        here = f"./{name}, the folder here" if Path(name, TOML).is_file() else ""
+        raise UsageError(unknown("allocator", name, files, otherwise=here))
     return load(files[name])
 
 
@@ -310,6 +337,7 @@ def load(path: Path) -> Allocator:
         environment=found.preload.environment if found.preload else {},
         correct=found.correct,
         default_scenarios=found.default_scenarios,
+        default_unless=found.default_unless,
         missing=missing,
         settings_form=found.settings,
     )

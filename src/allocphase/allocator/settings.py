@@ -9,7 +9,10 @@
     variable = "MIMALLOC_{KEY}"   a variable for each key, in capitals
 
     [settings.keys]               of both: what is known
-    narenas = { type = "integer", default = "4 a CPU", meaning = "..." }
+    narenas = { type = "integer", default = "4 a CPU", meaning = "...", tune = [1] }
+
+`tune`: values that `allocphase tune` tries where nobody names any, each beside leaving the key
+alone.
 
 `named` says how an object that knows a key names it, as a string of its own: so it can be told
 where a build silently ignores one. Who answers a key that is wrong on stderr needs none.
@@ -28,7 +31,7 @@ from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.typed import Check, FieldError, Name
 from allocphase.spec import ENVIRONMENT_PREFIX
 
-__all__ = ["Key", "KnownSetting", "SettingsForm", "checked_variable"]
+__all__ = ["Key", "KnownSetting", "SettingText", "SettingsForm", "checked_variable"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # How the allocator comes in, and what a process is told by the harness.
@@ -53,11 +56,22 @@ _TYPES: dict[str, tuple[str, Callable[[str], object]]] = {
 }
 
 
+def _setting_text(value: object) -> str:
+    """A demand, which gives the text that a command line and an environment carry."""
+    if not isinstance(value, str | int | float):
+        raise FieldError(f"must be a string, a number, true or false, not {shown(value)}")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+SettingText = Annotated[str, _setting_text]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSetting:
     """A key. default: as its documentation or the allocator itself says, perhaps in words.
 
-    least, most: of an integer; beyond them the allocator ignores it without a word.
+    least, most: of an integer; beyond them the allocator ignores it without a word. tune: values of
+    interest, where a search is told none.
     """
 
     type: Literal["integer", "number", "boolean", "size", "text"]
@@ -66,10 +80,14 @@ class KnownSetting:
     choices: tuple[Name, ...] = ()
     least: int | None = None
     most: int | None = None
+    tune: tuple[SettingText, ...] = ()
 
     def __post_init__(self) -> None:
         if self.type != "integer" and (self.least, self.most) != (None, None):
             raise FieldError("only an integer has a least or a most", ".type")
+        for place, value in enumerate(self.tune):
+            if not self.takes(value):
+                raise FieldError(f"must be {self.values}, not {shown(value)}", f".tune[{place}]")
 
     @property
     def values(self) -> str:
@@ -127,10 +145,8 @@ class SettingsForm:
     def check(self, key: str, value: str, *, where: str) -> None:
         """Raises UsageError, which begins with `where`, for what the allocator cannot read."""
         if key not in self.keys:
-            raise UsageError(
-                f"{unknown(f'{where}: setting', key, self.keys)}; "
-                f"{ENVIRONMENT_PREFIX}VARIABLE=VALUE passes any variable"
-            )
+            anything = f"{ENVIRONMENT_PREFIX}VARIABLE=VALUE, which passes any variable"
+            raise UsageError(unknown(f"{where}: setting", key, self.keys, otherwise=anything))
         if not self.keys[key].takes(value):
             words = self.keys[key].values
             raise UsageError(f"{where}: setting {key} must be {words}, not {shown(value)}")

@@ -36,6 +36,7 @@ from allocphase.analysis.latency import (
 )
 from allocphase.analysis.metrics import cell_metrics, flatten, process_time_ns, replay_share
 from allocphase.analysis.operations import Found, operations_frame
+from allocphase.analysis.program_metrics import output_of
 from allocphase.analysis.warnings import cell_warnings
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.consistency import thread_counts
@@ -249,9 +250,19 @@ class Run:
             message=_message(bad, records) if bad else "",
             metrics=metrics,
             warnings=cell_warnings(
-                records, metrics, ignored_settings=self.manifest.ignored_settings(allocator)
+                records,
+                metrics,
+                ignored_settings=self.manifest.ignored_settings(allocator),
+                prints_unlike=self._prints_unlike(scenario, metrics.get("output_sha256")),
             ),
         )
+
+    def _prints_unlike(self, scenario: str, output_sha256: str | None) -> str:
+        """The baseline, where a program printed something else under it each time; else empty."""
+        if output_sha256 is None or self.baseline is None:
+            return ""
+        found = output_of(self.records_of(self.baseline, scenario))
+        return self.baseline if found not in (None, output_sha256) else ""
 
     def _saved(self, allocator: str, scenario: str) -> dict[str, Any]:
         """Of a cell that was timed; null where no round has a time of the baseline too."""

@@ -25,10 +25,12 @@ from allocphase.probe.probe import Probe
 
 __all__ = [
     "CALL_PREFIX",
+    "CALL_PREFIXES",
     "CATALOGUE",
     "COMPARED_NAMES",
     "MEASURES",
     "PHASES",
+    "PROGRAM_CALL_PREFIX",
     "QUANTILES",
     "STATISTICS",
     "Measure",
@@ -37,6 +39,9 @@ __all__ = [
 
 # "syscalls.mmap" is the measure of one system call; "syscalls" that of all of them.
 CALL_PREFIX = "syscalls."
+# And of a program's: "program_syscalls.mmap", "program_syscalls".
+PROGRAM_CALL_PREFIX = "program_syscalls."
+CALL_PREFIXES = (CALL_PREFIX, PROGRAM_CALL_PREFIX)
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
 STATISTICS = (*QUANTILES, "max", "mean")
 PHASES = ("init", "operation", "teardown", "threads")
@@ -47,9 +52,11 @@ _FACTS = {
     Probe.MEMORY: MEMORY_FACTS,
     Probe.FOOTPRINT: MEMORY_FACTS,
     Probe.FAULTS: MEMORY_FACTS,
+    Probe.INSTRUCTIONS: (*CALL_FACTS, "cpu"),
     Probe.VERIFY: CALL_FACTS,
     Probe.PROGRAM_MEMORY: MEMORY_FACTS,
     Probe.PROGRAM_CALLS: MEMORY_FACTS,
+    Probe.PROGRAM_SYSCALLS: CALL_FACTS,
 }
 
 Metrics = Mapping[str, Any]  # as `--json` has them, of a cell or of one process
@@ -80,6 +87,16 @@ def _calls(metrics: Metrics, path: str) -> Any:
     return sum(counts.values()) if total is None else total
 
 
+def _program_call(metrics: Metrics, path: str) -> Any:
+    """One of a program's calls: 0 where it was not made, None where none is seen.
+
+    path: "program_syscalls.calls.mmap".
+    """
+    table, _, call = path.rpartition(".")
+    counts = value_at(metrics, table)
+    return None if counts is None else counts.get(call, 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """One metric, or a family of them: its names then have placeholders, such as <kind>.
@@ -90,7 +107,8 @@ class Measure:
     cannot be compared. usual: `compare` shows it unless told otherwise. claimed: claims may ask
     for it: each process of the cell gives one number by itself, a time only if the probe is timed.
     interval: `--json` has its interval beside it, under its path and `_interval`. of_trace: it is
-    the trace's own, whatever machine replays it.
+    the trace's own, whatever machine replays it. spread: of an exact count, the limit that holds
+    where its processes differ; None: that of memory.
 
     Where the processes of a cell count differently, `--json` has their range (see range_of) beside
     the median.
@@ -107,6 +125,7 @@ class Measure:
     claimed: bool = True
     interval: bool = False
     of_trace: bool = False
+    spread: float | None = None
     reader: Reader = value_at
 
     @property
@@ -192,6 +211,13 @@ def _tree(name: str, path: str, title: str, unit: str, **more: Any) -> Measure:
 def _malloc_calls(name: str, path: str, title: str, unit: str, **more: Any) -> Measure:
     """Of what a program's processes ask malloc for."""
     return Measure(name=name, path=path, title=title, unit=unit, probe=Probe.PROGRAM_CALLS, **more)
+
+
+def _tree_calls(name: str, path: str, title: str, **more: Any) -> Measure:
+    """Of the system calls of a program's processes together."""
+    return Measure(
+        name=name, path=path, title=title, unit="count", probe=Probe.PROGRAM_SYSCALLS, **more
+    )
 
 
 def _same(name: str, title: str, unit: str, probe: Probe, **more: Any) -> Measure:
@@ -362,6 +388,24 @@ CATALOGUE = (
         Probe.MEMORY,
         heading="frag",
     ),
+    Measure(
+        name="instructions",
+        path="instructions_per_op",
+        title="instructions of the allocator an operation, in a warm replay",
+        unit="rate",
+        probe=Probe.INSTRUCTIONS,
+        heading="instr/op",
+        rule="off",
+        spread=0.005,
+    ),
+    _same("instructions.<call>", "instructions of a <call>, warm", "rate", Probe.INSTRUCTIONS),
+    _same(
+        "instruction_functions.<function>",
+        "of instructions an operation, those that <function> takes by itself",
+        "rate",
+        Probe.INSTRUCTIONS,
+        claimed=False,
+    ),
     _same("allocator_stats.<stat>", "<stat>, as the allocator says", "count", Probe.MEMORY),
     _same("verified", "whether verify found nothing", "count", Probe.VERIFY),
     _whole("wall", "wall time of a program", heading="wall", rule="2%", usual=True),
@@ -371,7 +415,7 @@ CATALOGUE = (
         heading="saved",
         claimed=False,
     ),
-    _whole("cpu", "CPU time of a program's processes", heading="CPU", rule="off"),
+    _whole("cpu", "CPU time of a program's processes", heading="CPU", rule="2%", usual=True),
     _whole("user", "of it outside of the kernel", heading="user"),
     _whole("system", "of it in the kernel", heading="system"),
     _same(
@@ -430,9 +474,9 @@ CATALOGUE = (
         rule="memory",
     ),
     _malloc_calls(
-        "malloc_calls.<function>",
-        "malloc_calls_by_function.<function>",
-        "calls of <function> by a program's processes",
+        "malloc_calls.<entry>",
+        "malloc_calls_by_function.<entry>",
+        "calls of <entry> by a program's processes",
         "count",
     ),
     _malloc_calls(
@@ -456,6 +500,29 @@ CATALOGUE = (
         "unreached_processes",
         "programs that were started without the allocator",
         "count",
+    ),
+    _tree_calls(
+        "program_syscalls",
+        "program_syscalls.total",
+        "system calls of a program's processes",
+        heading="syscalls",
+        rule="memory",
+        usual=True,
+    ),
+    _tree_calls(
+        "program_memory_syscalls",
+        "program_syscalls.memory",
+        "of them those of memory: mmap, munmap, mremap, brk, madvise, mprotect",
+        heading="of memory",
+        rule="off",
+        usual=True,
+    ),
+    _tree_calls(
+        "program_syscalls.<call>",
+        "program_syscalls.calls.<call>",
+        "calls of <call> by a program's processes",
+        rule="off",
+        reader=_program_call,
     ),
 )
 # Those that can be compared and gated, by short name; system calls by name come on top.

@@ -36,9 +36,12 @@ _PLACES: Mapping[str, Collection[str]] = {
     "quantile": tuple(QUANTILES),
     "cause": (),
     "call": (),
+    "function": (),
     "stat": (),
-    "function": MALLOC_KINDS,
+    "entry": MALLOC_KINDS,
 }
+# Beside a program's calls by name.
+_SUMS = ("total", "memory")
 _PLACE = re.compile("<([a-z]+)>")
 
 _BY_EITHER_NAME = {
@@ -98,8 +101,9 @@ def _member(family: Measure, pattern: str, name: str) -> Measure | None:
 def _fits(place: str, word: str) -> bool:
     if place == "call":
         # Any word may be a system call, and one that was not made counts 0: a slip in the name of
-        # a phase must not. The nearest real call is read, at 0.73 of "threads".
-        near = difflib.get_close_matches(word, PHASES, n=1, cutoff=0.8)
+        # a phase must not, nor in that of a sum. The nearest real call is read, at 0.73 of
+        # "threads".
+        near = difflib.get_close_matches(word, (*PHASES, *_SUMS), n=1, cutoff=0.8)
         return bool(word) and "." not in word and not near
     return word in _PLACES[place] if _PLACES[place] else bool(word)
 

@@ -9,7 +9,7 @@ describe operations, not the uncertainty of a mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,12 @@ from allocphase.analysis.latency import (
 from allocphase.analysis.program_metrics import (
     malloc_call_metrics,
     program_metrics,
+    program_syscall_metrics,
     wall_time_ns,
 )
 from allocphase.operation import KIND_NAMES
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Faults, Memory, Result, Syscalls, Throughput
+from allocphase.probe.result import Faults, Instructions, Memory, Result, Syscalls, Throughput
 from allocphase.stats import median_interval
 from allocphase.stats.values import median
 from allocphase.store.record import ProcessRecord
@@ -76,10 +77,11 @@ def cell_metrics(
             good.setdefault(record.probe, []).append(record)
     cell = _Cell(good, latencies or {})
     metrics: Metrics = {}
-    for part in (_throughput, _latency, _syscalls, _memory, _faults, _passes, _verify, _stats):
+    for part in _PARTS:
         metrics.update(part(cell))
     metrics.update(program_metrics(cell.of(Probe.PROGRAM), cell.of(Probe.PROGRAM_MEMORY)))
     metrics.update(malloc_call_metrics(cell.of(Probe.PROGRAM_CALLS)))
+    metrics.update(program_syscall_metrics(cell.of(Probe.PROGRAM_SYSCALLS)))
     return metrics
 
 
@@ -288,6 +290,29 @@ def _faults(cell: _Cell) -> Metrics:
     }
 
 
+def _instructions(cell: _Cell) -> Metrics:
+    """An operation, and by kind a call: what callgrind has counted of the allocator alone."""
+    records = cell.of(Probe.INSTRUCTIONS)
+    if not records:
+        return {}
+    parts = [record.part(Instructions) for record in records]
+    operations = [record.result.repeated_operations for record in records]
+    by_call = [
+        {call: part.counted.get(call, 0) / made for call, made in part.calls.items() if made}
+        for part in parts
+    ]
+    by_function = [
+        {one.name: one.instructions / count for one in part.functions}
+        for part, count in zip(parts, operations, strict=True)
+    ]
+    each = [sum(p.counted.values()) / n for p, n in zip(parts, operations, strict=True)]
+    return {
+        **counted("instructions_per_op", each),
+        **counted_tables("instructions", by_call, absent=None),
+        **counted_tables("instruction_functions", by_function),
+    }
+
+
 # Whose cold pass can be held against the timed one: it makes no stop at an operation.
 _PASSES = (Probe.THROUGHPUT, Probe.SYSCALLS, Probe.MEMORY, Probe.FOOTPRINT, Probe.FAULTS)
 
@@ -326,6 +351,19 @@ def _stats(cell: _Cell) -> Metrics:
         if tables:
             return counted_tables("allocator_stats", tables, absent=None)
     return {}
+
+
+_PARTS: Sequence[Callable[[_Cell], Metrics]] = (
+    _throughput,
+    _latency,
+    _syscalls,
+    _memory,
+    _faults,
+    _instructions,
+    _passes,
+    _verify,
+    _stats,
+)
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""What the processes of a program's cell come to: times, memory, faults and switches of the whole
-process tree.
+"""What the processes of a program's cell come to: times, memory, faults, switches and system calls
+of the whole process tree.
 
 A time is the median over rounds; the kernel's run delay is taken off where it can be: of a program
 whose first thread did nearly all the work, the time that it stood ready without a CPU.
@@ -13,14 +13,24 @@ from typing import Any
 import numpy as np
 
 from allocphase.analysis.counts import CONFIDENCE, counted, counted_tables
-from allocphase.probe.result import Program, ProgramCalls, ProgramMemory
+from allocphase.probe.probe import Probe
+from allocphase.probe.result import Program, ProgramCalls, ProgramMemory, ProgramSyscalls
 from allocphase.stats import median_interval
 from allocphase.store.record import ProcessRecord
 
-__all__ = ["malloc_call_metrics", "program_metrics", "wall_time_ns"]
+__all__ = [
+    "MEMORY_CALLS",
+    "malloc_call_metrics",
+    "output_of",
+    "program_metrics",
+    "program_syscall_metrics",
+    "wall_time_ns",
+]
 
 # Of the CPU time of all: a first thread that has so much waited for nobody else.
 NEARLY_ALL = 0.99
+# By which a process gets its memory and gives it back, whoever in it asks.
+MEMORY_CALLS = ("brk", "madvise", "mmap", "mprotect", "mremap", "munmap")
 
 _TIMES: Mapping[str, Callable[[Program], float]] = {
     "wall_time_ns": lambda part: wall_time_ns(part),
@@ -84,11 +94,50 @@ def _unreached(part: ProgramCalls) -> int | None:
     return None if part.started is None else sum(part.unreached.values())
 
 
+def program_syscall_metrics(records: Sequence[ProcessRecord]) -> dict[str, Any]:
+    """`records`: good processes of the program_syscalls probe. One table: `total`, `memory`, and
+    `calls` by name; those that were not all seen say nothing.
+    """
+    seen = [calls for r in records if (calls := r.part(ProgramSyscalls).calls) is not None]
+    if not seen:
+        return {}
+    names = sorted({name for calls in seen for name in calls})
+    found = {
+        **counted("total", [sum(calls.values()) for calls in seen]),
+        **counted("memory", [sum(calls.get(name, 0) for name in MEMORY_CALLS) for calls in seen]),
+    }
+    by_name = [counted(name, [calls.get(name, 0) for calls in seen]) for name in names]
+    values = {name: one[name] for name, one in zip(names, by_name, strict=True)}
+    ranges: dict[str, Any] = {
+        name.removesuffix("_range"): found.pop(name)
+        for name in ("total_range", "memory_range")
+        if name in found
+    }
+    if varying := {
+        name: one[f"{name}_range"] for name, one in zip(names, by_name, strict=True) if len(one) > 1
+    }:
+        ranges["calls"] = varying
+    metrics: dict[str, Any] = {"program_syscalls": {**found, "calls": values}}
+    return metrics | ({"program_syscalls_range": ranges} if ranges else {})
+
+
+def output_of(records: Sequence[ProcessRecord]) -> str | None:
+    """The digest of what a cell's good timed processes printed; None where they do not agree, or
+    there are none.
+    """
+    timed = [record for record in records if record.ok and record.probe is Probe.PROGRAM]
+    return _one_output([record.part(Program) for record in timed])
+
+
+def _one_output(parts: Sequence[Program]) -> str | None:
+    digests = {part.output_sha256 for part in parts}
+    return digests.pop() if len(digests) == 1 else None
+
+
 def _outputs(parts: Sequence[Program]) -> dict[str, Any]:
     """The output's digest, where all agree; how many processes there were."""
-    digests = {part.output_sha256 for part in parts}
     return {
-        "output_sha256": digests.pop() if len(digests) == 1 else None,
+        "output_sha256": _one_output(parts),
         **counted("processes", [part.processes for part in parts]),
     }
 

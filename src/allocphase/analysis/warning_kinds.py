@@ -31,6 +31,9 @@ class Kind(Enum):
     )
     SLOW = "slow: a replay takes more than two seconds, so one process had to do: no interval"
     TAMPERED = "the allocator changed its process ({words}): figures may depend on that"
+    LEFT = "it left processes running, which were ended: what they did is in no figure"
+    OUTPUT_VARIES = "its output was not the same each time: whether it is right is not known"
+    OUTPUT_DIFFERS = "its output is another than under {words}: one of the two is wrong"
     IGNORED = "setting {words}: this build knows nothing of it: figures are those without it"
     SAID = "on stderr, with its settings: {words}"
     INTERPOSES = (

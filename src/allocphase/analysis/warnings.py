@@ -55,9 +55,11 @@ def cell_warnings(
     metrics: Mapping[str, Any],
     *,
     ignored_settings: Sequence[str] = (),
+    prints_unlike: str = "",
 ) -> tuple[CellWarning, ...]:
     """Everything a reader should know before believing the cell's figures. ignored_settings: of its
-    arm, as run.json has them.
+    arm, as run.json has them. prints_unlike: of a program, the allocator under which it always
+    printed something else.
     """
     good = [record for record in records if record.ok]
     return (
@@ -67,6 +69,7 @@ def cell_warnings(
         *_skipped(good),
         *_slow(good),
         *_tampered(good),
+        *_outputs(metrics, prints_unlike),
         *setting_warnings(good, ignored_settings),
         *_interposing(good),
         *_below_floor(metrics),
@@ -218,8 +221,19 @@ def _let_through(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:
 
 
 def _tampered(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:
+    if any(r.result.tampered for r in records if r.probe.of_programs):
+        yield CellWarning(Kind.LEFT)  # a program has nothing else that it can change
+        return
     if changes := sorted({change for r in records for change in r.result.tampered}):
         yield CellWarning(Kind.TAMPERED, words=", ".join(changes))
+
+
+def _outputs(metrics: Mapping[str, Any], prints_unlike: str) -> Iterator[CellWarning]:
+    """Of a program: a scenario's with a digest has its status by it."""
+    if "output_sha256" in metrics and metrics["output_sha256"] is None:
+        yield CellWarning(Kind.OUTPUT_VARIES)
+    elif prints_unlike:
+        yield CellWarning(Kind.OUTPUT_DIFFERS, words=prints_unlike)
 
 
 def _interposing(records: Sequence[ProcessRecord]) -> Iterator[CellWarning]:

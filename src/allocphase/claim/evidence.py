@@ -77,8 +77,15 @@ class Evidence:
             raise Missing(f"{allocator} on {scenario}: {bad.probe}: {bad.status}: {bad.message}")
         chosen = [record for record in found if record.probe == probe]
         if not chosen:
-            raise Missing(f"the run has no {probe} probe of {allocator} on {scenario}")
+            raise Missing(self._why_no(probe, allocator, scenario))
         return chosen
+
+    def _why_no(self, probe: Probe, allocator: str, scenario: str) -> str:
+        is_program = scenario in self.run.programs
+        if scenario in self.run.scenarios and probe.of_programs != is_program:
+            what, of = ("a program", "traces") if is_program else ("a trace", "programs")
+            return f"{scenario} is {what}, and what the {probe} probe measures is of {of}"
+        return f"the run has no {probe} probe of {allocator} on {scenario}"
 
     def counts(self, selector: Selector) -> Floats:
         """A counted figure, shape (processes,): what each process of its probe says, in the order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from allocphase.commands.shared import (
     keep_environment_option,
     measuring,
     out_option,
+    program_options,
     quiet_option,
     require_targets,
     rounds_option,
@@ -23,10 +24,12 @@ from allocphase.commands.shared import (
     write_json,
     write_text,
 )
+from allocphase.errors import UsageError
 
 if TYPE_CHECKING:
     from allocphase.analysis.frames import Run
     from allocphase.claim import ClaimsFile
+    from allocphase.scenario import AnyScenario, Program
 
 __all__ = ["claims"]
 
@@ -39,6 +42,7 @@ __all__ = ["claims"]
     type=click.Path(path_type=Path),
     help="Judge this run directory; measure nothing.",
 )
+@program_options
 @rounds_option(default=5, most=1000)
 @timeout_option
 @keep_environment_option
@@ -59,6 +63,7 @@ def claims(
     ctx: click.Context,
     file: str,
     directory: Path | None,
+    program: Program | None,
     rounds: int,
     timeout_s: float,
     keep_allocator_environment: bool,
@@ -70,7 +75,8 @@ def claims(
 ) -> None:
     """Put claims to the test: measure what they need, and judge each by its figures.
 
-    FILE is a path, or the name of a file that comes with allocphase, such as phase-report.
+    FILE is a path, or the name of a file that comes with allocphase, such as phase-report. Where
+    its claims are about a scenario that only you have, --program is that, under its --name.
 
     \b
     Exit codes: 0 no claim failed, 3 a measurement contradicts a claim, 4 cannot
@@ -80,6 +86,7 @@ def claims(
     Example:
       allocphase claims phase-report
       allocphase claims promises.toml --run out/20261123-101500-bench --json -
+      allocphase claims server.toml --program './server selftest' --name selftest
     """
     from allocphase.analysis import frames
     from allocphase.claim import (
@@ -93,13 +100,15 @@ def claims(
     )
 
     require_targets(ctx)
+    if program is not None and directory is not None:
+        raise UsageError("--program is for measuring, and --run measures nothing: leave one out")
     promised = load(file)
     measured = frames.load(directory) if directory else None
     if measured is None:
         from allocphase.run.request import kept_variables
 
         kept = kept_variables(keep=keep_allocator_environment)
-        measured = _measure(promised, rounds, timeout_s, out, label, kept)
+        measured = _measure(promised, program, rounds, timeout_s, out, label, kept)
     section = judge(promised, measured)
     if measured is not None:
         write_section(section, measured.path)
@@ -120,6 +129,7 @@ def claims(
 
 def _measure(
     promised: ClaimsFile,
+    program: Program | None,
     rounds: int,
     timeout_s: float,
     out: Path,
@@ -131,13 +141,13 @@ def _measure(
     from allocphase.claim import requirements
     from allocphase.probe.probe import Probe
     from allocphase.run.prepare import begin
-    from allocphase.run.request import Request, chosen_allocators, chosen_scenarios
+    from allocphase.run.request import Request, chosen_allocators
     from allocphase.run.session import fill
 
     needed = requirements(promised)
+    scenarios = _scenarios(needed.scenarios, program)
     if not needed.cells:
         return None
-    scenarios = chosen_scenarios(needed.scenarios)
     request = Request(
         allocators=chosen_allocators(needed.allocators, say=partial(say, err=True)),
         scenarios=scenarios,
@@ -155,3 +165,20 @@ def _measure(
         fill(begun, executor, progress=progress)
     click.echo(f"run directory: {begun.path}", err=True)
     return frames.load(begun.path)
+
+
+def _scenarios(needed: Sequence[str], program: Program | None) -> list[AnyScenario]:
+    """What the claims are about; one name of these may be the program's. Raises UsageError."""
+    from allocphase.run.request import chosen_scenarios
+    from allocphase.spec import Spec
+
+    others = [spec for spec in needed if program is None or spec != program.name]
+    if program is not None and len(others) == len(needed):
+        known = ", ".join(Spec.of_scenario(spec).label for spec in needed) or "no scenario"
+        raise UsageError(
+            f"--program: no claim is about {program.name!r}, they are about {known}: --name says "
+            "which of these it is"
+        )
+    if not needed:
+        return []
+    return chosen_scenarios(others, program=program, say=partial(say, err=True))

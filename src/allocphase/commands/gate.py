@@ -37,8 +37,10 @@ from allocphase.commands.shared import (
     write_text,
 )
 from allocphase.errors import UsageError
+from allocphase.probe.probe import Probe
 
 if TYPE_CHECKING:
+    from allocphase.analysis.measures import Measure
     from allocphase.gate import Arms, GateRequest
     from allocphase.gate.bisection import Bisection
     from allocphase.gate.repository import Commit
@@ -65,8 +67,9 @@ class GateOptions:
     limits: Sequence[str]
     limits_file: Path | None
     tails: bool
+    only_counts: bool
     max_rounds: int
-    time_budget_s: float
+    time_budget_s: float | None
     inconclusive: str
     allow_machine_mismatch: bool
     seed: int | None
@@ -130,6 +133,12 @@ class Outputs:
 )
 @click.option("--tails", is_flag=True, help=f"Gate malloc's tail too: {', '.join(TAILS)}.")
 @click.option(
+    "--only-counts",
+    is_flag=True,
+    help="Gate what a busy machine cannot disturb, and no times: system calls, page faults, memory "
+    "and, where there is valgrind, instructions.",
+)
+@click.option(
     "--max-rounds",
     default=40,
     show_default=True,
@@ -139,10 +148,10 @@ class Outputs:
 @click.option(
     "--time-budget",
     "time_budget_s",
-    default=600.0,
-    show_default=True,
+    metavar="SECONDS",
     type=click.FloatRange(1),
-    help="Seconds for both sessions.",
+    help="For both sessions. Without it 600, and on a slow machine up to twice that rather than "
+    "rounds that can never decide.",
 )
 @click.option(
     "--inconclusive",
@@ -174,7 +183,7 @@ class Outputs:
     "rows",
     multiple=True,
     metavar="ROW",
-    help="Say why, in sentences; of a time, by which calls.",
+    help="Say why, in sentences; of a time by which calls, of instructions in which functions.",
 )
 @click.option("--all-rows", is_flag=True, help="Print counts that are equal, too.")
 @target_option("--json", "json_path", help="Write the verdict as JSON.")
@@ -310,6 +319,7 @@ def _request(
 ) -> GateRequest:
     """arms: made once the rest is known to be right, since to build them may take long."""
     from allocphase.gate import GateRequest
+    from allocphase.gate.request import STRETCH, TIME_BUDGET_S
     from allocphase.gate.saved import against_saved
     from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
 
@@ -324,7 +334,8 @@ def _request(
         seed=draw_seed() if options.seed is None else options.seed,
         out=options.out,
         max_rounds=options.max_rounds,
-        time_budget_s=options.time_budget_s,
+        time_budget_s=options.time_budget_s or TIME_BUDGET_S,
+        stretch=STRETCH if options.time_budget_s is None else 1.0,
         timeout_s=options.timeout_s,
         label=options.label,
         command=command_line(),
@@ -346,14 +357,23 @@ def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:
 
     parts = [row.partition(":") for row in rows]
     return frozenset(
-        scenario for metric, _, scenario in parts if is_compared(metric) and compared(metric).timed
+        scenario
+        for metric, _, scenario in parts
+        if is_compared(metric) and _is_of_calls(compared(metric))
     )
+
+
+def _is_of_calls(one: Measure) -> bool:
+    """Whether timed calls make it up; those of a program nobody has timed."""
+    return one.timed and not one.probe.of_programs
 
 
 def _limits(options: GateOptions) -> Limits:
     from allocphase.judge import Limits, read_limits
     from allocphase.judge.limits import parse_limit
 
+    if options.tails and options.only_counts:
+        raise UsageError("--tails are times, and --only-counts leaves times out")
     lines: Sequence[str] = TAILS if options.tails else ()
     if options.limits_file is not None:
         lines = [*lines, *read_limits(options.limits_file)]
@@ -361,7 +381,20 @@ def _limits(options: GateOptions) -> Limits:
         theta=options.theta,
         memory_theta=options.memory_theta,
         lines=tuple(parse_limit(line) for line in (*lines, *options.limits)),
+        chosen=tuple(map(parse_limit, _only_counts())) if options.only_counts else (),
     )
+
+
+def _only_counts() -> list[str]:
+    """Every count, and no time; instructions where they can be counted."""
+    from allocphase.analysis.measures import MEASURES
+    from allocphase.process.callgrind import NOT_INSTALLED, find_valgrind
+
+    times = [f"{name}=off" for name, one in MEASURES.items() if one.timed and one.rule != "off"]
+    if find_valgrind() is None:
+        say(f"no instructions: valgrind is {NOT_INSTALLED}", err=True)
+        return times
+    return [*times, "instructions=exact"]
 
 
 def _render(verdict: GateVerdict, outputs: Outputs, folder: Path) -> None:
@@ -389,11 +422,15 @@ def _render(verdict: GateVerdict, outputs: Outputs, folder: Path) -> None:
 
 
 def _print_calls(verdict: GateVerdict, row_id: str, folder: Path, stream: TextIO) -> None:
-    """Of a time, which calls make it up."""
+    """Of a time, which calls make it up; of instructions, which functions."""
     from allocphase.judge.calls import call_differences
+    from allocphase.judge.functions import function_differences
     from allocphase.judge.render.calls import print_calls
     from allocphase.judge.render.explain import found_row
+    from allocphase.judge.render.functions import print_functions
 
     row = found_row(verdict, row_id).row
-    if row.measure.timed:
+    if row.measure.probe is Probe.INSTRUCTIONS:
+        print_functions(function_differences(folder, row.scenario), row.scenario, stream)
+    elif _is_of_calls(row.measure):
         print_calls(call_differences(folder, row.scenario), row.scenario, stream)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from allocphase.allocator import Allocator
+from allocphase.allocator import Allocator, resolve
 from allocphase.scenario import AnyScenario, Program, Scenario, generate
 from allocphase.scenario.families import FAMILIES, Family, Value
 from allocphase.text.units import counted, format_bytes
@@ -39,11 +39,15 @@ def _block(label: str, text: str) -> str:
 
 
 def allocators(chosen: Sequence[Allocator], *, verbose: bool) -> str:
-    """A line for each allocator; what is not installed says how to install it."""
-    lines = ["allocators"]
+    """A line for each allocator; what is not installed says how to install it, and * marks the
+    default set.
+    """
+    lines = ["allocators (* is in the default set)"]
+    default = {found.name for found in resolve("default") if not found.missing}
     for found in chosen:
         state = found.missing or found.kind
-        lines.append(f"  {found.name:<20} {state}")
+        mark = "*" if found.name in default else " "
+        lines.append(f"{mark} {found.name:<20} {state}")
         if verbose:
             lines.append(_block("what", found.summary))
             lines += [_block("object", str(found.path))] if found.path else []
@@ -64,7 +68,8 @@ def _settings(found: Allocator) -> Iterator[str]:
         return
     yield _block("settings by", form.shape)
     for key, known in form.keys.items():
-        yield _block(key, f"{known.meaning}; {known.values}, default {known.default}")
+        tried = f"; tune tries {', '.join(known.tune)}" if known.tune else ""
+        yield _block(key, f"{known.meaning}; {known.values}, default {known.default}{tried}")
 
 
 def scenarios(chosen: Sequence[AnyScenario], *, verbose: bool, traced: bool = False) -> str:

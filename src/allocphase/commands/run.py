@@ -56,8 +56,9 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "--allocator",
     "allocators",
     multiple=True,
-    metavar="NAME[=FILE]|FOLDER[?KEY=VALUE,VALUE]",
-    help="An allocator, one for each value; repeat for more. Without it: all that are installed.",
+    metavar="NAME[=FILE]|FOLDER[?KEY=VALUE,VALUE]|GLOB|all|default",
+    help="An allocator, one for each value; repeat for more. Of a glob those that are installed. "
+    "Without it: the default set, all but second builds and older versions of one.",
 )
 @scenario_option
 @program_options
@@ -73,7 +74,8 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "probes",
     multiple=True,
     type=click.Choice([probe.value for probe in Probe]),
-    help="What to measure; repeat for more. Without it: everything.",
+    help="What to measure; repeat for more. Without it: everything but instructions, which takes "
+    "valgrind.",
 )
 @rounds_option(default=5, most=1000)
 @click.option(

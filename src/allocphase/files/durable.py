@@ -26,6 +26,7 @@ __all__ = [
     "copy_whole",
     "drop_torn_end",
     "keep_file",
+    "keep_tree",
     "named_errors",
     "require_appendable",
     "require_room",
@@ -105,6 +106,21 @@ def keep_file(source: Path, target: Path) -> None:
                 write_whole(target, lambda file: shutil.copyfileobj(content, file), synced=False)
         else:
             partial.replace(target)
+
+
+def keep_tree(source: Path, target: Path) -> None:
+    """Gives every file of a folder a second name below the new folder `target`. Links stay what
+    they are, and what is neither file, folder nor link is left out.
+    """
+    with named_errors(source):
+        for place, folders, names in os.walk(source):
+            below = target / Path(place).relative_to(source)
+            below.mkdir()
+            for path in (Path(place, name) for name in (*folders, *names)):
+                if path.is_symlink():
+                    (below / path.name).symlink_to(path.readlink())
+                elif path.is_file():
+                    keep_file(path, below / path.name)
 
 
 def require_writable(path: Path) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from allocphase.gate.arms import Arms, baseline_arm, candidate_arm, describe_arm
 from allocphase.gate.request import GateRequest
-from allocphase.gate.sessions import run_gate
+from allocphase.gate.sessions import require_decidable, run_gate
 
 __all__ = [
     "Arms",
@@ -24,5 +24,6 @@ __all__ = [
     "baseline_arm",
     "candidate_arm",
     "describe_arm",
+    "require_decidable",
     "run_gate",
 ]

@@ -41,11 +41,20 @@ class SavedArm:
         return not holds(row.measure, self.differing) or (row.measure.timed and not row.rule.named)
 
 
+# Where nobody names one; and how many times that a slow machine may take to decide anything.
+TIME_BUDGET_S = 600.0
+STRETCH = 2.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRequest:
     """What to gate, and with which budget: `time_budget_s` of both sessions together.
 
-    saved: instead of a baseline among the arms. explained: scenarios of which the first session
+    stretch: as many times the budget may be taken where fewer rounds than that takes can never
+    decide anything; 1 where the user has named the budget.
+
+    until_improved: rows of times that pass go on until they are improved, or the rounds are used
+    up. saved: instead of a baseline among the arms. explained: scenarios of which the first session
     keeps what each call takes, whether that is gated or not. notes: what the verdict says
     besides. kept_variables: as in Request.
     """
@@ -57,7 +66,9 @@ class GateRequest:
     seed: int = field(default_factory=draw_seed)
     max_rounds: int = 40
     min_rounds: int = 1
-    time_budget_s: float = 600.0
+    until_improved: bool = False
+    time_budget_s: float = TIME_BUDGET_S
+    stretch: float = 1.0
     timeout_s: float = TIMEOUT_S
     label: str = "gate"
     command: Sequence[str] = ()

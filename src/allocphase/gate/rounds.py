@@ -34,8 +34,10 @@ __all__ = [
     "FIRST_SHARE",
     "Clock",
     "Finished",
+    "TooLittleTimeError",
     "measure_alone",
     "probes_of",
+    "randomised",
     "run_session",
 ]
 
@@ -43,10 +45,21 @@ Clock = Callable[[], float]  # seconds, from anywhere, never backwards
 
 # The first session may take this share of the time budget; the rest is for the confirmation.
 FIRST_SHARE = 2 / 3
+# Over the time that rounds will take by the pace of the first.
+_SPARE = 1.1
 # What one process of a shared machine may say once by accident: it is asked again.
 _REPEATED = (Status.TIMEOUT, Status.OUT_OF_MEMORY)
 # Where more of the first round's processes are disturbed, that is how the machine is.
 _EXCEPTIONAL = 0.25
+
+
+class TooLittleTimeError(UsageError):
+    """The budget has no room for the rounds that could decide; one of `budget_s` would have."""
+
+    def __init__(self, message: str, budget_s: int) -> None:
+        super().__init__(f"{message}: --time-budget {budget_s}, or fewer scenarios")
+        self.message = message
+        self.budget_s = budget_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +77,20 @@ class Finished:
     seconds: float
 
 
-class _GateExecutor:
-    """Runs a job on this round's copy of its arm, and leaves address randomisation on.
+def randomised(job: Job) -> Job:
+    """The job with address randomisation on, where it is timed.
 
-    A run fixes addresses in order to join latencies with their causes; a gate compares them, and
-    one layout for all rounds would be one accident repeated.
+    A run fixes addresses in order to join latencies with their causes; who compares latencies
+    would have one layout, and its accidents, in all rounds.
     """
+    if not (isinstance(job, TraceJob) and job.probe is Probe.LATENCY):
+        return job
+    kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
+    return replace(job, options=kept)
+
+
+class _GateExecutor:
+    """Runs a job on this round's copy of its arm, and leaves address randomisation on."""
 
     def __init__(self, executor: Executor, copies: Copies) -> None:
         self._executor = executor
@@ -78,10 +99,7 @@ class _GateExecutor:
     def run(self, job: Job) -> Outcome:
         """See Executor."""
         job = replace(job, allocator=self._copies.current(job.allocator))
-        if isinstance(job, TraceJob) and job.probe is Probe.LATENCY:
-            kept = {k: v for k, v in job.options.items() if k != "fixed-addresses"}
-            job = replace(job, options=kept)
-        return self._executor.run(job)
+        return self._executor.run(randomised(job))
 
 
 class _Rounds:
@@ -167,9 +185,11 @@ def run_session(
     *,
     progress: Progress,
     budget_s: float,
+    stretch: float = 1.0,
     clock: Clock = time.monotonic,
 ) -> Finished:
-    """Runs rounds until the judge wants nothing more or the budget is spent.
+    """Runs rounds until the judge wants nothing more or the budget is spent; so many times the
+    budget, where fewer rounds can never decide anything (`stretch`).
 
     `evidence`: empty but for what was saved; it is filled. The first round says how long one
     takes: for as many as fit, the boundary is made. No round starts that would, at the pace of the
@@ -184,7 +204,9 @@ def run_session(
         evidence.add(rounds.first())
         now_s = clock() - session.waited_s
         spent_s, pace_s = now_s - start, (now_s - began_s) * rounds.share_of_later
-        judge = _fitting(judge, spent_s=spent_s, pace_s=pace_s, budget_s=budget_s)
+        judge, budget_s = _fitting(
+            judge, spent_s=spent_s, pace_s=pace_s, budget_s=budget_s, stretch=stretch
+        )
         longest_s = pace_s
         for round_index in range(1, max(judge.max_rounds, COUNT_BUDGET)):
             wanted = judge.wanted(evidence)
@@ -203,22 +225,28 @@ def run_session(
     )
 
 
-def _fitting(judge: Judge, *, spent_s: float, pace_s: float, budget_s: float) -> Judge:
-    """For as many rounds as there is time for. Raises UsageError if they decide nothing."""
+def _fitting(
+    judge: Judge, *, spent_s: float, pace_s: float, budget_s: float, stretch: float
+) -> tuple[Judge, float]:
+    """For as many rounds as there is time for, with that time. Raises UsageError if they decide
+    nothing.
+    """
     left_s = max(0.0, budget_s - spent_s)
     rounds = 1 + int(left_s / pace_s) if pace_s > 0.0 else judge.max_rounds
     try:
-        return judge.within(rounds)
+        return judge.within(rounds), budget_s
     except TooFewRoundsError as error:
         if judge.confirms:
-            return judge  # what was flagged then stays open: nothing is lost
+            return judge, budget_s  # what was flagged then stays open: nothing is lost
         needed_s = spent_s + (error.needed - 1) * pace_s
-        # With a tenth to spare; the first session has its share of the whole.
-        ask_s = math.ceil(1.1 * needed_s / FIRST_SHARE)
-        raise UsageError(
-            f"{error}; they take {needed_s:.0f} s here, and the first session has {budget_s:.0f}: "
-            f"--time-budget {ask_s}, or fewer scenarios"
-        ) from None
+        spared_s = math.ceil(_SPARE * needed_s)
+        if spared_s <= stretch * budget_s:
+            return judge.within(error.needed), spared_s
+        message = (
+            f"{error}; they take {needed_s:.0f} s here, and the first session has {budget_s:.0f}"
+        )
+        # The first session has its share of the whole.
+        raise TooLittleTimeError(message, math.ceil(spared_s / FIRST_SHARE)) from None
 
 
 def measure_alone(

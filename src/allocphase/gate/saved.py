@@ -87,7 +87,7 @@ def measure_baseline(
 
 
 def _probes() -> list[Probe]:
-    return [probe for probe in Probe if probe is not Probe.VERIFY]
+    return [probe for probe in Probe if probe.usual and probe is not Probe.VERIFY]
 
 
 def _entry(evidence: Evidence, scenario: AnyScenario) -> SavedScenario:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from allocphase.allocator import Allocator
 from allocphase.analysis.measures import MEASURES, Measure
+from allocphase.analysis.program_metrics import output_of
 from allocphase.analysis.warnings import disturbances, setting_warnings
 from allocphase.errors import UsageError
 from allocphase.files.durable import write_text
@@ -44,7 +45,7 @@ from allocphase.run.request import Request
 from allocphase.scenario import Program
 from allocphase.store.reader import RunFiles
 
-__all__ = ["run_gate"]
+__all__ = ["require_decidable", "run_gate"]
 
 # driver/subject.c: what functions should be aligned to.
 CACHE_LINE_BYTES = 64
@@ -78,6 +79,7 @@ class _Engine:
                 copies,
                 progress=self.progress,
                 budget_s=budget_s,
+                stretch=self.request.stretch,
                 clock=self.clock,
             )
 
@@ -95,7 +97,8 @@ def run_gate(
     planned = planned_in(request)
     judge = _judge(request, planned.rows)
     first = engine.session(judge, budget_s=request.time_budget_s * FIRST_SHARE)
-    left_s = request.time_budget_s - (clock() - start)
+    spent_s = clock() - start
+    left_s = max(request.time_budget_s, min(spent_s / FIRST_SHARE, _most_s(request))) - spent_s
     doubtful = _doubtful(request, first) if left_s > 0.0 else []
     again = None
     if doubtful:
@@ -105,6 +108,18 @@ def run_gate(
     return verdict
 
 
+def require_decidable(request: GateRequest) -> None:
+    """Raises what `run_gate` would before its first process: for who has long work before it."""
+    _judge(request, planned_in(request).rows)
+
+
+def _most_s(request: GateRequest) -> float:
+    """Of both sessions together: after a first one that took more than its share, the second has
+    more, too.
+    """
+    return request.stretch * request.time_budget_s
+
+
 def _judge(request: GateRequest, rows: Sequence[Row]) -> Judge:
     """Of the first session. Raises UsageError where its rounds can never decide anything."""
     judge = Judge(
@@ -112,6 +127,7 @@ def _judge(request: GateRequest, rows: Sequence[Row]) -> Judge:
         request.limits,
         request.rounds,
         request.min_rounds,
+        until_improved=request.until_improved,
         has_twin=request.saved is None,
     )
     try:
@@ -234,6 +250,8 @@ def _notes(request: GateRequest, sessions: Sequence[Finished]) -> list[str]:
         seen = disturbances(session.evidence.records)
         notes += [f"{session.path.name}: {warning.text}" for warning in seen]
     notes += _settings_in_doubt(sessions)
+    notes += _uncounted(request, sessions[0])
+    notes += _unlike_outputs(request, sessions[0])
     notes += _unaligned(request, sessions[0])
     unused = request.limits.unused(_limited(request, sessions[0]))
     return notes + [f"the limit {line} speaks of no row here" for line in unused]
@@ -249,6 +267,30 @@ def _settings_in_doubt(sessions: Sequence[Finished]) -> list[str]:
             doubts = setting_warnings(records, manifest.ignored_settings(arm))
             found |= {f"{arm}: {warning.text}": None for warning in doubts}
     return list(found)
+
+
+def _uncounted(request: GateRequest, session: Finished) -> list[str]:
+    """Of each program, why its system calls are no row, where nobody could count them."""
+    found = [(one.name, session.evidence.uncounted(one.name)) for one in request.scenarios]
+    return [f"{name}: system calls are not gated: {why}" for name, why in found if why]
+
+
+def _unlike_outputs(request: GateRequest, session: Finished) -> Iterator[str]:
+    """Programs that printed one thing under the baseline each time, and another one under the
+    candidate. One with a digest has its status by that.
+    """
+    for scenario in request.scenarios:
+        if isinstance(scenario, Program):
+            mine = [one for one in session.evidence.records if one.scenario == scenario.name]
+            before, after = (
+                output_of([one for one in mine if one.allocator == arm])
+                for arm in (BASELINE, CANDIDATE)
+            )
+            if None not in (before, after) and before != after:
+                yield (
+                    f"{scenario.name} prints something else under the candidate than under the "
+                    "baseline: one of the two is wrong"
+                )
 
 
 def _limited(request: GateRequest, session: Finished) -> list[tuple[Measure, str]]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from allocphase.analysis.measures import CALL_PREFIX, Measure
+from allocphase.analysis.measures import CALL_PREFIX, CALL_PREFIXES, PROGRAM_CALL_PREFIX, Measure
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Syscalls
+from allocphase.probe.result import ProgramSyscalls, Syscalls
 from allocphase.stats.values import FloatArray
 from allocphase.store.record import ProcessRecord, rounds_of
 
@@ -23,6 +23,7 @@ __all__ = ["BASELINE", "CANDIDATE", "TWIN", "Evidence", "Saved", "Values"]
 
 # The arms' names in a run directory.
 BASELINE, TWIN, CANDIDATE = "baseline", "twin", "candidate"
+_ARMS = (BASELINE, TWIN, CANDIDATE)
 
 # Saved values by (metric, scenario), in base units.
 Saved = Mapping[tuple[str, str], Sequence[float]]
@@ -88,7 +89,7 @@ class Evidence:
 
     def values(self, measure: Measure, scenario: str) -> Values:
         """One row's values."""
-        arms = [self._arm(measure, scenario, arm) for arm in (BASELINE, TWIN, CANDIDATE)]
+        arms = [self._arm(measure, scenario, arm) for arm in _ARMS]
         places = sorted(set().union(*arms))
         base, twin, candidate = (
             np.array([arm.get(place, math.nan) for place in places]) for arm in arms
@@ -100,15 +101,31 @@ class Evidence:
         return Values(base, twin, candidate)
 
     def calls(self, scenario: str) -> list[str]:
-        """The system calls that any arm made in operation, by name, sorted."""
+        """The metrics of the system calls that any arm made, in operation or as a program, sorted:
+        "syscalls.mmap".
+        """
         names: set[str] = set()
-        for arm in (BASELINE, TWIN, CANDIDATE):
+        for arm in _ARMS:
             for record in self._good(arm, scenario, Probe.SYSCALLS):
-                names.update(record.part(Syscalls).operation or {})
+                names.update(CALL_PREFIX + call for call in record.part(Syscalls).operation or {})
+            for record in self._good(arm, scenario, Probe.PROGRAM_SYSCALLS):
+                calls = record.part(ProgramSyscalls).calls or {}
+                names.update(PROGRAM_CALL_PREFIX + call for call in calls)
         for metric, where in self.saved or {}:
-            if where == scenario and metric.startswith(CALL_PREFIX):
-                names.add(metric.removeprefix(CALL_PREFIX))
+            if where == scenario and metric.startswith(CALL_PREFIXES):
+                names.add(metric)
         return sorted(names)
+
+    def uncounted(self, scenario: str) -> str:
+        """Why nobody could count a program's system calls, where no arm's processes could, and no
+        saved baseline's; else "".
+        """
+        arms = (self._good(arm, scenario, Probe.PROGRAM_SYSCALLS) for arm in _ARMS)
+        records = [record for found in arms for record in found]
+        was_saved = ("program_syscalls", scenario) in (self.saved or {})
+        if was_saved or any(r.part(ProgramSyscalls).calls is not None for r in records):
+            return ""
+        return next((why for r in records if (why := r.result.lacking("system calls"))), "")
 
     def failures(self) -> list[ProcessRecord]:
         """The first process of each arm and scenario that did not end well.
@@ -143,8 +160,9 @@ class Evidence:
     def _saved(self, measure: Measure, scenario: str) -> FloatArray:
         assert self.saved is not None
         kept = list(self.saved.get((measure.name, scenario), ()))
-        if not kept and measure.name.startswith(CALL_PREFIX):
-            kept = [0.0] * len(self.saved.get(("syscalls", scenario), ()))
+        if not kept and measure.name.startswith(CALL_PREFIXES):
+            total = measure.name.partition(".")[0]
+            kept = [0.0] * len(self.saved.get((total, scenario), ()))
         return np.array(kept, dtype=np.float64)
 
 

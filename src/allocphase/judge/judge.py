@@ -13,7 +13,7 @@ from allocphase.errors import UsageError
 from allocphase.judge.counted import judge_counted
 from allocphase.judge.evidence import Evidence
 from allocphase.judge.limits import Limits
-from allocphase.judge.outcome import Judged
+from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.rows import Row, call_rows
 from allocphase.judge.sampled import judge_timed
 from allocphase.probe.probe import Probe
@@ -29,6 +29,9 @@ ALPHA = 0.01
 CONFIRM_ALPHA = 0.05
 # Processes of an arm that a count which varies may take; they are cheap, and run side by side.
 COUNT_BUDGET = 40
+
+# Whose calls have rows by name.
+_CALL_PROBES = (Probe.SYSCALLS, Probe.PROGRAM_SYSCALLS)
 
 Need = tuple[str, Probe]  # scenario, probe
 
@@ -54,15 +57,17 @@ class Judge:
     """Judges the rows of one session.
 
     max_rounds: of times; the boundary is made for so many. min_rounds: timed rows go on to this
-    many even when decided, for experiments. confirms: it is the second session. has_twin: a copy
-    of the baseline is measured beside it. by_name: adds a row for each system call by name, once
-    it is known which were made.
+    many even when decided, for experiments. until_improved: those that pass go on until they are
+    improved, for who looks for that. confirms: it is the second session. has_twin: a copy of the
+    baseline is measured beside it. by_name: adds a row for each system call by name, once it is
+    known which were made.
     """
 
     rows: Sequence[Row]
     limits: Limits
     max_rounds: int = 40
     min_rounds: int = 1
+    until_improved: bool = False
     confirms: bool = False
     has_twin: bool = True
     by_name: bool = True
@@ -108,10 +113,13 @@ class Judge:
     def _goes_on(self, row: Row, judged: Judged, rounds: int) -> bool:
         if not row.measure.timed:
             return not judged.decided and judged.rounds < COUNT_BUDGET
-        return rounds < self.max_rounds and (not judged.decided or rounds < self.min_rounds)
+        wanted = not judged.decided or rounds < self.min_rounds
+        if self.until_improved and judged.outcome not in (Outcome.IMPROVED, Outcome.REGRESSED):
+            wanted = True
+        return wanted and rounds < self.max_rounds
 
     def _judged(self, evidence: Evidence, *, final: bool) -> list[tuple[Row, Judged]]:
-        rows = self._all_rows(evidence)
+        rows = [row for row in self._all_rows(evidence) if not _is_left_out(row, evidence)]
         counts = max(1, sum(not row.measure.timed for row in rows))
         return [(row, self._judge(row, evidence, counts, final=final)) for row in rows]
 
@@ -120,7 +128,7 @@ class Judge:
         rows: dict[str, Row] = {}
         for scenario in dict.fromkeys(row.scenario for row in self.rows):
             planned = [row for row in self.rows if row.scenario == scenario]
-            counted = any(row.measure.probe is Probe.SYSCALLS for row in planned)
+            counted = any(row.measure.probe in _CALL_PROBES for row in planned)
             named = call_rows(evidence, scenario, self.limits) if self.by_name and counted else []
             for row in (*planned, *named):
                 rows.setdefault(row.id, row)
@@ -159,3 +167,9 @@ class Judge:
                 others=2 if self.has_twin else 1,
             )
         return self._rules[key]
+
+
+def _is_left_out(row: Row, evidence: Evidence) -> bool:
+    """Many containers permit no ptrace: of what nobody asked for and nobody can count, a note."""
+    is_of_program = row.measure.probe is Probe.PROGRAM_SYSCALLS
+    return is_of_program and not row.rule.named and bool(evidence.uncounted(row.scenario))

@@ -18,13 +18,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
-from allocphase.analysis.metric_names import compared
+from allocphase.analysis.measures import CALL_PREFIX, CALL_PREFIXES, MEASURES, Measure
+from allocphase.analysis.metric_names import compared, measure
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.typed import Amount, load_toml
 from allocphase.text.share import parse_share
 
 __all__ = ["Limit", "Limits", "Rule", "parse_limit", "read_limits"]
+
+# Behind which `--json` has calls by name.
+_CALL_PATHS = tuple(
+    measure(f"{prefix}<call>").path.removesuffix("<call>") for prefix in CALL_PREFIXES
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +75,22 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The default shares and the user's lines, in order."""
+    """The default shares and the user's lines, in order. chosen: lines that an option stands for;
+    the user's come after them, and nobody is told of those that speak of no row.
+    """
 
     theta: float = 0.02
     memory_theta: float = 0.05
     lines: tuple[Limit, ...] = ()
+    chosen: tuple[Limit, ...] = ()
 
     def rule(self, one: Measure, scenario: str) -> Rule | None:
         """The rule of one row; None: it is not gated."""
         spoken_of = [one]
         if one.name.startswith(CALL_PREFIX):
             spoken_of.append(MEASURES["syscalls"])  # what holds for all calls holds for each
-        matching = [x for x in self.lines if any(x.matches(y, scenario) for y in spoken_of)]
+        lines = (*self.chosen, *self.lines)
+        matching = [x for x in lines if any(x.matches(y, scenario) for y in spoken_of)]
         if not matching:
             return self._default(one)
         chosen = matching[-1]
@@ -89,12 +98,12 @@ class Limits:
             return None
         given = {"named": True, "required": chosen.names_one_row}
         if chosen.share is None:
-            return None if one.timed else Rule(self.memory_theta, exact=True, **given)
+            return None if one.timed else Rule(self._spread(one), exact=True, **given)
         return Rule(chosen.share, exact=False, **given)
 
     def named_calls(self) -> list[str]:
         """The single system calls that the lines name in full, as measures are named."""
-        names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIX)]
+        names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIXES)]
         return [name for name in dict.fromkeys(names) if not _is_glob(name)]
 
     def unused(self, places: Sequence[tuple[Measure, str]]) -> list[str]:
@@ -108,7 +117,10 @@ class Limits:
             return None
         if one.timed:
             return Rule(self.theta, exact=False, named=False)
-        return Rule(self.memory_theta, exact=one.rule == "exact", named=False)
+        return Rule(self._spread(one), exact=one.rule == "exact", named=False)
+
+    def _spread(self, one: Measure) -> float:
+        return self.memory_theta if one.spread is None else one.spread
 
 
 def parse_limit(text: str) -> Limit:
@@ -141,12 +153,11 @@ def _meant(metric: str) -> tuple[str, list[Measure], bool]:
     if not _is_glob(metric):
         one = compared(metric)
         return one.name, [one], False
-    calls_path = f"{MEASURES['syscalls'].path}."
     named = [one for one in MEASURES.values() if fnmatchcase(one.name, metric)]
-    if named or (metric.startswith(CALL_PREFIX) and not metric.startswith(calls_path)):
+    if named or (metric.startswith(CALL_PREFIXES) and not metric.startswith(_CALL_PATHS)):
         return metric, named, False
     found = [one for one in MEASURES.values() if fnmatchcase(one.path, metric)]
-    if not found and not metric.startswith(calls_path):
+    if not found and not metric.startswith(_CALL_PATHS):
         raise UsageError(unknown("metric", metric, MEASURES))
     return metric, found, True
 

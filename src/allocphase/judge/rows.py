@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from allocphase.analysis.measures import CALL_PREFIX, MEASURES, Measure
+from allocphase.analysis.measures import MEASURES, Measure
 from allocphase.analysis.metric_names import compared
 from allocphase.judge.evidence import Evidence
 from allocphase.judge.limits import Limits, Rule
@@ -50,7 +50,7 @@ def planned_rows(
 
 def call_measures(evidence: Evidence, scenario: str) -> list[Measure]:
     """The system calls that were seen, by name."""
-    return [compared(CALL_PREFIX + name) for name in evidence.calls(scenario)]
+    return [compared(name) for name in evidence.calls(scenario)]
 
 
 def call_rows(evidence: Evidence, scenario: str, limits: Limits) -> list[Row]:

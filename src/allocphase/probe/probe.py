@@ -21,10 +21,12 @@ class Probe(StrEnum):
     MEMORY = "memory"
     FOOTPRINT = "footprint"
     FAULTS = "faults"
+    INSTRUCTIONS = "instructions"
     VERIFY = "verify"
     PROGRAM = "program"
     PROGRAM_MEMORY = "program_memory"
     PROGRAM_CALLS = "program_calls"
+    PROGRAM_SYSCALLS = "program_syscalls"
 
     @property
     def of_programs(self) -> bool:
@@ -33,7 +35,15 @@ class Probe(StrEnum):
             Probe.PROGRAM,
             Probe.PROGRAM_MEMORY,
             Probe.PROGRAM_CALLS,
+            Probe.PROGRAM_SYSCALLS,
         )
+
+    @property
+    def usual(self) -> bool:
+        """Whether it runs without being asked for: one that takes a tool that is not everywhere, or
+        many times as long as the others, does not.
+        """
+        return self is not Probe.INSTRUCTIONS
 
     @property
     def timed(self) -> bool:
@@ -51,7 +61,9 @@ class Probe(StrEnum):
             Probe.SYSCALLS,
             Probe.MEMORY,
             Probe.FAULTS,
+            Probe.INSTRUCTIONS,
             Probe.PROGRAM_MEMORY,
+            Probe.PROGRAM_SYSCALLS,
             Probe.PROGRAM_CALLS,
         )
 
@@ -70,5 +82,6 @@ class Probe(StrEnum):
         return self.timed or (self is Probe.MEMORY and threads > 1)
 
 
-TRACE_PROBES = tuple(probe for probe in Probe if not probe.of_programs)
+# Those that look at a trace unless others are asked for.
+TRACE_PROBES = tuple(probe for probe in Probe if not probe.of_programs and probe.usual)
 PROGRAM_PROBES = tuple(probe for probe in Probe if probe.of_programs)

@@ -21,13 +21,16 @@ __all__ = [
     "Clock",
     "Faults",
     "Footprint",
+    "Function",
     "Heap",
+    "Instructions",
     "Latency",
     "Memory",
     "Part",
     "Program",
     "ProgramCalls",
     "ProgramMemory",
+    "ProgramSyscalls",
     "Result",
     "Syscalls",
     "Throughput",
@@ -174,6 +177,32 @@ class Faults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """What one of an allocator's functions took by itself, in instructions, in the object of that
+    name; source: FILE:LINE of its costliest line, "" where there is no debug information.
+    """
+
+    name: str
+    object: str
+    instructions: Count
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instructions:
+    """Of one warm replay, by kind of call: how many calls there were, and how many instructions of
+    the allocator they took, with all that they called. functions: the costliest of its own.
+
+    valgrind: its version, which decides what some functions of libc do.
+    """
+
+    calls: _Calls
+    counted: _Calls = field(default_factory=dict)
+    functions: tuple[Function, ...] = ()
+    valgrind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
     """conformance: what is wrong with functions that the trace does not use."""
 
@@ -259,6 +288,17 @@ class ProgramCalls(Program):
     largest: Heap | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramSyscalls(Program):
+    """The same while its system calls are counted: what is in it is not for times.
+
+    calls: how many of all of its processes and threads returned, by name, from the command's own
+    execve on; None where they were not all seen (`lacks` says why).
+    """
+
+    calls: _Calls | None = None
+
+
 Part: TypeAlias = (
     Throughput
     | Latency
@@ -266,9 +306,11 @@ Part: TypeAlias = (
     | Memory
     | Footprint
     | Faults
+    | Instructions
     | Verify
     | Program
     | ProgramMemory
+    | ProgramSyscalls
     | ProgramCalls
 )
 P = TypeVar("P", bound=Part)
@@ -309,10 +351,12 @@ class Result:
     memory: Memory | None = None
     footprint: Footprint | None = None
     faults: Faults | None = None
+    instructions: Instructions | None = None
     verify: Verify | None = None
     program: Program | None = None
     program_memory: ProgramMemory | None = None
     program_calls: ProgramCalls | None = None
+    program_syscalls: ProgramSyscalls | None = None
 
     def of(self, probe: Probe) -> Part | None:
         """What the probe itself measured."""
@@ -324,6 +368,11 @@ class Result:
         found = next((part for probe in Probe if isinstance(part := self.of(probe), kind)), None)
         assert found is not None, f"there is no {kind.__name__} in this result"
         return found
+
+    def lacking(self, what: str) -> str:
+        """Why the driver went without that, "" where it did not."""
+        found = (text.partition(": ") for text in self.lacks)
+        return next((why for name, _, why in found if name == what), "")
 
     @property
     def is_slow(self) -> bool:

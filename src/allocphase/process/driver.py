@@ -27,6 +27,7 @@ from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
+from allocphase.process.callgrind import profile_of, under
 from allocphase.process.keeper import Command, Containment, Ending, Limits, Reason
 from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
 from allocphase.process.progress import FaultyOperation, faulty_operations, whereabouts
@@ -104,13 +105,17 @@ class TraceJob(Job):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """What it takes to look into a process that failed, beside its job. ended_by: "ended" where it
-    ended by itself; operations: where in its trace, as far as is known.
+    ended by itself; operations: where in its trace, as far as is known. Of a program: the end of
+    its stdout and its stderr, and how many bytes it wrote to the first.
     """
 
     driver: Path
     limits: Limits
     ended_by: Reason
     operations: tuple[FaultyOperation, ...] = ()
+    output: bytes = b""
+    output_bytes: int = 0
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +234,9 @@ def driver_arguments(job: TraceJob, folder: Path) -> list[str]:
         arguments += ["--cpu", str(cpu)]
     for name, value in job.options.items():
         arguments += [f"--{name}", value]
+    if job.probe is Probe.INSTRUCTIONS:
+        for argument in under(folder, resources.find("driver/allocphase-driver")):
+            arguments += ["--under", argument]
     return arguments
 
 
@@ -242,7 +250,7 @@ def _also_writable() -> list[Path]:
 
 def _environment(job: TraceJob) -> dict[str, str]:
     ours = ("LD_PRELOAD", PADDING_VARIABLE)
-    inherited = without_allocator_variables(os.environ)
+    inherited = {} if job.probe is Probe.INSTRUCTIONS else without_allocator_variables(os.environ)
     return {k: v for k, v in inherited.items() if k not in ours} | own_variables(job)
 
 
@@ -280,13 +288,28 @@ def _outcome(
         try:
             delivery = read_delivery(folder, trace=job.trace, probe=job.probe, token=ending.token)
             _check_clock(delivery, ending)
-            return _measured(job, delivery, ending, wall_s=wall_s)
+            return _measured(job, _with_profile(job, folder, delivery), ending, wall_s=wall_s)
         except ForeignError as stranger:
             bad = Status.CRASHED, f"ended with exit code {ending.code}{where}{stranger}."
         except DamagedError as damage:
             bad = Status.CORRUPT, f"the driver's own memory was damaged: {damage}."
     status, message = bad
     return Outcome(status=status, message=f"{message} {words}".strip(), wall_s=wall_s)
+
+
+def _with_profile(job: TraceJob, folder: Path, delivery: Delivery) -> Delivery:
+    """With what callgrind has counted. Raises DamagedError where it has left nothing to read."""
+    part = delivery.result.instructions
+    if job.probe is not Probe.INSTRUCTIONS or part is None or delivery.status is not Status.OK:
+        return delivery
+    try:
+        profile = profile_of(folder, resources.find("driver/allocphase-driver"))
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"the profile: {error}") from None
+    part = replace(
+        part, counted=profile.by_call, functions=profile.functions, valgrind=profile.version
+    )
+    return replace(delivery, result=replace(delivery.result, instructions=part))
 
 
 def _hindrance(ending: Ending) -> str | None:

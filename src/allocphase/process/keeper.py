@@ -83,7 +83,8 @@ class Command:
     """What to run where. `file_bytes`: no file may grow longer, nor what is kept of stderr.
 
     writable: beneath these it may write, where the kernel can see to that (driver/fence.h), and
-    signal nobody but itself; none given, there is no fence.
+    signal nobody but itself; none given, there is no fence. processes: how many it may have at
+    once, where that is not what the limits say.
     """
 
     arguments: Sequence[str]
@@ -92,6 +93,7 @@ class Command:
     timeout_s: float
     file_bytes: int
     writable: Sequence[Path] = ()
+    processes: int | None = None
 
 
 class Containment:
@@ -148,7 +150,10 @@ class Containment:
         )
 
     def _options(self, command: Command) -> list[str]:
-        within = keeping(self.limits, timeout_s=command.timeout_s, file_bytes=command.file_bytes)
+        limits = self.limits
+        if command.processes is not None:
+            limits = replace(limits, processes=command.processes)
+        within = keeping(limits, timeout_s=command.timeout_s, file_bytes=command.file_bytes)
         writable = [text for path in command.writable for text in ("--writable", str(path))]
         return [within[0], "--parent", str(os.getpid()), *writable, *within[1:]]
 

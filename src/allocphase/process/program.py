@@ -10,6 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,39 +32,55 @@ from allocphase.process.calls import make_table, read_followed, read_table
 from allocphase.process.driver import (
     PADDING_VARIABLE,
     DriverExecutor,
+    Failure,
     Job,
     Outcome,
     bad_end,
     raise_failure,
     signal_name,
 )
-from allocphase.process.keeper import Command, Ending
+from allocphase.process.keeper import Command, Ending, Limits
 from allocphase.process.output import DamagedError, ForeignError, read_program_delivery
 from allocphase.scenario.program import Program
 from allocphase.text.line import plain
 from allocphase.text.units import format_bytes
 
-__all__ = ["ProgramExecutor", "ProgramJob"]
+__all__ = ["KEPT_VARIABLES", "ProgramExecutor", "ProgramJob"]
 
 # Of what a program writes; stdout is a file of its folder.
 OUTPUT_BYTES = 256 << 20
 BLOCK_BYTES = 1 << 20
+# Of the output of a run that failed.
+KEPT_OUTPUT_BYTES = 1 << 20
+# Of the user's environment, for a scenario's program.
+KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH")
 PRELOAD = "LD_PRELOAD"
 WITNESS_VARIABLE = "ALLOCPHASE_WITNESS"
 TABLE_VARIABLE = "ALLOCPHASE_CALLS"
-# A line of some 200 bytes for each process.
-WITNESS_BYTES = 16 << 20
+# A line of some 200 bytes for each process, and for each command that takes a process over.
+WITNESS_BYTES = 256 << 20
+# A server, or a build, has more than what an allocator starts for its own purposes; a bomb has no
+# end.
+PROCESSES = 1024
+# By number, what driver/program.c says of a program that has stopped itself.
+STOPPED_BYTES = 16
 STDERR_LINES = 3
+# Of --timeout, and on top of it: who makes system calls for longer goes on without a tracer, and
+# has all of its time for that.
+OBSERVED_SHARE = 0.5
 NONE = "-"
 _LIBC = ("libc.so.6", "libc-2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramJob(Job):
-    """One run of a program. inputs: the folder of its files, beside which its own is made."""
+    """One run of a program. inputs: the folder of its files, beside which its own is made.
+    observed_s: for how long its system calls are counted, at most; None: they are not.
+    """
 
     program: Program
     inputs: Path
+    observed_s: float | None = None
 
 
 class ProgramExecutor:
@@ -76,10 +93,36 @@ class ProgramExecutor:
         """As the inner one's."""
         if not isinstance(job, ProgramJob):
             return self._inner.run(job)
+        if job.probe is Probe.PROGRAM_SYSCALLS:
+            observed_s = job.timeout_s * OBSERVED_SHARE
+            job = replace(job, observed_s=observed_s, timeout_s=job.timeout_s + observed_s)
         with passing_folder(beside=job.inputs.parent.absolute()) as folder:
             start = time.monotonic()
             ending = self._inner.contained(_command(job, folder, self._inner.driver))
-            return _outcome(job, folder, ending, self._inner, wall_s=time.monotonic() - start)
+            wall_s = time.monotonic() - start
+            outcome = _outcome(job, folder, ending, self._inner, wall_s=wall_s)
+            if outcome.status is Status.OK:
+                return outcome
+            return replace(outcome, failure=self._failure(folder, ending))
+
+    def _failure(self, folder: Path, ending: Ending) -> Failure:
+        output, size = b"", 0
+        with suppress(OSError), opened(folder / "stdout", max_bytes=OUTPUT_BYTES) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - KEPT_OUTPUT_BYTES))
+            output = file.read(KEPT_OUTPUT_BYTES)
+        return Failure(
+            driver=self._inner.driver,
+            limits=_limits(self._inner),
+            ended_by=ending.reason,
+            output=output,
+            output_bytes=size,
+            words=ending.words,
+        )
+
+
+def _limits(inner: DriverExecutor) -> Limits:
+    return replace(inner.limits, processes=PROCESSES)
 
 
 def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
@@ -90,6 +133,8 @@ def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
     if job.probe is Probe.PROGRAM_CALLS:
         environment |= _counting(environment[PRELOAD], folder)
     arguments += ["--preload", environment.pop(PRELOAD)]  # the driver itself goes without
+    if job.observed_s is not None:
+        arguments += ["--observed-ns", str(int(job.observed_s * 1e9))]
     for cpu in job.cpus:
         arguments += ["--cpu", str(cpu)]
     if table.input is not None:
@@ -101,6 +146,7 @@ def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
         timeout_s=job.timeout_s,
         file_bytes=OUTPUT_BYTES,
         writable=[folder] if table.folder is None else (),
+        processes=PROCESSES,
     )
 
 
@@ -109,13 +155,14 @@ def _environment(job: ProgramJob, folder: Path) -> dict[str, str]:
     table = job.program.program
     given = dict(os.environ)
     if table.folder is None:
-        kept = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH")
-        given = {key: given[key] for key in kept if key in given} | {"TMPDIR": str(folder / "cwd")}
+        given = {key: given[key] for key in KEPT_VARIABLES if key in given} | {
+            "TMPDIR": str(folder / "cwd")
+        }
     inherited = {
         **without_allocator_variables(given),
         **job.program.variables(job.inputs.absolute()),
         WITNESS_VARIABLE: str(folder / "witness"),
-        PADDING_VARIABLE: "x" * job.padding_bytes,
+        PADDING_VARIABLE: "x" * _padding_bytes(job),
         PRELOAD: str(resources.find("driver/liballocphase-witness.so")),
     }
     return environment_of(job.allocator, inherited)
@@ -129,6 +176,13 @@ def _counting(preload: str, folder: Path) -> dict[str, str]:
     return {TABLE_VARIABLE: str(table), PRELOAD: f"{counter}:{preload}"}
 
 
+def _padding_bytes(job: ProgramJob) -> int:
+    """None where calls are counted at fixed addresses: interpreters copy the environment to the
+    heap, and the heap's size decides on one brk more or less.
+    """
+    return 0 if job.probe is Probe.PROGRAM_SYSCALLS else job.padding_bytes
+
+
 # ---- From an ending to an outcome --------------------------------------------------------
 
 
@@ -136,7 +190,7 @@ def _outcome(
     job: ProgramJob, folder: Path, ending: Ending, inner: DriverExecutor, *, wall_s: float
 ) -> Outcome:
     raise_failure(job, ending)
-    if (bad := bad_end(job, ending, "", inner.limits)) is not None:
+    if (bad := bad_end(job, ending, _stop(folder, ending), _limits(inner))) is not None:
         status, message = bad
         return Outcome(status=status, message=f"{message} {_tail(ending)}".strip(), wall_s=wall_s)
     try:
@@ -154,6 +208,9 @@ def _outcome(
         seen = _seen(job, folder, measured)
     except DamagedError as damage:
         return Outcome(status=Status.CORRUPT, message=str(damage), wall_s=wall_s)
+    except OSError as error:  # a program of the user's own may write where it likes
+        message = f"what it printed, or who served it, is not known: {_lost(error)}."
+        return Outcome(status=Status.CORRUPT, message=message, wall_s=wall_s)
     status, message = _status(job, seen, ending)
     part: dict[str, Any] = {job.probe.value: seen.measured}
     result = replace(delivery.result, **part)
@@ -166,6 +223,19 @@ def _outcome(
         result=result,
         arrays=delivery.arrays | seen.arrays,
     )
+
+
+def _stop(folder: Path, ending: Ending) -> str:
+    """Of one that was killed for its time, whether it had stopped itself, as bad_end wants it."""
+    with suppress(OSError, ValueError):
+        if ending.reason == "timeout":
+            number = int(read_regular(folder / "stopped", STOPPED_BYTES))
+            return f", stopped by {signal_name(number)} and continued by nobody"
+    return ""
+
+
+def _lost(error: OSError) -> str:
+    return f"allocphase's file {Path(str(error.filename)).name} beside its folder: {error.strerror}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +303,11 @@ def _serves(provider: str, ours: str | None) -> bool:
 
 def _witnesses(path: Path) -> Iterator[_Witness]:
     """What is no line of a witness's was written by somebody else, and says nothing."""
-    text = read_regular(path, WITNESS_BYTES).decode("utf-8", errors="replace")
-    for line in text.splitlines():
-        fields = line.split("\t")
-        if len(fields) == 4:
-            yield _Witness(*fields[1:])
+    with opened(path, max_bytes=WITNESS_BYTES) as file:
+        for line in file:
+            fields = line.decode("utf-8", errors="replace").rstrip("\n").split("\t")
+            if len(fields) == 4:
+                yield _Witness(*fields[1:])
 
 
 def _status(job: ProgramJob, seen: _Seen, ending: Ending) -> tuple[Status, str]:

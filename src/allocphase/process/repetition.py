@@ -42,9 +42,9 @@ from allocphase.process.driver import (
 from allocphase.process.keeper import keeping
 from allocphase.text.units import format_bytes
 
-__all__ = ["Repetition", "repetitions"]
+__all__ = ["ENV", "Repetition", "quoted", "repetitions"]
 
-_ENV = "/usr/bin/env"  # the keeper starts it, which looks for nothing
+ENV = "/usr/bin/env"  # the keeper starts it, which looks for nothing
 _SANITIZED = "sanitized.so"
 _SANITIZERS_OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
@@ -81,10 +81,10 @@ class _Call:
         ours |= more or {}
         others = [name for name in ("LD_PRELOAD", *allocator_variables(os.environ))
                   if name not in ours]  # fmt: skip
-        words = [_ENV, *(word for name in others for word in ("-u", name))]
+        words = [ENV, *(word for name in others for word in ("-u", name))]
         words += [f"{name}={value}" for name, value in ours.items()]
         padding = f"\"$(printf '%{job.padding_bytes}s' '' | tr ' ' x)\""
-        return f"{_quoted(words)} {PADDING_VARIABLE}={padding if job.padding_bytes else ''}"
+        return f"{quoted(words)} {PADDING_VARIABLE}={padding if job.padding_bytes else ''}"
 
     def words(self) -> list[str]:
         """The driver and its arguments."""
@@ -105,12 +105,12 @@ class _Call:
 
 
 def _as_it_ran(call: _Call, failure: Failure) -> Repetition:
-    command = f"{call.variables()} {_quoted(call.words())}"
+    command = f"{call.variables()} {quoted(call.words())}"
     if failure.ended_by not in _ENDED:
         return Repetition("as it ran", _in_folder(call, command))
     job, limits = call.job, failure.limits
     kept = keeping(limits, timeout_s=job.timeout_s, file_bytes=file_bytes(job))
-    front = _quoted([str(call.driver), *kept])
+    front = quoted([str(call.driver), *kept])
     limit = {
         "timeout": f"{job.timeout_s:g} s",
         "memory": format_bytes(limits.memory_bytes),
@@ -147,7 +147,7 @@ def _in_gdb(call: _Call, failure: Failure) -> Repetition:
     )
     if failure.ended_by in _ENDED:
         words = "in gdb, where `thread apply all bt` says where it is once it was stopped"
-    return Repetition(words + _warning(failure), _in_folder(tool, _quoted(command)))
+    return Repetition(words + _warning(failure), _in_folder(tool, quoted(command)))
 
 
 def _source_folders(source: Source | None) -> list[str]:
@@ -166,7 +166,7 @@ def _under_valgrind(call: _Call, failure: Failure) -> Repetition:
     tool = call.under_a_tool().with_options(fixed_addresses=None)
     front = ["valgrind", "-q", "--trace-children=yes"]
     front += ["--soname-synonyms=somalloc=nouserintercepts"]  # what it calls its own malloc, it is
-    command = f"{_quoted(front)} {tool.variables()} {_quoted(tool.words())}"
+    command = f"{quoted(front)} {tool.variables()} {quoted(tool.words())}"
     words = f"under valgrind, some 50 times slower{_warning(failure)}"
     return Repetition(words, _in_folder(tool, command))
 
@@ -185,16 +185,17 @@ def _sanitized(call: _Call, failure: Failure) -> Repetition:
     tool = replace(tool, job=replace(tool.job, allocator=replace(allocator, path=built)))
     tool = tool.with_options(sanitizer=str(how.runtime))
     variables = tool.variables({"LD_PRELOAD": str(how.runtime), **_SANITIZERS_OPTIONS})
-    compiling = f"cd {_quoted([str(source.folder)])} && {_quoted([*how.command, '-o', str(built)])}"
-    running = f"cd {_quoted([str(call.folder)])} && {variables} {_quoted(tool.words())}"
+    compiling = f"cd {quoted([str(source.folder)])} && {quoted([*how.command, '-o', str(built)])}"
+    running = f"cd {quoted([str(call.folder)])} && {variables} {quoted(tool.words())}"
     return Repetition(what + _warning(failure), f"({compiling} && {running})")
 
 
 def _in_folder(call: _Call, command: str) -> str:
-    return f"(cd {_quoted([str(call.folder)])} && {command})"
+    return f"(cd {quoted([str(call.folder)])} && {command})"
 
 
-def _quoted(words: list[str]) -> str:
+def quoted(words: list[str]) -> str:
+    """Words of one command, ready for a shell."""
     return " ".join(map(_one_quoted, words))
 
 

@@ -20,8 +20,9 @@ class Cell:
     """One allocator on one scenario, measured well: `status` is "ok", else the test has failed.
 
     `metrics` are those of docs/schema.md. `durations_s` has one number for each process of the
-    throughput probe, the median of its warm replays in seconds per operation: it is what
-    pytest-benchmark recorded. `path` is the run directory, for `allocphase.load`.
+    throughput probe, the median of its warm replays in seconds per operation; of a program, its
+    wall time. It is what pytest-benchmark recorded. `path` is the run directory, for
+    `allocphase.load`.
 
     The properties raise UsageError when the probe that measures them did not run.
     """
@@ -83,6 +84,26 @@ class Cell:
     def fragmentation(self) -> float:
         """Peak RSS growth over peak live bytes, minus 1."""
         return self.metric("fragmentation")
+
+    @property
+    def wall_time_ns(self) -> float:
+        """Of a program, from its start to its end: median over the processes."""
+        return self.metric("wall_time_ns")
+
+    @property
+    def cpu_time_ns(self) -> float:
+        """Of a program with all that it started, on all CPUs: median over the processes."""
+        return self.metric("cpu_time_ns")
+
+    @property
+    def program_peak_rss_bytes(self) -> int:
+        """Resident in all of a program's processes together, at its peak."""
+        return int(self.metric("program_peak_rss_bytes"))
+
+    @property
+    def program_page_faults(self) -> int:
+        """Of a program with all that it started."""
+        return int(self.metric("program_page_faults"))
 
     def metric(self, name: str) -> float:
         """A metric by either of its names: "p99", "latency_ns.free.p99", "syscalls.mmap".

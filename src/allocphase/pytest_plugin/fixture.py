@@ -6,7 +6,7 @@ test as the benchmark that it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["CLOCK", "MeasureCell", "allocphase_cell"]
 
 CLOCK = pytest.StashKey[VirtualClock]()
-DEFAULT_PROBES = ("throughput", "latency", "syscalls", "memory")
 
 
 class MeasureCell(Protocol):
     """Measures an allocator on a scenario; both are named as for `allocphase run`.
 
-    `rounds`: processes of each timed probe; one, and short, where benchmarks are disabled.
-    `probes`: what to measure; throughput always is, since its durations are what pytest-benchmark
-    records. `timeout_s`: of each process.
+    `program`: a command in the place of a scenario, written as for --program, with what belongs to
+    it: `name` (what the scenario is called), `env`, `cwd`, `stdin`. `rounds`: processes of each
+    timed probe; one, and short, where benchmarks are disabled. `probes`: what to measure; the one
+    whose durations pytest-benchmark records always is, throughput or, of a program, program.
+    `timeout_s`: of each process.
 
     Once a test, as `benchmark` itself. A cell that cannot be measured, or whose status is not ok,
     fails the test with its message.
@@ -40,10 +41,15 @@ class MeasureCell(Protocol):
     def __call__(
         self,
         allocator: str,
-        scenario: str,
+        scenario: str | None = None,
         *,
+        program: str | None = None,
+        name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path | None = None,
+        stdin: str | Path | None = None,
         rounds: int = 5,
-        probes: Sequence[str] = DEFAULT_PROBES,
+        probes: Sequence[str] | None = None,
         timeout_s: float = 60.0,
     ) -> Cell: ...
 
@@ -57,10 +63,15 @@ def allocphase_cell(
 
     def measure(
         allocator: str,
-        scenario: str,
+        scenario: str | None = None,
         *,
+        program: str | None = None,
+        name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path | None = None,
+        stdin: str | Path | None = None,
         rounds: int = 5,
-        probes: Sequence[str] = DEFAULT_PROBES,
+        probes: Sequence[str] | None = None,
         timeout_s: float = 60.0,
     ) -> Cell:
         from allocphase.pytest_plugin.measurement import Order
@@ -68,6 +79,8 @@ def allocphase_cell(
         order = Order(
             allocator=allocator,
             scenario=scenario,
+            program=program,
+            belonging={"name": name, "env": env, "cwd": cwd, "stdin": stdin},
             rounds=rounds,
             probes=probes,
             timeout_s=timeout_s,
@@ -100,7 +113,7 @@ def _measure(order: Order, test: pytest.Item, benchmark: Benchmark) -> Cell:
     measured = Measurement(request(order))
     try:
         _refuse_another_trace(test, measured.scenario_digest)
-        benchmark.group = benchmark.group or order.scenario  # one table a scenario
+        benchmark.group = benchmark.group or measured.scenario  # one table a scenario
         record(benchmark, clock, measured)
     finally:
         measured.close()

@@ -3,6 +3,8 @@
     failed/0.trace             of scenario 0: the file of traces/, under a second name
     failed/mine-0123abcd.so    a plug-in that was compiled for this run: its cache may be emptied
     failed/12/repeat.txt       of process 12: what happened, the operations before, and the commands
+    failed/1.inputs            of scenario 1, a program: its files
+    failed/12/stdout, stderr   of a program: the end of what it wrote
 
 A command runs in the process's own folder, which gets its files then.
 
@@ -11,43 +13,88 @@ Place in the pipeline: used by session, as each process ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from allocphase.allocator import Allocator
-from allocphase.files.durable import copy_whole, keep_file, named_errors, write_text
+from allocphase.files.durable import (
+    copy_whole,
+    keep_file,
+    keep_tree,
+    named_errors,
+    write_text,
+    write_whole,
+)
 from allocphase.files.regular import refuse_linked_folder
-from allocphase.process.driver import Failure, Outcome, TraceJob
+from allocphase.process.driver import Failure, Job, Outcome, TraceJob
+from allocphase.process.program import ProgramJob
+from allocphase.process.program_repetition import program_repetitions
 from allocphase.process.progress import FaultyOperation
-from allocphase.process.repetition import repetitions
+from allocphase.process.repetition import Repetition, repetitions
 from allocphase.store.record import repeat_file
 from allocphase.text.line import plain
+from allocphase.text.units import counted
 from allocphase.trace.excerpt import excerpt
 from allocphase.trace.records import TraceError
 
 __all__ = ["keep_failed"]
 
 _MARK = "-->"
+# Of what a program wrote, in the text; the files have more.
+LINES_SAID = 10
+CHARACTERS_SAID = 200
 
 
-def keep_failed(run: Path, job: TraceJob, outcome: Outcome, failure: Failure) -> None:
+def keep_failed(run: Path, job: Job, outcome: Outcome, failure: Failure) -> None:
     """Keeps what repeats the process.
 
     Raises AllocphaseError where that cannot be written.
     """
     text = run.absolute() / repeat_file(job.id)
     folder = _made(_made(text.parent.parent) / text.parent.name)
+    kept = replace(job, allocator=_kept_allocator(job.allocator, folder.parent))
+    if isinstance(kept, ProgramJob):
+        lines = _of_program(kept, failure, folder)
+    else:
+        assert isinstance(kept, TraceJob), "there are no others"
+        lines = _of_trace(kept, failure, folder)
+    text_lines = [*_headline(job, outcome), *lines]
+    write_text(text, "\n".join(text_lines) + "\n", synced=False)
+
+
+def _of_trace(job: TraceJob, failure: Failure, folder: Path) -> list[str]:
     trace = folder.parent / job.trace.name
     if not trace.exists():
         keep_file(job.trace, trace)
-    kept = replace(job, trace=trace, allocator=_kept_allocator(job.allocator, folder.parent))
-    lines = [
-        *_headline(job, outcome),
-        *_operations(trace, failure),
-        *_commands(kept, failure, folder),
+    found = repetitions(replace(job, trace=trace), failure, folder)
+    return [*_operations(trace, failure), *_commands(found)]
+
+
+def _of_program(job: ProgramJob, failure: Failure, folder: Path) -> list[str]:
+    inputs = folder.parent / job.inputs.name
+    if not inputs.exists():
+        keep_tree(job.inputs, inputs)
+    write_whole(folder / "stdout", lambda file: file.write(failure.output), synced=False)
+    write_text(folder / "stderr", failure.words, synced=False)
+    found = program_repetitions(replace(job, inputs=inputs), failure, folder)
+    printed = failure.output.decode("utf-8", errors="replace")
+    return [
+        *_said("stdout", printed, failure.output_bytes),
+        *_said("stderr", failure.words, len(failure.words.encode())),
+        *_commands(found),
     ]
-    write_text(text, "\n".join(lines) + "\n", synced=False)
+
+
+def _said(name: str, text: str, size: int) -> Iterator[str]:
+    """The last lines of it."""
+    yield ""
+    lines = text.splitlines()[-LINES_SAID:]
+    if not lines:
+        yield f"It wrote nothing to {name}."
+        return
+    yield f"The end of its {name} ({counted(size, 'byte')}; see the file {name}):"
+    yield from (f"  {plain(line)[:CHARACTERS_SAID]}" for line in lines)
 
 
 def _made(folder: Path) -> Path:
@@ -67,7 +114,7 @@ def _kept_allocator(allocator: Allocator, folder: Path) -> Allocator:
     return replace(allocator, path=copy)
 
 
-def _headline(job: TraceJob, outcome: Outcome) -> Iterator[str]:
+def _headline(job: Job, outcome: Outcome) -> Iterator[str]:
     yield f"{job.allocator.name} on {job.scenario}, {job.probe} (process {job.id}):"
     yield plain(f"{outcome.status}: {outcome.message}")
 
@@ -95,10 +142,10 @@ def _operations_before(trace: Path, place: FaultyOperation) -> Iterator[str]:
         yield f"  {_MARK if line is lines[-1] else ' ' * len(_MARK)} {line}"
 
 
-def _commands(kept: TraceJob, failure: Failure, folder: Path) -> Iterator[str]:
+def _commands(found: Sequence[Repetition]) -> Iterator[str]:
     yield ""
     yield "To repeat it, paste one of these lines into a shell:"
-    for repetition in repetitions(kept, failure, folder):
+    for repetition in found:
         yield ""
         yield f"# {plain(repetition.words)}"
         if repetition.command:

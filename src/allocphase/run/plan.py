@@ -215,6 +215,7 @@ def _job(
     rng: random.Random,
 ) -> Job:
     allocator, workload, probe = cell
+    drawn = padding(rng)
     common: dict[str, Any] = {
         "id": process_id,
         "round": round_index,
@@ -224,7 +225,8 @@ def _job(
         "cpus": tuple(plan.cpus[: workload.threads]),  # more it cannot use
         "timeout_s": plan.timeout_s,
         "repeat": repeat,
-        "padding_bytes": padding(rng),
+        # Where a stack lies may decide which way an allocator takes: here one way is wanted.
+        "padding_bytes": 0 if probe is Probe.INSTRUCTIONS else drawn,
     }
     if isinstance(workload, ProgramWorkload):
         return ProgramJob(**common, program=workload.program, inputs=workload.inputs)

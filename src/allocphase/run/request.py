@@ -6,7 +6,7 @@ import math
 import os
 import secrets
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -26,7 +26,6 @@ __all__ = [
     "RunOptions",
     "chosen_allocators",
     "chosen_scenarios",
-    "default_cells",
     "draw_seed",
     "kept_variables",
     "one_allocator",
@@ -38,7 +37,8 @@ __all__ = [
 
 _Chosen = TypeVar("_Chosen")
 
-QUICK_PROBES = tuple(probe for probe in Probe if probe is not Probe.VERIFY)
+USUAL_PROBES = tuple(probe for probe in Probe if probe.usual)
+QUICK_PROBES = tuple(probe for probe in USUAL_PROBES if probe is not Probe.VERIFY)
 QUICK_ROUNDS = 1
 TIMEOUT_S = 60.0  # a process takes a few seconds
 
@@ -116,7 +116,7 @@ def requested(
 
     Raises UsageError, and NothingMeasuredError where all that was named is the floor.
     """
-    chosen = _under_their_names(options.allocators, cflags=_cflags(options.cflags), say=say)
+    chosen, unnamed = _chosen(options.allocators, cflags=_cflags(options.cflags), say=say)
     if options.cflags is not None and all(found.source is None for found in chosen):
         raise UsageError(
             "--cflags is for allocators that are compiled for the run, and there is none: name one "
@@ -125,6 +125,8 @@ def requested(
     wanted = chosen_scenarios(
         options.scenarios, program=options.program, sweep=options.sweep, say=say
     )
+    if not chosen:
+        raise NothingMeasuredError("none of these allocators is installed: name one that is")
     if not any(found.correct for found in chosen):
         names = ", ".join(found.name for found in chosen)
         raise NothingMeasuredError(
@@ -153,7 +155,7 @@ def requested(
         check_every=options.check_every,
         keep_failed=options.keep_failed,
         kept_variables=kept_variables(keep=options.keep_allocator_environment),
-        only=default_cells(chosen, wanted) if _leaves_slow_cells_out(options) else None,
+        only=_default_cells(options, chosen, wanted, unnamed=unnamed),
     )
 
 
@@ -163,12 +165,12 @@ def kept_variables(*, keep: bool) -> dict[str, str]:
 
 
 def _probes(options: RunOptions, scenarios: Sequence[AnyScenario]) -> list[Probe]:
-    """Those that were named, or all; of these what the scenarios can be looked at with."""
+    """Those that were named, or the usual ones; of these what can look at the scenarios."""
     named = [Probe(name) for name in options.probes]
     kinds = {isinstance(one, Program) for one in scenarios}
     found = [
         probe
-        for probe in named or (QUICK_PROBES if options.quick else tuple(Probe))
+        for probe in named or (QUICK_PROBES if options.quick else USUAL_PROBES)
         if probe.of_programs in kinds
     ]
     if not found:
@@ -184,18 +186,42 @@ def _cflags(text: str | None) -> tuple[str, ...]:
         raise UsageError(f"--cflags {shown(str(text))}: {error}: quote it as for a shell") from None
 
 
-def _under_their_names(
+def _chosen(
     specs: Sequence[str], *, cflags: Sequence[str], say: Callable[[str], None]
-) -> list[Allocator]:
-    """Whoever writes `mine=lib.so?pool=64` has said what it is called; of several values each needs
+) -> tuple[list[Allocator], frozenset[str]]:
+    """The allocators under their names in the run, and the names of those that nobody named.
+
+    Whoever writes `mine=lib.so?pool=64` has said what it is called; of several values each needs
     them in its name, and so does what has its own from the collection. Raises UsageError.
     """
-    if not specs:
-        return chosen_allocators((), say=say)
-    found = [_named(spec, chosen_allocators([spec], say=say, cflags=cflags)) for spec in specs]
-    chosen = [each for group in found for each in group]
-    _refuse_twins("allocator", [each.name for each in chosen])
-    return chosen
+    named = [
+        each
+        for spec in specs
+        if not allocator.names_several(spec)
+        for each in _named(spec, chosen_allocators([spec], say=say, cflags=cflags))
+    ]
+    _refuse_twins("allocator", [each.name for each in named])
+    words = [spec for spec in specs or ["default"] if allocator.names_several(spec)]
+    taken = {each.name for each in named}
+    found = {each.name: each for word in words for each in chosen_allocators([word], say=say)}
+    unnamed = {name: each for name, each in found.items() if name not in taken}
+    _say_who_is_left_out(words, {*unnamed, *taken}, say)
+    return [*unnamed.values(), *named], frozenset(unnamed)
+
+
+def _say_who_is_left_out(
+    words: Sequence[str], names: Collection[str], say: Callable[[str], None]
+) -> None:
+    """Of the default set: where another is in its place."""
+    if "default" not in words:
+        return
+    left_out = [
+        each.name
+        for each in allocator.resolve("all")
+        if each.name not in names and not each.missing
+    ]
+    if left_out:
+        say(f"not in the default set: {', '.join(left_out)}; -a all has them")
 
 
 def _named(text: str, found: list[Allocator]) -> list[Allocator]:
@@ -205,31 +231,51 @@ def _named(text: str, found: list[Allocator]) -> list[Allocator]:
     return [replace(each, name=spec.name) for each in found]
 
 
-def _leaves_slow_cells_out(options: RunOptions) -> bool:
-    """Not where an allocator was named; in a first look, not where a scenario was named too."""
-    named = bool(options.allocators)
-    return not (named and options.scenarios) if options.quick else not named
+def _default_cells(
+    options: RunOptions,
+    allocators: Sequence[Allocator],
+    scenarios: Sequence[AnyScenario],
+    *,
+    unnamed: frozenset[str],
+) -> frozenset[tuple[str, str, str]] | None:
+    """Where nobody named it, a very slow allocator stays out of the long scenarios; in a first look
+    also where no scenario was named. None: all cells.
+    """
+    everywhere = options.quick and not options.scenarios
+    spared = {each.name for each in allocators if everywhere or each.name in unnamed}
+    if not spared:
+        return None
+    return frozenset(
+        (found.name, chosen.name, probe.value)
+        for found in allocators
+        for chosen in scenarios
+        for probe in Probe
+        if found.name not in spared
+        or any(fnmatchcase(chosen.name, pattern) for pattern in found.default_scenarios)
+    )
 
 
 def chosen_allocators(
     specs: Sequence[str], *, say: Callable[[str], None], cflags: Sequence[str] = ()
 ) -> list[Allocator]:
-    """What was named, or all that is installed; what is missing is said and left out.
+    """What was named, or the default set; of what nobody named (allocator.names_several) that
+    which is missing is said and left out.
 
     `cflags`: for the compiler of those that are sources. Raises UsageError for what was named and
     is missing, unknown or named twice.
     """
-    if specs:
-        named = [found for spec in specs for found in allocator.resolve(spec, cflags=cflags)]
+    named = [
+        found for spec in specs or ["default"] for found in allocator.resolve(spec, cflags=cflags)
+    ]
+    if all(allocator.names_several(spec) for spec in specs):
         for found in named:
-            _refuse_missing(found)
-        _refuse_twins("allocator", [found.name for found in named])
-        return named
-    everything = allocator.collected().values()
-    for found in everything:
-        if found.missing:
-            say(f"{found.name}: {found.missing}")
-    return [found for found in everything if not found.missing]
+            if found.missing:
+                say(f"{found.name}: {found.missing}")
+        named = [found for found in named if not found.missing]
+    for found in named:
+        _refuse_missing(found)
+    _refuse_twins("allocator", [found.name for found in named])
+    return named
 
 
 def chosen_scenarios(
@@ -299,19 +345,6 @@ def parse_sweep(text: str) -> tuple[str, tuple[str, ...]]:
     if len(setting.values) < 2:
         raise UsageError(f"{where}: one value is no sweep: it is written {form}")
     return setting.key, setting.values
-
-
-def default_cells(
-    allocators: Sequence[Allocator], scenarios: Sequence[AnyScenario]
-) -> frozenset[tuple[str, str, str]]:
-    """Where nobody was named, a very slow allocator stays out of the long scenarios."""
-    return frozenset(
-        (found.name, chosen.name, probe.value)
-        for found in allocators
-        for chosen in scenarios
-        for probe in Probe
-        if any(fnmatchcase(chosen.name, pattern) for pattern in found.default_scenarios)
-    )
 
 
 def _only(what: str, spec: str, found: Sequence[_Chosen], reason: str) -> _Chosen:

@@ -237,7 +237,7 @@ class Session:
 
     def _keep(self, job: Job, outcome: Outcome) -> ProcessRecord:
         record, arrays = self._what_to_keep(_record(job, outcome), outcome.arrays)
-        if self._keep_failed and outcome.failure is not None and isinstance(job, TraceJob):
+        if self._keep_failed and outcome.failure is not None:
             keep_failed(self.path, job, outcome, outcome.failure)
             record = replace(record, kept=True)
         self._writer.add(record, arrays)

@@ -12,6 +12,7 @@ __all__ = [
     "format_ns",
     "format_ns_range",
     "format_per_second",
+    "format_rate",
     "format_ratio",
     "plural",
 ]
@@ -71,11 +72,16 @@ def format_ratio(value: float | None) -> str:
     return MISSING if value is None or math.isnan(value) else f"{_three_digits(value)}x"
 
 
-_FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count}
+def format_rate(value: float | None) -> str:
+    """Six digits: of a rate that is exact, one more in ten thousand is a change."""
+    return MISSING if value is None or math.isnan(value) else f"{value:,.6g}"
+
+
+_FORMATS = {"ns": format_ns, "bytes": format_bytes, "count": format_count, "rate": format_rate}
 
 
 def format_in(unit: str, value: float) -> str:
-    """A figure of a row: its unit is ns, bytes or count."""
+    """A figure of a row: its unit is ns, bytes, count or rate."""
     return _FORMATS[unit](value)
 
 

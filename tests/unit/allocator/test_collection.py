@@ -137,7 +137,7 @@ def test_two_configurations_of_one_object_have_one_digest() -> None:
         ),
         (
             "libc?arena=5",
-            "allocator libc: setting 'arena' does not exist: did you mean 'arena_max'?",
+            "allocator libc: setting 'arena' does not exist: did you mean 'arena_max', or env.",
         ),
         ("mine=nowhere.so", "allocator mine: nowhere.so: no such file"),
     ],
@@ -252,7 +252,7 @@ def test_a_preload_of_a_folder_lies_in_it(mine: Path, plugins: Plugins) -> None:
         ("x=.", None, "allocator x: .: no allocator.toml in it"),
         ("./mine/mine.c", None, "mine/mine.c: no folder: a file wants a name, mine=mine/mine.c"),
         ("./mine/allocator.toml", None, "name the folder that it lies in: mine"),
-        ("mine", None, "; the folder here is ./mine"),
+        ("mine", None, "tcmalloc-full, and ./mine, the folder here"),
         (
             "./mine",
             "titel = 1\n" + GOOD,

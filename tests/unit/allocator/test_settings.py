@@ -132,8 +132,12 @@ def test_a_file_under_a_name_of_the_collection_takes_its_settings() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("jemalloc?narena=1", "jemalloc: setting 'narena' does not exist: did you mean 'narenas'?"),
-        ("jemalloc?narena=1", "env.VARIABLE=VALUE passes any variable"),
+        (
+            "jemalloc?narena=1",
+            "jemalloc: setting 'narena' does not exist: did you mean 'narenas', or "
+            "env.VARIABLE=VALUE, which passes any variable?",
+        ),
+        ("mine?q=1", "there are few, lazy, mode, pages, place, rate, room, some, and env.VARIABLE"),
         ("mine?pages=many", "allocator mine: setting pages must be an integer, not 'many'"),
         ("mine?lazy=1", "setting lazy must be true or false, not '1'"),
         ("mine?rate=fast", "setting rate must be a number, not 'fast'"),

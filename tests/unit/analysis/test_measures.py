@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,14 @@ from allocphase.compare import DEFAULT_METRICS
 from allocphase.errors import UsageError
 from allocphase.judge.limits import parse_limit
 from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
-from allocphase.probe.probe import Probe
-from allocphase.probe.result import Program, ProgramCalls, ProgramMemory, Result
+from allocphase.probe.probe import TRACE_PROBES, Probe
+from allocphase.probe.result import (
+    Program,
+    ProgramCalls,
+    ProgramMemory,
+    ProgramSyscalls,
+    Result,
+)
 from allocphase.probe.status import Status
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.store.record import ProcessRecord
@@ -43,8 +50,9 @@ WORDS = {
     "quantile": "p99",
     "cause": "system_call",
     "call": "mmap",
+    "function": "arena_alloc",
     "stat": "pool_hits",
-    "function": "calloc",
+    "entry": "calloc",
 }
 
 
@@ -147,6 +155,7 @@ def test_limits_and_compare_refuse_what_cannot_be_compared(one: Measure, name: s
         # A phase misspelled is no system call that was never made.
         ("syscalls.operations", "syscalls.operation"),
         ("syscalls.teardwon", "syscalls.teardown"),
+        ("program_syscalls.totl", "program_syscalls.total"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest_of_all_names_and_paths(slip: str, nearest: str) -> None:
@@ -162,11 +171,10 @@ def test_no_name_means_two_metrics() -> None:
 
 
 def of_programs() -> set[str]:
-    """Of the catalogue's paths, what programs alone have, and its intervals."""
+    """Of the catalogue's paths, the first level of what programs alone have, and its intervals."""
     mine = [one for one in CATALOGUE if one.probe.of_programs]
-    return {one.path.partition(".")[0] for one in mine} | {
-        f"{one.path}_interval" for one in mine if one.interval
-    }
+    roots = {one.path.partition(".")[0] for one in mine}
+    return roots | {f"{one.path}_interval" for one in mine if one.interval}
 
 
 def test_every_metric_of_a_program_is_in_the_catalogue_and_the_reverse() -> None:
@@ -190,10 +198,68 @@ def test_every_metric_of_a_program_is_in_the_catalogue_and_the_reverse() -> None
             record(Probe.PROGRAM, Result(program=part)),
             record(Probe.PROGRAM_MEMORY, Result(program_memory=seen)),
             record(Probe.PROGRAM_CALLS, Result(program_calls=called)),
+            record(Probe.PROGRAM_SYSCALLS, Result(program_syscalls=calling({"mmap": 1}))),
         ]
     )
     saved = {"saved_wall_time_ns", "saved_wall_time_ns_interval"}
     assert set(found) == of_programs() - saved
+
+
+def calling(calls: Mapping[str, int] | None) -> ProgramSyscalls:
+    """A program that made these calls; None: nobody could count them."""
+    return ProgramSyscalls(
+        wall_ns=9,
+        user_ns=5,
+        system_ns=1,
+        largest_rss_bytes=1,
+        minor_faults=1,
+        major_faults=0,
+        voluntary_switches=1,
+        involuntary_switches=1,
+        wait_status=0,
+        output_bytes=0,
+        calls=calls,
+    )
+
+
+def program_calls(*processes: Mapping[str, int] | None) -> dict[str, Any]:
+    """The metrics of a cell with such processes."""
+    results = [Result(program_syscalls=calling(calls)) for calls in processes]
+    return cell_metrics([record(Probe.PROGRAM_SYSCALLS, result) for result in results])
+
+
+def test_a_program_s_calls_are_told_together_those_of_memory_and_by_name() -> None:
+    found = program_calls({"mmap": 3, "munmap": 1, "brk": 2, "read": 10}, {"mmap": 4, "read": 12})
+    assert found == {
+        "program_syscalls": {
+            "total": 16,
+            "memory": 5,
+            "calls": {"mmap": 3.5, "munmap": 0.5, "brk": 1, "read": 11},
+        },
+        "program_syscalls_range": {
+            "memory": [4, 6, 2],
+            "calls": {
+                "mmap": [3, 4, 2],
+                "munmap": [0, 1, 2],
+                "brk": [0, 2, 2],
+                "read": [10, 12, 2],
+            },
+        },
+    }
+    assert measure("program_syscalls").read(found) == 16
+    assert measure("program_syscalls").range_of(found) is None
+    assert measure("program_memory_syscalls").range_of(found) == (4, 6, 2)
+    assert measure("program_syscalls.mmap").read(found) == 3.5
+    assert measure("program_syscalls.mmap").range_of(found) == (3, 4, 2)
+    assert measure("program_syscalls.getpid").read(found) == 0
+    assert measure("program_syscalls.memory") is measure("program_memory_syscalls")
+
+
+def test_calls_of_a_program_that_nobody_could_count_are_no_small_number() -> None:
+    assert program_calls(None) == {}
+    for name in ("program_syscalls", "program_memory_syscalls", "program_syscalls.mmap"):
+        assert math.isnan(measure(name).read({}))
+    assert program_calls(None, {"mmap": 2})["program_syscalls"]["total"] == 2
 
 
 def record(probe: Probe, result: Result) -> ProcessRecord:
@@ -231,9 +297,12 @@ def test_every_metric_of_json_is_in_the_catalogue_and_the_reverse(run: frames.Ru
             "syscalls_total",
         )
     }
-    # What the written run has no cause for: verify and single threads of one trace.
+    # What the written run has no cause for: verify, valgrind and single threads of one trace.
     assert known - found == {
         "allocator_stats",
+        "instruction_functions",
+        "instructions",
+        "instructions_per_op",
         "thread_syscalls",
         "thread_time_per_op_ns",
         "verified",
@@ -245,7 +314,7 @@ def test_what_a_process_says_alone_is_what_a_cell_of_it_would_say(run: frames.Ru
     (cell, *_) = [cell for cell in run.cell_list if cell.ok]
     records = run.records_of(cell.allocator, cell.scenario)
     said = 0
-    for one in (one for one in MEASURES.values() if not one.probe.of_programs):
+    for one in (one for one in MEASURES.values() if one.probe in TRACE_PROBES):
         values = [one.read(processes.of(r)) for r in records if r.probe == one.probe]
         if not any(map(math.isnan, values)):
             # A pooled quantile lies among the processes' own; a count is the one process's.
@@ -311,7 +380,10 @@ def test_compare_shows_times_then_counts_then_bytes() -> None:
     ]
     assert [name for name in DEFAULT_METRICS if measure(name).probe.of_programs] == [
         "wall",
+        "cpu",
         "program_page_faults",
+        "program_syscalls",
+        "program_memory_syscalls",
         "program_peak_rss",
         "largest_process_usable",
     ]

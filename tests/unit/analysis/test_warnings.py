@@ -177,3 +177,27 @@ def test_what_the_allocator_s_own_threads_do_is_told() -> None:
     assert share.startswith("its own threads and children used 0.5 ns of CPU an operation")
     assert started.startswith("started 4 threads or processes")
     assert cell_warnings([], {"time_per_op_ns": 10.0, "helper_ns_per_op": 0.05}) == []
+
+
+# ---- Programs ------------------------------------------------------------------------------------
+
+PROGRAM = {
+    **{"wall_ns": 9, "user_ns": 1, "system_ns": 1, "largest_rss_bytes": 1, "minor_faults": 1},
+    **{"major_faults": 0, "voluntary_switches": 0, "involuntary_switches": 0},
+    **{"wait_status": 0, "output_bytes": 1},
+}
+
+
+def test_a_program_that_leaves_processes_is_told_as_such_and_no_allocator_accused() -> None:
+    left = {"tampered": ["processes left running"]}
+    (warning,) = cell_warnings([process("program", PROGRAM, more=left)], {})
+    assert warning == "it left processes running, which were ended: what they did is in no figure"
+
+
+def test_an_output_that_varies_or_is_another_than_the_baseline_s_is_told() -> None:
+    records = [process("program", PROGRAM)]
+    (varies,) = found_warnings(records, {"output_sha256": None}, prints_unlike="")
+    assert "its output was not the same each time" in varies.text
+    (other,) = found_warnings(records, {"output_sha256": "a"}, prints_unlike="libc")
+    assert other.text == "its output is another than under libc: one of the two is wrong"
+    assert found_warnings(records, {"output_sha256": "a"}, prints_unlike="") == ()

@@ -664,6 +664,7 @@ GATED = ("gate", "--baseline", "phase21", "--candidate", "phase3", "-s", "phase-
         (*GATED, "--memory-theta", "3"),
         (*GATED, "--limit", "time=3"),
         ("selftest", "--theta", "3"),
+        ("tune", "-a", "libc", "-s", "phase-report", "--theta", "3"),
         ("compare", "somewhere", "--theta", "3"),
         ("compare", "somewhere", "--memory-theta", "3"),
     ],
@@ -688,10 +689,11 @@ MEASURING = {
     "gate": GATED,
     "claims": ("claims", "phase-report"),
     "selftest": ("selftest", "--quick"),
+    "tune": ("tune", "-a", "phase2?objects_per_slab=1,8", "-s", "phase-report"),
 }
 TARGETS = [
     (command, option)
-    for command in ("run", "gate", "claims", "selftest", "compare")
+    for command in ("run", "gate", "claims", "selftest", "tune", "compare")
     for option in ("--json", "--junit", "--csv", "--export-markdown")
     if option in {flag for each in main.commands[command].params for flag in each.opts}
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ from allocphase.files.durable import (
     append_line,
     drop_torn_end,
     keep_file,
+    keep_tree,
     require_room,
     write_whole,
 )
@@ -134,6 +136,21 @@ def test_a_file_that_is_kept_is_the_same_one_and_outlives_its_first_name(tmp_pat
     first.unlink()
     assert second.read_bytes() == b"content"
     assert [path.name for path in tmp_path.iterdir()] == ["second"]
+
+
+def test_a_folder_is_kept_with_its_links_and_without_what_waits_for_ever(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "in" / "empty").mkdir(parents=True)
+    (source / "in" / "file").write_bytes(b"content")
+    (source / "link").symlink_to("in")
+    os.mkfifo(source / "pipe")
+    keep_tree(source, tmp_path / "kept")
+    shutil.rmtree(source)
+    kept = tmp_path / "kept"
+    found = sorted(str(path.relative_to(kept)) for path in kept.rglob("*"))
+    assert found == ["in", "in/empty", "in/file", "link"]
+    assert (kept / "in" / "file").read_bytes() == b"content"
+    assert str((kept / "link").readlink()) == "in"
 
 
 def test_where_there_are_no_second_names_it_is_copied(

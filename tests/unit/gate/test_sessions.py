@@ -95,6 +95,22 @@ def test_counts_are_measured_in_four_processes_when_they_are_equal(tmp_path: Pat
         assert found == dict.fromkeys(("baseline", "twin", "candidate"), processes)
 
 
+def test_who_looks_for_an_improvement_goes_on_until_it_is_one(tmp_path: Path) -> None:
+    """A usual gate stops where the candidate has passed."""
+    usual, seeking = (
+        gate(
+            tmp_path / name,
+            *TIME_ONLY,
+            executor=FigureExecutor(time_ns=times(0.95, spread=0.02)),
+            until_improved=until_improved,
+        )
+        for name, until_improved in (("usual", False), ("seeking", True))
+    )
+    assert outcomes(usual) == {"time": Outcome.NOT_WORSE}
+    assert outcomes(seeking) == {"time": Outcome.IMPROVED}
+    assert usual.sessions[0].rounds < seeking.sessions[0].rounds < 40
+
+
 def test_a_slower_candidate_is_confirmed_in_a_session_of_its_own(tmp_path: Path) -> None:
     executor = FigureExecutor(time_ns=times(1.05))
     found = gate(tmp_path, executor=executor)
@@ -409,6 +425,27 @@ def test_a_budget_in_which_nothing_can_be_decided_is_refused_with_what_is_needed
     message = r"4 rounds can never decide 1 time: 5 can; they take 16 s here.*--time-budget 27"
     with pytest.raises(UsageError, match=message):
         gate(tmp_path, *TIME_ONLY, executor=executor, clock=clock, time_budget_s=22.0, verify=False)
+
+
+def test_a_default_budget_gives_way_to_the_rounds_that_can_decide(tmp_path: Path) -> None:
+    """The same machine and budget, which nobody has named: the second session has its third of what
+    the first one then took.
+    """
+    executor = FigureExecutor(time_ns=times(1.1))
+    clock = (float(n) for n in iter(lambda: len(executor.jobs), -1))
+    found = gate(
+        tmp_path,
+        *TIME_ONLY,
+        executor=executor,
+        clock=clock,
+        time_budget_s=22.0,
+        stretch=2.0,
+        verify=False,
+    )
+    first, again = found.sessions
+    assert first.rounds == first.planned == 5
+    assert again.rounds >= 1
+    assert outcomes(found)["time"] in (Outcome.REGRESSED, Outcome.INCONCLUSIVE)
 
 
 def test_too_few_rounds_are_refused_before_anything_runs(tmp_path: Path) -> None:

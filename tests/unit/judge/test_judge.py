@@ -22,6 +22,19 @@ from tests.support.gates import MEMORY, limits
 
 IDS = itertools.count()
 Results = Mapping[str, Mapping[str, Any]]
+COUNTED = (Probe.PROGRAM_SYSCALLS,)
+PROGRAM = {
+    "wall_ns": 9,
+    "user_ns": 5,
+    "system_ns": 1,
+    "largest_rss_bytes": 1,
+    "minor_faults": 1,
+    "major_faults": 0,
+    "voluntary_switches": 1,
+    "involuntary_switches": 1,
+    "wait_status": 0,
+    "output_bytes": 0,
+}
 
 
 def record(
@@ -69,6 +82,56 @@ def counts(index: int, **candidate: int) -> list[ProcessRecord]:
         found.append(record(arm, "syscalls", result, index=index, repeat=repeat))
         found.append(record(arm, "memory", {"memory": MEMORY}, index=index, repeat=repeat))
     return found
+
+
+def program_counts(lacks: str = "", **candidate: int) -> list[ProcessRecord]:
+    """Four processes of each arm of a program, which made one mmap, but for the candidate's calls;
+    `lacks`: why nobody could count them.
+    """
+    found = []
+    for arm, repeat in itertools.product(("baseline", "twin", "candidate"), range(8)):
+        calls = candidate if arm == "candidate" else {"mmap": 1, "read": 99}
+        part = {**PROGRAM, "calls": None if lacks else calls}
+        result = {"program_syscalls": part, "lacks": [lacks] if lacks else []}
+        found.append(record(arm, "program_syscalls", result, repeat=repeat))
+    return found
+
+
+def judged_program(found: Limits, records: list[ProcessRecord]) -> dict[str, Outcome]:
+    """The outcome of each row of the program_syscalls probe."""
+    evidence = Evidence()
+    evidence.add(records)
+    rows = [r for r in planned_rows(["s"], found, programs=["s"]) if r.measure.probe in COUNTED]
+    result = Judge(rows, found, by_name=True).result(evidence)
+    return {row.id: judged.outcome for row, judged in result.rows}
+
+
+def test_a_program_s_calls_are_gated_together_and_by_name_where_a_limit_names_one() -> None:
+    few, many = program_counts(mmap=3, read=99), program_counts(mmap=30, read=99)
+    assert judged_program(Limits(), few) == {"program_syscalls:s": Outcome.UNCHANGED}
+    assert judged_program(Limits(), many) == {"program_syscalls:s": Outcome.REGRESSED}
+    named = limits("program_syscalls.mmap=exact")
+    assert judged_program(named, few) == {
+        "program_syscalls:s": Outcome.UNCHANGED,
+        "program_syscalls.mmap:s": Outcome.REGRESSED,
+    }
+    globbed = limits("program_syscalls.calls.m*=exact")
+    assert judged_program(globbed, few)["program_syscalls.mmap:s"] is Outcome.REGRESSED
+
+
+def test_what_nobody_can_count_of_a_program_is_no_row_unless_a_limit_names_it() -> None:
+    records = program_counts("system calls: ptrace is not permitted here")
+    assert judged_program(Limits(), records) == {}
+    named = limits("program_syscalls=2%")
+    assert judged_program(named, records) == {"program_syscalls:s": Outcome.NOT_MEASURED}
+
+
+def test_of_a_program_whose_calls_only_one_side_could_count_the_row_stays() -> None:
+    records = [
+        *(r for r in program_counts(mmap=1) if r.allocator != "candidate"),
+        *(r for r in program_counts("system calls: too many") if r.allocator == "candidate"),
+    ]
+    assert judged_program(Limits(), records) == {"program_syscalls:s": Outcome.NOT_MEASURED}
 
 
 def judge(found: Limits, **changes: Any) -> Judge:

@@ -22,6 +22,16 @@ def test_by_default_time_has_theta_and_counts_are_exact() -> None:
     assert found.rule(MEASURES["p99"], "any") is None
 
 
+def test_a_program_s_wall_and_cpu_time_are_rows_and_either_can_be_left_out() -> None:
+    times = ("wall:mine", "cpu:mine")
+    rows = planned_rows(["mine"], Limits(theta=0.03), programs={"mine"})
+    assert {row.id: row.rule.theta for row in rows if row.measure.timed} == dict.fromkeys(
+        times, 0.03
+    )
+    found = planned_rows(["mine"], limits("wall=off:mine"), programs={"mine"})
+    assert [row.id for row in found if row.measure.timed] == ["cpu:mine"]
+
+
 def test_a_limit_turns_a_tail_on_where_its_scenario_matches() -> None:
     found = limits("p99=10%:larson*")
     assert found.rule(MEASURES["p99"], "larson-2") == Rule(0.10, exact=False, named=True)
@@ -93,6 +103,15 @@ def test_a_glob_of_calls_by_path_is_of_each_call() -> None:
     assert found.rule(measure("syscalls.mmap"), "any") is None
     assert found.rule(measure("syscalls.brk"), "any") == Rule(0.05, exact=True, named=False)
     assert found.named_calls() == []
+
+
+@pytest.mark.parametrize("glob", ["program_syscalls.m*", "program_syscalls.calls.m*"])
+def test_a_glob_of_a_program_s_calls_is_of_each_call_and_not_of_all_together(glob: str) -> None:
+    found = limits(f"{glob}=exact")
+    assert found.rule(measure("program_syscalls.mmap"), "any") == Rule(0.05, exact=True, named=True)
+    assert found.rule(measure("program_syscalls.brk"), "any") is None
+    assert found.rule(MEASURES["program_syscalls"], "any") == Rule(0.05, exact=False, named=False)
+    assert found.rule(MEASURES["program_memory_syscalls"], "any") is None
 
 
 def test_a_call_that_is_named_by_its_path_is_planned_by_its_short_name() -> None:

@@ -13,7 +13,7 @@ import pytest
 from allocphase import pytest_plugin
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.machine.fingerprint import TIME_FACTS, differences
-from allocphase.probe.probe import Probe
+from allocphase.probe.probe import PROGRAM_PROBES, Probe
 from allocphase.probe.result import Result, Throughput
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
@@ -21,6 +21,7 @@ from allocphase.pytest_plugin import baseline
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.pytest_plugin.measurement import Measurement, Order, request
 from allocphase.pytest_plugin.record import VirtualClock, record
+from allocphase.scenario import Program
 from tests.support.runs import FakeExecutor
 
 # Sums of these round, so a clock that ran on would not give them back.
@@ -174,6 +175,23 @@ def test_throughput_is_measured_whatever_the_probes(tmp_path: Path) -> None:
     assert list(wanted.probes) == [Probe.THROUGHPUT, Probe.SYSCALLS, Probe.MEMORY]
 
 
+def test_a_program_has_probes_of_its_own_and_all_that_belongs_to_it(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("hello")
+    belonging = {"name": "mine", "env": {"A": "1"}, "cwd": tmp_path, "stdin": tmp_path / "text"}
+    order = _order(tmp_path, scenario=None, program="sh -c 'exit 0'", belonging=belonging)
+    wanted = request(dataclasses.replace(order, probes=None))
+    (program,) = wanted.scenarios
+    assert isinstance(program, Program)
+    assert program.name == "mine"
+    assert program.program.environment == {"A": "1"}
+    assert (program.program.folder, program.program.input) == (
+        str(tmp_path),
+        str(tmp_path / "text"),
+    )
+    assert list(wanted.probes) == list(PROGRAM_PROBES)
+    assert list(request(order).probes) == [Probe.PROGRAM], "what is recorded is always among them"
+
+
 def test_what_is_recorded_nowhere_is_one_short_round(tmp_path: Path) -> None:
     disabled = request(_order(tmp_path, rounds=5, recorded=False))
     enabled = request(_order(tmp_path, rounds=5))
@@ -190,6 +208,19 @@ def test_what_is_recorded_nowhere_is_one_short_round(tmp_path: Path) -> None:
         ({"scenario": "random-chrun"}, "did you mean 'random-churn'"),
         ({"scenario": "phase-*"}, "a cell has one: parametrize"),
         ({"probes": ("latencies",)}, "did you mean 'latency'"),
+        ({"probes": ("program",)}, "probe of a trace 'program' does not exist"),
+        ({"scenario": None}, "a cell has a scenario or program='COMMAND...', one of them"),
+        ({"program": "true"}, "a cell has a scenario or program='COMMAND...', one of them"),
+        ({"belonging": {"cwd": "/"}}, "cwd is for a program, and 'phase-report' is a scenario"),
+        ({"scenario": None, "program": "nowhere-at-all"}, "^program: .*: no such command"),
+        (
+            {"scenario": None, "program": "true", "belonging": {"cwd": "/nowhere"}},
+            "^cwd /nowhere: no such folder",
+        ),
+        (
+            {"scenario": None, "program": "true", "probes": ("memory",)},
+            "probe of a program 'memory' does not exist: did you mean 'program_memory'",
+        ),
         ({"rounds": 0}, "rounds must be at least 1, not 0"),
     ],
 )
@@ -222,6 +253,10 @@ METRICS: dict[str, Any] = {
     "peak_mapped_bytes": 4096,
     "peak_rss_bytes": 150,
     "fragmentation": 0.5,
+    "wall_time_ns": 2e9,
+    "cpu_time_ns": 3e9,
+    "program_peak_rss_bytes": 1 << 20,
+    "program_page_faults": 300,
 }
 
 

@@ -89,6 +89,8 @@ _OF_PROGRAMS = tuple(
         "context_switches",
         "program_peak_rss",
         "program_page_faults",
+        "program_syscalls",
+        "program_memory_syscalls",
         "largest_process_usable",
         "malloc_calls",
         "processes",

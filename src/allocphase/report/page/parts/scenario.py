@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from allocphase.analysis.cell import Cell
-from allocphase.report.content.calls import PHASES, call_count, call_names, call_range
+from allocphase.report.content.calls import (
+    PHASES,
+    PROGRAM_CALLS,
+    call_count,
+    call_names,
+    call_range,
+)
 from allocphase.report.content.rows import COLUMNS, PROGRAM_COLUMNS, Row, program_rows, rows
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import with_range, workload_text
@@ -46,7 +52,11 @@ def scenario_part(source: Source, index: int) -> Values:
         "columns": [{"name": name, "hint": hint} for name, hint in columns],
         "rows": _rows(source, scenario, cells),
         "marked": any(r is not None and r.mostly_replay for r in source.ratios(scenario).values()),
-        **({} if entry.program is not None else _of_trace(source, scenario, cells)),
+        **(
+            {"calls": _program_calls(source, cells)}
+            if entry.program is not None
+            else _of_trace(source, scenario, cells)
+        ),
     }
 
 
@@ -151,16 +161,38 @@ def _calls(source: Source, cells: Sequence[Cell]) -> Values | None:
     lines = [
         {
             **named(source, cell.allocator),
-            "cells": [_count(cell, *column) for column in columns],
+            "cells": [
+                _count(call_count(cell, *column), call_range(cell, *column)) for column in columns
+            ],
         }
         for cell in cells
     ]
     return {"phases": phases, "rows": lines}
 
 
-def _count(cell: Cell, phase: str, name: str) -> Values:
+def _program_calls(source: Source, cells: Sequence[Cell]) -> Values | None:
+    """The same of all processes of a program; None where nobody's calls were seen."""
+    names = call_names(cells, "calls", of=PROGRAM_CALLS)
+    if not names:
+        return None
+    lines = [
+        {
+            **named(source, cell.allocator),
+            "cells": [
+                _count(
+                    call_count(cell, "calls", name, of=PROGRAM_CALLS),
+                    call_range(cell, "calls", name, of=PROGRAM_CALLS),
+                )
+                for name in names
+            ],
+        }
+        for cell in cells
+    ]
+    return {"phases": [{"name": "all processes", "names": names}], "rows": lines}
+
+
+def _count(count: float | None, found: Sequence[float] | None) -> Values:
     """Shaded by the power of ten: calls-1 for 1 to 9, calls-2 for 10 to 99 ..."""
-    count, found = call_count(cell, phase, name), call_range(cell, phase, name)
     if not count and found is None:
         return {"text": "?" if count is None else "·", "look": "none"}
     text = with_range(format_count(count), found, format_count)

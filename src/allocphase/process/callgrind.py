@@ -1,0 +1,184 @@
+"""A driver process under callgrind: the command that it runs under, and what its profile says.
+
+driver/probes/instructions.c calls each of the allocator's functions from one of its own, whose name
+begins with `counted_`. callgrind has of each such function what it took by itself, which is the
+replay's, and what the calls out of it took with all that they called: that is the allocator's.
+
+The format is that of the manual, "Callgrind Format Specification", with whole names and numbers.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from allocphase.errors import UsageError
+from allocphase.files.regular import opened
+from allocphase.probe.result import Function
+
+__all__ = ["NOT_INSTALLED", "Profile", "find_valgrind", "profile_of", "read_profile", "under"]
+
+NOT_INSTALLED = "not installed: apt-get install valgrind"
+
+COUNTED = "counted_"
+# Collected is from the beginning of this function to its end.
+COLLECTED = "counted_replay"
+# Of the result: the costliest. An allocator takes more of them only where each costs next to
+# nothing.
+MOST_FUNCTIONS = 40
+MAX_PROFILE_BYTES = 256 << 20
+_VERSION = re.compile(r"creator: callgrind-(?P<version>\S+)")
+
+
+def find_valgrind() -> Path | None:
+    """The program itself: Debian's command is a shell script around it, whose work nobody needs."""
+    found = shutil.which("valgrind.bin") or shutil.which("valgrind")
+    return None if found is None else Path(found)
+
+
+def under(folder: Path, driver: Path) -> list[str]:
+    """The command that a driver process runs under, whose profile goes into `folder`.
+
+    Raises UsageError where there is no valgrind.
+    """
+    valgrind = find_valgrind()
+    if valgrind is None:
+        raise UsageError(f"the probe instructions needs valgrind, which is {NOT_INSTALLED}")
+    plain = str(folder).replace("%", "%%")
+    return [
+        str(valgrind),
+        "--tool=callgrind",
+        "--quiet",
+        "--vgdb=no",
+        "--fair-sched=try",
+        "--collect-atstart=no",
+        f"--toggle-collect={COLLECTED}",
+        "--compress-strings=no",
+        "--compress-pos=no",
+        f"--callgrind-out-file={plain}/callgrind.out.%p",
+        str(driver),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Instructions, of what was collected. by_call: of the allocator, by its function's kind.
+
+    functions: of the allocator and what it called, the costliest first, each by itself.
+    """
+
+    by_call: dict[str, int]
+    functions: tuple[Function, ...]
+    version: str
+
+
+@dataclass(slots=True)
+class _Costs:
+    """By (object, function), what it took by itself and at which line of which file; and what was
+    called from one function to another, with all below.
+    """
+
+    own: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    lines: dict[tuple[str, str], dict[tuple[str, int], int]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(int))
+    )
+    calls: dict[tuple[tuple[str, str], tuple[str, str]], int] = field(
+        default_factory=lambda: defaultdict(int)
+    )
+    version: str = ""
+
+
+def profile_of(folder: Path, driver: Path) -> Profile:
+    """Of the one process that has left one in `folder`; of its forks there may be more, which have
+    collected nothing. Raises ValueError for what is no profile, OSError.
+    """
+    found = [read_profile(path, driver) for path in sorted(folder.glob("callgrind.out.*"))]
+    best = max(found, key=lambda one: sum(one.by_call.values()), default=None)
+    if best is None:
+        raise ValueError("callgrind has left no profile")
+    return best
+
+
+def read_profile(path: Path, driver: Path) -> Profile:
+    """What callgrind has counted of the allocator's calls. `driver`: whose object is not its.
+
+    Raises ValueError for what is no profile, OSError.
+    """
+    with opened(path, max_bytes=MAX_PROFILE_BYTES) as file:
+        costs = _read(line.decode("utf-8", "replace").rstrip("\n") for line in file)
+    by_call: dict[str, int] = defaultdict(int)
+    own = dict(costs.own)
+    for (caller, callee), cost in costs.calls.items():
+        if _is_counted(caller, driver):
+            by_call[_kind(caller[1])] += cost
+        elif _is_drivers(caller, driver) and not _is_drivers(callee, driver):
+            own[callee] = own.get(callee, 0) - cost  # such as a memset: the program's own
+    theirs = [(key, cost) for key, cost in own.items() if cost > 0 and not _is_drivers(key, driver)]
+    theirs.sort(key=lambda one: (-one[1], one[0]))
+    functions = [_function(key, cost, costs.lines[key]) for key, cost in theirs[:MOST_FUNCTIONS]]
+    return Profile(by_call=dict(by_call), functions=tuple(functions), version=costs.version)
+
+
+def _is_drivers(function: tuple[str, str], driver: Path) -> bool:
+    return Path(function[0]).name == driver.name
+
+
+def _is_counted(function: tuple[str, str], driver: Path) -> bool:
+    name = function[1]
+    return _is_drivers(function, driver) and name.startswith(COUNTED) and name != COLLECTED
+
+
+def _kind(name: str) -> str:
+    return name.removeprefix(COUNTED).removesuffix("_tagged")
+
+
+def _function(key: tuple[str, str], cost: int, lines: dict[tuple[str, int], int]) -> Function:
+    """With the costliest of its lines, where there is debug information: else they have no file."""
+    (file, line), _ = max(lines.items(), key=lambda one: one[1])
+    known = file not in ("", "???") and line > 0
+    return Function(
+        name=key[1],
+        object=Path(key[0]).name,
+        instructions=cost,
+        source=f"{Path(file).name}:{line}" if known else "",
+    )
+
+
+def _read(lines: Iterator[str]) -> _Costs:
+    """The first event of each line: instructions. Raises ValueError."""
+    costs, here, file = _Costs(), ("", ""), ""
+    callee, called = ("", ""), False
+    for line in lines:
+        key, equals, value = line.partition("=")
+        if line[:1].isdigit():
+            position, _, numbers = line.partition(" ")
+            cost = int(numbers.split(" ", 1)[0] or 0)
+            if called:
+                costs.calls[here, callee] += cost
+                callee = (here[0], "")  # said again where it is another
+            else:
+                costs.own[here] += cost
+                costs.lines[here][file, int(position)] += cost
+            called = False
+        elif not equals:
+            if found := _VERSION.match(line):
+                costs.version = found["version"]
+        elif key == "ob":
+            here, callee = (value, here[1]), (value, "")
+        elif key in ("fl", "fi", "fe"):
+            file = value
+        elif key == "fn":
+            here = (here[0], value)
+        elif key == "cob":
+            callee = (value, "")
+        elif key == "cfn":
+            callee = (callee[0], value)
+        elif key == "calls":
+            called = True
+    if not costs.version:
+        raise ValueError("it is no profile of callgrind's")
+    return costs

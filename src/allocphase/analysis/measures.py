@@ -513,7 +513,7 @@ CATALOGUE = (
         "program_memory_syscalls",
         "program_syscalls.memory",
         "of them those of memory: mmap, munmap, mremap, brk, madvise, mprotect",
-        heading="of memory",
+        heading="memory syscalls",
         rule="off",
         usual=True,
     ),

@@ -19,6 +19,8 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "conditions.h"
+#include "follow.h"
+#include "process_list.h"
 #include "session.h"
 #include "syscall_count.h"
 #include "tree.h"
@@ -40,7 +42,7 @@ struct program {
   cpu_set_t cpus;
   char **command;
   pid_t child;
-  bool followed; /* by syscall_count.h */
+  bool followed; /* follow.h */
   uint64_t start_ns, end_ns;
   uint64_t main_cpu_ns, main_delay_ns; /* of the command's first thread; 0 where nobody keeps it */
   int status;
@@ -113,23 +115,42 @@ static void end_with(const char *status, const char *message, const struct progr
   _exit(EXIT_MEASURED);
 }
 
+/* NULL: nobody has to know of its processes. */
+static const struct follower *follower_of(const struct program *program) {
+  if (probes(program, "program_syscalls")) return syscall_count_start(program->observed_ns);
+  if (probes(program, "program_calls")) return process_list_start(path_of(program, "processes"));
+  return NULL;
+}
+
+static void attach(struct program *program, const struct follower *follower) {
+  const char *reason = follow_attach(program->child, follower);
+  program->followed = !reason;
+  if (!reason) return;
+  if (probes(program, "program_syscalls")) {
+    syscall_count_is_blind(reason);
+  } else {
+    unlink(path_of(program, "processes")); /* an empty one would say that there were none */
+    conditions_lack("a look at every process", reason);
+  }
+}
+
 static void start(struct program *program) {
   int in = opened(program->input ? program->input : "/dev/null", O_RDONLY);
   int out = opened(path_of(program, "stdout"), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
   close(opened(path_of(program, "witness"), O_WRONLY | O_CREAT | O_EXCL));
   int failure[2], error;
   if (pipe2(failure, O_CLOEXEC) != 0) die(EXIT_TOOL, "cannot make a pipe", strerror(errno));
-  if (probes(program, "program_syscalls")) syscall_count_prepare();
+  const struct follower *follower = follower_of(program);
+  if (follower) follow_prepare();
   program->start_ns = now_ns();
   program->child = fork();
   if (program->child < 0) die(EXIT_TOOL, "cannot start a process", strerror(errno));
   if (program->child == 0) {
-    if (probes(program, "program_syscalls")) syscall_count_wait();
+    if (follower) follow_wait();
     become_command(program, in, out, failure[1]);
   }
   close(failure[1]);
-  if (probes(program, "program_syscalls"))
-    program->followed = syscall_count_attach(program->child) == NULL;
+  if (follower) attach(program, follower);
   if (read(failure[0], &error, sizeof error) == sizeof error) {
     char line[512];
     struct text text = text_in(line, sizeof line);
@@ -204,7 +225,7 @@ static void read_schedule(struct program *program) {
 /* What it left and has ended meanwhile counts as its own; what still runs is the keeper's. */
 static void wait_for_end(struct program *program) {
   if (program->followed) {
-    program->status = syscall_count_follow(program->child, program->observed_ns);
+    program->status = follow_to_end();
     program->end_ns = now_ns();
   } else {
     has_ended(program, 0);

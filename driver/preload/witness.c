@@ -12,7 +12,10 @@
  * says nothing where it is not.
  */
 #include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +24,49 @@
 #define NEW "_Znwm" /* operator new(unsigned long) */
 #define LINE_BYTES 3072
 
+typedef void *behind(const char *function);
+
+/* An executable at a fixed address that takes the function's address has a symbol of it, which
+ * leads to a jump into the one that serves. */
+static bool is_jump_of_executable(void *address) {
+  Dl_info info;
+  ElfW(Sym) *symbol = NULL;
+  return dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) && symbol &&
+         symbol->st_shndx == SHN_UNDEF;
+}
+
+/* The first one behind the executable, in the order in which the linker looks. */
+static void *defined_behind(const char *function) {
+  for (const struct link_map *object = _r_debug.r_map; object; object = object->l_next) {
+    void *handle = object->l_name[0] ? dlopen(object->l_name, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+    void *address = handle ? dlsym(handle, function) : NULL;
+    Dl_info info;
+    bool is_here = address && dladdr(address, &info) && info.dli_fbase == (void *)object->l_addr;
+    if (handle) dlclose(handle);
+    if (is_here) return address;
+  }
+  return NULL;
+}
+
+static void *first_of(const char *function) {
+  void *address = dlsym(RTLD_DEFAULT, function);
+  return address && is_jump_of_executable(address) ? defined_behind(function) : address;
+}
+
+/* What counts calls hands them on (preload/count.h): who serves is who stands behind it. */
+static void *server_of(const char *function) {
+  void *address = first_of(function);
+  behind *of_counter;
+  *(void **)&of_counter = dlsym(RTLD_DEFAULT, "allocphase_count_behind");
+  Dl_info found, counter;
+  if (!of_counter || !address || !dladdr(address, &found)) return address;
+  bool is_counter = dladdr((void *)of_counter, &counter) && found.dli_fbase == counter.dli_fbase;
+  return is_counter ? of_counter(function) : address;
+}
+
 static const char *object_of(const char *function) {
   Dl_info info;
-  void *address = dlsym(RTLD_DEFAULT, function);
+  void *address = server_of(function);
   return address && dladdr(address, &info) && info.dli_fname[0] ? info.dli_fname : "-";
 }
 

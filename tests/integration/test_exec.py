@@ -188,7 +188,7 @@ def test_an_allocator_that_is_not_there_or_not_one_is_said(tmp_path: Path) -> No
         "jemallok": "allocator 'jemallok' does not exist: did you mean 'jemalloc'?",
         "libc?arena_max=1,2": "names 2, a command runs under one",
         "null": "allocator null is the floor",
-        "libc?arenas=1": "did you mean 'arena_test'?",
+        "libc?arenas=1": "did you mean 'arena_test', or env.VARIABLE=VALUE",
     }.items():
         done = run(spec, "true", cwd=tmp_path)
         assert done.returncode == 2

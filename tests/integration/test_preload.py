@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,11 +14,7 @@ from tests.conftest import Needs
 from tests.support.exerciser import CORRECT
 from tests.support.plugins import ROOT, Plugins, compiled
 from tests.support.preload import plugin_path, run
-from tests.support.sharing import Shared, made_once
 
-# No builtins: the compiler must not know what malloc does, and leave out a call.
-C_FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-fno-builtin"]
-CXX_FLAGS = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]
 FAMILY = {
     "malloc", "calloc", "realloc", "reallocarray", "free", "aligned_alloc", "posix_memalign",
     "memalign", "valloc", "pvalloc", "malloc_usable_size", "free_sized", "free_aligned_sized",
@@ -68,32 +63,6 @@ int main(void) {
   return 0;
 }
 """
-
-
-@pytest.fixture(scope="session")
-def program(shared: Shared, needs: Needs) -> Path:
-    """tests/c/preloaded.c."""
-    needs(shutil.which("cc"), "a C compiler", install="apt-get install gcc")
-
-    def build(target: Path) -> None:
-        source = str(ROOT / "tests" / "c" / "preloaded.c")
-        command = ["cc", *C_FLAGS, source, "-o", str(target), "-lpthread", "-ldl"]
-        subprocess.run(command, check=True)
-
-    return made_once(shared("preload") / "preloaded", build)
-
-
-@pytest.fixture(scope="session")
-def operators(shared: Shared, needs: Needs) -> Path:
-    """tests/c/operators.cpp."""
-    needs(shutil.which("g++"), "a C++ compiler", install="apt-get install g++")
-
-    def build(target: Path) -> None:
-        source = str(ROOT / "tests" / "c" / "operators.cpp")
-        command = ["g++", *CXX_FLAGS, source, "-o", str(target), "-lpthread"]
-        subprocess.run(command, check=True)
-
-    return made_once(shared("preload") / "operators", build)
 
 
 def _is_as_ever(name: str, *command: str | Path, more: Mapping[str, str] | None = None) -> None:

@@ -441,7 +441,7 @@ def test_phase2_makes_a_mmap_for_each_malloc_of_python_and_the_report_shows_it(
         assert figure in html
     for figure in shown:
         assert figure in text
-    assert "of memory" in text
+    assert "memory syscalls" in text
 
 
 def test_the_mmaps_of_phase2_grow_with_the_mallocs_one_by_one(tmp_path: Path) -> None:

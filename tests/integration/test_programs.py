@@ -321,5 +321,13 @@ def test_its_programs_are_compared_by_their_own_metrics(finished: Run) -> None:
     found = compare_runs([finished.path], settings)
     assert [(row.metric, row.scenario, row.allocator) for row in found.rows] == [
         (name, "code", "jemalloc")
-        for name in ("wall", "cpu", "program_page_faults", "program_peak_rss")
+        for name in (
+            "wall",
+            "cpu",
+            "program_page_faults",
+            "program_syscalls",
+            "program_memory_syscalls",
+            "program_peak_rss",
+            "largest_process_usable",
+        )
     ]

@@ -68,8 +68,8 @@ def test_the_collections_the_driver_and_the_header_are_inside(
     environment: Path,
 ) -> None:
     package = site_packages(environment) / "allocphase"
-    recorder = ("liballocphase-recorder.so", "allocphase-recorder")
-    preloads = ("liballocphase-malloc.so", "liballocphase-witness.so", *recorder)
+    libraries = ("count", "malloc", "recorder", "witness")
+    preloads = (*(f"liballocphase-{name}.so" for name in libraries), "allocphase-recorder")
     native = ("allocphase-driver", "allocphase.h", *preloads)
     for expected in ("cli.py", *(f"driver/{name}" for name in native)):
         assert (package / expected).is_file(), expected

@@ -55,6 +55,7 @@ _FACTS = {
     Probe.INSTRUCTIONS: (*CALL_FACTS, "cpu"),
     Probe.VERIFY: CALL_FACTS,
     Probe.PROGRAM_MEMORY: MEMORY_FACTS,
+    Probe.PROGRAM_CALLS: MEMORY_FACTS,
     Probe.PROGRAM_SYSCALLS: CALL_FACTS,
 }
 
@@ -205,6 +206,11 @@ def _whole(name: str, title: str, **more: Any) -> Measure:
 def _tree(name: str, path: str, title: str, unit: str, **more: Any) -> Measure:
     """Of a program's processes together."""
     return Measure(name=name, path=path, title=title, unit=unit, probe=Probe.PROGRAM_MEMORY, **more)
+
+
+def _malloc_calls(name: str, path: str, title: str, unit: str, **more: Any) -> Measure:
+    """Of what a program's processes ask malloc for."""
+    return Measure(name=name, path=path, title=title, unit=unit, probe=Probe.PROGRAM_CALLS, **more)
 
 
 def _tree_calls(name: str, path: str, title: str, **more: Any) -> Measure:
@@ -459,6 +465,42 @@ CATALOGUE = (
         "page faults of a program's processes that read from a disk",
         "count",
     ),
+    _malloc_calls(
+        "malloc_calls",
+        "malloc_calls",
+        "calls of malloc and its kin by a program's processes",
+        "count",
+        heading="malloc calls",
+        rule="memory",
+    ),
+    _malloc_calls(
+        "malloc_calls.<entry>",
+        "malloc_calls_by_function.<entry>",
+        "calls of <entry> by a program's processes",
+        "count",
+    ),
+    _malloc_calls(
+        "requested",
+        "requested_bytes",
+        "bytes that a program's processes asked for in all",
+        "bytes",
+        heading="asked for",
+    ),
+    _malloc_calls(
+        "largest_process_usable",
+        "largest_process_usable_bytes",
+        "peak of what malloc had handed out to one process, as malloc_usable_size says",
+        "bytes",
+        heading="peak usable",
+        rule="memory",
+        usual=True,
+    ),
+    _malloc_calls(
+        "unreached_processes",
+        "unreached_processes",
+        "programs that were started without the allocator",
+        "count",
+    ),
     _tree_calls(
         "program_syscalls",
         "program_syscalls.total",
@@ -471,7 +513,7 @@ CATALOGUE = (
         "program_memory_syscalls",
         "program_syscalls.memory",
         "of them those of memory: mmap, munmap, mremap, brk, madvise, mprotect",
-        heading="of memory",
+        heading="memory syscalls",
         rule="off",
         usual=True,
     ),

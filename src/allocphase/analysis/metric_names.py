@@ -22,6 +22,7 @@ from allocphase.analysis.measures import (
 )
 from allocphase.errors import UsageError, unknown
 from allocphase.operation import LATENCY_KINDS
+from allocphase.probe.arrays import MALLOC_KINDS
 from allocphase.probe.probe import Probe
 
 __all__ = ["compared", "is_compared", "measure"]
@@ -37,6 +38,7 @@ _PLACES: Mapping[str, Collection[str]] = {
     "call": (),
     "function": (),
     "stat": (),
+    "entry": MALLOC_KINDS,
 }
 # Beside a program's calls by name.
 _SUMS = ("total", "memory")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from allocphase.analysis.counts import CONFIDENCE, counted
+from allocphase.analysis.counts import CONFIDENCE, counted, counted_tables
 from allocphase.analysis.latency import (
     QUANTILES,
     Latencies,
@@ -24,6 +24,7 @@ from allocphase.analysis.latency import (
     describe,
 )
 from allocphase.analysis.program_metrics import (
+    malloc_call_metrics,
     program_metrics,
     program_syscall_metrics,
     wall_time_ns,
@@ -79,6 +80,7 @@ def cell_metrics(
     for part in _PARTS:
         metrics.update(part(cell))
     metrics.update(program_metrics(cell.of(Probe.PROGRAM), cell.of(Probe.PROGRAM_MEMORY)))
+    metrics.update(malloc_call_metrics(cell.of(Probe.PROGRAM_CALLS)))
     metrics.update(program_syscall_metrics(cell.of(Probe.PROGRAM_SYSCALLS)))
     return metrics
 
@@ -173,19 +175,6 @@ def _median_of_all(values: Sequence[float | None]) -> float | None:
 # ---- Counts ------------------------------------------------------------------------------
 
 
-def _nested(
-    name: str, tables: Sequence[Mapping[str, float | None]], *, absent: float | None = 0
-) -> Metrics:
-    """The same of tables, whose ranges are a table of their own; absent: what one lacks is."""
-    keys = dict.fromkeys(key for table in tables for key in table)
-    found = [counted(key, [table.get(key, absent) for table in tables]) for key in keys]
-    values = {key: one[key] for key, one in zip(keys, found, strict=True)}
-    ranges = {
-        key: one[f"{key}_range"] for key, one in zip(keys, found, strict=True) if len(one) > 1
-    }
-    return {name: values} | ({f"{name}_range": ranges} if ranges else {})
-
-
 def _syscalls(cell: _Cell) -> Metrics:
     records = [r for r in cell.of(Probe.SYSCALLS) if r.part(Syscalls).operation is not None]
     if not records:
@@ -224,11 +213,13 @@ def _phases(parts: Sequence[Syscalls]) -> Metrics:
         if not tables:
             metrics["syscalls"] |= {} if phase == "threads" else {phase: None}
             continue
-        found = _nested(phase, tables)
+        found = counted_tables(phase, tables)
         metrics["syscalls"][phase] = found[phase]
         if f"{phase}_range" in found:
             metrics.setdefault("syscalls_range", {})[phase] = found[f"{phase}_range"]
-            total = _nested("syscalls_total", [{phase: sum(table.values())} for table in tables])
+            total = counted_tables(
+                "syscalls_total", [{phase: sum(table.values())} for table in tables]
+            )
             for name, values in total.items():
                 metrics.setdefault(name, {}).update(values)
     return dict(metrics)
@@ -317,8 +308,8 @@ def _instructions(cell: _Cell) -> Metrics:
     each = [sum(p.counted.values()) / n for p, n in zip(parts, operations, strict=True)]
     return {
         **counted("instructions_per_op", each),
-        **_nested("instructions", by_call, absent=None),
-        **_nested("instruction_functions", by_function),
+        **counted_tables("instructions", by_call, absent=None),
+        **counted_tables("instruction_functions", by_function),
     }
 
 
@@ -358,7 +349,7 @@ def _stats(cell: _Cell) -> Metrics:
     for probe in (*_COUNTING, Probe.LATENCY, Probe.THROUGHPUT):
         tables = [stats for r in cell.of(probe) if (stats := r.result.allocator_stats)]
         if tables:
-            return _nested("allocator_stats", tables, absent=None)
+            return counted_tables("allocator_stats", tables, absent=None)
     return {}
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from allocphase.analysis.counts import CONFIDENCE, counted
+from allocphase.analysis.counts import CONFIDENCE, counted, counted_tables
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Program, ProgramMemory, ProgramSyscalls
+from allocphase.probe.result import Program, ProgramCalls, ProgramMemory, ProgramSyscalls
 from allocphase.stats import median_interval
 from allocphase.store.record import ProcessRecord
 
 __all__ = [
     "MEMORY_CALLS",
+    "malloc_call_metrics",
     "output_of",
     "program_metrics",
     "program_syscall_metrics",
@@ -82,6 +83,24 @@ def program_metrics(
         metrics |= counted("program_page_faults", [p.minor_faults + p.major_faults for p in seen])
         metrics |= counted("program_major_faults", [p.major_faults for p in seen])
     return metrics
+
+
+def malloc_call_metrics(records: Sequence[ProcessRecord]) -> dict[str, Any]:
+    """Of good processes of program_calls: what all processes of a tree called, by function."""
+    if not records:
+        return {}
+    parts = [record.part(ProgramCalls) for record in records]
+    return {
+        **counted("malloc_calls", [sum(part.malloc_calls.values()) for part in parts]),
+        **counted_tables("malloc_calls_by_function", [part.malloc_calls for part in parts]),
+        **counted("requested_bytes", [part.requested_bytes for part in parts]),
+        **counted("largest_process_usable_bytes", [part.peak_usable_bytes for part in parts]),
+        **counted("unreached_processes", [_unreached(part) for part in parts]),
+    }
+
+
+def _unreached(part: ProgramCalls) -> int | None:
+    return None if part.started is None else sum(part.unreached.values())
 
 
 def program_syscall_metrics(records: Sequence[ProcessRecord]) -> dict[str, Any]:

@@ -86,6 +86,18 @@ class Kind(Enum):
         "{0:#event beyond the log's capacity was|events beyond the log's capacity were} counted,"
         " not attributed"
     )
+    UNREACHED = (
+        "the allocator did not get into {words}: linked statically, or started without its"
+        " environment. Their malloc is another one, and their calls are not counted"
+    )
+    OWN_MEMORY = (
+        "most of the memory of {words} is not malloc's: {0:.0f} MB of it were resident and of no"
+        " file, and malloc had handed out {1:.0f} MB at most. Is an allocator of its own linked in?"
+    )
+    OWN_NEW = (
+        "operator new of {words} is its own, as where libstdc++ is linked statically: it calls"
+        " malloc, but new and sized delete of the allocator are bypassed"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from allocphase.analysis.program_warnings import program_warnings
 from allocphase.analysis.warning_kinds import CellWarning, Kind
 from allocphase.machine.disturbance import Disturbance
 from allocphase.probe.probe import Probe
@@ -81,6 +82,7 @@ def cell_warnings(
         *_let_through(good),
         *_condensed(good),
         *_lost(good),
+        *program_warnings(good),
     )
 
 

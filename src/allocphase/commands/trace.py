@@ -62,8 +62,22 @@ def info(path: Path, figure: Path | None) -> None:
 
 @trace.command()
 @_FILE
-@click.option("--from", "first", default="0%", show_default=True, metavar="N|N%")
-@click.option("--to", "last", default="100%", show_default=True, metavar="N|N%")
+@click.option(
+    "--from",
+    "first",
+    default="0%",
+    show_default=True,
+    metavar="N|N%",
+    help="Its first operation, by number or by share of all.",
+)
+@click.option(
+    "--to",
+    "last",
+    default="100%",
+    show_default=True,
+    metavar="N|N%",
+    help="The operation that it ends before.",
+)
 @click.option(
     "-o",
     "--output",

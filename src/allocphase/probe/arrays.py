@@ -23,9 +23,12 @@ from allocphase.operation import KIND_NAMES
 
 __all__ = [
     "BUCKETS",
+    "CALLING_PROCESS",
+    "CALLING_THREAD",
     "CHECKPOINT",
     "FAULT_EVENT",
     "LOOK",
+    "MALLOC_KINDS",
     "OUTLIER",
     "RAW_OPS",
     "SIZE_CLASSES",
@@ -59,6 +62,42 @@ SLOW_CALL = np.dtype([("op", "<u8"), ("faults", "<u4"), ("sleeps", "<u2"), ("pre
 
 # driver/program.c: struct look
 LOOK = np.dtype([("time_ns", "<u8"), ("rss_bytes", "<u8")])
+
+# driver/preload/counted.h: enum counted_kind, struct counted_process, struct counted_thread
+MALLOC_KINDS = (
+    "malloc",
+    "calloc",
+    "realloc",
+    "reallocarray",
+    "aligned_alloc",
+    "posix_memalign",
+    "memalign",
+    "valloc",
+    "pvalloc",
+    "free",
+    "free_sized",
+    "malloc_usable_size",
+    "new",
+    "delete",
+)
+CALLING_PROCESS = np.dtype(
+    [
+        ("pid", "<u4"),
+        ("usable_unknown", "<u4"),
+        ("usable_bytes", "<i8"),
+        ("peak_usable_bytes", "<i8"),
+        ("own_mapped_bytes", "<u8"),
+        ("padding", "V32"),
+    ]
+)
+CALLING_THREAD = np.dtype(
+    [
+        ("process", "<u4"),
+        ("tid", "<u4"),
+        ("requested_bytes", "<u8"),
+        *((kind, "<u8") for kind in MALLOC_KINDS),
+    ]
+)
 
 # driver/probes/histogram.h
 PART_BITS = 5
@@ -187,6 +226,8 @@ _DTYPES = {
     "kind": np.dtype("u1"),
     "thread": np.dtype("<u2"),
     **dict.fromkeys(("thread_ops", "thread_build", "thread_drain"), np.dtype("<i8")),
+    "calling_processes": CALLING_PROCESS,
+    "calling_threads": CALLING_THREAD,
 }
 _DTYPES |= {
     f"{WARM}{name}": _DTYPES[name]

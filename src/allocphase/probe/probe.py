@@ -25,6 +25,7 @@ class Probe(StrEnum):
     VERIFY = "verify"
     PROGRAM = "program"
     PROGRAM_MEMORY = "program_memory"
+    PROGRAM_CALLS = "program_calls"
     PROGRAM_SYSCALLS = "program_syscalls"
 
     @property
@@ -33,6 +34,7 @@ class Probe(StrEnum):
         return self in (
             Probe.PROGRAM,
             Probe.PROGRAM_MEMORY,
+            Probe.PROGRAM_CALLS,
             Probe.PROGRAM_SYSCALLS,
         )
 
@@ -62,6 +64,7 @@ class Probe(StrEnum):
             Probe.INSTRUCTIONS,
             Probe.PROGRAM_MEMORY,
             Probe.PROGRAM_SYSCALLS,
+            Probe.PROGRAM_CALLS,
         )
 
     @property

@@ -22,11 +22,13 @@ __all__ = [
     "Faults",
     "Footprint",
     "Function",
+    "Heap",
     "Instructions",
     "Latency",
     "Memory",
     "Part",
     "Program",
+    "ProgramCalls",
     "ProgramMemory",
     "ProgramSyscalls",
     "Result",
@@ -251,6 +253,43 @@ class ProgramMemory(Program):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heap:
+    """The memory of one process, and what of it malloc knows.
+
+    anonymous_bytes: the peak of what was resident and of no file. usable_bytes: the peak of what
+    malloc had handed out, by malloc_usable_size; None where that is not the allocator's.
+    own_mapped_bytes: all that others than the allocator mapped for it. calls, requested_bytes: of
+    all of its threads.
+    """
+
+    program: str
+    anonymous_bytes: Count
+    usable_bytes: Count | None = None
+    own_mapped_bytes: Count = 0
+    calls: Count = 0
+    requested_bytes: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramCalls(Program):
+    """The same while its calls of malloc are counted and its processes followed: not for times.
+
+    malloc_calls: of all processes, by kind, those that were made. requested_bytes: of the calls
+    that got a block. peak_usable_bytes: the most that one process held, by malloc_usable_size.
+    started: how many programs were executed, where that could be seen; unreached: of these, how
+    often which one loaded nothing of what is preloaded. largest: the process that was reached and
+    held the most memory.
+    """
+
+    malloc_calls: Mapping[str, Count] = field(default_factory=dict)
+    requested_bytes: Count = 0
+    peak_usable_bytes: Count | None = None
+    started: Count | None = None
+    unreached: Mapping[str, Count] = field(default_factory=dict)
+    largest: Heap | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramSyscalls(Program):
     """The same while its system calls are counted: what is in it is not for times.
 
@@ -273,6 +312,7 @@ Part: TypeAlias = (
     | Program
     | ProgramMemory
     | ProgramSyscalls
+    | ProgramCalls
 )
 P = TypeVar("P", bound=Part)
 
@@ -316,6 +356,7 @@ class Result:
     verify: Verify | None = None
     program: Program | None = None
     program_memory: ProgramMemory | None = None
+    program_calls: ProgramCalls | None = None
     program_syscalls: ProgramSyscalls | None = None
 
     def of(self, probe: Probe) -> Part | None:

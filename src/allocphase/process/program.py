@@ -23,9 +23,12 @@ from allocphase.allocator.environment import (
 )
 from allocphase.files.regular import opened, read_regular
 from allocphase.files.removal import passing_folder
+from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Program as Measured
+from allocphase.probe.result import ProgramCalls
 from allocphase.probe.status import Status
+from allocphase.process.calls import make_table, read_followed, read_table
 from allocphase.process.driver import (
     PADDING_VARIABLE,
     DriverExecutor,
@@ -53,6 +56,7 @@ KEPT_OUTPUT_BYTES = 1 << 20
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH")
 PRELOAD = "LD_PRELOAD"
 WITNESS_VARIABLE = "ALLOCPHASE_WITNESS"
+TABLE_VARIABLE = "ALLOCPHASE_CALLS"
 # A line of some 200 bytes for each process, and for each command that takes a process over.
 WITNESS_BYTES = 256 << 20
 # A server, or a build, has more than what an allocator starts for its own purposes; a bomb has no
@@ -126,6 +130,8 @@ def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
     own.mkdir()
     arguments = [str(driver), "--program", job.probe.value, "--kept", "1", "--out", str(folder)]
     environment = _environment(job, folder)
+    if job.probe is Probe.PROGRAM_CALLS:
+        environment |= _counting(environment[PRELOAD], folder)
     arguments += ["--preload", environment.pop(PRELOAD)]  # the driver itself goes without
     if job.observed_s is not None:
         arguments += ["--observed-ns", str(int(job.observed_s * 1e9))]
@@ -162,6 +168,14 @@ def _environment(job: ProgramJob, folder: Path) -> dict[str, str]:
     return environment_of(job.allocator, inherited)
 
 
+def _counting(preload: str, folder: Path) -> dict[str, str]:
+    """What counts the calls of malloc comes before the allocator."""
+    table = folder / "calls"
+    make_table(table)
+    counter = resources.find("driver/liballocphase-count.so")
+    return {TABLE_VARIABLE: str(table), PRELOAD: f"{counter}:{preload}"}
+
+
 def _padding_bytes(job: ProgramJob) -> int:
     """None where calls are counted at fixed addresses: interpreters copy the environment to the
     heap, and the heap's size decides on one brk more or less.
@@ -192,6 +206,8 @@ def _outcome(
     assert isinstance(measured, Measured), "by read_program_delivery"
     try:
         seen = _seen(job, folder, measured)
+    except DamagedError as damage:
+        return Outcome(status=Status.CORRUPT, message=str(damage), wall_s=wall_s)
     except OSError as error:  # a program of the user's own may write where it likes
         message = f"what it printed, or who served it, is not known: {_lost(error)}."
         return Outcome(status=Status.CORRUPT, message=message, wall_s=wall_s)
@@ -201,7 +217,11 @@ def _outcome(
     if ending.left:
         result = replace(result, tampered=(*result.tampered, "processes left running"))
     return Outcome(
-        status=status, message=message, wall_s=wall_s, result=result, arrays=delivery.arrays
+        status=status,
+        message=message,
+        wall_s=wall_s,
+        result=result,
+        arrays=delivery.arrays | seen.arrays,
     )
 
 
@@ -229,13 +249,17 @@ class _Witness:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What was looked at after the end. `other`: the first process that somebody else served."""
+    """What was looked at after the end. `other`: the first process that somebody else served.
+    `arrays`: beside those that the driver left.
+    """
 
     measured: Measured
     other: _Witness | None
+    arrays: Arrays
 
 
 def _seen(job: ProgramJob, folder: Path, measured: Measured) -> _Seen:
+    """Raises DamagedError for what the program has written over."""
     witnesses = list(_witnesses(folder / "witness"))
     ours = preloaded(job.allocator)
     other = next((w for w in witnesses if not _serves(w.malloc, ours)), None)
@@ -251,7 +275,24 @@ def _seen(job: ProgramJob, folder: Path, measured: Measured) -> _Seen:
         output_sha256=digest.hexdigest(),
         providers_of_new=tuple(bypassing),
     )
-    return _Seen(found, other)
+    if not isinstance(found, ProgramCalls):
+        return _Seen(found, other, {})
+    table, followed = read_table(folder / "calls"), read_followed(folder / "processes")
+    counted = replace(
+        found,
+        malloc_calls=table.calls,
+        requested_bytes=table.requested_bytes,
+        peak_usable_bytes=table.peak_usable_bytes,
+    )
+    if followed is None:
+        return _Seen(counted, other, table.arrays)
+    compared = replace(
+        counted,
+        started=len(followed.started),
+        unreached=followed.unreached(witness.program for witness in witnesses),
+        largest=table.largest(followed),
+    )
+    return _Seen(compared, other, table.arrays)
 
 
 def _serves(provider: str, ours: str | None) -> bool:

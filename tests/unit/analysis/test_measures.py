@@ -27,7 +27,13 @@ from allocphase.errors import UsageError
 from allocphase.judge.limits import parse_limit
 from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
 from allocphase.probe.probe import TRACE_PROBES, Probe
-from allocphase.probe.result import Program, ProgramMemory, ProgramSyscalls, Result
+from allocphase.probe.result import (
+    Program,
+    ProgramCalls,
+    ProgramMemory,
+    ProgramSyscalls,
+    Result,
+)
 from allocphase.probe.status import Status
 from allocphase.pytest_plugin.cell import Cell
 from allocphase.store.record import ProcessRecord
@@ -46,6 +52,7 @@ WORDS = {
     "call": "mmap",
     "function": "arena_alloc",
     "stat": "pool_hits",
+    "entry": "calloc",
 }
 
 
@@ -185,10 +192,12 @@ def test_every_metric_of_a_program_is_in_the_catalogue_and_the_reverse() -> None
         output_bytes=0,
     )
     seen = ProgramMemory(**{**asdict(part), "peak_tree_rss_bytes": 2})
+    called = ProgramCalls(**{**asdict(part), "malloc_calls": {"malloc": 2}})
     found = cell_metrics(
         [
             record(Probe.PROGRAM, Result(program=part)),
             record(Probe.PROGRAM_MEMORY, Result(program_memory=seen)),
+            record(Probe.PROGRAM_CALLS, Result(program_calls=called)),
             record(Probe.PROGRAM_SYSCALLS, Result(program_syscalls=calling({"mmap": 1}))),
         ]
     )
@@ -376,6 +385,7 @@ def test_compare_shows_times_then_counts_then_bytes() -> None:
         "program_syscalls",
         "program_memory_syscalls",
         "program_peak_rss",
+        "largest_process_usable",
     ]
 
 

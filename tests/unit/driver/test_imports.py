@@ -17,7 +17,7 @@ KEEPERS = """
     sigtimedwait snprintf socketpair sscanf strtol strtoull sysinfo waitid
 """
 # Of what runs a program (driver/program.c): no subject's code runs in it either.
-PROGRAMS = "execvp nanosleep"
+PROGRAMS = "execvp nanosleep readlink"
 # Proved to be libc's when it starts: driver/binding.c.
 PROVED = """
     dladdr dlerror dlinfo dlopen dlsym pthread_attr_destroy pthread_attr_init pthread_attr_setstack

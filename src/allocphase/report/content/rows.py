@@ -93,6 +93,8 @@ _OF_PROGRAMS = tuple(
         "program_page_faults",
         "program_syscalls",
         "program_memory_syscalls",
+        "largest_process_usable",
+        "malloc_calls",
         "processes",
     )
 )

@@ -42,7 +42,7 @@ LEAST = 4
 
 
 @click.command()
-@click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("trace", type=click.Path(path_type=Path))
 @click.option(
     "-s",
     "--scenario",

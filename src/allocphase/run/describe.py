@@ -119,6 +119,7 @@ def _recording(scenario: Recorded) -> RecordingEntry:
         path=scenario.path,
         changed=scenario.changed,
         paced=scenario.paced,
+        labels=scenario.labels,
         origin=said.origin,
         command=said.command,
         recorded=said.recorded,

@@ -138,6 +138,7 @@ def _recorded(entry: ScenarioEntry, said: RecordingEntry) -> Recorded:
         touch=_TOUCHES[entry.touch],
         changed=said.changed,
         paced=said.paced,
+        validation=None,
         work_ns=entry.work_ns,
         default=False,
         provenance=None,

@@ -25,6 +25,7 @@ from allocphase.trace.file import mapped, validate
 from allocphase.trace.provenance import Provenance
 from allocphase.trace.records import Touch, Trace, TraceError
 from allocphase.trace.stored import replayed_digest, summary, unpacked_copy
+from allocphase.trace.validated import Validation, label_text, read_validation
 
 __all__ = ["MODES", "TOUCHES", "Recorded", "recorded"]
 
@@ -37,8 +38,8 @@ MAX_CHECKED = 1 << 24
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A scenario that is a trace file. `touch`, `work_ns` and `paced` are those of the replay;
-    `changed` says that touch or pace is not the file's own. `provenance`: None where the trace has
-    none.
+    `changed` says that touch or pace is not the file's own. `provenance`, `validation`: None where
+    the trace has none.
     """
 
     name: str
@@ -53,6 +54,13 @@ class Recorded:
     default: bool
     provenance: Provenance | None
     paced: bool
+    validation: Validation | None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What was found when this replay was held against its program; none, if nobody did."""
+        found = self.validation.labels if self.validation else ()
+        return tuple(label_text(label) for label in found if label.mode == self.mode)
 
     @property
     def mode(self) -> str:
@@ -139,6 +147,7 @@ def recorded(
         default=default,
         provenance=head.provenance,
         paced=False,
+        validation=read_validation(path, head.digest),
         **(texts or _own_texts(path, head.provenance)),
     )
     return replace(found.with_parameters(changes), name=name) if changes else found
@@ -158,7 +167,7 @@ def _own_texts(path: Path, provenance: Provenance | None) -> dict[str, str]:
         "stands_for": f"{_what(provenance, command)}.",
         "source": f"The file {path.name}: {provenance.origin}.",
         "does_not_show": "What the program does between its calls, and what its own accesses to its"
-        " objects cost. Nobody has held this replay against the program.",
+        " objects cost.",
     }
 
 

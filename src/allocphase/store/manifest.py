@@ -120,11 +120,13 @@ class ProgramEntry:
 class RecordingEntry:
     """A trace file that is replayed, and what it says of its origin: see trace/provenance.py.
     changed: touch or pace of the replay is not the file's. paced: its recorded gaps are waited for.
+    labels: what was found when it was held against its program, a line a metric.
     """
 
     path: str
     changed: bool = False
     paced: bool = False
+    labels: tuple[str, ...] = ()
     origin: str = ""
     command: tuple[str, ...] = ()
     recorded: str = ""

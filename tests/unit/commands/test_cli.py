@@ -693,7 +693,7 @@ MEASURING = {
 }
 TARGETS = [
     (command, option)
-    for command in ("run", "gate", "claims", "selftest", "tune", "compare")
+    for command in ("run", "gate", "claims", "selftest", "tune", "validate", "compare")
     for option in ("--json", "--junit", "--csv", "--export-markdown")
     if option in {flag for each in main.commands[command].params for flag in each.opts}
 ]

@@ -58,8 +58,9 @@ def workload_text(scenario: ScenarioEntry) -> str:
 
 
 def recording_text(recording: RecordingEntry) -> str:
-    """ "recorded from jq . big.json on 2026-11-28 under libc.so.6, 1 thread": what a trace file
-    says of its origin.
+    """ "recorded from jq . big.json on 2026-11-28 under libc.so.6, 1 thread, replayed asap; held
+    against its program: time: predicted within 12%": what a trace file says of its origin, and
+    what was found of it.
     """
     command = textwrap.shorten(shlex.join(recording.command), MOST_LETTERS)
     text = f"recorded from {command}" if command else "from a trace file"
@@ -67,7 +68,11 @@ def recording_text(recording: RecordingEntry) -> str:
         text += f" on {recording.recorded[:10]}"
     if recording.allocator:
         text += f" under {PurePath(recording.allocator).name}"
-    return f"{text}, {counted(recording.threads, 'thread')}"
+    mode = "paced" if recording.paced else "asap"
+    text += f", {counted(recording.threads, 'thread')}, replayed {mode}"
+    if not recording.labels:
+        return f"{text}; nobody has held this replay against its program (`allocphase validate`)"
+    return f"{text}; held against its program: {'; '.join(recording.labels)}"
 
 
 def operations_text(scenario: ScenarioEntry) -> str:

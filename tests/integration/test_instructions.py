@@ -18,9 +18,10 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator, resolve
+from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Instructions
-from allocphase.process.callgrind import NOT_INSTALLED, find_valgrind, read_profile
+from allocphase.process.callgrind import read_profile
 from tests.support.driving import Driver
 from tests.support.plugins import ROOT
 

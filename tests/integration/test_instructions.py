@@ -154,6 +154,18 @@ def test_the_same_object_is_unchanged_by_counts(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_one_added_instruction_is_found_against_saved_counts(tmp_path: Path) -> None:
+    old = built(tmp_path / "old", more="")
+    new = built(tmp_path / "new", more='  __asm__ volatile("nop");\n')
+    command = [sys.executable, "-m", "allocphase.cli", "baseline", "save", "main"]
+    arguments = ["--only-counts", "-a", f"phase3={old}", "-s", ALONE]
+    subprocess.run([*command, *arguments], cwd=tmp_path, check=True)
+    done = gate(tmp_path, "--saved", "main", "--candidate", f"phase3={old}", "-s", ALONE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = gate(tmp_path, "--saved", "main", "--candidate", f"phase3={new}", "-s", ALONE)
+    assert done.returncode == 3, done.stdout + done.stderr
+
+
 def test_without_valgrind_the_other_counts_are_gated(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     done = subprocess.run(

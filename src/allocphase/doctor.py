@@ -16,10 +16,10 @@ from typing import Literal
 from allocphase import allocator, resources, scenario, trace
 from allocphase.allocator.environment import allocator_variables
 from allocphase.machine.environment import environment, timed_cpus
+from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Instructions, ProgramSyscalls
 from allocphase.probe.status import Status
-from allocphase.process.callgrind import NOT_INSTALLED, find_valgrind
 from allocphase.process.driver import FILE_BYTES, DriverExecutor, Outcome, TraceJob
 from allocphase.process.keeper import Command, Containment, Limits
 from allocphase.process.program import ProgramExecutor, ProgramJob

@@ -18,9 +18,10 @@ import pytest
 
 from allocphase import scenario, trace
 from allocphase.allocator import Allocator, resolve
+from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Instructions
-from allocphase.process.callgrind import NOT_INSTALLED, find_valgrind, read_profile
+from allocphase.process.callgrind import read_profile
 from tests.support.driving import Driver
 from tests.support.plugins import ROOT
 
@@ -151,6 +152,18 @@ def test_the_same_object_is_unchanged_by_counts(tmp_path: Path) -> None:
         tmp_path, "--baseline", f"phase3={same}", "--candidate", f"phase3={same}", "-s", ALONE
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_one_added_instruction_is_found_against_saved_counts(tmp_path: Path) -> None:
+    old = built(tmp_path / "old", more="")
+    new = built(tmp_path / "new", more='  __asm__ volatile("nop");\n')
+    command = [sys.executable, "-m", "allocphase.cli", "baseline", "save", "main"]
+    arguments = ["--only-counts", "-a", f"phase3={old}", "-s", ALONE]
+    subprocess.run([*command, *arguments], cwd=tmp_path, check=True)
+    done = gate(tmp_path, "--saved", "main", "--candidate", f"phase3={old}", "-s", ALONE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = gate(tmp_path, "--saved", "main", "--candidate", f"phase3={new}", "-s", ALONE)
+    assert done.returncode == 3, done.stdout + done.stderr
 
 
 def test_without_valgrind_the_other_counts_are_gated(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class FigureExecutor(FakeExecutor):
     time_ns: the process's time per operation. calls: system calls in operation, None where
     nobody sees them. memory: the memory probe's figures. latency_ns: of every call in a process, or
     of each, for traces of `ops` operations. status: a status and a message instead of a result, or
-    None. alignment: of the arm's functions.
+    None. alignment: of the arm's functions. instructions: of all calls of a replay together.
     """
 
     time_ns: Callable[[Job], float] = lambda _: 10.0
@@ -55,6 +55,7 @@ class FigureExecutor(FakeExecutor):
     latency_ns: Callable[[Job], int | npt.NDArray[np.int64]] = lambda _: 30
     status: Callable[[Job], tuple[str, str] | None] = lambda _: None
     alignment: Callable[[Job], int] = lambda _: 64
+    instructions: Callable[[Job], int] = lambda _: 900
     ops: int = 100
 
     def __post_init__(self) -> None:
@@ -97,6 +98,10 @@ class FigureExecutor(FakeExecutor):
             result["footprint"] = {"pass_ns": 1000}
         if job.probe is Probe.FAULTS:
             result["faults"] = {"call_faults": 2, "touch_faults": 3, "pass_ns": 1000}
+        if job.probe is Probe.INSTRUCTIONS:
+            counted = {"malloc": self.instructions(job)}
+            result["repeated_operations"] = self.ops
+            result["instructions"] = {"calls": {"malloc": self.ops}, "counted": counted}
         if job.probe is Probe.VERIFY:
             result["verify"] = {}
         if job.probe is Probe.LATENCY:

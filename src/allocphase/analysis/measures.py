@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
+from allocphase.machine.fingerprint import CALL_FACTS, INSTRUCTION_FACTS, MEMORY_FACTS, TIME_FACTS
 from allocphase.probe.probe import Probe
 
 __all__ = [
@@ -46,13 +46,13 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.99
 STATISTICS = (*QUANTILES, "max", "mean")
 PHASES = ("init", "operation", "teardown", "threads")
 
-# What the figures of a probe depend on of the machine, the timed ones' aside: on every fact.
+# What the figures of a probe depend on of the machine, the timed ones' aside: on TIME_FACTS.
 _FACTS = {
     Probe.SYSCALLS: CALL_FACTS,
     Probe.MEMORY: MEMORY_FACTS,
     Probe.FOOTPRINT: MEMORY_FACTS,
     Probe.FAULTS: MEMORY_FACTS,
-    Probe.INSTRUCTIONS: (*CALL_FACTS, "cpu"),
+    Probe.INSTRUCTIONS: INSTRUCTION_FACTS,
     Probe.VERIFY: CALL_FACTS,
     Probe.PROGRAM_MEMORY: MEMORY_FACTS,
     Probe.PROGRAM_CALLS: MEMORY_FACTS,

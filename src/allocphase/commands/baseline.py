@@ -24,6 +24,7 @@ from allocphase.commands.shared import (
 )
 
 if TYPE_CHECKING:
+    from allocphase.probe.probe import Probe
     from allocphase.scenario import Program
 
 __all__ = ["baseline"]
@@ -48,6 +49,12 @@ def baseline() -> None:
 @scenario_option
 @program_options
 @rounds_option(default=40, most=400)
+@click.option(
+    "--only-counts",
+    is_flag=True,
+    help="Save what a busy machine cannot disturb, and no times: system calls, page faults, memory "
+    "and, where there is valgrind, instructions. For `gate --saved NAME --only-counts`.",
+)
 @timeout_option
 @keep_environment_option
 @out_option
@@ -59,6 +66,7 @@ def save(
     scenarios: Sequence[str],
     program: Program | None,
     rounds: int,
+    only_counts: bool,
     timeout_s: float,
     keep_allocator_environment: bool,
     out: Path,
@@ -74,7 +82,7 @@ def save(
     """
     from allocphase.gate import baseline_arm
     from allocphase.gate.baseline import require_place, save_baseline
-    from allocphase.gate.saved import measure_baseline
+    from allocphase.gate.saved import USUAL_PROBES, measure_baseline
     from allocphase.run.request import Request, chosen_scenarios, kept_variables
 
     require_place(name, baseline_dir)
@@ -91,8 +99,26 @@ def save(
     )
     arm = baseline_arm(allocator)
     with measuring() as (executor, progress):
-        found = measure_baseline(request, executor, name=name, arm=arm, progress=progress)
+        found = measure_baseline(
+            request,
+            executor,
+            name=name,
+            arm=arm,
+            progress=progress,
+            probes=_counting_probes() if only_counts else USUAL_PROBES,
+        )
     click.echo(save_baseline(found, baseline_dir))
+
+
+def _counting_probes() -> Sequence[Probe]:
+    """Every probe of counts; that of instructions where there is valgrind."""
+    from allocphase.gate.saved import COUNTING_PROBES
+    from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
+
+    if find_valgrind() is not None:
+        return COUNTING_PROBES
+    say(f"no instructions: valgrind is {NOT_INSTALLED}", err=True)
+    return [probe for probe in COUNTING_PROBES if probe.usual]
 
 
 @baseline.command(name="list")

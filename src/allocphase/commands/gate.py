@@ -388,7 +388,7 @@ def _limits(options: GateOptions) -> Limits:
 def _only_counts() -> list[str]:
     """Every count, and no time; instructions where they can be counted."""
     from allocphase.analysis.measures import MEASURES
-    from allocphase.process.callgrind import NOT_INSTALLED, find_valgrind
+    from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
 
     times = [f"{name}=off" for name, one in MEASURES.items() if one.timed and one.rule != "off"]
     if find_valgrind() is None:

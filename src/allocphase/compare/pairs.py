@@ -11,7 +11,7 @@ from allocphase.analysis.comparable import Replayed, holds, refuse_changed_scena
 from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import Measure
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
-from allocphase.machine.fingerprint import differences, machine_facts
+from allocphase.machine.fingerprint import TIME_FACTS, differences, machine_facts
 
 __all__ = ["Cell", "CellPair", "Pairs", "between_runs", "within_run"]
 
@@ -91,7 +91,7 @@ def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
         raise NothingMeasuredError(f"{before.path} and {after.path} have no cell in common")
     notes = _quick([before, after])
     counts_only, differing = bool(notes), differences(_facts(before), _facts(after))
-    if not counts_only and not differing:
+    if not counts_only and not differing.keys() & set(TIME_FACTS):
         notes.append(
             "two sessions: what changed on the machine between them is in these ratios; "
             "`allocphase gate` measures both sides together"

@@ -44,13 +44,32 @@ def planned_in(request: GateRequest) -> Planned:
     thin = _thin(request, rows)
     rows = [row for row in rows if row.id not in thin]
     saved, mismatch = request.saved, list[str]()
+    left_out = list(thin.values())
     if saved:
+        lacking = [row for row in rows if (row.measure.name, row.scenario) not in saved.values]
+        rows = [row for row in rows if row not in lacking]
+        left_out += _never_saved(lacking)
         mismatch = not_holding((row.measure for row in rows), saved.differing)
         rows = [r for r in rows if saved.allow_mismatch or holds(r.measure, saved.differing)]
     if not rows:
-        reason = "; ".join([*thin.values(), *mismatch]) or "every row is off"
+        reason = "; ".join([*left_out, *mismatch]) or "every row is off"
         raise NothingMeasuredError(f"nothing is left to measure: {reason}")
-    return Planned(rows, list(thin.values()), mismatch)
+    return Planned(rows, left_out, mismatch)
+
+
+def _never_saved(rows: Sequence[Row]) -> list[str]:
+    """A line a metric that the saved baseline lacks, such as every time of one of counts. Raises
+    NothingMeasuredError where a limit names that very row.
+    """
+    by_metric: dict[str, list[str]] = {}
+    for row in rows:
+        if row.rule.required:
+            raise NothingMeasuredError(f"{row.id} is not gated: the saved baseline has none of it")
+        by_metric.setdefault(row.measure.name, []).append(row.scenario)
+    return [
+        f"{metric} is not gated: the saved baseline has none of {', '.join(scenarios)}"
+        for metric, scenarios in by_metric.items()
+    ]
 
 
 def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:

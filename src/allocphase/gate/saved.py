@@ -29,7 +29,11 @@ from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
 from allocphase.scenario import AnyScenario, Program, digest_of
 
-__all__ = ["against_saved", "measure_baseline"]
+__all__ = ["COUNTING_PROBES", "USUAL_PROBES", "against_saved", "measure_baseline"]
+
+USUAL_PROBES = tuple(probe for probe in Probe if probe.usual and probe is not Probe.VERIFY)
+# What a busy machine cannot disturb.
+COUNTING_PROBES = tuple(probe for probe in Probe if probe.counts)
 
 
 def against_saved(
@@ -65,14 +69,20 @@ def _work_ns(scenario: AnyScenario) -> int:
 
 
 def measure_baseline(
-    request: Request, executor: Executor, *, name: str, arm: Allocator, progress: Progress
+    request: Request,
+    executor: Executor,
+    *,
+    name: str,
+    arm: Allocator,
+    progress: Progress,
+    probes: Sequence[Probe] = USUAL_PROBES,
 ) -> Baseline:
     """Measures `arm` for a baseline of that name. Raises NothingMeasuredError when a cell fails.
 
-    `request` says what and how often; its allocators and probes are set here.
+    `request` says what and how often; its allocators are set here.
     """
     with fresh_copies(Arms(None, arm), request.out, twin=False) as copies:
-        inner = replace(request, allocators=copies.arms, probes=_probes())
+        inner = replace(request, allocators=copies.arms, probes=probes)
         evidence = measure_alone(inner, executor, copies, progress=progress)
     for failure in evidence.failures():
         problem = f"{failure.scenario}, {failure.probe}: {failure.status}: {failure.message}"
@@ -84,10 +94,6 @@ def measure_baseline(
         fingerprint=fingerprint(request.kept_variables),
         scenarios={one.name: _entry(evidence, one) for one in request.scenarios},
     )
-
-
-def _probes() -> list[Probe]:
-    return [probe for probe in Probe if probe.usual and probe is not Probe.VERIFY]
 
 
 def _entry(evidence: Evidence, scenario: AnyScenario) -> SavedScenario:

@@ -17,6 +17,7 @@ from allocphase import __version__
 from allocphase.files.elf import loaded_sha256
 from allocphase.machine.kernel_file import chosen_word, read_text
 from allocphase.machine.quota import cpu_quota
+from allocphase.machine.valgrind import seen_features, valgrind_version
 
 __all__ = ["environment", "timed_cpus"]
 
@@ -76,6 +77,8 @@ def environment(
         "python": platform.python_version(),
         "user": "root" if os.geteuid() == 0 else "ordinary",
         "tuning": dict(tuning or {}),
+        "valgrind": valgrind_version(),
+        "valgrind_cpu": seen_features(cpuinfo, chip=_chip(cpuinfo)),
     }
 
 

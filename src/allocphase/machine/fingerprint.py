@@ -1,11 +1,12 @@
 """Which machine a figure belongs to: the facts that move figures, and where two of them differ.
 
-The facts are those of environment.py, and the digest of the driver. They come in groups, each of
-which has all of the one before it:
+The facts are those of environment.py, and the digest of the driver. They come in groups, of the
+first three each has all of the one before it:
 
-    CALL_FACTS      what decides which system calls are made
-    MEMORY_FACTS    and how much memory they bring, page by page
-    TIME_FACTS      and how long all of it takes: every fact
+    CALL_FACTS          what decides which system calls are made
+    MEMORY_FACTS        and how much memory they bring, page by page
+    TIME_FACTS          and how long all of it takes
+    INSTRUCTION_FACTS   CALL_FACTS, and what decides which instructions run under valgrind
 
 docs/schema.md says of each what it moves. Not among them: the load, which changes by the minute,
 and memory, which balloons in a guest.
@@ -23,6 +24,8 @@ from allocphase.text.line import plain
 
 __all__ = [
     "CALL_FACTS",
+    "FACTS",
+    "INSTRUCTION_FACTS",
     "MEMORY_FACTS",
     "TIME_FACTS",
     "differences",
@@ -60,6 +63,9 @@ TIME_FACTS = (
     "boost",
     "mitigations",
 )
+# Of no time: nothing that is timed runs under valgrind.
+INSTRUCTION_FACTS = (*CALL_FACTS, "valgrind", "valgrind_cpu")
+FACTS = tuple(dict.fromkeys((*TIME_FACTS, *INSTRUCTION_FACTS)))
 _DIGEST_LETTERS = 64
 _SHOWN_LETTERS = 12
 # Twice what a kernel says of its mitigations; the fact may be of a file from elsewhere.
@@ -76,7 +82,7 @@ def fingerprint(tuning: Mapping[str, object] | None = None) -> dict[str, Any]:
 
 def machine_facts(environment: Mapping[str, Any], *, driver: str) -> dict[str, Any]:
     """The facts among a run's `environment`, and its driver's digest; None for what it lacks."""
-    return {fact: {**environment, "driver": driver}.get(fact) for fact in TIME_FACTS}
+    return {fact: {**environment, "driver": driver}.get(fact) for fact in FACTS}
 
 
 def driver_sha256() -> str:

@@ -10,7 +10,6 @@ The format is that of the manual, "Callgrind Format Specification", with whole n
 from __future__ import annotations
 
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,11 +17,10 @@ from pathlib import Path
 
 from allocphase.errors import UsageError
 from allocphase.files.regular import opened
+from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
 from allocphase.probe.result import Function
 
-__all__ = ["NOT_INSTALLED", "Profile", "find_valgrind", "profile_of", "read_profile", "under"]
-
-NOT_INSTALLED = "not installed: apt-get install valgrind"
+__all__ = ["Profile", "profile_of", "read_profile", "under"]
 
 COUNTED = "counted_"
 # Collected is from the beginning of this function to its end.
@@ -32,12 +30,6 @@ COLLECTED = "counted_replay"
 MOST_FUNCTIONS = 40
 MAX_PROFILE_BYTES = 256 << 20
 _VERSION = re.compile(r"creator: callgrind-(?P<version>\S+)")
-
-
-def find_valgrind() -> Path | None:
-    """The program itself: Debian's command is a shell script around it, whose work nobody needs."""
-    found = shutil.which("valgrind.bin") or shutil.which("valgrind")
-    return None if found is None else Path(found)
 
 
 def under(folder: Path, driver: Path) -> list[str]:

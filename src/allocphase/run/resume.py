@@ -18,7 +18,7 @@ from allocphase.errors import UsageError
 from allocphase.files.durable import PARTIAL, drop_torn_end, named_errors
 from allocphase.files.folder_lock import FolderLock
 from allocphase.machine.environment import timed_cpus
-from allocphase.machine.fingerprint import differences, fingerprint, machine_facts
+from allocphase.machine.fingerprint import TIME_FACTS, differences, fingerprint, machine_facts
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
@@ -105,7 +105,11 @@ def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
     then = machine_facts(manifest.environment, driver=manifest.driver_sha256)
     kept = then["tuning"]  # is kept: it is in each arm's variables
     now = fingerprint(kept if isinstance(kept, Mapping) else None)
-    yield from differences(_facts(then, plan.cpus), _facts(now, timed_cpus())).values()
+    changed = differences(_facts(then, plan.cpus), _facts(now, timed_cpus()))
+    instructions_only = set(then) - set(TIME_FACTS)
+    for fact, line in changed.items():
+        if fact not in instructions_only or Probe.INSTRUCTIONS in plan.probes:
+            yield line
     if version != __version__:
         yield f"allocphase: {version} then, {__version__} now"
     for entry, allocator in zip(manifest.allocators, plan.allocators, strict=True):

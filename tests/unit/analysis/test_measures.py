@@ -25,7 +25,7 @@ from allocphase.claim.forms.count import Count
 from allocphase.compare import DEFAULT_METRICS
 from allocphase.errors import UsageError
 from allocphase.judge.limits import parse_limit
-from allocphase.machine.fingerprint import CALL_FACTS, MEMORY_FACTS, TIME_FACTS
+from allocphase.machine.fingerprint import CALL_FACTS, INSTRUCTION_FACTS, MEMORY_FACTS, TIME_FACTS
 from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import (
     Program,
@@ -434,6 +434,7 @@ def test_each_measure_names_the_facts_that_it_depends_on() -> None:
     assert MEASURES["syscalls"].facts == measure("syscalls.mmap").facts == CALL_FACTS
     for name in ("page_faults", "peak_rss", "peak_mapped"):
         assert MEASURES[name].facts == MEMORY_FACTS, name
+    assert MEASURES["instructions"].facts == INSTRUCTION_FACTS
     assert MEASURES["peak_live"].facts == ()
     assert measure("pass.latency").facts == TIME_FACTS
     assert all(one.facts for one in CATALOGUE if one.name != "peak_live")

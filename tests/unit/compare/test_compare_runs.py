@@ -344,6 +344,28 @@ def test_runs_of_two_machines_are_compared_as_far_as_the_facts_hold(
     assert "another now: time" in note
 
 
+@pytest.mark.parametrize("fact", ["valgrind", "valgrind_cpu"])
+def test_what_valgrind_shows_moves_neither_times_nor_other_counts(
+    tmp_path: Path, fact: str
+) -> None:
+    before, after = measure(tmp_path, "before"), measure(tmp_path, "after")
+    rewrite(after, environment={**environment(after), fact: "another"})
+    found = compare(before, after)
+    assert {row.metric for row in found.rows} == COUNTS | {"time"}
+    assert not any("do not hold" in note for note in found.notes)
+    assert any(note.startswith("two sessions: ") for note in found.notes)
+
+
+@pytest.mark.parametrize("fact", ["valgrind", "valgrind_cpu", "libc_sha256"])
+def test_instructions_of_another_valgrind_cpu_or_libc_are_not_compared(
+    tmp_path: Path, fact: str
+) -> None:
+    before, after = measure(tmp_path, "before"), measure(tmp_path, "after")
+    rewrite(after, environment={**environment(after), fact: "another"})
+    with pytest.raises(NothingMeasuredError, match=rf"{fact}: .* another now: instructions does"):
+        compare(before, after, metrics=["instructions"])
+
+
 def test_runs_of_which_nothing_holds_are_refused_and_the_fact_is_named(tmp_path: Path) -> None:
     before, after = measure(tmp_path, "before"), measure(tmp_path, "after")
     rewrite(after, driver_sha256="0" * 64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,12 @@ from allocphase.gate import Arms, run_gate
 from allocphase.gate import saved as saved_module
 from allocphase.gate.baseline import Baseline, list_baselines, load_baseline, save_baseline
 from allocphase.gate.baseline_text import describe
-from allocphase.gate.saved import against_saved, measure_baseline
+from allocphase.gate.saved import (
+    COUNTING_PROBES,
+    USUAL_PROBES,
+    against_saved,
+    measure_baseline,
+)
 from allocphase.judge import ArmEntry, GateVerdict, Outcome
 from allocphase.judge.render.explain import explain
 from allocphase.machine.fingerprint import fingerprint
@@ -34,14 +39,20 @@ def calls(_: Job) -> Mapping[str, int]:
     return {"mmap": 3}
 
 
-def save(tmp_path: Path, executor: FigureExecutor, *, rounds: int = ROUNDS) -> Baseline:
+def save(
+    tmp_path: Path,
+    executor: FigureExecutor,
+    *,
+    rounds: int = ROUNDS,
+    probes: Sequence[Probe] = USUAL_PROBES,
+) -> Baseline:
     path = tmp_path / "old.so"
     path.write_bytes(b"old")
     request = request_of(
         tmp_path / "runs", allocators=(), probes=(), scenarios=[small_scenario()], rounds=rounds
     )
     found = measure_baseline(
-        request, executor, name="main", arm=arm("old", path), progress=no_progress
+        request, executor, name="main", arm=arm("old", path), progress=no_progress, probes=probes
     )
     save_baseline(found, tmp_path / "saved")
     return found
@@ -81,6 +92,62 @@ def test_a_count_that_varies_is_saved_of_as_many_processes_as_there_are_rounds(
     (entry,) = found.scenarios.values()
     assert entry.values["syscalls.mmap"] == tuple(float(n) for n in range(8) for _ in range(4))
     assert entry.values["p90"] == (30.0,) * 8
+
+
+def test_a_baseline_of_counts_has_no_times_and_gates_the_instructions(tmp_path: Path) -> None:
+    executor = FigureExecutor(calls=calls)
+    found = save(tmp_path, executor, probes=COUNTING_PROBES)
+    assert not any(job.probe.timed for job in executor.jobs)
+    (entry,) = found.scenarios.values()
+    assert "time" not in entry.values
+    assert set(entry.values["instructions"]) == {9.0}
+    lines = ("time=off", "instructions=exact")
+    assert against(tmp_path, FigureExecutor(calls=calls), *lines).exit_code == 0
+    more = FigureExecutor(calls=calls, instructions=lambda _: 901)
+    verdict = against(tmp_path, more, *lines)
+    assert verdict.exit_code == 3
+    worse = [row.row.id for row in verdict.rows if row.outcome is Outcome.REGRESSED]
+    assert worse == [f"instructions:{small_scenario().name}"]
+
+
+def test_what_a_baseline_of_counts_lacks_is_said_and_the_rest_is_judged(tmp_path: Path) -> None:
+    save(tmp_path, FigureExecutor(calls=calls), probes=COUNTING_PROBES)
+    executor = FigureExecutor(calls=calls)
+    verdict = against(tmp_path, executor)
+    assert verdict.exit_code == 0
+    assert Probe.THROUGHPUT not in {job.probe for job in executor.jobs}
+    (note,) = [note for note in verdict.notes if note.startswith("time is not gated: ")]
+    assert note.endswith(f"the saved baseline has none of {small_scenario().name}")
+
+
+def test_a_gate_of_nothing_but_what_the_baseline_lacks_is_refused(tmp_path: Path) -> None:
+    save(tmp_path, FigureExecutor(calls=calls), probes=COUNTING_PROBES)
+    with pytest.raises(NothingMeasuredError, match=r"nothing is left.*time is not gated"):
+        against(tmp_path, FigureExecutor(calls=calls), "*=off", "time=3%")
+
+
+@pytest.mark.parametrize("fact", ["valgrind", "valgrind_cpu", "libc_sha256"])
+def test_instructions_do_not_hold_under_another_valgrind_cpu_or_libc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fact: str
+) -> None:
+    save(tmp_path, FigureExecutor(calls=calls), probes=COUNTING_PROBES)
+    elsewhere(monkeypatch, **{fact: "another"})
+    verdict = against(tmp_path, FigureExecutor(calls=calls), "time=off", "instructions=exact")
+    assert verdict.exit_code == 5
+    (line,) = verdict.machine_mismatch
+    assert line.startswith(f"{fact}: ")
+    assert "instructions do" in line or "instructions does" in line
+    assert "instructions" not in {row.row.measure.name for row in verdict.rows}
+
+
+def test_instructions_hold_on_another_cpu_that_valgrind_shows_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, FigureExecutor(calls=calls), probes=COUNTING_PROBES)
+    elsewhere(monkeypatch, cpu="another", chip="another", microcode="another")
+    verdict = against(tmp_path, FigureExecutor(calls=calls), "time=off", "instructions=exact")
+    assert verdict.exit_code == 0
+    assert verdict.machine_mismatch == ()
 
 
 def test_a_baseline_with_variables_of_a_shell_holds_where_they_are_kept_too(

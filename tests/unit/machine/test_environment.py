@@ -12,6 +12,8 @@ from allocphase.files.elf import loaded_sha256
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.machine.fingerprint import (
     CALL_FACTS,
+    FACTS,
+    INSTRUCTION_FACTS,
     MEMORY_FACTS,
     TIME_FACTS,
     differences,
@@ -204,8 +206,8 @@ def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
 
 def test_this_machine_has_every_fact_under_its_name_and_its_libc_s_digest() -> None:
     here = fingerprint()
-    assert tuple(here) == TIME_FACTS
-    assert set(TIME_FACTS) - set(environment()) == {"driver"}
+    assert tuple(here) == FACTS
+    assert set(FACTS) - set(environment()) == {"driver"}
     assert here["driver"] == loaded_sha256(resources.find("driver/allocphase-driver"))
     assert len(str(here["libc_sha256"])) == 64
     assert differences(here, fingerprint()) == {}
@@ -213,8 +215,9 @@ def test_this_machine_has_every_fact_under_its_name_and_its_libc_s_digest() -> N
 
 def test_each_group_of_facts_has_all_of_the_one_before() -> None:
     assert set(CALL_FACTS) < set(MEMORY_FACTS) < set(TIME_FACTS)
-    assert len(set(TIME_FACTS)) == len(TIME_FACTS)
-    assert not {"load_average", "memory_bytes", "python", "user"} & set(TIME_FACTS)
+    assert set(FACTS) == set(TIME_FACTS) | set(INSTRUCTION_FACTS)
+    assert len(set(FACTS)) == len(FACTS)
+    assert not {"load_average", "memory_bytes", "python", "user"} & set(FACTS)
 
 
 def test_a_difference_is_told_in_a_line_and_what_one_side_lacks_is_one() -> None:
@@ -231,12 +234,15 @@ def test_a_difference_is_told_in_a_line_and_what_one_side_lacks_is_one() -> None
 def test_every_fact_is_documented_with_what_it_moves() -> None:
     text = (ROOT / "docs" / "schema.md").read_text("utf-8")
     section = text.partition("## Facts of the machine")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \|.*\| (calls|memory|times|nothing) \|$", section, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| (calls|memory|times|instructions|nothing) \|$", section, re.MULTILINE
+    )
     groups = {
         "calls": CALL_FACTS,
         "memory": MEMORY_FACTS[len(CALL_FACTS) :],
         "times": TIME_FACTS[len(MEMORY_FACTS) :],
-        "nothing": tuple(set(environment()) - set(TIME_FACTS)),
+        "instructions": INSTRUCTION_FACTS[len(CALL_FACTS) :],
+        "nothing": tuple(set(environment()) - set(FACTS)),
     }
     for group, facts in groups.items():
         assert {name for name, moved in rows if moved == group} == set(facts), group

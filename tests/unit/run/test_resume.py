@@ -364,6 +364,14 @@ def test_what_changed_is_named_with_the_way_out(
     assert line.endswith(". Start anew: `allocphase run`")
 
 
+def test_another_valgrind_is_no_reason_where_nothing_runs_under_it(tmp_path: Path) -> None:
+    folder = broken_run(tmp_path, 4)
+    edit(folder, lambda m: m["environment"].update(valgrind="valgrind-0", valgrind_cpu="pni"))
+    executor = FakeExecutor()
+    go_on(folder, executor)
+    assert executor.jobs
+
+
 @pytest.mark.parametrize("kept", [{}, {"MALLOC_CONF": "zero:true"}])
 def test_a_run_goes_on_with_the_variables_that_it_kept_whatever_the_shell_has_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: dict[str, str]

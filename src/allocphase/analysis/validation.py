@@ -15,8 +15,8 @@ replay either: a program that does nothing is run beside, and what it takes come
 
 A difference counts where the program's own interval excludes 0; of counts, where the ranges of
 processes do not touch and it is more than a twentieth of the baseline's. It is predicted if the
-replay's lies within WITHIN of it, or within the program's own interval: the program itself does not
-know it better.
+replay's lies within WITHIN of it. If it does not, but lies within the program's own interval, it
+cannot be told: the program itself does not know it better.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from allocphase.analysis.metric_names import measure
 from allocphase.analysis.program_metrics import MEMORY_CALLS, program_time_ns
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Program, Throughput
-from allocphase.stats.paired import paired_intervals
+from allocphase.stats.interval import median_interval
 from allocphase.stats.values import FloatArray
 from allocphase.store.record import ProcessRecord
 
@@ -81,15 +81,18 @@ class Difference:
         return abs(self.replay.estimate - self.program.estimate) / abs(self.program.estimate)
 
     @property
-    def predicted(self) -> bool:
-        """By the rule above, of one that counts."""
-        return self.error <= WITHIN or self.program.holds(self.replay.estimate)
+    def predicted(self) -> bool | None:
+        """By the rule above, of one that counts; None where it cannot be told."""
+        if self.error <= WITHIN:
+            return True
+        return None if self.program.holds(self.replay.estimate) else False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """Of one metric in one mode of replay. predicted: None where the program shows no difference to
-    predict. within: the largest error of those that count. order: whether allocators come in the
+    predict, or does not know one well enough. within: the largest error of those that count, None
+    without any. order: whether allocators come in the
     program's order wherever its differences are no chance; None where there are none.
     """
 
@@ -106,11 +109,17 @@ def judged(
 ) -> Prediction:
     """What the differences of all allocators come to."""
     told = [one for one in differences if one.counts]
+    verdicts = [one.predicted for one in told]
+    predicted = None
+    if told and None not in verdicts:
+        predicted = all(verdicts)
+    elif False in verdicts:
+        predicted = False
     return Prediction(
         metric=metric,
         mode=mode,
         differences=differences,
-        predicted=all(one.predicted for one in told) if told else None,
+        predicted=predicted,
         within=max(one.error for one in told) if told else None,
         order=order,
     )
@@ -146,7 +155,7 @@ def _times(run: Run, program: str, nothing: str, replay: str, mode: str) -> Pred
     calls = entry.operations
 
     def sides(times: Mapping[str, FloatArray], before: str, after: str) -> Sides:
-        saved = paired_intervals(times[before], times[after], confidence=CONFIDENCE).saved
+        saved = median_interval(times[before] - times[after], confidence=CONFIDENCE)
         return Sides(saved.estimate / calls, saved.lower / calls, saved.upper / calls)
 
     base = run.baseline

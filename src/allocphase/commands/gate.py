@@ -27,6 +27,7 @@ from allocphase.commands.shared import (
     out_option,
     program_options,
     quiet_option,
+    replay_options,
     require_targets,
     say,
     scenario_option,
@@ -61,6 +62,8 @@ class GateOptions:
     candidate: str | None
     revisions: RevisionOptions
     scenarios: Sequence[str]
+    touch: str | None
+    mode: str | None
     program: Program | None
     theta: float
     memory_theta: float
@@ -102,6 +105,7 @@ class Outputs:
 @click.option("--candidate", metavar="NAME[=FILE]|FOLDER", help="What is judged.")
 @revision_options
 @scenario_option
+@replay_options
 @program_options
 @click.option(
     "--theta",
@@ -321,11 +325,21 @@ def _request(
     from allocphase.gate import GateRequest
     from allocphase.gate.request import STRETCH, TIME_BUDGET_S
     from allocphase.gate.saved import against_saved
-    from allocphase.run.request import chosen_scenarios, draw_seed, kept_variables
+    from allocphase.run.request import (
+        chosen_scenarios,
+        draw_seed,
+        kept_variables,
+        replay_settings,
+    )
+    from allocphase.scenario import Recorded
 
     scenarios = chosen_scenarios(
-        options.scenarios, program=options.program, say=partial(say, err=True)
+        options.scenarios,
+        program=options.program,
+        replayed=replay_settings(touch=options.touch, mode=options.mode),
+        say=partial(say, err=True),
     )
+    replays = [one.replayed_text for one in scenarios if isinstance(one, Recorded)]
     limits = _limits(options)
     request = GateRequest(
         arms=arms(),
@@ -342,7 +356,7 @@ def _request(
         fail_inconclusive=options.inconclusive == "fail",
         explained=_scenarios_of_times(explained),
         kept_variables=kept_variables(keep=options.keep_allocator_environment),
-        notes=options.revisions.notes(),
+        notes=(*options.revisions.notes(), *replays),
     )
     if not options.saved:
         return request

@@ -20,6 +20,7 @@ from allocphase.commands.shared import (
     program_options,
     progress,
     quiet_option,
+    replay_options,
     require_targets,
     rounds_option,
     say,
@@ -61,6 +62,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "Without it: the default set, all but second builds and older versions of one.",
 )
 @scenario_option
+@replay_options
 @program_options
 @click.option(
     "--sweep",

@@ -33,6 +33,7 @@ __all__ = [
     "program_options",
     "progress",
     "quiet_option",
+    "replay_options",
     "require_targets",
     "rounds_option",
     "say",
@@ -66,6 +67,25 @@ def scenario_option(command: _Command) -> _Command:
         metavar="NAME|GLOB|FILE|all[?KEY=VALUE,VALUE]",
         help="A scenario, one for each value (a list is written 16+64); repeat for more. Without "
         "it: the default set.",
+    )(command)
+
+
+TOUCHES = ("none", "first", "pages", "all", "recorded")
+MODES = ("asap", "paced")
+
+
+def replay_options(command: _Command) -> _Command:
+    """--mode and --touch, of recorded scenarios."""
+    command = click.option(
+        "--touch",
+        type=click.Choice(TOUCHES),
+        help="What a replay of a recording touches of new memory; the same as -s "
+        "'FILE.trace?touch=...' for all of them.",
+    )(command)
+    return click.option(
+        "--mode",
+        type=click.Choice(MODES),
+        help="How a recording is replayed: call after call, or paced by its recorded gaps.",
     )(command)
 
 

@@ -125,6 +125,10 @@ def validate(
     found = predictions(frames.load(path), program=whole.name, nothing=nothing.name, replays=names)
     if not found:
         raise NothingMeasuredError("nothing was measured of both: see `allocphase report`")
+    told = {one.allocator for each in found for one in each.differences}
+    for one in request.allocators[1:]:
+        if one.name not in told:
+            say(f"{one.name}: not measured of both, and in no label", err=True)
     validation = _validation(recording, whole, found, request.allocators, rounds)
     if json_path != "-":
         print_predictions(found, validation)
@@ -146,6 +150,7 @@ def _recording(trace: Path) -> Recorded:
 def _program(recording: Recorded, scenario: str | None, program: Program | None) -> Program:
     from allocphase.run.request import one_scenario
     from allocphase.scenario import Program, ad_hoc
+    from allocphase.trace.provenance import is_cut
 
     if scenario is not None and program is not None:
         raise UsageError("validate wants one of -s and --program")
@@ -159,6 +164,8 @@ def _program(recording: Recorded, scenario: str | None, program: Program | None)
     said = recording.provenance
     if said is None or not said.command:
         raise UsageError(f"{recording.path}: does not say what was recorded: add --program")
+    if is_cut(said.command):
+        raise UsageError(f"{recording.path}: its command is too long to be kept: add --program")
     return ad_hoc(shlex.join(said.command), name=f"{recording.name}-program")
 
 
@@ -229,6 +236,7 @@ def _validation(
 
     return Validation(
         digest=summary(Path(recording.path)).digest,
+        touch=recording.touch.name.lower(),
         program=shlex.join(whole.program.command),
         recorded=datetime.now(tz=UTC).isoformat(timespec="seconds"),
         allocators=tuple(one.name for one in allocators),

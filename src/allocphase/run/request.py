@@ -17,7 +17,7 @@ from allocphase.allocator import Allocator
 from allocphase.allocator.environment import allocator_variables
 from allocphase.errors import NothingMeasuredError, UsageError, shown
 from allocphase.probe.probe import Probe
-from allocphase.scenario import AnyScenario, Program, Traced
+from allocphase.scenario import AnyScenario, Program, Recorded, Traced
 from allocphase.spec import Setting, Spec
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "one_scenario",
     "one_trace",
     "parse_sweep",
+    "replay_settings",
     "requested",
 ]
 
@@ -87,7 +88,8 @@ class RunOptions:
 
     `allocators`, `scenarios`, `sweep`, `probes`: as they are written on a command line.
     `rounds`: of a run that is not `quick`. `seed`: None for a drawn one. `cflags`: as it is written
-    in a shell. `program`: of the command line. The rest as in Request.
+    in a shell. `program`: of the command line. `touch`, `mode`: of all recorded scenarios. The rest
+    as in Request.
     """
 
     allocators: Sequence[str]
@@ -107,6 +109,8 @@ class RunOptions:
     check_every: int | None = None
     keep_failed: bool = False
     keep_allocator_environment: bool = False
+    touch: str | None = None
+    mode: str | None = None
 
 
 def requested(
@@ -123,7 +127,11 @@ def requested(
             "as -a NAME=FILE.c"
         )
     wanted = chosen_scenarios(
-        options.scenarios, program=options.program, sweep=options.sweep, say=say
+        options.scenarios,
+        program=options.program,
+        sweep=options.sweep,
+        replayed=replay_settings(touch=options.touch, mode=options.mode),
+        say=say,
     )
     if not chosen:
         raise NothingMeasuredError("none of these allocators is installed: name one that is")
@@ -283,22 +291,41 @@ def chosen_scenarios(
     *,
     program: Program | None = None,
     sweep: str | None = None,
+    replayed: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[AnyScenario]:
     """What was named, or the default set; traces at every value of a sweep. `program`: one of the
-    command line, which needs no other. `say` is told of programs that are not installed.
+    command line, which needs no other. `replayed`: settings of all recorded scenarios. `say` is
+    told of programs that are not installed.
 
     Raises UsageError; NothingMeasuredError where none of the programs is installed, and there is
     nothing else.
     """
     named = specs or ([] if program else ["default"])
     found = [chosen for spec in named for chosen in scenario.resolve(spec)]
+    if replayed:
+        found = _replayed(found, replayed)
     if sweep is not None:
         key, values = parse_sweep(sweep)
         found = [one.with_parameters({key: value}) for one in found for value in values]
     found += [program] if program else []
     _refuse_twins("scenario", [chosen.name for chosen in found])
     return _installed(found, say)
+
+
+def replay_settings(*, touch: str | None, mode: str | None) -> dict[str, str]:
+    """What was chosen for all recorded scenarios, by the name of the setting."""
+    given = {"mode": mode, "touch": touch}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _replayed(found: Sequence[AnyScenario], settings: Mapping[str, str]) -> list[AnyScenario]:
+    if not any(isinstance(one, Recorded) for one in found):
+        raise UsageError(
+            f"--{next(iter(settings))} is for recorded scenarios, and there is none: add -s "
+            "FILE.trace"
+        )
+    return [one.with_parameters(settings) if isinstance(one, Recorded) else one for one in found]
 
 
 def _installed(found: Sequence[AnyScenario], say: Callable[[str], None]) -> list[AnyScenario]:

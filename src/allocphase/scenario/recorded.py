@@ -59,8 +59,15 @@ class Recorded:
     @property
     def labels(self) -> tuple[str, ...]:
         """What was found when this replay was held against its program; none, if nobody did."""
-        found = self.validation.labels if self.validation else ()
-        return tuple(label_text(label) for label in found if label.mode == self.mode)
+        said = self.validation
+        if said is None or said.touch != self.touch.name.lower():
+            return ()
+        return tuple(label_text(label) for label in said.labels if label.mode == self.mode)
+
+    @property
+    def replayed_text(self) -> str:
+        """How it is replayed: "app: replayed paced, touch pages"."""
+        return f"{self.name}: replayed {self.mode}, touch {self.touch.name.lower()}"
 
     @property
     def mode(self) -> str:

@@ -6,7 +6,7 @@ Readers show it; the driver knows nothing of it. It is part of the trace's diges
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allocphase.files.documents import parse_json
@@ -14,7 +14,7 @@ from allocphase.files.typed import Count, FieldError, plain, read
 from allocphase.trace.encoding import MAX_META_BYTES
 from allocphase.trace.records import TraceError
 
-__all__ = ["Provenance", "read_provenance", "written_provenance"]
+__all__ = ["Provenance", "is_cut", "read_provenance", "written_provenance"]
 
 # A command line can be longer than what a description has room for.
 _MAX_ARGUMENTS, _MAX_LETTERS = 200, 400
@@ -53,6 +53,11 @@ def written_provenance(provenance: Provenance) -> bytes:
     if "command" in values:
         values["command"] = [text[:_MAX_LETTERS] for text in values["command"][:_MAX_ARGUMENTS]]
     return json.dumps(values, ensure_ascii=True).encode()
+
+
+def is_cut(command: Sequence[str]) -> bool:
+    """Whether a description may have less of it than there was."""
+    return len(command) >= _MAX_ARGUMENTS or any(len(x) >= _MAX_LETTERS for x in command)
 
 
 def read_provenance(meta: bytes) -> Provenance | None:

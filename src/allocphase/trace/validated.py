@@ -20,8 +20,9 @@ SCHEMA = 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """Of one metric in one mode of replay. predicted: None where the program shows no difference
-    between allocators; within: the largest error, a share; order: whether allocators come in the
-    program's order, None where its differences are all chance.
+    between allocators (`within` is None too), or does not know one well enough; within: the largest
+    error, a share; order: whether allocators come in the program's order, None where its
+    differences are all chance.
     """
 
     metric: str
@@ -33,10 +34,14 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """digest: of the trace that was held against `program`; of another trace it says nothing."""
+    """digest: of the trace that was held against `program`; of another trace it says nothing, nor
+    of a replay that touches memory in another way. allocators: of which it speaks, the first is
+    what they were compared to.
+    """
 
     schema: int = SCHEMA
     digest: str
+    touch: str
     program: str
     recorded: str
     allocators: tuple[str, ...]
@@ -65,8 +70,10 @@ def read_validation(trace: Path, digest: str) -> Validation | None:
 
 def label_text(label: Label) -> str:
     """ "time: predicted within 12%"."""
-    if label.predicted is None:
+    if label.within is None:
         words = "the program shows no difference"
+    elif label.predicted is None:
+        words = f"cannot tell, the program's own interval is wide (off by up to {label.within:.0%})"
     elif label.predicted:
         words = f"predicted within {label.within:.0%}"
     else:

@@ -34,6 +34,7 @@ def app(tmp_path: Path) -> Path:
 def validation(app: Path) -> Validation:
     return Validation(
         digest=summary(app).digest,
+        touch="none",
         program="jq .",
         recorded="2026-11-28T10:00:00+00:00",
         allocators=("libc", "jemalloc"),
@@ -70,5 +71,14 @@ def test_a_file_that_is_none_is_refused(app: Path) -> None:
         recorded(app)
 
 
+def test_nor_of_a_replay_that_touches_more(app: Path) -> None:
+    write_validation(app, validation(app))
+    (found,) = resolve(f"{app}?touch=pages")
+    assert isinstance(found, Recorded)
+    assert found.labels == ()
+
+
 def test_a_program_without_a_difference_is_told_as_that() -> None:
     assert label_text(LABELS[2]) == "time: the program shows no difference"
+    wide = label_text(replace(LABELS[0], predicted=None, order=None))
+    assert wide == "time: cannot tell, the program's own interval is wide (off by up to 90%)"

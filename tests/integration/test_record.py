@@ -393,11 +393,12 @@ def test_a_signal_that_is_sent_to_us_goes_to_the_command(tmp_path: Path) -> None
 
 
 def test_what_goes_on_after_the_command_is_left_alone(record: Recorder, tmp_path: Path) -> None:
-    done = tmp_path / "done"
-    script = f"(sleep 1; for i in 1 2 3; do :; done; echo yes > {done}) > /dev/null 2>&1 &"
+    done, go = tmp_path / "done", tmp_path / "go"
+    script = f"(until [ -e {go} ]; do sleep 0.1; done; echo yes > {done}) > /dev/null 2>&1 &"
     found = record("bash", "-c", script, counted=False)
     assert found.done.returncode == 0
     assert {recording.facts.ended for recording in found.recordings} >= {"running", "exit"}
+    go.touch()
     wait_until(done.exists)
 
 

@@ -136,7 +136,8 @@ def test_where_ptrace_is_not_permitted_a_program_s_other_figures_are_measured(
 def test_where_ptrace_is_not_permitted_a_gate_of_programs_leaves_system_calls_out(
     confine: str, tmp_path: Path
 ) -> None:
-    arms = ["--baseline", "libc", "--candidate", "libc", "--program", "true", "--limit", "wall=off"]
+    arms = ["--baseline", "libc", "--candidate", "libc", "--program", "true"]
+    arms += ["--limit", "wall=off", "--limit", "cpu=off"]
     done = start([confine, "without", "ptrace", "--"], "gate", *arms, "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     told = " ".join(done.stdout.split())

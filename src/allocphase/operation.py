@@ -1,4 +1,5 @@
-"""Operations, as what makes a run and what reads one know them: their kinds, and how many.
+"""Operations, as what makes a run and what reads one know them: their kinds, how many, and how
+they are replayed.
 
 Place in the pipeline: below it. driver/trace.h says the same in C.
 """
@@ -15,8 +16,11 @@ __all__ = [
     "MAX_THREADS",
     "MAX_WARM",
     "MAX_WORK_NS",
+    "MODES",
+    "TOUCHES",
     "UNCALLED",
     "Kind",
+    "Touch",
 ]
 
 # Of one trace. An operation's rank on its slot has 32 bits, and all may be on one slot.
@@ -41,6 +45,19 @@ class Kind(IntEnum):
     SYNC = 7
 
 
+class Touch(IntEnum):
+    """What the program does to a new object; the values of `enum trace_touch`."""
+
+    NONE = 0
+    FIRST = 1
+    PAGES = 2
+    ALL = 3
+    RECORDED = 4
+
+
+TOUCHES = {touch.name.lower(): touch for touch in Touch}
+# Of a recording: each call as soon as it can be made, or after the gap that was recorded.
+MODES = ("asap", "paced")
 # In a run, a free of an object that another thread used last (driver/probes/histogram.h).
 FREE_REMOTE = len(Kind)
 KIND_NAMES = (*(kind.name.lower() for kind in Kind), "free_remote")

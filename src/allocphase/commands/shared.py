@@ -15,6 +15,7 @@ import click
 
 from allocphase.errors import AllocphaseError, UsageError, shown
 from allocphase.files import durable
+from allocphase.operation import MODES, TOUCHES
 from allocphase.text.line import inert
 from allocphase.text.share import parse_share
 
@@ -70,15 +71,11 @@ def scenario_option(command: _Command) -> _Command:
     )(command)
 
 
-TOUCHES = ("none", "first", "pages", "all", "recorded")
-MODES = ("asap", "paced")
-
-
 def replay_options(command: _Command) -> _Command:
     """--mode and --touch, of recorded scenarios."""
     command = click.option(
         "--touch",
-        type=click.Choice(TOUCHES),
+        type=click.Choice(list(TOUCHES)),
         help="What a replay of a recording touches of new memory; the same as -s "
         "'FILE.trace?touch=...' for all of them.",
     )(command)

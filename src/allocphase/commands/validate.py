@@ -25,6 +25,8 @@ from allocphase.commands.shared import (
     write_json,
 )
 from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.operation import MODES
+from allocphase.spec import file_name
 from allocphase.text.units import counted
 
 if TYPE_CHECKING:
@@ -102,10 +104,11 @@ def validate(
     from allocphase.run.request import kept_variables
     from allocphase.run.session import run
     from allocphase.scenario import ad_hoc
+    from allocphase.scenario.recorded import recorded
     from allocphase.trace.validated import write_validation
 
     require_targets(ctx)
-    recording = _recording(trace)
+    recording = recorded(trace, name=file_name(str(trace)))
     whole = _program(recording, scenario, program)
     nothing = ad_hoc("true", name=f"{recording.name}-nothing")
     replays = _replays(recording)
@@ -138,15 +141,6 @@ def validate(
     say(f"labels: {write_validation(trace, validation)}", err=True)
 
 
-def _recording(trace: Path) -> Recorded:
-    from allocphase.scenario import Recorded
-    from allocphase.scenario.recorded import recorded
-
-    found = recorded(trace, name=trace.name.removesuffix(".zst").removesuffix(".trace"))
-    assert isinstance(found, Recorded)
-    return found
-
-
 def _program(recording: Recorded, scenario: str | None, program: Program | None) -> Program:
     from allocphase.run.request import one_scenario
     from allocphase.scenario import Program, ad_hoc
@@ -174,7 +168,7 @@ def _replays(recording: Recorded) -> dict[str, Recorded]:
     from allocphase.trace.stored import summary
 
     paced = summary(Path(recording.path)).has_gaps
-    modes = ("asap", "paced") if paced else ("asap",)
+    modes = [mode for mode in MODES if paced or mode != "paced"]
     return {mode: recording.with_parameters({"mode": mode}) for mode in modes}
 
 
@@ -231,11 +225,10 @@ def _validation(
     """What is kept beside the trace."""
     from datetime import UTC, datetime
 
-    from allocphase.trace.stored import summary
     from allocphase.trace.validated import Label, Validation
 
     return Validation(
-        digest=summary(Path(recording.path)).digest,
+        digest=recording.digest(),
         touch=recording.touch.name.lower(),
         program=shlex.join(whole.program.command),
         recorded=datetime.now(tz=UTC).isoformat(timespec="seconds"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from allocphase.allocator import Allocator, Source
 from allocphase.errors import UsageError, unknown
 from allocphase.files.typed import FieldError, plain, read
+from allocphase.operation import TOUCHES
 from allocphase.run.plan import Plan, Workload, program_workload
 from allocphase.run.traces import inputs_path, trace_path
 from allocphase.scenario import AnyScenario, Program, Recorded, Scenario
@@ -23,11 +24,8 @@ from allocphase.store.manifest import (
     ScenarioEntry,
     SourceEntry,
 )
-from allocphase.trace.records import Touch
 
 __all__ = ["Restored", "restore"]
-
-_TOUCHES = {touch.name.lower(): touch for touch in Touch}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +99,8 @@ def _source(entry: SourceEntry) -> Source:
 def _scenario(entry: ScenarioEntry, *, where: str) -> AnyScenario:
     if entry.program is not None:
         return _program(entry, entry.program, where=where)
-    if entry.touch not in _TOUCHES:
-        raise UsageError(unknown(f"{where}.touch", entry.touch, _TOUCHES))
+    if entry.touch not in TOUCHES:
+        raise UsageError(unknown(f"{where}.touch", entry.touch, TOUCHES))
     if entry.recording is not None:
         return _recorded(entry, entry.recording)
     family = FAMILIES.get(entry.family)
@@ -120,7 +118,7 @@ def _scenario(entry: ScenarioEntry, *, where: str) -> AnyScenario:
         does_not_show=entry.does_not_show,
         family=family.name,
         seed=entry.seed,
-        touch=_TOUCHES[entry.touch],
+        touch=TOUCHES[entry.touch],
         work_ns=entry.work_ns,
         parameters=parameters,
         default=False,
@@ -135,7 +133,7 @@ def _recorded(entry: ScenarioEntry, said: RecordingEntry) -> Recorded:
         source=entry.source,
         does_not_show=entry.does_not_show,
         path=said.path,
-        touch=_TOUCHES[entry.touch],
+        touch=TOUCHES[entry.touch],
         changed=said.changed,
         paced=said.paced,
         validation=None,

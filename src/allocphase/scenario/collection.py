@@ -21,10 +21,10 @@ from allocphase import resources
 from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.regular import is_there
 from allocphase.files.typed import Check, Count, FieldError, Name, at_most, known, load_toml
-from allocphase.operation import MAX_WORK_NS
+from allocphase.operation import MAX_WORK_NS, MODES, TOUCHES
 from allocphase.scenario.families import FAMILIES, Family, ParameterError, Value
 from allocphase.scenario.program import Program, ProgramTable
-from allocphase.scenario.recorded import MODES, TOUCHES, Recorded, recorded
+from allocphase.scenario.recorded import Recorded, recorded
 from allocphase.spec import TRACE_SUFFIXES, Spec, file_name, listed, written
 from allocphase.trace.completion import complete
 from allocphase.trace.records import Touch, Trace

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase.errors import UsageError, unknown
+from allocphase.operation import MODES, TOUCHES
 from allocphase.spec import Spec, written
 from allocphase.text.units import counted
 from allocphase.trace.file import mapped, validate
@@ -27,10 +28,8 @@ from allocphase.trace.records import Touch, Trace, TraceError
 from allocphase.trace.stored import replayed_digest, summary, unpacked_copy
 from allocphase.trace.validated import Validation, label_text, read_validation
 
-__all__ = ["MODES", "TOUCHES", "Recorded", "recorded"]
+__all__ = ["Recorded", "recorded"]
 
-TOUCHES = {touch.name.lower(): touch for touch in Touch}
-MODES = ("asap", "paced")
 # Checked in full before the driver does so again: longer ones would take gigabytes.
 MAX_CHECKED = 1 << 24
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.errors import UsageError
-from allocphase.operation import MAX_WARM, Kind
+from allocphase.operation import MAX_WARM, Kind, Touch
 
 __all__ = [
     "COLUMN",
@@ -120,16 +120,6 @@ GAP_COARSE = 1 << 31
 
 UNTAGGED = np.zeros(1, dtype=TAG)
 UNTAGGED.flags.writeable = False
-
-
-class Touch(IntEnum):
-    """What the program does to a new object; the values of `enum trace_touch`."""
-
-    NONE = 0
-    FIRST = 1
-    PAGES = 2
-    ALL = 3
-    RECORDED = 4
 
 
 class Part(IntEnum):

@@ -29,7 +29,7 @@ from typing import TextIO
 import numpy as np
 
 from allocphase.errors import shown, unknown
-from allocphase.operation import MAX_THREADS, MAX_WORK_NS, Kind
+from allocphase.operation import MAX_THREADS, MAX_WORK_NS, TOUCHES, Kind
 from allocphase.trace.completion import MAX_TAGS, complete
 from allocphase.trace.encoding import sealed
 from allocphase.trace.provenance import read_provenance, written_provenance
@@ -53,7 +53,6 @@ FIRST_LINE = "allocphase-trace 1"
 MAX_LINE = 4 << 20  # of a description
 _KINDS = {kind.name.lower(): kind for kind in Kind}
 _PARTS = {part.name.lower(): part for part in Part}
-_TOUCHES = {touch.name.lower(): touch for touch in Touch}
 _SIZED = (Kind.MALLOC, Kind.CALLOC, Kind.REALLOC, Kind.ALIGNED_ALLOC, Kind.WRITE)
 _MAX_NUMBER = (1 << 32) - 1
 _MAX_GAP = 1 << 62
@@ -200,9 +199,9 @@ class _Reader:
         self.threads_end = True
 
     def _touch(self, rest: str) -> None:
-        if rest not in _TOUCHES:
-            raise TraceError(unknown("touch", rest[:80], _TOUCHES))
-        self.touch = _TOUCHES[rest]
+        if rest not in TOUCHES:
+            raise TraceError(unknown("touch", rest[:80], TOUCHES))
+        self.touch = TOUCHES[rest]
 
     def _work(self, rest: str) -> None:
         self.work_ns = _number(rest, "work_ns", MAX_WORK_NS)

@@ -31,7 +31,7 @@ from allocphase.report.content.values import by_time, figure_text
 from allocphase.report.text.terminal import NAME_WIDTH, coloured, failure, note, scaling_block
 from allocphase.text.console import terminal
 from allocphase.text.fitted import Column, Fitted
-from allocphase.text.units import counted
+from allocphase.text.units import MISSING, counted
 
 __all__ = ["print_brief"]
 
@@ -47,44 +47,70 @@ def print_brief(run: Run, stream: IO[str] | None = None) -> None:
     """Prints the run's verdict and every cell to `stream` (stdout). Colour only on a terminal."""
     console = terminal(stream)
     source = Source.of(run)
-    for answer in verdict(source)[:_FIRST]:
-        console.print(Text.assemble((f"{answer.question}: ", "bold"), answer.text))
-    console.print()
-    for program in (False, True):
-        chosen = [
-            name for name in source.scenarios if (source.entry(name).program is not None) == program
-        ]
-        _print_scenarios(console, source, chosen, _OF_PROGRAMS if program else _OF_TRACES)
+    traces, programs = (_tables(source, program=program) for program in (False, True))
+    has_figures = any(columns for columns, _ in (*traces.values(), *programs.values()))
+    if has_figures:
+        for answer in verdict(source)[:_FIRST]:
+            console.print(Text.assemble((f"{answer.question}: ", "bold"), answer.text))
+        console.print()
+    for tables in (traces, programs):
+        _print_tables(console, source, tables)
     for sweep in swept(source):
         console.print(scaling_block(source, sweep))
-    console.print(Text(_legend(source), style="dim"))
+    if has_figures:
+        console.print(Text(_legend(source), style="dim"))
     for line in source.notes:
         console.print(note(f"! {line}", "bold"))
 
 
-def _print_scenarios(
-    console: Console, source: Source, scenarios: Sequence[str], names: tuple[str, Sequence[str]]
-) -> None:
-    """A table for each; all of one kind, so that their columns are as wide as each other's."""
-    tables = [_table(source, name, names) for name in scenarios]
-    widths = [max(map(_widest, columns)) for columns in zip(*map(_columns, tables), strict=True)]
+def _print_tables(console: Console, source: Source, tables: Mapping[str, _Table]) -> None:
+    """A table a scenario; their columns are as wide as each other's."""
+    widths = [
+        max(map(_widest, columns)) for columns in zip(*map(_texts, tables.values()), strict=True)
+    ]
     if sum(widths) + len(widths) > console.width:
         widths[0] = NAME_WIDTH  # names are folded
-    for scenario, (columns, rows) in zip(scenarios, tables, strict=True):
+    for scenario, (columns, rows) in tables.items():
         console.print(Text(scenario, style="bold"))
-        if rows:
+        if columns:
             shared = [replace(c, width=w) for c, w in zip(columns, widths, strict=True)]
             console.print(Fitted(shared, rows))
+        else:
+            for row in rows:
+                console.print(note(f"{row[0].plain}: ok", ""))
         for cell in source.cells(scenario):
             if not cell.ok:
                 console.print(failure(cell))
         console.print()
 
 
+# Without columns where no figure was to be measured; a row then is a name.
 _Table = tuple[Sequence[Column], Sequence[Sequence[Text]]]
 
 
-def _columns(table: _Table) -> list[list[Text]]:
+def _tables(source: Source, *, program: bool) -> dict[str, _Table]:
+    """By scenario, of traces or of programs, without columns in which none has a figure."""
+    names = _OF_PROGRAMS if program else _OF_TRACES
+    tables = {
+        name: _table(source, name, names)
+        for name in source.scenarios
+        if (source.entry(name).program is not None) == program
+    }
+    kept = [
+        place
+        for place in range(1, len(_RATIO) + len(names[1]) + 2)
+        if any(row[place].plain != MISSING for _, rows in tables.values() for row in rows)
+    ]
+    return {
+        name: (
+            [columns[i] for i in (0, *kept)] if kept else [],
+            [[row[i] for i in (0, *kept)] for row in rows],
+        )
+        for name, (columns, rows) in tables.items()
+    }
+
+
+def _texts(table: _Table) -> list[list[Text]]:
     columns, rows = table
     return [[Text(column.name), *(row[i] for row in rows)] for i, column in enumerate(columns)]
 

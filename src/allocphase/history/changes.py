@@ -18,7 +18,7 @@ from itertools import groupby
 import numpy as np
 
 from allocphase.history.database import History
-from allocphase.history.model import Decision, Point, Series, SeriesEntry
+from allocphase.history.model import Decided, Decision, Point, Series, SeriesEntry
 from allocphase.stats.changepoint import (
     ALPHA,
     LEAST,
@@ -63,6 +63,16 @@ class Change:
     p: float
     exact: bool
     decision: Decision | None
+
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """What a decision is kept by: the series, and both sides."""
+        return self.series.id, self.before.side, self.after.side
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a gate has told."""
+        return self.decision is not None and self.decision.verdict is not Decided.OPEN
 
     @property
     def ratio(self) -> float:

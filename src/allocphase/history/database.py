@@ -137,15 +137,23 @@ class History:
             roll_back(self._connection)
             raise
 
-    def add(self, measured: Measured) -> Added:
+    def known(self, identity: str) -> RunEntry | None:
+        """The run of that identity, None where it was not added."""
+        row = self._connection.execute(
+            "SELECT t.* FROM told_runs t JOIN runs r ON r.id = t.id WHERE r.identity = ?",
+            (identity,),
+        ).fetchone()
+        return None if row is None else _run(row)
+
+    def add(self, measured: Measured, *, renew: bool = False) -> Added:
         """A run with all its values, as one transaction; one that is there already is left as it
-        is, or renewed where it has another content.
+        is, or renewed: where it has another content, or with `renew`.
         """
         with self.transaction():
             row = self._connection.execute(
                 "SELECT id, content FROM runs WHERE identity = ?", (measured.identity,)
             ).fetchone()
-            if row is not None and row[1] == measured.content:
+            if row is not None and row[1] == measured.content and not renew:
                 return Added.SAME
             if row is not None:
                 self._delete_run(row[0])
@@ -165,6 +173,10 @@ class History:
             for each in ids:
                 self._delete_run(each)
             self._drop_empty()
+
+    def shrink(self) -> None:
+        """Gives the disk back what rows that are gone took."""
+        self._connection.execute("VACUUM")
 
     def branches(self) -> dict[str, int]:
         """How many runs each branch has, those with most first."""

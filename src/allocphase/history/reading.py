@@ -9,6 +9,7 @@ Place in the pipeline: reads run directories; `database` keeps what it makes.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ import numpy as np
 from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import CATALOGUE, Measure
 from allocphase.analysis.process_metrics import ProcessMetrics
-from allocphase.errors import UsageError
+from allocphase.errors import DataError, UsageError, shown
 from allocphase.files.regular import read_regular
 from allocphase.history.model import CommitEntry, Measured, MeasuredValue, ObjectEntry
 from allocphase.judge import BASELINE, CANDIDATE, TWIN
@@ -62,6 +63,11 @@ class RunArm:
     sources: tuple[Path, ...]
     revision: str = ""
 
+    @property
+    def identity(self) -> str:
+        """The same whenever this arm of this run is read: run.json is written once."""
+        return f"{_digest(self.run.path / 'run.json')} {self.arm}".rstrip()
+
 
 def read_run(path: Path) -> list[RunArm]:
     """The arms of a run directory: one, or of a gate two. Raises UsageError where it is none, and
@@ -94,22 +100,30 @@ def measured(
 ) -> Measured:
     """All its values, as a history takes them; label: another one than the run has."""
     manifest = arm.run.manifest
-    identity = _digest(arm.run.path / "run.json")
     journal = _digest(arm.run.path / "processes.jsonl")
     found = Measured(
-        identity=f"{identity} {arm.arm}".rstrip(),
+        identity=arm.identity,
         content="",
         path=str(arm.run.path.resolve()),
         arm=arm.arm,
         label=manifest.label if label is None else label,
         branch=branch,
-        started=manifest.started,
+        started=_in_utc(arm.run.path, manifest.started),
         commit=commit,
         objects={arm.names[name]: one for name, one in arm.objects.items()},
         values=tuple(_values(arm)),
     )
     told = (journal, found.path, found.label, branch, commit)
     return replace(found, content=hashlib.sha256(repr(told).encode("utf-8")).hexdigest())
+
+
+def _in_utc(folder: Path, started: str) -> str:
+    """So that texts have the order of times."""
+    try:
+        found = datetime.datetime.fromisoformat(started)
+    except ValueError:
+        raise DataError(f"{folder / 'run.json'}: started: {shown(started)} is no time") from None
+    return found.astimezone(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _gate_arm(run: Run, arm: str, told: ArmEntry, entry: AllocatorEntry) -> RunArm:

@@ -8,18 +8,22 @@ environment of its own for that, where a package index has it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
-import os
 import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
+import pytest
+from click.testing import CliRunner, Result
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from allocphase.history import CommitEntry, MeasuredValue, changes_of, open_history
@@ -28,7 +32,9 @@ from allocphase.stats.changepoint import change_points
 from allocphase.stats.values import FloatArray
 from tests.benchmarks.conftest import Say
 from tests.support.histories import FACTS, run_of, value
-from tests.support.repositories import made_repository, working
+from tests.support.repositories import FINE, SLOWER, made_repository, working
+
+main: click.Group = importlib.import_module("allocphase.cli").main
 
 COMMITS = 300
 # By the commit at which it comes; the 5% are an improvement.
@@ -61,7 +67,7 @@ import json, sys
 from otava.analysis import compute_change_points
 asked = json.load(sys.stdin)
 found = [
-    [point.index for point in compute_change_points(
+    [int(point.index) for point in compute_change_points(
         series, window_len=50, max_pvalue=0.001, min_magnitude=asked["magnitude"])[0]]
     for series in asked["series"]
 ]
@@ -228,49 +234,75 @@ def values_of_a_run(
     ]
 
 
+@dataclass(frozen=True)
+class Real:
+    """A history of an allocator that is built and measured here. texts: its source by commit;
+    metric: which one changes; measure: options of `run`.
+    """
+
+    texts: Sequence[str]
+    metric: str
+    measure: Sequence[str]
+
+
+# A system call more in the last of three.
+SMALL = Real(
+    [FINE, FINE + "/* as fast */\n", SLOWER],
+    "syscalls",
+    ("-s", "phase-report?allocations=50", "-p", "syscalls"),
+)
+# From the 13th commit on malloc counts 5% further.
+WHOLE = Real(
+    [working(100 if number < 12 else 105) + f"/* {number} */\n" for number in range(20)],
+    "time",
+    ("-s", "phase-report?allocations=2000", "-p", "throughput", "-r", "9"),
+)
+
+
 def test_a_real_history_of_an_allocator_has_its_slower_commit_confirmed(
     benchmark: BenchmarkFixture,
     needs: Callable[..., None],
     full: bool,
     say: Say,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each commit is measured in a run of its own; in one of them malloc counts 5% further."""
+    """Each commit is measured in a run of its own. Where counts change, the objects that the runs
+    compiled are gated; of times objects are built from the commits, all in folders alike.
+    """
     needs(shutil.which("cc"), "a C compiler", install="apt-get install gcc")
-    commits, slower, rounds = (20, 12, 9) if full else (2, 2, 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    real = WHOLE if full else SMALL
     repository = made_repository(tmp_path / "repo")
 
-    def call(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "allocphase.cli", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode in (0, 3), done.stderr
-        return done.stdout + done.stderr
-
-    def measured(number: int) -> None:
-        text = working(100 if number < slower else 105)
-        repository.commit(f"Change {number}", {"mine.c": f"{text}/* {number} */\n"})
-        arm = f"mine={repository.folder / 'mine.c'}"
-        size = 2000 if full else 50
-        what = ("-s", f"phase-report?allocations={size}", "-p", "throughput", "-r", str(rounds))
-        ran = call("run", "-a", arm, *what, "--label", str(number))
-        (folder,) = re.findall(r"^run directory: (.+)$", ran, re.MULTILINE)
-        call("history", "add", folder)
+    def call(*arguments: str) -> Result:
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code in (0, 3), done.output
+        return done
 
     start = time.perf_counter()
-    for number in range(commits):
-        measured(number)
-    say(f"{commits} commits measured and added in {time.perf_counter() - start:.0f} s")
-    shown = benchmark.pedantic(lambda: call("history", "show", "time:*"), rounds=1, iterations=1)
-    points = re.findall(r"Change (\d+) ", shown.partition("time:phase-report")[2])
-    assert [int(point) for point in points][:commits] == list(range(commits))
-    if full:
-        recipe = ("--repo", str(repository.folder), "--object", "mine={source}/mine.c")
-        for line in call("history", "confirm", "time:*", *recipe).splitlines():
-            say(line)
-        say(call("history", "gate", "--since", repository.git("rev-parse", "HEAD~19")))
+    for number, text in enumerate(real.texts):
+        repository.commit(f"Change {number}", {"mine.c": text})
+        arm = f"mine={repository.folder / 'mine.c'}"
+        ran = call("run", "-a", arm, *real.measure, "--label", str(number))
+        (folder,) = re.findall(r"^run directory: (.+)$", ran.stderr, re.MULTILINE)
+        call("history", "add", folder)
+    say(f"{len(real.texts)} commits measured and added in {time.perf_counter() - start:.0f} s")
+
+    series = f"{real.metric}:*:mine"
+    recipe = ("--repo", str(repository.folder), "--object", "mine={source}/mine.c")
+    gated = benchmark.pedantic(
+        lambda: call("history", "confirm", series, *(recipe if full else ())),
+        rounds=1,
+        iterations=1,
+    )
+    say(gated.stdout.strip() or "no change was found")
+    since = call(
+        "history", "gate", "--since", repository.git("rev-list", "--max-parents=0", "main")
+    )
+    say(f"gate: exit code {since.exit_code}: {since.stdout.strip()}")
+    if not full:
+        assert "confirmed, worse" in gated.stdout
+        assert f"{repository.git('rev-parse', 'HEAD')[:12]} Change 2, after" in gated.stdout
+        assert since.exit_code == 3

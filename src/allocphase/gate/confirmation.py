@@ -10,6 +10,7 @@ Place in the pipeline: above history, which has the changes, and below the comma
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def decided(one: Confirmation, verdict: GateVerdict) -> Iterator[Decision]:
         said, ratio = Decided.OPEN, None
         if row is not None and digests.get(key.scenario) == key.digest:
             judged = row.again or row.first
-            ratio = judged.ratio.estimate if one.worse else 1.0 / judged.ratio.estimate
+            ratio = _after_over_before(judged.ratio.estimate, worse=one.worse)
             said = _TOLD.get(row.outcome, Decided.OPEN)
             if row.outcome is Outcome.REGRESSED:
                 said = Decided.WORSE if one.worse else Decided.BETTER
@@ -147,6 +148,15 @@ def _kept(history: History, point: Point, allocator: str) -> Allocator:
     if arm.sha256() != found.sha256:
         raise UsageError(f"{name}: {found.path} is not what it was: {_WAY_OUT}")
     return arm
+
+
+def _after_over_before(ratio: float, *, worse: bool) -> float | None:
+    """From candidate over baseline, of which the candidate is the worse; None of no ratio."""
+    if math.isnan(ratio):
+        return None
+    if worse:
+        return ratio
+    return math.inf if ratio == 0.0 else 1.0 / ratio
 
 
 def _commit(point: Point) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import IO
 
@@ -39,9 +40,11 @@ def value_text(unit: str, value: float | None) -> str:
 
 def change_text(change: Change) -> str:
     """ "+5.1%"; "new" of what came from nothing."""
-    if change.level_before == 0.0:
-        return "new"
-    return f"{100.0 * (change.ratio - 1.0):+.1f}%"
+    return _ratio_text(change.ratio)
+
+
+def _ratio_text(ratio: float) -> str:
+    return "new" if math.isinf(ratio) else f"{100.0 * (ratio - 1.0):+.1f}%"
 
 
 def change_line(change: Change) -> str:
@@ -68,7 +71,7 @@ def decision_line(
         for side in (decision.after, decision.before)
     ]
     ratio = decision.ratio
-    size = "" if ratio is None else f" by {100.0 * (ratio - 1.0):+.1f}%"
+    size = "" if ratio is None else f", {_ratio_text(ratio)},"
     return plain(
         f"{name}: {decision.verdict}{size} since {places[0]}, after {places[1]} ({decision.gate})"
     )

@@ -185,7 +185,7 @@ def test_a_change_is_listed_confirmed_with_the_kept_objects_and_then_fails_the_g
     assert "confirmed, worse" in done.stdout
 
     after = world("history", "gate", "--since", first[:12])
-    assert after.exit_code == 3 and f"{SYSCALLS}: worse by +66.7% since" in after.stdout
+    assert after.exit_code == 3 and f"{SYSCALLS}: worse, +66.7%, since" in after.stdout
     by_name = ("--since", "main~1", "--repo", str(world.repository.folder))
     assert world("history", "gate", *by_name).exit_code == 3
     nothing_later = world("history", "gate", "--since", "main", "--repo", by_name[3])

@@ -125,7 +125,7 @@ def list_command(series: Sequence[str], db: Path, branch: str | None, lists_runs
             return
         entries = chosen_series(found.series(), series)
         changes = changes_of(found, (found.load(entry, branch=chosen) for entry in entries))
-        print_list(entries, found.point_counts(), changes)
+        print_list(entries, found.point_counts(branch=chosen), changes)
 
 
 @history.command()
@@ -210,20 +210,24 @@ def rebuild(folders: Sequence[Path], db: Path) -> None:
         if not folder.is_dir():
             raise UsageError(f"{folder}: no such folder")
     with open_history(db, make=bool(folders)) as found:
-        known = dict.fromkeys(Path(run.path) for run in found.runs())
+        known = list(dict.fromkeys(Path(run.path) for run in found.runs()))
+        below = sorted(place.parent for folder in folders for place in folder.rglob("run.json"))
         for path in known:
             if path.is_dir():
-                _add(found, path, renew=True)
+                _read_again(found, path, renew=True)
             else:
                 say(f"! {path}: is gone: its values stay as they are", err=True)
-        below = sorted(place.parent for folder in folders for place in folder.rglob("run.json"))
         for path in below:
-            if path.resolve() in known:
-                continue
-            try:
-                _add(found, path)
-            except UsageError as error:  # of the others nothing is lost
-                say(f"! {error}", err=True)
+            if path.resolve() not in known:
+                _read_again(found, path)
+
+
+def _read_again(found: History, path: Path, *, renew: bool = False) -> None:
+    """Of the others nothing is lost where one of them cannot be read."""
+    try:
+        _add(found, path, renew=renew)
+    except UsageError as error:
+        say(f"! {error}", err=True)
 
 
 @history.command()

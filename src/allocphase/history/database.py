@@ -36,6 +36,7 @@ from allocphase.history.model import (
 )
 from allocphase.history.schema import migrate, roll_back
 from allocphase.machine.fingerprint import differences
+from allocphase.text.line import plain
 
 __all__ = ["Added", "History", "facts_digest", "in_order", "open_history"]
 
@@ -149,6 +150,7 @@ class History:
         """A run with all its values, as one transaction; one that is there already is left as it
         is, or renewed: where it has another content, or with `renew`.
         """
+        _require_text(measured)
         with self.transaction():
             row = self._connection.execute(
                 "SELECT id, content FROM runs WHERE identity = ?", (measured.identity,)
@@ -192,11 +194,17 @@ class History:
             "f.facts FROM series s JOIN facts f ON f.id = s.facts_id "
             "ORDER BY s.scenario, s.metric, s.allocator, s.began, s.id"
         )
-        return _marked([_series(row) for row in rows])
+        with self._believed():
+            return _marked([_series(row) for row in rows])
 
-    def point_counts(self) -> dict[int, int]:
-        """How many points each series has, by its id."""
-        rows = self._connection.execute("SELECT series_id, count(*) FROM points GROUP BY series_id")
+    def point_counts(self, *, branch: str | None = None) -> dict[int, int]:
+        """How many points each series has of a branch, or of all, by its id."""
+        rows = self._connection.execute(
+            "SELECT series_id, count(*) FROM points "
+            "WHERE run_id IN (SELECT id FROM runs WHERE ?1 IS NULL OR branch = ?1) "
+            "GROUP BY series_id",
+            (branch,),
+        )
         return dict(rows.fetchall())
 
     def load(self, entry: SeriesEntry, *, branch: str | None = None) -> Series:
@@ -222,7 +230,8 @@ class History:
         rows = self._connection.execute(
             "SELECT allocator, path, sha256, config FROM objects WHERE run_id = ?", (run_id,)
         )
-        return {name: ObjectEntry(p, s, json.loads(config)) for name, p, s, config in rows}
+        with self._believed():
+            return {name: ObjectEntry(p, s, json.loads(config)) for name, p, s, config in rows}
 
     def decisions(self) -> list[Decision]:
         """What gates have said of changes, in the order in which they did."""
@@ -230,10 +239,11 @@ class History:
             "SELECT series_id, before, after, verdict, ratio, gate, decided FROM decisions "
             "ORDER BY decided"
         )
-        return [
-            Decision(number, before, after, Decided(verdict), ratio, gate, decided)
-            for number, before, after, verdict, ratio, gate, decided in rows
-        ]
+        with self._believed():
+            return [
+                Decision(number, before, after, Decided(verdict), ratio, gate, decided)
+                for number, before, after, verdict, ratio, gate, decided in rows
+            ]
 
     def decide(self, decision: Decision) -> None:
         """Keeps what a gate said; of the same two sides the last one holds."""
@@ -267,6 +277,14 @@ class History:
                 "INSERT OR REPLACE INTO detections SELECT id, ?, ?, ? FROM series WHERE id = ?",
                 [(branch, digest, changes, number) for number, (digest, changes) in found.items()],
             )
+
+    @contextmanager
+    def _believed(self) -> Iterator[None]:
+        """Turns what nobody wrote so into a DataError."""
+        try:
+            yield
+        except ValueError as error:
+            raise DataError(f"{self.path}: is not as it was written: {error}") from None
 
     def _insert(self, measured: Measured) -> None:
         run = self._connection.execute(
@@ -371,6 +389,19 @@ class History:
             "ON r.id = p.run_id WHERE p.series_id = series.id)",
         ):
             self._connection.execute(statement)
+
+
+def _require_text(measured: Measured) -> None:
+    """Raises UsageError for names that are bytes and no text: SQLite has no others."""
+    for what, text in (
+        ("directory", measured.path),
+        ("label", measured.label),
+        ("branch", measured.branch),
+    ):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise UsageError(f"{plain(measured.path)}: its {what} is no text in UTF-8") from None
 
 
 def _text(value: Mapping[str, object]) -> str:

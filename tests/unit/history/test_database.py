@@ -94,6 +94,7 @@ def test_a_branch_has_its_own_points(tmp_path: Path) -> None:
         history.add(run_of(7, [value(70.0)], branch="topic"))
         (entry,) = history.series()
         assert history.branches() == {"main": 3, "topic": 1}
+        assert history.point_counts(branch="main") == {entry.id: 3}
         assert values_of(history, entry, "topic") == [70.0]
         assert values_of(history, entry, "main") == [0.0, 1.0, 2.0]
         assert values_of(history, entry) == [0.0, 1.0, 2.0, 70.0]
@@ -159,6 +160,29 @@ def test_a_file_of_a_later_allocphase_is_left_as_it_is(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(UsageError, match="schema version 99"), open_history(path):
         pass
+
+
+def test_what_nobody_wrote_so_is_told_by_the_file_s_name(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    with open_history(path, make=True) as history:
+        history.add(run_of(1, [value(1.0)]))
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE facts SET facts = 'no JSON'")
+    connection.execute("INSERT INTO decisions VALUES (1, 'a', 'b', 'perhaps', NULL, '', '')")
+    connection.commit()
+    connection.close()
+    with open_history(path) as history:
+        for read in (history.series, history.decisions):
+            with pytest.raises(DataError, match=r"h\.db: is not as it was written"):
+                read()
+
+
+def test_a_directory_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    with (
+        open_history(tmp_path / "h.db", make=True) as history,
+        pytest.raises(UsageError, match="its directory is no text in UTF-8"),
+    ):
+        history.add(run_of(1, [value(1.0)], path="/runs/\udcff"))
 
 
 def test_what_is_no_history_is_told_by_its_name(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class SeriesKey:
 class MeasuredValue:
     """One value that a run has for a series, in `unit`.
 
-    facts: those of the machine that the metric depends on, by name. lower, upper: its 95% interval,
+    facts: those of the machine that the metric depends on, by name. lower, upper: its 90% interval,
     None where there are too few processes. exact: a count on which all processes agree, and of
     which another day's would say the same. processes: how many the value rests on.
     """

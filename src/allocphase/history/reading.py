@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from allocphase.analysis.counts import CONFIDENCE
 from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import CATALOGUE, Measure
 from allocphase.analysis.process_metrics import ProcessMetrics
@@ -191,7 +192,7 @@ def _value(
     values: FloatArray,
     facts: Mapping[str, object],
 ) -> MeasuredValue:
-    found = median_interval(values)
+    found = median_interval(values, confidence=CONFIDENCE)
     return MeasuredValue(
         scenario=scenario.name,
         digest=scenario.digest,

@@ -123,7 +123,7 @@ def print_series(series: Series, changes: Sequence[Change], stream: IO[str] | No
         Column("message", figure=False),
         Column("measured"),
         Column("value"),
-        Column("95% interval"),
+        Column("90% interval"),
         Column("change"),
     ]
     rows = [_point_row(series, point, at.pop(point.side, None)) for point in series.points]

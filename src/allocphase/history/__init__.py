@@ -5,9 +5,10 @@ the two commits decides (commands/confirm.py).
 
     model      the words: runs, commits, series, points
     schema     the tables, and how an older file comes to have them
-    database   one file, SQLite's: runs in, series out
+    database   one file, SQLite's: runs in, series out; rows, order: how both are read
     reading    a run directory's values
-    changes    where series change, and what gates said of that
+    changes    where series change, and what gates said of that; choice: which are meant
+    text       all of it on a terminal; parquet: as one table
 """
 
 from __future__ import annotations

@@ -12,12 +12,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from allocphase.errors import AllocphaseError, DataError, UsageError
 from allocphase.files.durable import named_errors
@@ -32,13 +30,13 @@ from allocphase.history.model import (
     RunEntry,
     Series,
     SeriesEntry,
-    SeriesKey,
 )
+from allocphase.history.order import in_order
+from allocphase.history.rows import as_text, facts_digest, marked, run_entry, series_entry
 from allocphase.history.schema import migrate, roll_back
-from allocphase.machine.fingerprint import differences
 from allocphase.text.line import plain
 
-__all__ = ["Added", "History", "facts_digest", "in_order", "open_history"]
+__all__ = ["Added", "History", "open_history"]
 
 # A writer waits so long for others; a run of 4,800 values is written in a tenth of a second.
 WAIT_S = 60.0
@@ -91,33 +89,6 @@ def _named(path: Path) -> Iterator[None]:
         ) from error
 
 
-def facts_digest(facts: Mapping[str, object]) -> str:
-    """Of the facts that a metric depends on: 16 hexadecimal digits."""
-    return sha256(_text(facts).encode("utf-8")).hexdigest()[:16]
-
-
-def in_order(points: Iterable[Point]) -> tuple[bool, tuple[Point, ...]]:
-    """Whether commits order them, and the points in their order.
-
-    By the topology of commits where a repository has told it of each: a commit has more ancestors
-    than any that it came from. Else by the time at which the runs started.
-    """
-    found = list(points)
-    by_commit = bool(found) and all(p.commit and p.commit.ancestors is not None for p in found)
-    key = _commit_order if by_commit else _time_order
-    return by_commit, tuple(sorted(found, key=key))
-
-
-def _commit_order(point: Point) -> tuple[int, str, str, str, int]:
-    commit = point.commit
-    assert commit is not None, "all of them have one"
-    return commit.ancestors or 0, commit.time, commit.hash, point.time, point.run.id
-
-
-def _time_order(point: Point) -> tuple[str, int]:
-    return point.time, point.run.id
-
-
 class History:
     """An open history: see open_history."""
 
@@ -144,7 +115,7 @@ class History:
             "SELECT t.* FROM told_runs t JOIN runs r ON r.id = t.id WHERE r.identity = ?",
             (identity,),
         ).fetchone()
-        return None if row is None else _run(row)
+        return None if row is None else run_entry(row)
 
     def add(self, measured: Measured, *, renew: bool = False) -> Added:
         """A run with all its values, as one transaction; one that is there already is left as it
@@ -165,7 +136,7 @@ class History:
     def runs(self) -> list[RunEntry]:
         """All of them, in the order of their times."""
         return [
-            _run(row)
+            run_entry(row)
             for row in self._connection.execute("SELECT * FROM told_runs ORDER BY started, id")
         ]
 
@@ -195,7 +166,7 @@ class History:
             "ORDER BY s.scenario, s.metric, s.allocator, s.began, s.id"
         )
         with self._believed():
-            return _marked([_series(row) for row in rows])
+            return marked([series_entry(row) for row in rows])
 
     def point_counts(self, *, branch: str | None = None) -> dict[int, int]:
         """How many points each series has of a branch, or of all, by its id."""
@@ -304,7 +275,7 @@ class History:
         self._connection.executemany(
             "INSERT INTO objects VALUES (?, ?, ?, ?, ?)",
             [
-                (run, name, one.path, one.sha256, _text(one.config))
+                (run, name, one.path, one.sha256, as_text(one.config))
                 for name, one in measured.objects.items()
             ],
         )
@@ -358,7 +329,8 @@ class History:
 
     def _new_series(self, one: MeasuredValue, digest: str, started: str) -> int:
         self._connection.execute(
-            "INSERT OR IGNORE INTO facts (digest, facts) VALUES (?, ?)", (digest, _text(one.facts))
+            "INSERT OR IGNORE INTO facts (digest, facts) VALUES (?, ?)",
+            (digest, as_text(one.facts)),
         )
         made = self._connection.execute(
             "INSERT INTO series (facts_id, scenario, digest, allocator, metric, unit, began) "
@@ -402,62 +374,3 @@ def _require_text(measured: Measured) -> None:
             text.encode("utf-8")
         except UnicodeEncodeError:
             raise UsageError(f"{plain(measured.path)}: its {what} is no text in UTF-8") from None
-
-
-def _text(value: Mapping[str, object]) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def _run(row: Sequence[Any]) -> RunEntry:
-    """Of the view told_runs."""
-    number, path, arm, label, branch, started, commit_hash, subject, time, ancestors = row
-    return RunEntry(
-        id=number,
-        path=path,
-        arm=arm,
-        label=label,
-        branch=branch,
-        started=started,
-        commit=None if commit_hash is None else CommitEntry(commit_hash, subject, time, ancestors),
-    )
-
-
-def _series(row: Sequence[Any]) -> SeriesEntry:
-    number, facts_of_it, scenario, digest, allocator, metric, unit, began, facts = row
-    return SeriesEntry(
-        id=number,
-        key=SeriesKey(
-            facts_digest=facts_of_it,
-            scenario=scenario,
-            digest=digest,
-            allocator=allocator,
-            metric=metric,
-        ),
-        unit=unit,
-        began=began,
-        facts=json.loads(facts),
-    )
-
-
-def _marked(entries: Sequence[SeriesEntry]) -> list[SeriesEntry]:
-    """With why each began, where the one before has the same name."""
-    found: list[SeriesEntry] = []
-    for entry in entries:
-        before = found[-1] if found and found[-1].key.name == entry.key.name else None
-        found.append(entry if before is None else _after(before, entry))
-    return found
-
-
-def _after(before: SeriesEntry, entry: SeriesEntry) -> SeriesEntry:
-    reasons = list(differences(before.facts, entry.facts).values())
-    if before.key.digest != entry.key.digest:
-        reasons.insert(0, "the scenario does something else now")
-    return SeriesEntry(
-        id=entry.id,
-        key=entry.key,
-        unit=entry.unit,
-        began=entry.began,
-        facts=entry.facts,
-        previous=before.id,
-        mark="; ".join(reasons),
-    )

@@ -172,7 +172,7 @@ class SeriesEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """A series with its points, in the order of commits, or of times (database.in_order).
+    """A series with its points, in the order of commits, or of times (order.in_order).
 
     branch: whose points they are; None: of all branches. by_commit: whether commits order them.
     """

@@ -38,6 +38,12 @@ def _block(label: str, text: str) -> str:
     )
 
 
+def _line(name: str, text: str) -> str:
+    """What is told of a name, beside it, in as many lines as it takes."""
+    indent = " " * len(name)
+    return textwrap.fill(text, WIDTH, initial_indent=name, subsequent_indent=indent)
+
+
 def allocators(chosen: Sequence[Allocator], *, verbose: bool) -> str:
     """A line for each allocator; what is not installed says how to install it, and * marks the
     default set.
@@ -45,11 +51,10 @@ def allocators(chosen: Sequence[Allocator], *, verbose: bool) -> str:
     lines = ["allocators (* is in the default set)"]
     default = {found.name for found in resolve("default") if not found.missing}
     for found in chosen:
-        state = found.missing or found.kind
         mark = "*" if found.name in default else " "
-        lines.append(f"{mark} {found.name:<20} {state}")
+        lines.append(_line(f"{mark} {found.name:<20} ", found.missing or found.summary))
         if verbose:
-            lines.append(_block("what", found.summary))
+            lines.append(_block("kind", found.kind))
             lines += [_block("object", str(found.path))] if found.path else []
             lines += _settings(found)
     return "\n".join(lines)
@@ -78,10 +83,8 @@ def scenarios(chosen: Sequence[AnyScenario], *, verbose: bool, traced: bool = Fa
     """
     lines = ["scenarios (* is in the default set)"]
     for found in chosen:
-        title = found.title.partition(":")[0] if not verbose else found.title
         mark = "*" if found.default else " "
-        room = WIDTH - 23
-        lines.append(f"{mark} {found.name:<20} {textwrap.shorten(title, room, placeholder='...')}")
+        lines.append(_line(f"{mark} {found.name:<20} ", found.title))
         if verbose:
             lines.append(_block("stands for", found.stands_for))
             lines.append(_block("source", found.source))
@@ -123,9 +126,7 @@ def families(*, verbose: bool) -> str:
     """A line for each family of workloads; in full with its parameters."""
     lines = ["families"]
     for name, family in FAMILIES.items():
-        about = _about(family)
-        shortened = textwrap.shorten(about, WIDTH - 14, placeholder="...")
-        lines.append(f"  {name:<11} {about if verbose else shortened}")
+        lines.append(_line(f"  {name:<11} ", _about(family)))
         if verbose:
             lines += [_block(key, _parameter(field)) for key, field in family.fields().items()]
     return "\n".join(lines)

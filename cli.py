@@ -18,6 +18,7 @@ from allocphase.commands.compare import compare
 from allocphase.commands.doctor import doctor
 from allocphase.commands.exec import exec_command
 from allocphase.commands.gate import gate
+from allocphase.commands.history import history
 from allocphase.commands.list import list_command
 from allocphase.commands.record import record_command
 from allocphase.commands.report import report
@@ -91,6 +92,7 @@ COMMANDS = (
     doctor,
     exec_command,
     gate,
+    history,
     list_command,
     record_command,
     report,

@@ -1,4 +1,10 @@
 """A run in the formats that others read: one file a format.
 
+    formats      the list of `allocphase export`; a format's module has its name, and `write`
+    exported     what is to be exported, and what came of it
+    figures      one number a cell and metric; one a process and metric
+    cells        the document of `--json`
+    long_table   a row a process and metric, which csv writes
+
 Place in the pipeline: after analysis.
 """

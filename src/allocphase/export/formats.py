@@ -53,6 +53,10 @@ class Format:
 FORMATS = (
     Format(name="csv", title="a row a process and metric: spreadsheets, R, notebooks"),
     Format(name="go", title="Go's benchmark format: benchstat"),
+    Format(name="google-benchmark", title="Google Benchmark's JSON: compare.py"),
+    Format(name="bencher", title="Bencher Metric Format: bencher.dev"),
+    Format(name="github-action-benchmark", title="a trend page on GitHub Pages"),
+    Format(name="openmetrics", title="Prometheus and its text-file collectors"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The list of formats is that of the folder and of the page; each is written of an empty run too."""
+"""The list of formats is the folder's and the page's; each is written of an empty run too."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@
     exported     what is to be exported, and what came of it
     figures      one number a cell and metric; one a process and metric
     cells        the document of `--json`
+    hdr          latencies in HdrHistogram's buckets, which hgrm and hlog write
     long_table   a row a process and metric, which csv writes
 
 Place in the pipeline: after analysis.

@@ -54,6 +54,8 @@ FORMATS = (
     Format(name="csv", title="a row a process and metric: spreadsheets, R, notebooks"),
     Format(name="go", title="Go's benchmark format: benchstat"),
     Format(name="google-benchmark", title="Google Benchmark's JSON: compare.py"),
+    Format(name="hgrm", title="HdrHistogram's percentiles: plotters", of_cell=True, of_kind=True),
+    Format(name="hlog", title="HdrHistogram's log of histograms"),
     Format(name="bencher", title="Bencher Metric Format: bencher.dev"),
     Format(name="github-action-benchmark", title="a trend page on GitHub Pages"),
     Format(name="openmetrics", title="Prometheus and its text-file collectors"),

@@ -6,6 +6,7 @@
     cells        the document of `--json`
     hdr          latencies in HdrHistogram's buckets, which hgrm and hlog write
     long_table   a row a process and metric, which csv writes
+    timeline     a cell's first replay on a clock; protobuf: messages by hand. perfetto writes them
 
 Place in the pipeline: after analysis.
 """

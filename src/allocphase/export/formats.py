@@ -58,6 +58,7 @@ FORMATS = (
     Format(name="hlog", title="HdrHistogram's log of histograms"),
     Format(name="bencher", title="Bencher Metric Format: bencher.dev"),
     Format(name="github-action-benchmark", title="a trend page on GitHub Pages"),
+    Format(name="perfetto", title="the timeline of ui.perfetto.dev", of_cell=True, binary=True),
     Format(name="openmetrics", title="Prometheus and its text-file collectors"),
 )
 

@@ -14,7 +14,7 @@ from allocphase.export.formats import FORMATS, Format, format_of
 from tests.support.plugins import ROOT
 from tests.support.runs import write_run
 
-HELPERS = {"cells", "exported", "figures", "formats", "hdr", "long_table"}
+HELPERS = {"cells", "exported", "figures", "formats", "hdr", "long_table", "protobuf", "timeline"}
 
 
 def test_every_module_of_the_folder_is_a_format_or_a_helper() -> None:

@@ -21,10 +21,9 @@ __all__ = ["write"]
 
 
 def write(runs: Sequence[Run], _: Choice) -> Exported:
-    """Of one run."""
-    (run,) = runs
+    """Of as many runs as are given: `run` and `started` tell them apart."""
     file = io.StringIO(newline="")
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow(COLUMNS)
-    rows.writerows(long_rows(run))
+    rows.writerows(row for run in runs for row in long_rows(run))
     return Exported.of_text(file.getvalue())

@@ -51,7 +51,7 @@ class Format:
 
 
 FORMATS = (
-    Format(name="csv", title="a row a process and metric: spreadsheets, R, notebooks"),
+    Format(name="csv", title="a row a process and metric: spreadsheets, R", several=True),
     Format(name="go", title="Go's benchmark format: benchstat"),
     Format(name="google-benchmark", title="Google Benchmark's JSON: compare.py"),
     Format(name="hgrm", title="HdrHistogram's percentiles: plotters", of_cell=True, of_kind=True),
@@ -60,6 +60,15 @@ FORMATS = (
     Format(name="github-action-benchmark", title="a trend page on GitHub Pages"),
     Format(name="perfetto", title="the timeline of ui.perfetto.dev", of_cell=True, binary=True),
     Format(name="openmetrics", title="Prometheus and its text-file collectors"),
+    Format(name="otava", title="Apache Otava's CSV: a row a run", several=True),
+    Format(name="otava-config", title="the otava.yaml that goes with it", several=True),
+    Format(
+        name="parquet",
+        title="the rows of csv: DuckDB, notebooks",
+        several=True,
+        binary=True,
+        extra="allocphase[parquet]",
+    ),
 )
 
 

@@ -18,6 +18,7 @@ from allocphase.commands.doctor import doctor
 from allocphase.commands.exec import exec_command
 from allocphase.commands.export import export
 from allocphase.commands.gate import gate
+from allocphase.commands.import_file import import_command
 from allocphase.commands.list import list_command
 from allocphase.commands.record import record_command
 from allocphase.commands.report import report
@@ -69,6 +70,7 @@ COMMANDS = (
     exec_command,
     export,
     gate,
+    import_command,
     list_command,
     record_command,
     report,

@@ -77,7 +77,8 @@ def _result(run: Run, record: ProcessRecord, figures: Mapping[str, float]) -> st
 
 
 def _name(run: Run, record: ProcessRecord) -> str:
-    what = "Program" if record.scenario in run.programs else "Replay"
+    entry = next(one for one in run.manifest.scenarios if one.name == record.scenario)
+    what = "Program" if entry.program else "Imported" if entry.benchmark else "Replay"
     parts = f"scenario={quoted(record.scenario)}/allocator={quoted(record.allocator)}"
     return _PROCESSORS.sub("%2D", f"Benchmark{what}/{parts}")
 

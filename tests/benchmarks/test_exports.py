@@ -1,8 +1,8 @@
-"""Exports under the tools that they are for, where these are installed: benchstat and otava.
+"""Exports under the tools that they are for: benchstat, compare.py and otava, where these are.
 
-Both have environments of their own: ALLOCPHASE_BENCHSTAT and ALLOCPHASE_OTAVA name the programs, or
-they stand on PATH. Without them these say "not installed"; tests/unit/export holds the formats to
-their specifications.
+They have environments of their own: ALLOCPHASE_BENCHSTAT, _COMPARE_PY and _OTAVA name them, or they
+stand where they are installed. Without them these say "not installed"; tests/unit/export holds the
+formats to their specifications.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from allocphase.export.exported import Choice
 from allocphase.export.formats import format_of
-from tests.support.exports import awkward_run
+from tests.support.exports import ALLOCATORS, SCENARIOS, awkward_run
 from tests.unit.export.test_otava import run_of
+
+# Where Debian's libbenchmark-tools has it.
+COMPARE_PY = "/usr/share/benchmark/compare.py"
 
 
 def program(name: str) -> str:
@@ -45,6 +49,22 @@ def test_benchstat_has_a_column_for_each_allocator_of_a_run(tmp_path: Path) -> N
     print(table)
     assert "sec/op" in table
     assert "libc" in table
+
+
+def test_compare_py_tests_every_cell_of_two_runs(tmp_path: Path) -> None:
+    compare = os.environ.get("ALLOCPHASE_COMPARE_PY") or COMPARE_PY
+    if not Path(compare).exists():
+        pytest.skip(f"{compare} is not installed (libbenchmark-tools)")
+    run = awkward_run(tmp_path / "run")
+    path = tmp_path / "run.json"
+    path.write_bytes(format_of("google-benchmark").write([run], Choice()).content)
+    table = output(sys.executable, compare, "--no-color", "benchmarks", path, path, folder=tmp_path)
+    print(table)
+    names = {f"{scenario}/{allocator}" for scenario in SCENARIOS for allocator in ALLOCATORS}
+    rows = [line for line in table.splitlines() if line.startswith(tuple(names))]
+    tested = [line for line in rows if "_pvalue" in line]
+    assert len(tested) == len(names)
+    assert len(rows) == len(names) * (5 + 1)
 
 
 def test_otava_finds_the_day_on_which_a_series_became_slower(tmp_path: Path) -> None:

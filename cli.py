@@ -17,8 +17,10 @@ from allocphase.commands.claims import claims
 from allocphase.commands.compare import compare
 from allocphase.commands.doctor import doctor
 from allocphase.commands.exec import exec_command
+from allocphase.commands.export import export
 from allocphase.commands.gate import gate
 from allocphase.commands.history import history
+from allocphase.commands.import_file import import_command
 from allocphase.commands.list import list_command
 from allocphase.commands.record import record_command
 from allocphase.commands.report import report
@@ -91,8 +93,10 @@ COMMANDS = (
     compare,
     doctor,
     exec_command,
+    export,
     gate,
     history,
+    import_command,
     list_command,
     record_command,
     report,

@@ -31,9 +31,10 @@ import numpy as np
 from allocphase.analysis.counts import CONFIDENCE
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
+from allocphase.analysis.metrics import pass_ns
 from allocphase.analysis.program_metrics import MEMORY_CALLS, program_time_ns
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Program, Throughput
+from allocphase.probe.result import Program
 from allocphase.stats.interval import median_interval
 from allocphase.stats.values import FloatArray
 from allocphase.store.record import ProcessRecord
@@ -192,11 +193,7 @@ def _program_ns(run: Run, allocator: str, program: str, rounds: int) -> FloatArr
 
 def _cold_ns(run: Run, allocator: str, replay: str, rounds: int) -> FloatArray:
     """Of the whole first replay."""
-
-    def read(record: ProcessRecord) -> float:
-        return record.part(Throughput).cold_ns_per_op * record.result.operations
-
-    return _by_round(run.records_of(allocator, replay), Probe.THROUGHPUT, read, rounds)
+    return _by_round(run.records_of(allocator, replay), Probe.THROUGHPUT, pass_ns, rounds)
 
 
 def _by_round(

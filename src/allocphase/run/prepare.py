@@ -36,7 +36,7 @@ from allocphase.store.manifest import ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 
-__all__ = ["Begun", "begin"]
+__all__ = ["Begun", "begin", "new_folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def begin(request: Request) -> Begun:
     """
     started = datetime.datetime.now(tz=datetime.UTC)
     allocators = [one.keeping(request.kept_variables) for one in _with_floor(request)]
-    path = _new_folder(request, started)
+    path = new_folder(request.out, request.label, started)
     lock = FolderLock(path)
     with _gone_when_it_fails(path, lock):
         writer = RunWriter(path)
@@ -124,13 +124,13 @@ def _with_floor(request: Request) -> tuple[Allocator, ...]:
     return (*resolve(FLOOR), *chosen)
 
 
-def _new_folder(request: Request, started: datetime.datetime) -> Path:
+def new_folder(out: Path, label: str, started: datetime.datetime) -> Path:
     """A folder of its own for each run, also for two that start in one second."""
     stem = started.strftime("%Y%m%d-%H%M%S")
-    label = re.sub(r"[^\w.-]+", "-", request.label).strip("-") or "run"
+    words = re.sub(r"[^\w.-]+", "-", label).strip("-") or "run"
     for attempt in range(100):
         suffix = f"-{attempt}" if attempt else ""
-        folder = request.out / f"{stem}-{label}{suffix}"
+        folder = out / f"{stem}-{words}{suffix}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
@@ -138,7 +138,7 @@ def _new_folder(request: Request, started: datetime.datetime) -> Path:
         except OSError as error:
             raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
         return folder
-    raise AllocphaseError(f"{request.out}: a hundred runs named {stem}-{label} already")
+    raise AllocphaseError(f"{out}: a hundred runs named {stem}-{words} already")
 
 
 @contextmanager

@@ -692,11 +692,12 @@ MEASURING = {
     "claims": ("claims", "phase-report"),
     "selftest": ("selftest", "--quick"),
     "tune": ("tune", "-a", "phase2?objects_per_slab=1,8", "-s", "phase-report"),
+    "export": ("export", "somewhere", "--to", "csv"),
 }
 TARGETS = [
     (command, option)
-    for command in ("run", "gate", "claims", "selftest", "tune", "validate", "compare")
-    for option in ("--json", "--junit", "--csv", "--export-markdown")
+    for command in ("run", "gate", "claims", "selftest", "tune", "validate", "compare", "export")
+    for option in ("--json", "--junit", "--csv", "--export-markdown", "--output")
     if option in {flag for each in main.commands[command].params for flag in each.opts}
 ]
 

@@ -86,7 +86,8 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     yield ""
     entry = source.entry(scenario)
     columns, table = (COLUMNS, rows) if entry.program is None else (PROGRAM_COLUMNS, program_rows)
-    of_trace = f"; floor {floor} an op" if entry.program is None else ""
+    has_floor = entry.program is None and entry.benchmark is None
+    of_trace = f"; floor {floor} an op" if has_floor else ""
     yield f"{escaped(workload_text(entry))}{of_trace}."
     yield ""
     yield _row(*(name for name, _ in columns))

@@ -78,7 +78,7 @@ def _of_trace(source: Source, scenario: str, cells: Sequence[Cell]) -> Values:
 
 def _facts(source: Source, scenario: str) -> list[str]:
     entry, floor_ns = source.entry(scenario), source.floor_ns(scenario)
-    if entry.program is not None:
+    if entry.program is not None or entry.benchmark is not None:
         return [workload_text(entry)]
     facts = [workload_text(entry), *_parts(entry)]
     facts += [f"{entry.threads} threads"] * (entry.threads > 1)

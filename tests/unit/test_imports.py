@@ -19,7 +19,7 @@ LAYERS = (
     "files",
     "interruption resources spec stats",
     "trace machine",
-    "allocator scenario probe",
+    "allocator scenario probe hosts",
     "process store recorder",
     "run analysis",
     "judge claim export",

@@ -66,7 +66,7 @@ class Host:
         self.folder = folder.absolute() / name
         with named_errors(self.folder):
             (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
-        self._lock = FolderLock(self.folder)
+        self._lock = _folder_lock(self.folder)
         self._objects = self.folder / "objects"
         self._running: subprocess.Popen[bytes] | None = None
         self._stopped = threading.Event()
@@ -140,6 +140,17 @@ class Host:
             return self._running.wait()
         finally:
             self._running = None
+
+
+def _folder_lock(folder: Path) -> FolderLock:
+    """A worker that was killed has it until its process has ended. Raises UsageError."""
+    until = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            return FolderLock(folder)
+        except UsageError:
+            if time.monotonic() > until:
+                raise
 
 
 def _arguments(job: Job, out: Path, objects: list[Path]) -> list[str]:

@@ -92,6 +92,7 @@ def test_two_workers_of_one_name_do_not_share_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("allocphase.files.folder_lock.MOMENT_S", 0.0)
+    monkeypatch.setattr(execution, "LOCK_WAIT_S", 0.0)
     first = Host("epyc", tmp_path)
     with pytest.raises(UsageError, match="another process is filling it"):
         Host("epyc", tmp_path)

@@ -1,7 +1,7 @@
 """A worker of a fleet unpickles the names that a fleet's messages are made of, and no others.
 
 dask sends functions as pickles, and an unpickled name can be any function of any module. Here it is
-one of our four, or a part of dask's own messages: what else somebody has dask send to this worker,
+one of our five, or a part of dask's own messages: what else somebody has dask send to this worker,
 be it by mistake, is refused before it is made, and does not disturb what is measured. This keeps
 the worker to its work. It is no wall against whoever may give it jobs, since a job brings along
 objects that are run.
@@ -21,7 +21,7 @@ __all__ = ["only_ours", "without_doors"]
 _TASKS = "allocphase.hosts.dask_tasks"
 ALLOWED = frozenset(
     {
-        *((_TASKS, name) for name in ("keep", "lacking", "piece", "run_job")),
+        *((_TASKS, name) for name in ("ended", "keep", "lacking", "piece", "run_job")),
         *(
             ("dask._task_spec", name)
             for name in ("Alias", "DataNode", "Dict", "List", "Set", "Task", "TaskRef", "Tuple")

@@ -99,6 +99,10 @@ class Host:
                 write_text(folder / "result.json", written(result))
             return result
 
+    def ended(self, job_id: str) -> HostResult | None:
+        """The result of a job, if there is one by now. Raises UsageError."""
+        return _ended(self._folder(job_id))
+
     def piece(self, job_id: str, offset: int) -> bytes:
         """PIECE_BYTES of a job's archive, or what is left of it. Raises UsageError."""
         path = self._folder(job_id) / "result.tar.zst"

@@ -30,6 +30,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
+        dask_tasks.ended,
         dask_tasks.lacking,
         dask_tasks.piece,
         (["ab"], {"offset": 3}, b"bytes", {1, None}),

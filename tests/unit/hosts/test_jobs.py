@@ -159,8 +159,9 @@ def test_a_scheduler_that_is_away_for_a_while_costs_nothing(folder: Path) -> Non
 
 
 def test_a_spoilt_archive_is_fetched_again(folder: Path) -> None:
-    _, fleet, told = played(folder, [UNKNOWN, RUNNING, ended(folder, "arm")], spoilt=1)
+    executor, fleet, told = played(folder, [UNKNOWN, RUNNING, ended(folder, "arm")], spoilt=2)
     assert fleet.host("arm").status is HostStatus.DONE
+    assert max(attempt for _, attempt in executor.given) > 1  # the host is to look at it, too
     assert told[-1] == "arm done"
     assert not list(folder.glob(".*"))
 

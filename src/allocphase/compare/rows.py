@@ -27,7 +27,7 @@ from allocphase.stats.exact import count_change, count_ratio
 from allocphase.stats.values import FloatArray, agree, median
 from allocphase.store.record import rounds_of
 
-__all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "compare_cells"]
+__all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "WantedRow", "compared_rows", "wanted_rows"]
 
 # Times first, then counts, then bytes.
 _UNITS = ("ns", "count", "bytes")
@@ -76,24 +76,21 @@ class CompareRow:
         return math.isfinite(self.min_detectable_ratio)
 
 
-def compare_cells(
+def wanted_rows(
     pairs: Sequence[CellPair],
     *,
     metrics: Sequence[str],
     holds: Callable[[Measure], bool],
     theta: float,
     memory_theta: float,
-) -> list[CompareRow]:
-    """A row for each pair and metric that holds, and that there is of a trace or a program, in that
-    order.
-
-    Times of one run are paired within the round, those of two runs are not, and neither are
-    counts: each is a family of its own (Holm). Raises UsageError for a metric that does not exist.
+) -> list[WantedRow]:
+    """The values of a row for each pair and metric that holds, and that there is of a trace or a
+    program, in that order. Raises UsageError for a metric that does not exist.
     """
     measures = [compared(name) for name in metrics]
     read = _Values()
-    wanted = [
-        _Wanted(
+    return [
+        WantedRow(
             pair,
             one,
             read.of(pair.base, one),
@@ -104,6 +101,14 @@ def compare_cells(
         for one in measures
         if holds(one) and one.probe.of_programs == pair.candidate.is_program
     ]
+
+
+def compared_rows(wanted: Sequence[WantedRow]) -> list[CompareRow]:
+    """The rows judged together, same order.
+
+    Times of one run are paired within the round, those of two runs are not, and neither are
+    counts: each is a family of its own (Holm).
+    """
     found: dict[int, Comparison] = {i: _agreed(w) for i, w in enumerate(wanted) if w.is_exact}
     paired = [i for i, w in enumerate(wanted) if w.one.timed and w.within_run]
     times = [i for i, w in enumerate(wanted) if w.one.timed and not w.within_run]
@@ -117,9 +122,9 @@ def compare_cells(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Wanted:
-    """One row's values. base, candidate: of a time by round, NaN where missing; of a count, of each
-    process. limit: what counts as a change, where a count varies.
+class WantedRow:
+    """One row before it is judged: its values. base, candidate: of a time by round, NaN where
+    missing; of a count, of each process. limit: what counts as a change, where a count varies.
     """
 
     pair: CellPair
@@ -168,14 +173,14 @@ class _Wanted:
         return Samples(self.base, self.candidate, self.theta)
 
 
-def _verdict(wanted: _Wanted, found: Comparison) -> Verdict | None:
+def _verdict(wanted: WantedRow, found: Comparison) -> Verdict | None:
     if not found.pairs:
         return None
     changed = found.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
     return Verdict.INCONCLUSIVE if changed and wanted.is_of_session else found.verdict
 
 
-def _row(wanted: _Wanted, found: Comparison) -> CompareRow:
+def _row(wanted: WantedRow, found: Comparison) -> CompareRow:
     return CompareRow(
         allocator=wanted.pair.candidate.allocator,
         scenario=wanted.pair.candidate.scenario,
@@ -209,7 +214,7 @@ class _Values:
         return processes.by_round(records, one, rounds=rounds_of(records))
 
 
-def _agreed(wanted: _Wanted) -> Comparison:
+def _agreed(wanted: WantedRow) -> Comparison:
     """What each side's processes agree on; fewer than AGREEING of them say nothing of a change."""
     before, after = median(wanted.base), median(wanted.candidate)
     fewest = min(wanted.base.size, wanted.candidate.size)

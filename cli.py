@@ -16,6 +16,7 @@ from allocphase.commands.claims import claims
 from allocphase.commands.compare import compare
 from allocphase.commands.doctor import doctor
 from allocphase.commands.exec import exec_command
+from allocphase.commands.fleet import fleet
 from allocphase.commands.gate import gate
 from allocphase.commands.list import list_command
 from allocphase.commands.record import record_command
@@ -66,6 +67,7 @@ COMMANDS = (
     compare,
     doctor,
     exec_command,
+    fleet,
     gate,
     list_command,
     record_command,

@@ -2,8 +2,8 @@
 anything, so that whoever judges or renders a fleet can read it.
 
     out/<time>-<label>/fleet.json          this document
-    out/<time>-<label>/hosts/<host>/       what came back of a host that is done: a run directory, or
-                                           a gate's, with its confirming session in confirm/
+    out/<time>-<label>/hosts/<host>/       what came back of a host that is done: a run directory,
+                                           or a gate's, its confirming session in confirm/
     out/<time>-<label>/objects/<sha256>    the files that were sent along, to be sent again
 """
 
@@ -33,6 +33,7 @@ __all__ = [
     "SentFile",
     "SentObject",
     "host_folder",
+    "is_below",
     "is_host_name",
     "read_fleet",
     "write_fleet",
@@ -54,7 +55,7 @@ def is_host_name(value: object) -> bool:
     return isinstance(value, str) and _HOST_NAME.fullmatch(value) is not None
 
 
-def _is_below(value: object) -> bool:
+def is_below(value: object) -> bool:
     """A path that leads nowhere but below the folder that it is taken from."""
     if not isinstance(value, str) or not value.isprintable() or len(value) > MOST_PATH_LETTERS:
         return False
@@ -72,7 +73,7 @@ Digest = Annotated[
         lambda value: isinstance(value, str) and _DIGEST.fullmatch(value) is not None,
     ),
 ]
-PathBelow = Annotated[str, Check("a path within its folder", _is_below)]
+PathBelow = Annotated[str, Check("a path within its folder", is_below)]
 
 
 class HostStatus(StrEnum):

@@ -9,7 +9,7 @@ metric depends, and in which such hosts differ, are named beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from allocphase.analysis.metric_names import measure
@@ -18,7 +18,7 @@ from allocphase.machine.fingerprint import fact_text
 from allocphase.text.line import plain
 from allocphase.text.units import format_in
 
-__all__ = ["ALIKE", "Count", "Disagreement", "disagreements"]
+__all__ = ["ALIKE", "Count", "Disagreement", "disagreements", "telling_facts"]
 
 # Hosts with the same of these must count the same.
 ALIKE = ("machine", "libc", "page_bytes")
@@ -87,15 +87,20 @@ def _disagreement(
         metric=metric,
         scenario=scenario,
         values=tuple((value, tuple(hosts)) for value, hosts in groups),
-        differing=tuple(_differing(metric, [hosts for _, hosts in groups], facts)),
+        differing=tuple(
+            telling_facts(measure(metric).facts, [hosts for _, hosts in groups], facts)
+        ),
     )
 
 
-def _differing(
-    metric: str, groups: Sequence[Sequence[str]], facts: Mapping[str, Facts]
-) -> Iterable[str]:
-    """The facts that tell the groups apart: no value of one group is one of another."""
-    for fact in measure(metric).facts:
+def telling_facts(
+    names: Iterable[str], groups: Sequence[Sequence[str]], facts: Mapping[str, Facts]
+) -> Iterator[str]:
+    """Those that tell groups of hosts apart: no value in one group is one in another.
+
+    "cpus (4 on a, 8 on b)"; of long values the name alone.
+    """
+    for fact in names:
         seen = [{plain(fact_text(facts[host].get(fact))) for host in hosts} for hosts in groups]
         if any(a & b for i, a in enumerate(seen) for b in seen[i + 1 :]):
             continue

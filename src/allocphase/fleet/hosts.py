@@ -21,7 +21,16 @@ from allocphase.machine.fingerprint import fact_text
 from allocphase.text.line import plain
 from allocphase.text.units import format_bytes
 
-__all__ = ["MAIN_FACTS", "FleetFiles", "Host", "is_fleet", "read_files", "separating"]
+__all__ = [
+    "MAIN_FACTS",
+    "FleetFiles",
+    "Host",
+    "Separating",
+    "facts_of",
+    "is_fleet",
+    "read_files",
+    "separating",
+]
 
 # What people tell machines apart by, in this order. docs/schema.md says what each moves.
 MAIN_FACTS = (
@@ -43,6 +52,8 @@ MAIN_FACTS = (
 )
 # What says nothing of a machine, or changes by the minute.
 _PASSING = ("load_average", "user", "python", "allocphase")
+_DIGEST_LETTERS = 64
+_SHOWN_LETTERS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +134,7 @@ def facts_of(host: Host) -> Mapping[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Separating:
-    """One fact over the hosts: texts by host; differs: whether two hosts differ in it."""
+    """One fact over the hosts: texts by host; differs: whether two that know it differ in it."""
 
     fact: str
     texts: Mapping[str, str]
@@ -136,7 +147,8 @@ def separating(facts: Mapping[str, Mapping[str, object]]) -> list[Separating]:
     rows = []
     for name in every:
         texts = {host: _text(name, found.get(name)) for host, found in facts.items()}
-        differs = len(set(texts.values())) > 1
+        known = {texts[host] for host, found in facts.items() if found.get(name) is not None}
+        differs = len(known) > 1
         if (name in MAIN_FACTS or differs) and name not in _PASSING:
             rows.append(Separating(name, texts, differs))
     return rows
@@ -145,4 +157,5 @@ def separating(facts: Mapping[str, Mapping[str, object]]) -> list[Separating]:
 def _text(name: str, value: object) -> str:
     if name in ("memory_bytes", "page_bytes") and isinstance(value, int):
         return format_bytes(value)
-    return plain(fact_text(value))
+    text = plain(fact_text(value))
+    return text[:_SHOWN_LETTERS] if len(text) == _DIGEST_LETTERS else text

@@ -108,3 +108,14 @@ def test_the_facts_that_separate_hosts_are_marked_and_those_of_the_minute_left_o
     assert found["memory_bytes"].texts == {"a": "1.00 GiB", "b": "1.00 GiB"}
     assert "load_average" not in found
     assert "aslr" not in found
+    assert found["memory_bytes"].texts["a"] == "1.00 GiB"
+
+
+def test_what_a_lost_host_never_said_is_no_difference() -> None:
+    found = separating({"a": {"cpu": "X", "cores": 4}, "lost": {"cpu": "X"}})
+    assert not any(one.differs for one in found)
+
+
+def test_of_a_digest_the_beginning_will_do() -> None:
+    found = separating({"a": {"libc_sha256": "ab" * 32}, "b": {"libc_sha256": "cd" * 32}})
+    assert [one.texts["a"] for one in found if one.fact == "libc_sha256"] == ["abababababab"]

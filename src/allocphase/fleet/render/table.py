@@ -52,7 +52,7 @@ def _is_quiet(row: FleetRow) -> bool:
 
 def overview(rows: Sequence[FleetRow]) -> Table:
     """A line a row: what was found, the pooled figures, and a column for each of a few hosts."""
-    columns = [Column("", figure=False, width=18), Column("", figure=False, width=14)]
+    columns = [Column("", figure=False, width=18), Column("finding", figure=False, width=14)]
     hosts = [one.host for one in rows[0].hosts] if rows else []
     shown = hosts if len(hosts) <= FEW_HOSTS else []
     named = ("all rounds", "95% interval", *shown, "decided on")
@@ -107,9 +107,14 @@ def _telling(rows: Sequence[FleetRow]) -> Iterator[str]:
         yield f"and {len(told) - _MOST_LINES} more: --json has all"
 
 
-def remarks(verdict: FleetVerdict, shown: Sequence[FleetRow]) -> Iterator[str]:
-    """What a reader must know beside the table, a line each."""
-    yield from _telling(shown)
+def remarks(
+    verdict: FleetVerdict, shown: Sequence[FleetRow], *, telling: bool = True
+) -> Iterator[str]:
+    """What a reader must know beside the table, a line each; telling: of each host that is worse
+    or better by how much.
+    """
+    if telling:
+        yield from _telling(shown)
     hidden = len(verdict.rows) - len(shown)
     if hidden:
         verb = "is" if hidden == 1 else "are"
@@ -145,9 +150,9 @@ def headline(verdict: FleetVerdict) -> str:
         found = f"none of {rows} is worse"
     else:
         found = f"{len(worse)} of {rows} {'is' if len(worse) == 1 else 'are'} worse"
-        if named and len(named) < len(verdict.judged):
-            found += f" on {listed(named)}"
+        if all(row.finding == "worse on all" for row in worse):
+            found += " on all hosts"
         elif named:
-            found += " on every host" if len(named) > 1 else f" on {named[0]}"
+            found += f" on {listed(named)}"
     word = f"{verdict.word}: " if verdict.kind == "gate" else ""
     return f"{word}{found}; {hosts}."

@@ -15,6 +15,7 @@ from allocphase.judge.render.words import interval_text
 from allocphase.report.content.matrix import look_of
 from allocphase.report.content.palette import looks
 from allocphase.report.content.ratios import Ratio
+from allocphase.report.content.rows import interval_text as ratio_bounds
 from allocphase.report.content.rows import ratio_text
 from allocphase.report.content.views import Steps
 from allocphase.stats import Interval
@@ -130,11 +131,13 @@ def _change(one: HostStanding, steps: Steps) -> FleetCell:
 
 def _ratio_cell(ratio: Interval, standing: Standing, steps: Steps) -> FleetCell:
     found = Ratio(interval=ratio, rounds=0)
-    text = change_text(ratio) if steps is GATE_STEPS else ratio_text(found)
-    bounds = interval_text(ratio)
+    if steps is GATE_STEPS:
+        text, bounds = change_text(ratio), interval_text(ratio)
+    else:
+        text, bounds = ratio_text(found), ratio_bounds(found)
     named = standing in (Standing.WORSE, Standing.BETTER, Standing.FLAGGED)
     below = [str(standing)] if named else []
-    below += [] if bounds == MISSING else [bounds]
+    below += [] if bounds in ("", MISSING) else [bounds]
     return FleetCell(text, look_of(found, steps), ", ".join(below))
 
 

@@ -1,159 +1,201 @@
-"""Fleets without dask: each host's gate or run by a made-up executor, where a fleet has it."""
+"""A fleet on this machine: dask's scheduler, workers as `allocphase fleet worker` starts them, and
+controllers, each a process that can be killed. With TLS, on loopback or in network namespaces.
+"""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
-import numpy as np
+from allocphase.hosts.archive import digest_of_file
+from allocphase.hosts.certificates import make_certificates
+from allocphase.hosts.document import Fleet, HostStatus, host_folder, read_fleet
+from allocphase.store.reader import RunFiles
 
-from allocphase.gate import run_gate
-from allocphase.hosts.document import Fleet, HostEntry, HostStatus, host_folder, write_fleet
-from allocphase.probe.probe import Probe
-from allocphase.process.driver import Job
-from allocphase.run.request import Request
-from allocphase.run.session import run
-from allocphase.scenario import Scenario
-from tests.support.gates import (
-    MEMORY,
-    FigureExecutor,
-    arm,
-    gate_request,
-    no_progress,
-    small_scenario,
-)
+__all__ = ["TrialFleet", "namespaces", "whole_cells"]
 
-__all__ = ["SCENARIOS", "MadeHost", "made_gates", "made_runs", "write_hosts"]
-
-SCENARIOS = ("phase-report?allocations=5", "random-churn?live=8&operations=60")
-SECONDS = 1e9  # more than any test's clock tells
+ALLOCPHASE = (sys.executable, "-m", "allocphase.cli")
+START_S = 60.0
+END_S = 600.0
 
 
-@dataclass(frozen=True)
-class MadeHost:
-    """One host of a made-up fleet. factor: by (allocator or arm, scenario) what its time is times
-    the host's own; drift: how much slower it is in the last round than in the first; facts: of its
-    machine, over this one's; faults: page faults by arm.
+def whole_cells(folder: Path, jobs: Path) -> Fleet:
+    """Asserts that each host of a run has every process of its plan once, and that what came back
+    is what lies on that host's disk and on no other one's.
     """
-
-    name: str
-    ns: float = 10.0
-    factor: Callable[[str, str], float] = lambda _arm, _scenario: 1.0
-    noise: float = 0.003
-    drift: float = 0.0
-    facts: Mapping[str, object] = field(default_factory=dict)
-    faults: Mapping[str, int] = field(default_factory=dict)
-    status: HostStatus = HostStatus.DONE
-    reason: str = ""
-
-    def executor(self, *, rounds: int = 40) -> FigureExecutor:
-        """Noise is drawn anew for each process, by the host's name."""
-        rng = np.random.default_rng([ord(letter) for letter in self.name])
-
-        def time_ns(job: Job) -> float:
-            trend = 1.0 + self.drift * job.round / rounds
-            noise = float(np.exp(rng.normal(0.0, self.noise)))
-            return self.ns * trend * noise * self.factor(job.allocator.name, job.scenario)
-
-        def memory(job: Job) -> dict[str, int]:
-            return {**MEMORY, "page_faults": self.faults.get(job.allocator.name, 5)}
-
-        return FigureExecutor(time_ns=time_ns, memory=memory)
-
-
-def made_gates(folder: Path, hosts: Sequence[MadeHost], *limits: str, **changes: Any) -> Path:
-    """A fleet's gate of a plug-in against another one; the fleet's folder."""
-
-    def gate(host: MadeHost, out: Path) -> Path:
-        request = gate_request(
-            out,
-            *(limits or ("build_time=off", "drain_time=off", "p99*=off", "p50=off")),
-            scenarios=_scenarios(),
-            time_budget_s=SECONDS,
-            **changes,
-        )
-        verdict = run_gate(request, host.executor(), progress=no_progress)
-        first, *again = (Path(session.path) for session in verdict.sessions)
-        for session in again:
-            shutil.move(session, first / "confirm")
-        return first
-
-    return write_hosts(folder, hosts, gate, kind="gate")
-
-
-def made_runs(
-    folder: Path,
-    hosts: Sequence[MadeHost],
-    *,
-    allocators: Sequence[str] = ("libc", "mine"),
-    rounds: int = 20,
-) -> Path:
-    """A fleet's run of these allocators; the fleet's folder."""
-
-    def measure(host: MadeHost, out: Path) -> Path:
-        request = Request(
-            allocators=[arm(name) for name in allocators],
-            scenarios=_scenarios(),
-            probes=[Probe.THROUGHPUT, Probe.SYSCALLS, Probe.MEMORY],
-            rounds=rounds,
-            seed=1,
-            out=out,
-            label="fleet",
-            command=["allocphase", "run"],
-        )
-        return run(request, host.executor(rounds=rounds), progress=no_progress)
-
-    return write_hosts(folder, hosts, measure, kind="run")
-
-
-def _scenarios() -> list[Scenario]:
-    return [small_scenario(spec) for spec in SCENARIOS]
-
-
-def write_hosts(
-    folder: Path,
-    hosts: Sequence[MadeHost],
-    measure: Callable[[MadeHost, Path], Path],
-    *,
-    kind: Any,
-) -> Path:
-    """Measures each host that is done, and writes fleet.json over all of them."""
-    fleet = folder / "20261128-100000-trial"
-    (fleet / "hosts").mkdir(parents=True)
-    # No test of what survives a power cut: a journal that is synced line by line takes its time.
-    with patch("os.fsync"):
-        for host in (one for one in hosts if one.status is HostStatus.DONE):
-            place = host_folder(fleet, host.name)
-            shutil.move(measure(host, folder / f"made-{host.name}"), place)
-            _set_facts(place / "run.json", host.facts)
-    entries = [
-        HostEntry(name=h.name, status=h.status, reason=h.reason, facts=dict(h.facts)) for h in hosts
-    ]
-    write_fleet(
-        fleet,
-        Fleet(
-            id="f00d",
-            version="0.1.0",
-            kind=kind,
-            label="trial",
-            started="2026-11-28T10:00:00+00:00",
-            command=("allocphase", "fleet", kind),
-            scheduler=None,
-            local=len(hosts),
-            options=(),
-            objects=(),
-            hosts=tuple(entries),
-        ),
-    )
+    fleet = read_fleet(folder)
+    for entry in fleet.hosts:
+        assert entry.status is HostStatus.DONE, entry
+        files = RunFiles(host_folder(folder, entry.name))
+        ids = [record.id for record in files.processes()]
+        assert len(ids) == len(set(ids)) > 0
+        assert files.unfinished() is None
+        own = f"{fleet.id}-{entry.name}"
+        where = [path.parent.parent.name for path in jobs.glob(f"*/jobs/{own}")]
+        assert where == [entry.name]
+        sent = jobs / entry.name / "jobs" / own / "result.tar.zst"
+        assert digest_of_file(sent) == entry.archive
     return fleet
 
 
-def _set_facts(path: Path, facts: Mapping[str, object]) -> None:
-    document = json.loads(path.read_text(encoding="utf-8"))
-    document["environment"] |= facts
-    path.write_text(json.dumps(document), encoding="utf-8")
+class TrialFleet:
+    """The processes of a fleet. `prefix`: of each role's command, by host or "scheduler"."""
+
+    def __init__(
+        self,
+        folder: Path,
+        hosts: Sequence[str],
+        *,
+        address: str = "127.0.0.1",
+        prefix: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.hosts = tuple(hosts)
+        self.jobs = folder / "jobs"
+        self._prefix = prefix or {}
+        self._certificates = folder / "certificates"
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        make_certificates(self._certificates)
+        self.url = f"tls://{address}:{_free_port()}"
+
+    def start(self, who: str) -> None:
+        """ "scheduler", or the worker of a host."""
+        command = self._scheduler() if who == "scheduler" else self._worker(who)
+        with (self.folder / f"{who}.log").open("ab") as log:
+            self._processes[who] = subprocess.Popen(
+                [*self._prefix.get(who, ()), *command], stdout=log, stderr=log, cwd=self.folder
+            )
+
+    def kill(self, who: str, *, whole: bool = False) -> None:
+        """With SIGKILL: of a host the worker, which its supervisor starts again; `whole`: both."""
+        process = self._processes[who]
+        if who == "scheduler" or whole:
+            process.kill()
+            process.wait()
+            return
+        for pid in _children(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def pid(self, who: str) -> int:
+        return self._processes[who].pid
+
+    def controller(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """`allocphase fleet ARGUMENT...`; what it says is in controller.log."""
+        command, *rest = arguments
+        secured = ["--certificates", str(self._certificates / "controller")]
+        words = [*ALLOCPHASE, "fleet", command, "--scheduler", self.url, *secured, *rest]
+        with (self.folder / "controller.log").open("ab") as log:
+            return subprocess.Popen(
+                [*self._prefix.get("scheduler", ()), *words],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+            )
+
+    def on_all_hosts(self) -> list[str]:
+        return [word for host in self.hosts for word in ("--host", host)]
+
+    def begun(self, count: int = 1) -> Path:
+        """The folder of the newest fleet, once there are so many."""
+        until = time.monotonic() + START_S
+        while len(found := sorted((self.folder / "out").glob("*/fleet.json"))) < count:
+            assert time.monotonic() < until, self.said()
+            time.sleep(0.05)
+        return found[-1].parent
+
+    def measured(self, host: str) -> int:
+        """How many processes the newest job of a host has finished."""
+        journals = self.jobs.glob(f"{host}/jobs/*/out/*/processes.jsonl")
+        newest = max(journals, key=lambda path: path.stat().st_mtime, default=None)
+        return 0 if newest is None else newest.read_bytes().count(b"\n")
+
+    def await_measured(self, host: str, count: int = 1) -> None:
+        """Returns once there are so many."""
+        until = time.monotonic() + END_S
+        while self.measured(host) < count:
+            assert time.monotonic() < until, self.said()
+            time.sleep(0.05)
+
+    def said(self) -> str:
+        return "\n".join(
+            f"{path.name}:\n{path.read_text(errors='replace')[-3000:]}"
+            for path in sorted(self.folder.glob("*.log"))
+        )
+
+    def end(self) -> None:
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            process.wait(timeout=END_S)
+
+    def _scheduler(self) -> list[str]:
+        own = self._certificates / "scheduler"
+        host, _, port = self.url.removeprefix("tls://").rpartition(":")
+        return [
+            *(sys.executable, "-m", "distributed.cli.dask_scheduler"),
+            *("--protocol", "tls", "--host", host, "--port", port, "--no-dashboard"),
+            *("--tls-ca-file", str(own / "ca.pem")),
+            *("--tls-cert", str(own / "cert.pem")),
+            *("--tls-key", str(own / "key.pem")),
+        ]
+
+    def _worker(self, host: str) -> list[str]:
+        own = str(self._certificates / "worker")
+        where = ["--host", host, "--dir", str(self.jobs)]
+        return [*ALLOCPHASE, "fleet", "worker", self.url, "--certificates", own, *where]
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    return []
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@contextmanager
+def namespaces(hosts: Sequence[str]) -> Iterator[dict[str, list[str]]]:
+    """A network namespace for each host and one for the scheduler, 10.77.0.1, with a bridge between
+    them; what to put before a command that is to run there. As root alone.
+    """
+
+    def ip(*words: str) -> None:
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    named = {who: f"allocphase-{os.getpid()}-{who}" for who in ("scheduler", *hosts)}
+    centre = named["scheduler"]
+    try:
+        for name in named.values():
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", centre, "link", "add", "br0", "type", "bridge")
+        ip("-n", centre, "addr", "add", "10.77.0.1/24", "dev", "br0")
+        ip("-n", centre, "link", "set", "br0", "up")
+        for index, host in enumerate(hosts):
+            peer = ("type", "veth", "peer", "name", "eth0", "netns", named[host])
+            ip("-n", centre, "link", "add", f"v{index}", *peer)
+            ip("-n", centre, "link", "set", f"v{index}", "master", "br0", "up")
+            ip("-n", named[host], "addr", "add", f"10.77.0.{index + 11}/24", "dev", "eth0")
+            ip("-n", named[host], "link", "set", "eth0", "up")
+        yield {who: ["ip", "netns", "exec", name] for who, name in named.items()}
+    finally:
+        for name in named.values():
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)

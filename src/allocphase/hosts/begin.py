@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from fnmatch import filter as filter_names
 from pathlib import Path
 
 from allocphase import __version__
@@ -62,7 +63,7 @@ def begin(
     for flag, value in given:
         collected.add(flag, value)
     until = clock() + ARRIVAL_S
-    while len(there := _there(executor)) < max(local, 1) and clock() < until:
+    while not _complete(there := _there(executor), patterns, max(local, 1)) and clock() < until:
         sleep(POLL_S)
     hosts = chosen(there, patterns)
     if not hosts:
@@ -93,6 +94,12 @@ def begin(
     )
     write_fleet(folder, fleet)
     return fleet
+
+
+def _complete(there: Sequence[Announced], patterns: Sequence[str], least: int) -> bool:
+    """Whether there are so many, and one for each of the patterns."""
+    names = [one.host for one in there]
+    return len(names) >= least and all(filter_names(names, pattern) for pattern in patterns)
 
 
 def _there(executor: Executor) -> list[Announced]:

@@ -19,8 +19,8 @@ __all__ = ["keep_worker"]
 
 # A worker that ends at once would otherwise be started again at once, for ever.
 PAUSE_S = 1.0
-MOST_PAUSE_S = 30.0
-LIVED_S = 60.0
+MOST_PAUSE_S = 10.0
+LIVED_S = 10.0
 
 
 def keep_worker(

@@ -8,7 +8,7 @@ from allocphase.compare import CompareSettings
 from allocphase.fleet import FleetRow, FleetVerdict, Standing, compare_fleet, read_files
 from allocphase.hosts.document import HostStatus, host_folder
 from allocphase.store.record import ProcessRecord
-from tests.support.fleets import SCENARIOS, MadeHost, made_runs
+from tests.support.made_fleets import SCENARIOS, MadeHost, made_runs
 
 CHURN = f"time:{SCENARIOS[1]} of mine"
 

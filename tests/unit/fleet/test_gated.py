@@ -12,7 +12,7 @@ from allocphase.fleet import FleetRow, FleetVerdict, Standing, gate_fleet, read_
 from allocphase.fleet.render.export import document, markdown
 from allocphase.fleet.render.table import headline, remarks, told_rows
 from allocphase.hosts.document import HostStatus
-from tests.support.fleets import SCENARIOS, MadeHost, made_gates
+from tests.support.made_fleets import SCENARIOS, MadeHost, made_gates
 
 CHURN = f"time:{SCENARIOS[1]}"
 

@@ -16,7 +16,7 @@ from allocphase.fleet.render.page import page
 from allocphase.fleet.render.report import render_fleet
 from allocphase.fleet.winners import changes, places_of
 from allocphase.hosts.document import HostStatus
-from tests.support.fleets import SCENARIOS, MadeHost, made_gates, made_runs
+from tests.support.made_fleets import SCENARIOS, MadeHost, made_gates, made_runs
 
 XEON = {"cpu": "Xeon", "cores": 16}
 EPYC = {"cpu": "<EPYC> & more", "cores": 32}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,17 +23,18 @@ XEON = {"cpu": "Xeon", "cores": 16}
 EPYC = {"cpu": "<EPYC> & more", "cores": 32}
 
 
-def factor(mine: float, other: float) -> dict[str, object]:
-    return {"factor": lambda arm, _: {"mine": mine, "other": other}.get(arm, 1.0)}
+def factor(mine: float, other: float) -> Callable[[str, str], float]:
+    """Of these two allocators, times libc's time."""
+    return lambda arm, _: {"mine": mine, "other": other}.get(arm, 1.0)
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """On a and b `mine` is the quickest, on c `other`; d and e have no say."""
     hosts = [
-        MadeHost("a", facts=EPYC, **factor(0.7, 0.9)),
-        MadeHost("b", facts=EPYC, **factor(0.7, 0.9)),
-        MadeHost("c", facts=XEON, **factor(1.2, 0.8)),
+        MadeHost("a", facts=EPYC, factor=factor(0.7, 0.9)),
+        MadeHost("b", facts=EPYC, factor=factor(0.7, 0.9)),
+        MadeHost("c", facts=XEON, factor=factor(1.2, 0.8)),
         MadeHost("d", facts=EPYC, drift=0.3),
         MadeHost("e", facts=EPYC, status=HostStatus.LOST, reason="<b>gone</b>"),
     ]

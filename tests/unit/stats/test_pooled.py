@@ -43,9 +43,8 @@ def test_rounds_are_read_wave_by_wave_and_what_is_missing_is_dropped() -> None:
     assert in_waves(by_host).tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
 
 
-def rule(**changes: float) -> PooledSigns:
-    values = {"theta": 0.02, "alpha": 0.01, **changes}
-    return PooledSigns(hosts=3, waves=20, **values)
+def rule(*, theta: float = 0.02, alpha: float = 0.01) -> PooledSigns:
+    return PooledSigns(hosts=3, waves=20, theta=theta, alpha=alpha)
 
 
 def test_a_row_that_is_worse_everywhere_is_decided_after_a_whole_number_of_waves() -> None:

@@ -21,7 +21,7 @@ from allocphase.fleet.agreeing import Count, disagreements
 from allocphase.fleet.canary import drift_of
 from allocphase.fleet.hosts import FleetFiles, Host, facts_of
 from allocphase.fleet.standing import FleetRow, HostStanding, Pooled, Standing, pooled_signs
-from allocphase.fleet.verdict import FleetVerdict, HostResult
+from allocphase.fleet.verdict import FleetVerdict, HostResult, told_once
 from allocphase.stats import Interval, Verdict
 from allocphase.stats.values import FloatArray, count_log_ratios
 
@@ -68,7 +68,7 @@ def compare_fleet(files: FleetFiles, settings: CompareSettings) -> FleetVerdict:
         rows=tuple(rows),
         hosts=tuple(_result(host, found) for host in files.hosts),
         counts=tuple(disagreements(_counts(found), facts)),
-        notes=tuple(_notes(found)),
+        notes=told_once({one.host.name: one.notes for one in found}),
         waiting=files.is_running,
     )
 
@@ -198,12 +198,3 @@ def _counts(found: Sequence[_Compared]) -> Iterator[Count]:
                 if place not in seen and values.size:
                     seen.add(place)
                     yield Count(arm, metric, scenario, one.host.name, float(values[0]))
-
-
-def _notes(found: Sequence[_Compared]) -> Iterator[str]:
-    by_note: dict[str, list[str]] = {}
-    for one in found:
-        for note in one.notes:
-            by_note.setdefault(note, []).append(one.host.name)
-    for note, hosts in by_note.items():
-        yield note if len(hosts) == len(found) else f"{', '.join(hosts)}: {note}"

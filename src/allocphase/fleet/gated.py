@@ -25,7 +25,7 @@ from allocphase.fleet.agreeing import Count, disagreements
 from allocphase.fleet.canary import drift_of, twin_differs
 from allocphase.fleet.hosts import FleetFiles, Host, facts_of
 from allocphase.fleet.standing import FleetRow, HostStanding, Pooled, Standing, pooled_signs
-from allocphase.fleet.verdict import FleetVerdict, HostResult
+from allocphase.fleet.verdict import FleetVerdict, HostResult, told_once
 from allocphase.judge import BASELINE, Evidence, GateRow, GateVerdict, Outcome, candidates_own
 from allocphase.judge.document import read_verdict
 from allocphase.judge.judge import ALPHA, CONFIRM_ALPHA, COUNT_BUDGET
@@ -86,7 +86,7 @@ def gate_fleet(files: FleetFiles) -> FleetVerdict:
         ),
         hosts=tuple(_result(host, gated) for host in files.hosts),
         counts=tuple(disagreements(_counts(gated), facts)),
-        notes=tuple(_notes(gated)),
+        notes=told_once({one.host: one.verdict.notes for one in gated}),
         waiting=files.is_running,
     )
 
@@ -241,13 +241,3 @@ def _counts(gated: Sequence[Gated]) -> Iterator[Count]:
                 for arm, value in sides:
                     if np.isfinite(value):
                         yield Count(arm, row.metric, row.scenario, one.host, value)
-
-
-def _notes(gated: Sequence[Gated]) -> Iterator[str]:
-    """What a host's own verdict has beside its table; what all of them say is said once."""
-    by_note: dict[str, list[str]] = {}
-    for one in gated:
-        for note in one.verdict.notes:
-            by_note.setdefault(note, []).append(one.host)
-    for note, hosts in by_note.items():
-        yield note if len(hosts) == len(gated) else f"{', '.join(hosts)}: {note}"

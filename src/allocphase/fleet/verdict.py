@@ -5,16 +5,23 @@ One object for every renderer; `render/export.py` writes it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 
 from allocphase.files.typed import Count
 from allocphase.fleet.agreeing import Disagreement
-from allocphase.fleet.standing import FleetRow
+from allocphase.fleet.standing import FleetRow, listed
 from allocphase.hosts.document import HostStatus
 from allocphase.judge.openness import ERROR
+from allocphase.text.units import counted
 
-__all__ = ["FleetVerdict", "HostResult", "too_many_open"]
+__all__ = ["FleetVerdict", "HostResult", "told_once", "too_many_open"]
+
+# Of the hosts that came back: with fewer the fleet has not looked.
+LEAST_STEADY = 0.75
+# Of notes that are not all hosts' so many are told; each host's own report has its own.
+_MOST_NOTES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +79,12 @@ class FleetVerdict:
     @property
     def is_open(self) -> bool:
         """Whether a host's gate must tell and cannot, or more of them cannot than chance leaves so,
-        or a row was flagged and is neither named nor cleared.
+        or a row was flagged and is neither named nor cleared, or too few hosts were steady.
         """
-        if any(host.must_tell or host.unsteady for host in self.hosts):
+        came_back = [host for host in self.hosts if not host.why]
+        if any(host.must_tell for host in self.hosts):
+            return True
+        if len(self.judged) < LEAST_STEADY * len(came_back):
             return True
         return too_many_open(sum(host.is_open for host in self.judged), len(self.judged))
 
@@ -85,6 +95,18 @@ class FleetVerdict:
             worse = any(row.is_worse for row in self.rows)
             return "worse" if worse else "candidate is broken"
         return {5: "not measured", 4: "inconclusive"}.get(self.exit_code, "passed")
+
+
+def told_once(by_host: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The hosts' notes, each with the hosts that have it; what all of them say without."""
+    hosts_of: dict[str, list[str]] = {}
+    for host, notes in by_host.items():
+        for note in dict.fromkeys(notes):
+            hosts_of.setdefault(note, []).append(host)
+    shared = [note for note, hosts in hosts_of.items() if len(hosts) == len(by_host)]
+    own = [f"{listed(hosts)}: {n}" for n, hosts in hosts_of.items() if len(hosts) < len(by_host)]
+    more = [f"and {counted(len(own) - _MOST_NOTES, 'more note')} of single hosts"]
+    return (*shared, *own[:_MOST_NOTES], *(more if len(own) > _MOST_NOTES else ()))
 
 
 def too_many_open(found: int, hosts: int, *, error: float = ERROR) -> bool:

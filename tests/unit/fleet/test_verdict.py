@@ -7,7 +7,8 @@ import pytest
 from allocphase.fleet.agreeing import Count, disagreements
 from allocphase.fleet.hosts import separating
 from allocphase.fleet.standing import FleetRow, HostStanding, Pooled, Standing, listed
-from allocphase.fleet.verdict import too_many_open
+from allocphase.fleet.verdict import FleetVerdict, HostResult, told_once, too_many_open
+from allocphase.hosts.document import HostStatus
 from allocphase.stats import Interval
 
 SOME = Interval(1.0, 0.9, 1.1, 0.95)
@@ -72,6 +73,35 @@ def test_a_row_is_told_in_the_words_of_the_hosts(
     row = a_row(*standings, pooled=pooled)
     assert row.finding == finding
     assert row.decided_text == f"decided on {decided} of 3"
+
+
+def test_a_note_is_told_once_with_its_hosts_and_of_many_the_first() -> None:
+    assert told_once({"a": ["x", "y"], "b": ["x"]}) == ("x", "a: y")
+    many = told_once({f"h{n}": [f"note {n}"] for n in range(25)})
+    assert many[0] == "h0: note 0"
+    assert many[-1] == "and 5 more notes of single hosts"
+
+
+@pytest.mark.parametrize(("unsteady", "is_open"), [(1, False), (2, True)])
+def test_a_fleet_of_which_too_few_hosts_were_steady_cannot_tell(
+    unsteady: int, is_open: bool
+) -> None:
+    hosts = [
+        HostResult(name=name, status=HostStatus.DONE, unsteady="it drifts" * (n < unsteady))
+        for n, name in enumerate("abcd")
+    ]
+    verdict = FleetVerdict(
+        kind="gate",
+        label="trial",
+        against="old",
+        candidate="new",
+        rows=(a_row(N, N, N, N),),
+        hosts=tuple(hosts),
+        counts=(),
+        notes=(),
+        waiting=False,
+    )
+    assert verdict.exit_code == (4 if is_open else 0)
 
 
 def test_of_many_hosts_the_first_are_named() -> None:

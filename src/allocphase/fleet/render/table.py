@@ -136,7 +136,10 @@ def remarks(
     dropped = sum(row.dropped for row in verdict.rows)
     if dropped:
         yield f"{counted(dropped, 'round')} without a value of one arm, left out for both"
-    yield from (f"alike, and not the same: {one.text}" for one in verdict.counts)
+    for one in verdict.counts[:_MOST_LINES]:
+        yield f"alike, and not the same: {one.text}"
+    if len(verdict.counts) > _MOST_LINES:
+        yield f"and {len(verdict.counts) - _MOST_LINES} more counts of hosts that are alike"
     yield from verdict.notes
 
 

@@ -34,7 +34,7 @@ KILLS = int(os.environ.get("ALLOCPHASE_FLEET_KILLS", "30"))
 SEED = int(os.environ.get("ALLOCPHASE_FLEET_SEED", "20"))
 HOSTS = ("one", "two", "three")
 # Between two kills: a worker needs some seconds to be back, and a process takes half of one.
-MOMENT_S = (0.5, 8.0)
+MOMENT_S = (1.0, 15.0)
 # Another phase of one allocator makes other system calls.
 ARMS = ("--baseline", "phase21", "--candidate", "phase2", "-s", "phase-report?allocations=500")
 PAIRS = 60

@@ -63,15 +63,21 @@ class TrialFleet:
         self._prefix = prefix or {}
         self._certificates = folder / "certificates"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._controllers: list[subprocess.Popen[bytes]] = []
         make_certificates(self._certificates)
         self.url = f"tls://{address}:{_free_port()}"
 
     def start(self, who: str) -> None:
         """ "scheduler", or the worker of a host."""
         command = self._scheduler() if who == "scheduler" else self._worker(who)
+        lock = {"ALLOCPHASE_LOCK": str(self.folder / f"{who}.lock")}  # hosts do not share a machine
         with (self.folder / f"{who}.log").open("ab") as log:
             self._processes[who] = subprocess.Popen(
-                [*self._prefix.get(who, ()), *command], stdout=log, stderr=log, cwd=self.folder
+                [*self._prefix.get(who, ()), *command],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={**os.environ, **lock},
             )
 
     def kill(self, who: str, *, whole: bool = False) -> None:
@@ -94,12 +100,14 @@ class TrialFleet:
         secured = ["--certificates", str(self._certificates / "controller")]
         words = [*ALLOCPHASE, "fleet", command, "--scheduler", self.url, *secured, *rest]
         with (self.folder / "controller.log").open("ab") as log:
-            return subprocess.Popen(
+            started = subprocess.Popen(
                 [*self._prefix.get("scheduler", ()), *words],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
             )
+        self._controllers.append(started)
+        return started
 
     def on_all_hosts(self) -> list[str]:
         return [word for host in self.hosts for word in ("--host", host)]
@@ -132,9 +140,10 @@ class TrialFleet:
         )
 
     def end(self) -> None:
-        for process in self._processes.values():
+        started = [*self._controllers, *self._processes.values()]
+        for process in started:
             process.terminate()
-        for process in self._processes.values():
+        for process in started:
             process.wait(timeout=END_S)
 
     def _scheduler(self) -> list[str]:

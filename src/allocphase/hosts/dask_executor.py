@@ -212,4 +212,4 @@ class DaskExecutor:
                 )
             yield self._client
         except _GONE as error:
-            raise AwayError(f"the scheduler, or a worker, is away: {error}") from error
+            raise AwayError(f"the scheduler or a worker is away: {error}") from error

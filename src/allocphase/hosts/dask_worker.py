@@ -36,6 +36,8 @@ _LOG = logging.getLogger("allocphase")
 # The key of what a worker says of itself, in dask's own list of workers.
 ANNOUNCED = "allocphase"
 
+# An hour: one tick a minute is late by nothing that matters.
+TICK_LIMIT_S = 3600
 # What an idle worker would otherwise do 100 times a second, and what may kill it in mid-job.
 # docs/fleet.md has what each of them costs.
 QUIET = {
@@ -43,12 +45,15 @@ QUIET = {
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.admin.system-monitor.interval": "60s",
     "distributed.admin.tick.interval": "60s",
-    "distributed.admin.tick.limit": "3600s",
+    "distributed.admin.tick.cycle": "60s",
+    "distributed.admin.tick.limit": f"{TICK_LIMIT_S}s",
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.scheduler.work-stealing": False,
+    # A nanny's: variables of malloc and of libraries, in the environment of what is measured.
+    "distributed.nanny.pre-spawn-environ": {},
 }
 POLL_S = 2.0
 # How long a scheduler may take to answer one that can be reached.
@@ -63,6 +68,9 @@ def resource(host: str) -> str:
 def be_quiet() -> None:
     """For every worker that this process, or one that it starts, makes from now on."""
     dask.config.set(QUIET)
+    from distributed import core
+
+    core.tick_maximum_delay = TICK_LIMIT_S  # it reads that one as it is imported
 
 
 def become_host(worker: Any, host: Host) -> None:

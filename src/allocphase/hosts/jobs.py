@@ -34,7 +34,8 @@ POLL_S = 1.0
 PATIENCE_S = 600.0
 # A job whose worker dies each time is not the fleet's to mend.
 MOST_ATTEMPTS = 50
-_AWAY = "its worker is away; `allocphase fleet resume` goes on when it is back"
+_WORKER_AWAY = "its worker is away"
+_WAY_OUT = "`allocphase fleet resume` goes on when it is back"
 
 
 @dataclass(slots=True)
@@ -84,13 +85,14 @@ class Controller:
         before = {entry.name: entry for entry in fleet.hosts}
         entries = dict(before)
         there: Mapping[str, Announced] = {}
+        away = _WORKER_AWAY
         try:
             there = self.executor.hosts()
             states = self.executor.poll(list(jobs.values()))
-        except AwayError:
-            states = {}
+        except AwayError as error:
+            there, states, away = {}, {}, str(error)
         for name, job in jobs.items():
-            entry = self._looked_up(entries[name], there.get(name))
+            entry = self._looked_up(entries[name], there.get(name), away)
             state = states.get(name, JobState(progress=Progress.UNKNOWN))
             try:
                 entry = self._moved(entry, job, state, name in there, only_fetch=only_fetch)
@@ -106,9 +108,12 @@ class Controller:
                 self.tell(entry)
         return fleet
 
-    def _looked_up(self, entry: HostEntry, there: Announced | None) -> HostEntry:
+    def _looked_up(self, entry: HostEntry, there: Announced | None, away: str) -> HostEntry:
+        """Lost, for this time or for good, where its worker is not there. away: why that is."""
         if there is None:
-            return entry
+            if self.clock() - self._seen[entry.name] >= self.patience_s:
+                self._given_up.add(entry.name)
+            return replace(entry, status=HostStatus.LOST, reason=f"{away}; {_WAY_OUT}")
         self._seen[entry.name] = self.clock()
         return replace(
             entry, address=there.address, version=there.version, facts=there.facts or entry.facts
@@ -120,17 +125,12 @@ class Controller:
         if state.progress is Progress.ENDED and state.result is not None:
             return self._fetched(entry, job, state.result)
         if not there:
-            return self._away(entry)
+            return entry
         if state.progress in (Progress.UNKNOWN, Progress.BROKEN):
             return entry if only_fetch else self._given(entry, job, state)
         running = state.progress is Progress.RUNNING
         status = HostStatus.RUNNING if running else HostStatus.WAITING
         return replace(entry, status=status, reason="")
-
-    def _away(self, entry: HostEntry) -> HostEntry:
-        if self.clock() - self._seen[entry.name] >= self.patience_s:
-            self._given_up.add(entry.name)
-        return replace(entry, status=HostStatus.LOST, reason=_AWAY)
 
     def _given(self, entry: HostEntry, job: Job, state: JobState) -> HostEntry:
         """A broken one under another number: what is known of the last one is its end."""

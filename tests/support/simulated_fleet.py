@@ -39,7 +39,7 @@ CELLS = 30  # of a host's job, each some seconds
 CELL_S = 20.0
 # A worker dies, a host goes away, the scheduler and the controller are killed: chances a second.
 WORKER_DIES, HOST_AWAY, SCHEDULER_DIES, CONTROLLER_DIES = 1 / 400, 1 / 900, 1 / 150, 1 / 60
-AWAY_S = (5.0, 120.0)
+AWAY_S = (5.0, 80.0)  # within the controller's patience
 JOURNAL = "cells.json"
 GONE, WORSE = 2, 3
 PATIENCE_S = 100.0
@@ -309,22 +309,19 @@ def _told(simulation: Simulation, verdict: FleetVerdict, fleet: Path) -> dict[st
 def main() -> None:
     """See the module's docstring."""
     count, folder = int(sys.argv[1]), Path(sys.argv[2])
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     simulation = simulate(count, folder)
-    controlled_s, controlled = time.perf_counter() - start, _peak_bytes()
+    controller_cpu_s, controller_bytes = time.process_time() - start_cpu, _peak_bytes()
     verdict = compare_fleet(read_files(folder / "fleet"), CompareSettings())
-    seconds = time.perf_counter() - start
-    print(
-        json.dumps(
-            {
-                **_told(simulation, verdict, folder / "fleet"),
-                "controller_s": controlled_s,
-                "judging_s": seconds - controlled_s,
-                "controller_peak_bytes": controlled,
-                "peak_bytes": _peak_bytes(),
-            }
-        )
-    )
+    told = {
+        **_told(simulation, verdict, folder / "fleet"),
+        "seconds": time.perf_counter() - start,
+        "cpu_s": time.process_time() - start_cpu,
+        "controller_cpu_s": controller_cpu_s,
+        "controller_peak_bytes": controller_bytes,
+        "peak_bytes": _peak_bytes(),
+    }
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -91,16 +91,25 @@ def wanted_rows(
     read = _Values()
     return [
         WantedRow(
-            pair,
-            one,
-            read.of(pair.base, one),
-            read.of(pair.candidate, one),
-            theta if one.timed else memory_theta,
+            allocator=pair.candidate.allocator,
+            scenario=pair.candidate.scenario,
+            one=one,
+            base=read.of(pair.base, one),
+            candidate=read.of(pair.candidate, one),
+            limit=theta if one.timed else memory_theta,
+            within_run=pair.base.run is pair.candidate.run,
+            is_of_session=_is_of_session(pair, one),
         )
         for pair in pairs
         for one in measures
         if holds(one) and one.probe.of_programs == pair.candidate.is_program
     ]
+
+
+def _is_of_session(pair: CellPair, one: Measure) -> bool:
+    if one.timed or one.of_trace or pair.base.run is pair.candidate.run:
+        return False
+    return len(pair.base.run.thread_counts(pair.base.scenario)) > 1
 
 
 def compared_rows(wanted: Sequence[WantedRow]) -> list[CompareRow]:
@@ -123,37 +132,29 @@ def compared_rows(wanted: Sequence[WantedRow]) -> list[CompareRow]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WantedRow:
-    """One row before it is judged: its values. base, candidate: of a time by round, NaN where
-    missing; of a count, of each process. limit: what counts as a change, where a count varies.
+    """One row before it is judged: its values, and nothing of the run that they are of.
+
+    base, candidate: of a time by round, NaN where missing; of a count, of each process. limit: what
+    counts as a change, where a count varies. within_run: the two sides ran in the same rounds.
+    is_of_session: two runs of the same may differ in it as a whole: how far threads are apart is a
+    session's, so that all processes of a run may agree on one count, and all of the next run on
+    another. Then a run is one sample.
     """
 
-    pair: CellPair
+    allocator: str
+    scenario: str
     one: Measure
     base: FloatArray
     candidate: FloatArray
     limit: float
-
-    @property
-    def within_run(self) -> bool:
-        """Whether the two sides ran in the same rounds."""
-        return self.pair.base.run is self.pair.candidate.run
+    within_run: bool
+    is_of_session: bool
 
     @property
     def is_exact(self) -> bool:
         """Whether it is a count of which each side says one thing, and would another day."""
         one_each = agree(self.base) and agree(self.candidate)
         return one_each and not self.one.timed and not self.is_of_session
-
-    @property
-    def is_of_session(self) -> bool:
-        """Whether two runs of the same may differ in it as a whole: how far threads are apart is a
-        session's, so that all processes of a run may agree on one count, and all of the next run on
-        another. Then a run is one sample.
-        """
-        if self.one.timed or self.within_run or self.one.of_trace:
-            return False
-        base = self.pair.base
-        return len(base.run.thread_counts(base.scenario)) > 1
 
     @property
     def theta(self) -> float:
@@ -182,8 +183,8 @@ def _verdict(wanted: WantedRow, found: Comparison) -> Verdict | None:
 
 def _row(wanted: WantedRow, found: Comparison) -> CompareRow:
     return CompareRow(
-        allocator=wanted.pair.candidate.allocator,
-        scenario=wanted.pair.candidate.scenario,
+        allocator=wanted.allocator,
+        scenario=wanted.scenario,
         metric=wanted.one.name,
         unit=wanted.one.unit,
         base=median(wanted.base),

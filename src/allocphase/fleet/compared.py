@@ -83,9 +83,7 @@ def _of_host(host: Host, settings: CompareSettings) -> _Compared:
         theta=settings.theta,
         memory_theta=settings.memory_theta,
     )
-    by_key = {
-        (w.pair.candidate.allocator, w.pair.candidate.scenario, w.one.name): w for w in wanted
-    }
+    by_key = {(one.allocator, one.scenario, one.one.name): one for one in wanted}
     notes = (*pairs.notes, *run.files.notes())
     return _Compared(host, pairs.against, drift_of(run), notes, by_key)
 

@@ -63,13 +63,18 @@ def test_a_run_survives_the_death_of_worker_scheduler_and_controller(
     assert Event.RESUMED.value in events
 
 
-def test_a_gate_has_a_verdict_of_each_host(fleet: TrialFleet) -> None:
+def test_a_gate_has_a_verdict_of_each_host_and_is_fetched_without_its_controller(
+    fleet: TrialFleet,
+) -> None:
     count = len(list((fleet.folder / "out").glob("*")))
     arms = ("--baseline", "phase21", "--candidate", "phase2")
     limits = ("--limit", "*=off", "--limit", "syscalls.mmap=exact", "--max-rounds", "8")
     gated = fleet.controller("gate", *fleet.on_all_hosts(), *arms, *QUICK[:2], *limits)
-    assert gated.wait(END_S) == 3, fleet.said()
     folder = fleet.begun(count + 1)
+    fleet.await_files(folder, "job.json")
+    gated.kill()
+    fleet.await_files(folder, "result.json")
+    assert fleet.controller("fetch", str(folder)).wait(END_S) == 3, fleet.said()
     assert {entry.exit_code for entry in read_fleet(folder).hosts} == {3}
     for host in HOSTS:
         assert read_verdict(host_folder(folder, host)).exit_code == 3

@@ -18,6 +18,7 @@ from pathlib import Path
 from allocphase.hosts.archive import digest_of_file
 from allocphase.hosts.certificates import make_certificates
 from allocphase.hosts.document import Fleet, HostStatus, host_folder, read_fleet
+from allocphase.hosts.job import job_id
 from allocphase.store.reader import RunFiles
 
 __all__ = ["TrialFleet", "namespaces", "whole_cells"]
@@ -38,7 +39,7 @@ def whole_cells(folder: Path, jobs: Path) -> Fleet:
         ids = [record.id for record in files.processes()]
         assert len(ids) == len(set(ids)) > 0
         assert files.unfinished() is None
-        own = f"{fleet.id}-{entry.name}"
+        own = job_id(fleet.id, entry.name)
         where = [path.parent.parent.name for path in jobs.glob(f"*/jobs/{own}")]
         assert where == [entry.name]
         sent = jobs / entry.name / "jobs" / own / "result.tar.zst"
@@ -130,6 +131,15 @@ class TrialFleet:
         """Returns once there are so many."""
         until = time.monotonic() + END_S
         while self.measured(host) < count:
+            assert time.monotonic() < until, self.said()
+            time.sleep(0.05)
+
+    def await_files(self, folder: Path, name: str) -> None:
+        """Returns once each host has that file of its job."""
+        fleet = read_fleet(folder).id
+        files = [self.jobs / one / "jobs" / job_id(fleet, one) / name for one in self.hosts]
+        until = time.monotonic() + END_S
+        while not all(file.exists() for file in files):
             assert time.monotonic() < until, self.said()
             time.sleep(0.05)
 

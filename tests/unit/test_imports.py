@@ -109,6 +109,13 @@ def test_what_reads_a_run_never_reaches_what_makes_one(start: str) -> None:
     assert "gate" not in reached_from(start)
 
 
+@pytest.mark.parametrize("start", READERS.split())
+def test_of_many_machines_readers_know_the_document_alone(start: str) -> None:
+    mine = [name for name in MODULES if room(name) == start]
+    known = {other for name in mine for other in IMPORTS[name] if room(other) == "hosts"}
+    assert known <= {"hosts.document"}
+
+
 @pytest.mark.parametrize("start", [*MAKERS.split(), *MEETING_PLACES.split()])
 def test_what_makes_a_run_never_reaches_what_reads_one(start: str) -> None:
     assert sorted(reached_from(start) & set(READERS.split())) == []

@@ -228,7 +228,11 @@ def _follow(folder: Path, executor: DaskExecutor, *, patience_s: float) -> Fleet
     from allocphase.hosts.jobs import Controller
 
     say(f"fleet: {folder}", err=True)
-    return Controller(folder, executor, _tell, patience_s=patience_s).run()
+    try:
+        return Controller(folder, executor, _tell, patience_s=patience_s).run()
+    except KeyboardInterrupt:
+        say(f"the hosts have their jobs: `allocphase fleet resume {folder}` goes on", err=True)
+        raise
 
 
 def _tell(entry: HostEntry) -> None:

@@ -159,7 +159,9 @@ class DaskExecutor:
         """Raises AwayError."""
         with self._connected() as client:
             processing = {str(key) for keys in client.processing().values() for key in keys}
-            return {job.host: self._state(job.host, processing) for job in jobs}
+            states = {job.host: self._state(job.host, processing) for job in jobs}
+            unknown = [job for job in jobs if states[job.host].progress is Progress.UNKNOWN]
+            return {**states, **self._ended(client, unknown)}
 
     def fetch(self, job: Job, result: HostResult, target: BinaryIO) -> None:
         """Raises AwayError."""
@@ -175,9 +177,24 @@ class DaskExecutor:
                 target.write(piece)
                 offset += len(piece)
 
+    def _ended(self, client: Client, jobs: Sequence[Job]) -> Mapping[str, JobState]:
+        """Of jobs that an earlier controller gave, those that ended, as their hosts' disks say."""
+        hosts = {self._there[job.host].address: job.host for job in jobs if job.host in self._there}
+        if not hosts:
+            return {}
+        found = client.run(dask_tasks.ended, jobs[0].fleet, workers=list(hosts), on_error="ignore")
+        return {
+            hosts[address]: JobState(progress=Progress.ENDED, result=read_result(text))
+            for address, text in found.items()
+            if text
+        }
+
     def _ask(self, client: Client, address: str, function: Any, *arguments: object) -> Any:
         """Of a worker, at once, whatever its one thread does."""
-        return client.run(function, *arguments, workers=[address])[address]
+        found = client.run(function, *arguments, workers=[address])
+        if address not in found:
+            raise AwayError(f"the worker at {address} is away")
+        return found[address]
 
     def _state(self, host: str, processing: set[str]) -> JobState:
         future = self._futures.get(host)

@@ -1,4 +1,4 @@
-"""What a worker is asked to do: the four functions that a controller names, and no others.
+"""What a worker is asked to do: the five functions that a controller names, and no others.
 
 dask pickles a function of an installed module as its name, and what goes in and out here is text
 and bytes. `HOST` is this process's, set once as its worker starts.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.hosts.execution import Host, JobStoppedError
-from allocphase.hosts.job import HostResult, written
+from allocphase.hosts.job import HostResult, job_id, written
 
-__all__ = ["HOST", "hold", "keep", "lacking", "piece", "run_job", "start_on"]
+__all__ = ["HOST", "ended", "hold", "keep", "lacking", "piece", "run_job", "start_on"]
 
 HOST: Host | None = None
 
@@ -40,6 +40,13 @@ def run_job(text: str, *kept: str) -> str:
         raise
     except AllocphaseError as error:
         return written(HostResult(exit_code=error.exit_code, reason=str(error)))
+
+
+def ended(fleet: str) -> str:
+    """The result of that fleet's job, as JSON; empty where there is none yet."""
+    host = hold()
+    result = host.ended(job_id(fleet, host.name))
+    return "" if result is None else written(result)
 
 
 def lacking(digests: list[str]) -> list[str]:

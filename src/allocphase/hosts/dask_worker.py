@@ -26,6 +26,7 @@ import dask
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.hosts import dask_tasks
 from allocphase.hosts.certificates import Certificates
+from allocphase.hosts.dask_guard import without_doors
 from allocphase.hosts.execution import Host
 from allocphase.hosts.inventory import announce
 
@@ -81,6 +82,7 @@ def become_host(worker: Any, host: Host) -> None:
     if worker.state.nthreads != 1:
         raise UsageError("a worker of a fleet has one thread: start it with --nthreads 1")
     facts = announce(host.name)
+    without_doors(worker)
     dask_tasks.start_on(host)
     worker.startup_information = {**worker.startup_information, ANNOUNCED: lambda _: facts}
     for resources in (worker.state.total_resources, worker.state.available_resources):

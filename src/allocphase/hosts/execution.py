@@ -66,7 +66,7 @@ class Host:
         self.folder = folder.absolute() / name
         with named_errors(self.folder):
             (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
-        self._lock = FolderLock(self.folder)
+        self._lock = _folder_lock(self.folder)
         self._objects = self.folder / "objects"
         self._running: subprocess.Popen[bytes] | None = None
         self._stopped = threading.Event()
@@ -98,6 +98,10 @@ class Host:
             if result.archive is not None:
                 write_text(folder / "result.json", written(result))
             return result
+
+    def ended(self, job_id: str) -> HostResult | None:
+        """The result of a job, if there is one by now. Raises UsageError."""
+        return _ended(self._folder(job_id))
 
     def piece(self, job_id: str, offset: int) -> bytes:
         """PIECE_BYTES of a job's archive, or what is left of it. Raises UsageError."""
@@ -140,6 +144,17 @@ class Host:
             return self._running.wait()
         finally:
             self._running = None
+
+
+def _folder_lock(folder: Path) -> FolderLock:
+    """A worker that was killed has it until its process has ended. Raises UsageError."""
+    until = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            return FolderLock(folder)
+        except UsageError:
+            if time.monotonic() > until:
+                raise
 
 
 def _arguments(job: Job, out: Path, objects: list[Path]) -> list[str]:

@@ -22,7 +22,7 @@ from allocphase.hosts.document import (
     SentObject,
 )
 
-__all__ = ["FLAGS", "HostResult", "Job", "job_of", "read_job", "read_result", "written"]
+__all__ = ["FLAGS", "HostResult", "Job", "job_id", "job_of", "read_job", "read_result", "written"]
 
 _SHARED = (
     "--scenario --mode --touch --program --name --env --cwd --stdin --seed --timeout "
@@ -62,8 +62,7 @@ class Job:
 
     @property
     def id(self) -> str:
-        """Also the name of its folder on the host."""
-        return f"{self.fleet}-{self.host}"
+        return job_id(self.fleet, self.host)
 
     @property
     def digests(self) -> frozenset[str]:
@@ -85,6 +84,11 @@ class HostResult:
     archive: Digest | None = None
     size_bytes: Count = 0
     reason: str = ""
+
+
+def job_id(fleet: str, host: str) -> str:
+    """Of a host's job; also the name of its folder there."""
+    return f"{fleet}-{host}"
 
 
 def job_of(fleet: Fleet, host: str) -> Job:

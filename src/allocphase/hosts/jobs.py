@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from allocphase.errors import DataError
+from allocphase.errors import UsageError
 from allocphase.files.durable import named_errors
 from allocphase.hosts.archive import unpack
 from allocphase.hosts.document import (
@@ -128,11 +128,16 @@ class Controller:
         self, entry: HostEntry, job: Job, state: JobState, there: bool, *, only_fetch: bool
     ) -> HostEntry:
         if state.progress is Progress.ENDED and state.result is not None:
-            return self._fetched(entry, job, state.result)
+            try:
+                return self._fetched(entry, job, state.result)
+            except UsageError as error:  # it is not there any more, or not what the host said
+                state = JobState(progress=Progress.BROKEN, reason=str(error))
         if not there:
-            return entry
+            return replace(entry, reason=state.reason or entry.reason)
         if state.progress in (Progress.UNKNOWN, Progress.BROKEN):
-            return entry if only_fetch else self._given(entry, job, state)
+            if only_fetch:
+                return replace(entry, reason=state.reason)
+            return self._given(entry, job, state)
         running = state.progress is Progress.RUNNING
         status = HostStatus.RUNNING if running else HostStatus.WAITING
         return replace(entry, status=status, reason="")
@@ -148,7 +153,7 @@ class Controller:
         return replace(entry, status=HostStatus.WAITING, attempts=attempts, reason=state.reason)
 
     def _fetched(self, entry: HostEntry, job: Job, result: HostResult) -> HostEntry:
-        """Done once its archive lies here, verified."""
+        """Done once its archive lies here, verified. Raises UsageError where it is another."""
         if result.archive is None:
             return replace(
                 entry,
@@ -161,8 +166,6 @@ class Controller:
             with named_errors(partial), partial.open("wb") as file:
                 self.executor.fetch(job, result, file)
             unpack(partial, host_folder(self.folder, entry.name), sha256=result.archive)
-        except DataError as error:
-            return replace(entry, status=HostStatus.LOST, reason=str(error))
         finally:
             partial.unlink(missing_ok=True)
         return replace(

@@ -44,7 +44,9 @@ def test_a_job_that_ended_is_not_run_again_and_its_archive_is_its_run_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = Host("epyc", tmp_path)
+    assert host.ended(RUN.id) is None
     result = host.run(written(RUN))
+    assert host.ended(RUN.id) == result
     monkeypatch.setattr(execution, "command", pytest.fail)  # nothing is started any more
     assert host.run(written(RUN)) == result
     archive = tmp_path / "archive"
@@ -92,6 +94,7 @@ def test_two_workers_of_one_name_do_not_share_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("allocphase.files.folder_lock.MOMENT_S", 0.0)
+    monkeypatch.setattr(execution, "LOCK_WAIT_S", 0.0)
     first = Host("epyc", tmp_path)
     with pytest.raises(UsageError, match="another process is filling it"):
         Host("epyc", tmp_path)

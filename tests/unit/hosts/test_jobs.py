@@ -184,8 +184,9 @@ def test_what_a_controller_has_fetched_before_it_dies_the_next_one_does_not(fold
 
 
 def test_a_spoilt_archive_is_fetched_again(folder: Path) -> None:
-    _, fleet, told = played(folder, [UNKNOWN, RUNNING, ended(folder, "arm")], spoilt=1)
+    executor, fleet, told = played(folder, [UNKNOWN, RUNNING, ended(folder, "arm")], spoilt=2)
     assert fleet.host("arm").status is HostStatus.DONE
+    assert max(attempt for _, attempt in executor.given) > 1  # the host is to look at it, too
     assert told[-1] == "arm done"
     assert not list(folder.glob(".*"))
 

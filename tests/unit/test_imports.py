@@ -24,7 +24,7 @@ LAYERS = (
     "run analysis",
     "judge claim export",
     "compare report gate",
-    "selftest tune doctor pytest_plugin",
+    "selftest tune doctor pytest_plugin fleet",
     "commands",
     "cli",
 )
@@ -33,7 +33,7 @@ LAYERS = (
 # Both know probe and store, and meet nowhere else; gate, selftest, doctor and the doors run and
 # judge.
 MAKERS = "trace scenario allocator machine process recorder run"
-READERS = "analysis judge compare claim export report"
+READERS = "analysis judge compare claim export report fleet"
 MEETING_PLACES = "probe store stats"
 
 # Half a second and more to import: whoever only asks for help does not wait for them.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from allocphase.commands.fleet_results import FleetOutputs, gate_of_fleet
 from allocphase.commands.gate import gate
 from allocphase.commands.run import run
 from allocphase.commands.shared import command_line, say
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["fleet"]
 
 _EXTRA = "distributed"
+WORSE = 3  # the exit code
 
 
 @click.group()
@@ -161,7 +163,9 @@ _measuring(
     gate,
     """Gate a candidate on each host; takes the options of `allocphase gate`.
 
-    Exit codes: 0 not worse on any host, 3 worse on one, 4 cannot be told on one, 5 a host
+    In the end all hosts are judged together, as `gate --again` shows it later.
+
+    Exit codes: 0 not worse, 3 worse on a host or over all rounds, 4 cannot be told, 5 a host
     has no verdict.
 
     \b
@@ -243,17 +247,22 @@ def _line(entry: HostEntry) -> str:
 
 
 def _conclude(folder: Path, ended: Fleet) -> None:
-    """Raises NothingMeasuredError where a host has no result; a gate has the worst exit code."""
+    """Of a gate its verdict over the hosts, and its exit code. Raises NothingMeasuredError where a
+    host has no result, unless the candidate is worse on another one.
+    """
     missing = [entry for entry in ended.hosts if entry.status is not HostStatus.DONE]
     click.echo(str(folder))
-    if missing:
+    code = 0
+    if ended.kind == "gate" and len(missing) < len(ended.hosts):
+        code = gate_of_fleet(folder, FleetOutputs())
+    if missing and code != WORSE:
         names = ", ".join(f"{entry.name} ({entry.status.value})" for entry in missing)
         raise NothingMeasuredError(
             f"no result of {names}: `allocphase fleet resume {folder}` goes on with them"
         )
-    codes = {entry.exit_code or 0 for entry in ended.hosts}
-    worst = next((code for code in (3, 5, 4) if code in codes), 0)
-    click.get_current_context().exit(worst)
+    if ended.kind == "run":
+        say(f"`allocphase compare {folder}` and `report {folder}` show all hosts", err=True)
+    click.get_current_context().exit(code)
 
 
 @contextmanager

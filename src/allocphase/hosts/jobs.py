@@ -80,7 +80,10 @@ class Controller:
         ]
 
     def _step(self, fleet: Fleet, names: list[str], *, only_fetch: bool) -> Fleet:
-        """Looks once at all hosts; fleet.json is written where one of them has changed."""
+        """Looks once at all hosts; fleet.json is written where one of them has changed, and at once
+        where one has ended: to fetch from hundreds takes a while, and what a controller has fetched
+        before it dies, the next one need not.
+        """
         jobs = {name: job_of(fleet, name) for name in names}
         before = {entry.name: entry for entry in fleet.hosts}
         entries = dict(before)
@@ -99,6 +102,8 @@ class Controller:
             except AwayError as error:
                 entry = replace(entry, reason=str(error))
             entries[name] = entry
+            if entry.status.ended:
+                write_fleet(self.folder, replace(fleet, hosts=tuple(entries.values())))
         changed = [entry for name, entry in entries.items() if entry != before[name]]
         if changed:
             fleet = replace(fleet, hosts=tuple(entries.values()))

@@ -64,6 +64,19 @@ class Played:
         target.write(content)
 
 
+@dataclass
+class Dying(Played):
+    """The controller is killed while it fetches the second archive."""
+
+    fetched: list[str] = field(default_factory=list)
+
+    def fetch(self, job: Job, result: HostResult, target: BinaryIO) -> None:
+        self.fetched.append(job.host)
+        if len(self.fetched) == 2:
+            raise KeyboardInterrupt
+        super().fetch(job, result, target)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     hosts = tuple(HostEntry(name=name, status=HostStatus.WAITING) for name in HOSTS)
@@ -156,6 +169,18 @@ def test_a_host_that_stays_away_is_lost_and_the_others_are_not(folder: Path) -> 
 def test_a_scheduler_that_is_away_for_a_while_costs_nothing(folder: Path) -> None:
     _, fleet, _ = played(folder, [UNKNOWN, ended(folder, "arm")], gone=4)
     assert fleet.host("arm").status is HostStatus.DONE
+
+
+def test_what_a_controller_has_fetched_before_it_dies_the_next_one_does_not(folder: Path) -> None:
+    states = [ended(folder, host) for host in HOSTS]
+    executor = Dying(
+        {host: [state] for host, state in zip(HOSTS, states, strict=True)}, folder.parent
+    )
+    with pytest.raises(KeyboardInterrupt):
+        Controller(folder, executor, lambda _: None).run()
+    fleet = Controller(folder, executor, lambda _: None).run()
+    assert executor.fetched == ["arm", "epyc", "epyc"]
+    assert {entry.status for entry in fleet.hosts} == {HostStatus.DONE}
 
 
 def test_a_spoilt_archive_is_fetched_again(folder: Path) -> None:

@@ -18,6 +18,7 @@ from allocphase.commands.compare import compare
 from allocphase.commands.doctor import doctor
 from allocphase.commands.exec import exec_command
 from allocphase.commands.export import export
+from allocphase.commands.fleet import fleet
 from allocphase.commands.gate import gate
 from allocphase.commands.history import history
 from allocphase.commands.import_file import import_command
@@ -94,6 +95,7 @@ COMMANDS = (
     doctor,
     exec_command,
     export,
+    fleet,
     gate,
     history,
     import_command,

@@ -11,7 +11,13 @@ from allocphase.analysis import frames
 from allocphase.analysis.comparable import not_holding
 from allocphase.analysis.metric_names import compared
 from allocphase.compare.pairs import between_runs, within_run
-from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
+from allocphase.compare.rows import (
+    ALPHA,
+    DEFAULT_METRICS,
+    CompareRow,
+    compared_rows,
+    wanted_rows,
+)
 from allocphase.errors import NothingMeasuredError
 from allocphase.judge.render.words import percent
 from allocphase.stats import Verdict, least_processes
@@ -54,12 +60,14 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
         found = within_run(runs[0], settings.baseline)
     else:
         found = between_runs(runs[0], runs[1], settings.baseline)
-    rows = compare_cells(
-        found.pairs,
-        metrics=settings.metrics,
-        holds=found.holds,
-        theta=settings.theta,
-        memory_theta=settings.memory_theta,
+    rows = compared_rows(
+        wanted_rows(
+            found.pairs,
+            metrics=settings.metrics,
+            holds=found.holds,
+            theta=settings.theta,
+            memory_theta=settings.memory_theta,
+        )
     )
     mismatch = not_holding(map(compared, settings.metrics), found.differing)
     if not rows:

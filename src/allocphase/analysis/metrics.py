@@ -307,10 +307,23 @@ def _instructions(cell: _Cell) -> Metrics:
     ]
     each = [sum(p.counted.values()) / n for p, n in zip(parts, operations, strict=True)]
     return {
+        **_simulated(parts, operations),
         **counted("instructions_per_op", each),
         **counted_tables("instructions", by_call, absent=None),
         **counted_tables("instruction_functions", by_function),
     }
+
+
+def _simulated(parts: Sequence[Instructions], operations: Sequence[int]) -> Metrics:
+    """An operation; nothing where not all processes simulated the same caches."""
+    found = [part.simulated for part in parts]
+    if None in found or len({one.caches for one in found if one is not None}) > 1:
+        return {}
+    metrics: Metrics = {}
+    for name in ("l1_misses", "ll_misses", "mispredictions"):
+        values = [getattr(one, name) / n for one, n in zip(found, operations, strict=True)]
+        metrics |= counted(f"simulated_{name}_per_op", values)
+    return metrics
 
 
 # Whose cold pass can be held against the timed one: it makes no stop at an operation.

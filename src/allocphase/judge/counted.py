@@ -34,9 +34,16 @@ AGREEING = 4
 
 
 def judge_counted(
-    values: Values, rule: Rule, sampled: Callable[[float], SequentialRank], *, final: bool
+    values: Values,
+    rule: Rule,
+    sampled: Callable[[float], SequentialRank],
+    *,
+    final: bool,
+    grain: float = 0.0,
 ) -> Judged:
-    """Where the row stands; `final`: no process will follow. sampled: the rule for a theta."""
+    """Where the row stands; `final`: no process will follow. sampled: the rule for a theta. grain:
+    a difference of counts, of which each is one number, that is none.
+    """
     base, candidate = _present(values.base, values.twin), _present(values.candidate)
     told = (tuple(base.tolist()), tuple(candidate.tolist()))
     if not base.size or not candidate.size:
@@ -51,7 +58,7 @@ def judge_counted(
             open_chance=_open_chance(base, found.open_chance),
             values=told,
         )
-    outcome = Outcome(count_change(float(base[0]), float(candidate[0]), theta))
+    outcome = Outcome(count_change(float(base[0]), float(candidate[0]), theta, grain=grain))
     fewest = min(_present(arm).size for arm in values.measured)
     enough = fewest >= (AGREEING if outcome is Outcome.UNCHANGED else 2 * AGREEING)
     if not enough:

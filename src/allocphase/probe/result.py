@@ -32,6 +32,7 @@ __all__ = [
     "ProgramMemory",
     "ProgramSyscalls",
     "Result",
+    "Simulated",
     "Syscalls",
     "Throughput",
     "Usage",
@@ -190,16 +191,31 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """What the same calls missed in the simulated `caches`, written as machine.simulated_caches
+    does: instructions and data together, reads and writes. mispredictions: of simulated branches,
+    conditional and indirect ones.
+    """
+
+    caches: str
+    l1_misses: Count
+    ll_misses: Count
+    mispredictions: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instructions:
     """Of one warm replay, by kind of call: how many calls there were, and how many instructions of
     the allocator they took, with all that they called. functions: the costliest of its own.
 
-    valgrind: its version, which decides what some functions of libc do.
+    simulated: None where that was not asked for. valgrind: its version, which decides what a
+    process sees of the CPU.
     """
 
     calls: _Calls
     counted: _Calls = field(default_factory=dict)
     functions: tuple[Function, ...] = ()
+    simulated: Simulated | None = None
     valgrind: str = ""
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from allocphase import scenario, trace
 from allocphase.errors import UsageError
 from allocphase.machine.simulated_caches import THIS_MACHINE, simulated_caches
 from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
@@ -19,6 +18,7 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.result import Instructions, Simulated
 from tests.support.driving import Driver
 from tests.support.plugins import Plugins, plugin
+from tests.support.traces import made_trace
 
 SPEC = "random-churn?live=10&operations=200"
 L1 = "I1=32768,8,64,D1=32768,8,64"
@@ -30,13 +30,6 @@ SWEPT_LINES = SWEPT_BYTES // 64
 @pytest.fixture(autouse=True)
 def _valgrind(needs: Callable[..., None]) -> None:
     needs(find_valgrind(), "valgrind", install=NOT_INSTALLED.partition(": ")[2])
-
-
-def made(folder: Path) -> Path:
-    (chosen,) = scenario.resolve(SPEC)
-    path = folder / "a.trace"
-    trace.write(scenario.generate(chosen), path)
-    return path
 
 
 def measured(driver: Driver, path: Path, library: Path, caches: str, **config: int) -> Instructions:
@@ -69,7 +62,7 @@ def test_what_a_malloc_reads_misses_as_arithmetic_says(
     l1: int,
     ll: int,
 ) -> None:
-    path, library = made(tmp_path), plugins("sweeper")
+    path, library = made_trace(SPEC, tmp_path), plugins("sweeper")
     found = measured(driver, path, library, caches, lines=SWEPT_LINES, bytes=swept_bytes, coins=0)
     mallocs = found.calls["malloc"]
     missed = simulated(found)
@@ -83,7 +76,7 @@ def test_a_coin_is_mispredicted_every_other_time(
     driver: Driver, tmp_path: Path, plugins: Plugins
 ) -> None:
     coins = 500
-    path, library = made(tmp_path), plugins("sweeper")
+    path, library = made_trace(SPEC, tmp_path), plugins("sweeper")
     found = measured(driver, path, library, LARGE, lines=0, bytes=4096, coins=coins)
     each = simulated(found).mispredictions / found.calls["malloc"]
     assert each / coins == pytest.approx(0.5, abs=0.05)  # 50,000 tosses
@@ -94,12 +87,12 @@ def test_simulating_changes_no_instruction_and_no_folder_a_miss(
 ) -> None:
     library = plugins("sweeper")
     config = {"lines": 64, "bytes": 4096, "coins": 1}
-    found = measured(driver, made(tmp_path), library, LARGE, **config)
-    plain = measured(driver, made(tmp_path), library, "", **config)
+    found = measured(driver, made_trace(SPEC, tmp_path), library, LARGE, **config)
+    plain = measured(driver, made_trace(SPEC, tmp_path), library, "", **config)
     assert (plain.counted, plain.simulated) == (found.counted, None)
     elsewhere = tmp_path / "a folder of another length"
     elsewhere.mkdir()
-    again = measured(Driver(elsewhere), made(elsewhere), library, LARGE, **config)
+    again = measured(Driver(elsewhere), made_trace(SPEC, elsewhere), library, LARGE, **config)
     assert again == found
 
 

@@ -253,6 +253,20 @@ def _simulated(name: str, title: str, heading: str) -> Measure:
     )
 
 
+def _hardware(event: str, title: str, heading: str) -> Measure:
+    """Of the processor's counters, the replay's own share included."""
+    return Measure(
+        name=f"hardware_{event}",
+        path=f"hardware_per_op.{event}",
+        title=f"{title} an operation by the processor's counters, outside of the kernel, the "
+        "replay's own among them",
+        unit="rate",
+        probe=Probe.HARDWARE,
+        heading=f"{heading}:u/op",
+        claimed=False,
+    )
+
+
 def _same(name: str, title: str, unit: str, probe: Probe, **more: Any) -> Measure:
     """Of one name for both: it has its unit in it, or none."""
     return Measure(name=name, path=name, title=title, unit=unit, probe=probe, **more)
@@ -440,6 +454,19 @@ CATALOGUE = (
         "of instructions an operation, those that <function> takes by itself",
         "rate",
         Probe.INSTRUCTIONS,
+        claimed=False,
+    ),
+    _hardware("instructions", "instructions", "instructions"),
+    _hardware("cycles", "cycles", "cycles"),
+    _hardware("branch_misses", "mispredicted branches", "branch-misses"),
+    _hardware("l1d_misses", "reads that missed the first-level data cache", "L1d-misses"),
+    _hardware("ll_misses", "reads that missed the last-level cache", "LL-misses"),
+    _hardware("dtlb_misses", "reads that missed the data TLB", "dTLB-misses"),
+    _same(
+        "hardware_floor_per_op.<event>",
+        "the null allocator's <event> an operation",
+        "rate",
+        Probe.HARDWARE,
         claimed=False,
     ),
     _same("allocator_stats.<stat>", "<stat>, as the allocator says", "count", Probe.MEMORY),

@@ -78,7 +78,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     multiple=True,
     type=click.Choice([probe.value for probe in Probe]),
     help="What to measure; repeat for more. Without it: everything but instructions, which takes "
-    "valgrind.",
+    "valgrind, and hardware, which takes the processor's counters.",
 )
 @rounds_option(default=5, most=1000)
 @click.option(

@@ -14,6 +14,7 @@ from typing import Annotated, TypeAlias, TypeVar
 from allocphase.files.typed import Amount, Check, Count, FieldError, Number, Positive, at_most
 from allocphase.machine.disturbance import Disturbance
 from allocphase.operation import MAX_OPERATIONS
+from allocphase.probe.counter_group import passes_of
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
 
@@ -22,6 +23,7 @@ __all__ = [
     "Faults",
     "Footprint",
     "Function",
+    "Hardware",
     "Heap",
     "Instructions",
     "Latency",
@@ -220,6 +222,20 @@ class Instructions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """The processor's counters before the first warm pass and after each (probe.counter_group).
+
+    events: of the group, by name the kernel's id, none where there are no counters (`lacks` says
+    why); left_out: by name why one is not among them. readings: in words.
+    """
+
+    events: _Calls = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    replays_per_pass: Count = 0
+    readings: tuple[tuple[Count, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
     """conformance: what is wrong with functions that the trace does not use."""
 
@@ -324,6 +340,7 @@ Part: TypeAlias = (
     | Footprint
     | Faults
     | Instructions
+    | Hardware
     | Verify
     | Program
     | ProgramMemory
@@ -369,6 +386,7 @@ class Result:
     footprint: Footprint | None = None
     faults: Faults | None = None
     instructions: Instructions | None = None
+    hardware: Hardware | None = None
     verify: Verify | None = None
     program: Program | None = None
     program_memory: ProgramMemory | None = None
@@ -410,6 +428,11 @@ def check_result(probe: Probe, status: Status, result: Result) -> None:
         raise FieldError("missing", f".{probe.value}")
     if probe is Probe.LATENCY and result.clock is None:
         raise FieldError("missing", ".clock")
+    if result.hardware is not None:
+        try:
+            passes_of(result.hardware.readings, result.hardware.events)
+        except ValueError as error:
+            raise FieldError(str(error), ".hardware.readings") from None
     calls = result.syscalls
     if calls is not None and calls.operation is not None and not result.operations:
         raise FieldError("must be above 0", ".operations")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,8 @@ def _valgrind(needs: Callable[..., None]) -> None:
 
 def measured(driver: Driver, path: Path, library: Path, caches: str, **config: int) -> Instructions:
     subject = plugin(library, **{key: str(value) for key, value in config.items()})
-    options = {"fixed_addresses": 1, **({"cache_sim": caches} if caches else {})}
-    outcome = driver.measure(Probe.INSTRUCTIONS, path, subject, **options)
+    chosen: dict[str, Any] = {"cache_sim": caches} if caches else {}
+    outcome = driver.measure(Probe.INSTRUCTIONS, path, subject, fixed_addresses=1, **chosen)
     return outcome.result.part(Instructions)
 
 

@@ -30,8 +30,9 @@ def test_a_group_counts_what_warm_passes_do_in_all_threads(
     """Page faults, which are known to the unit: each malloc touches new pages."""
     path = made_trace(spec, tmp_path)
     subject = plugin(plugins("pages"), pages=str(PAGES), touch="1", release="1")
-    options = {"software_counters": 1, "pass_ns": 2_000_000, "passes": 3}
-    outcome = driver.measure(Probe.HARDWARE, path, subject, **options)
+    outcome = driver.measure(
+        Probe.HARDWARE, path, subject, software_counters=1, pass_ns=2_000_000, passes=3
+    )
     part = outcome.result.part(Hardware)
     assert set(part.events) == {"task_clock", "page_faults", "minor_faults"}
     passes = passes_of(part.readings, part.events)

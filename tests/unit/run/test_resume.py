@@ -432,7 +432,7 @@ def test_an_object_that_changed_or_is_gone_is_named(tmp_path: Path) -> None:
 def test_every_change_is_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = broken_run(tmp_path, 2)
     here = fingerprint()
-    monkeypatch.setattr(resuming, "fingerprint", lambda _: {**here, "driver": "0"})
+    monkeypatch.setattr(resuming, "fingerprint", lambda *_, **__: {**here, "driver": "0"})
     monkeypatch.setattr(resuming, "timed_cpus", lambda: [9])
     line = refusal(folder)
     assert "driver: " in line

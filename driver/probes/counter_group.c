@@ -91,9 +91,16 @@ static void explain(struct text *text, int error) {
 
 /* ---- The group --------------------------------------------------------------------- */
 
-static const char *left_out_because(int error) {
-  if (is_of_no_pmu(error)) return "this processor does not count them";
-  if (error == EINVAL) return "there are not as many counters";
+/* EINVAL is of a group that is too large, and of an event that there is not. */
+static bool is_counted_alone(const struct counter *counter) {
+  int file = open_counter(counter, -1);
+  if (file >= 0) close(file);
+  return file >= 0;
+}
+
+static const char *left_out_because(int error, const struct counter *counter) {
+  if (error == EINVAL && is_counted_alone(counter)) return "there are not as many counters";
+  if (error == EINVAL || is_of_no_pmu(error)) return "this processor does not count them";
   return strerror(error);
 }
 
@@ -117,7 +124,7 @@ const char *counter_group_open(struct counter_group *group, bool software) {
       explain(&text, error);
       return why;
     }
-    group->left_out[i] = left_out_because(error);
+    group->left_out[i] = left_out_because(error, &group->counters[i]);
   }
   syscall(SYS_ioctl, group->files[0], PERF_EVENT_IOC_ENABLE, PERF_IOC_FLAG_GROUP);
   return NULL;

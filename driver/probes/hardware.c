@@ -2,8 +2,8 @@
  *
  * A pass is, as in throughput.c, as many replays of what can be repeated as last pass_ns,
  * after replays that are warm; the group is read between two passes and at no other time.
- * A read(2) costs some hundred instructions outside of the kernel, of millions in a pass: to
- * read the counters without the kernel, by rdpmc, would save nothing. The counters are
+ * A read(2) costs a few instructions outside of the kernel, of millions in a pass: to read
+ * the counters without the kernel, by rdpmc, would save nothing. The counters are
  * opened before init, so that they count the allocator's own threads too; and the
  * program's work between calls is left out.
  *

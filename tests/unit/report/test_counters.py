@@ -89,8 +89,7 @@ def test_every_report_has_them_beside_the_floors(tmp_path: Path) -> None:
         assert all(heading in text for heading in headings)
         assert "outside of the kernel" in " ".join(text.split())
         assert "Simulated:" not in text
-    print([l for l in beside.splitlines() if "floor |" in l])
-    assert "| floor | 10 | 4.0 | 0 |" in beside
+    assert "| floor | 10.00 | 4.00 | 0 |" in beside
 
 
 def test_without_any_there_is_no_table(tmp_path: Path) -> None:

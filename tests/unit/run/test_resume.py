@@ -19,6 +19,7 @@ from allocphase.machine.fingerprint import fingerprint
 from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import Throughput, Work
 from allocphase.probe.status import Status
+from allocphase.process.callgrind import CACHE_SIM
 from allocphase.process.driver import Job, Outcome
 from allocphase.run import resume as resuming
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
@@ -383,6 +384,18 @@ def test_a_run_goes_on_with_the_variables_that_it_kept_whatever_the_shell_has_no
     assert executor.jobs
     assert all(job.allocator.environment == kept for job in executor.jobs)
     assert RunFiles(folder).manifest.environment["tuning"] == kept
+
+
+def test_a_run_goes_on_with_the_caches_that_it_chose(tmp_path: Path) -> None:
+    caches = "I1=32768,8,64,D1=32768,8,64,LL=1048576,16,64"
+    folder = broken_run(tmp_path, 4, simulated_caches=caches)
+    executor = FakeExecutor()
+    go_on(folder, executor)
+    assert executor.jobs
+    assert not any(CACHE_SIM in job.options for job in executor.jobs)  # none under callgrind
+    manifest = RunFiles(folder).manifest
+    assert manifest.environment["simulated_caches"] == caches
+    assert manifest.plan.driver_options[CACHE_SIM] == caches
 
 
 def test_a_refusal_is_one_line_whatever_the_run_says_of_its_machine(tmp_path: Path) -> None:

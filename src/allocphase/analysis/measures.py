@@ -247,6 +247,7 @@ def _simulated(name: str, title: str, heading: str) -> Measure:
         probe=Probe.INSTRUCTIONS,
         heading=f"simulated {heading}",
         rule="off",
+        claimed=False,
         simulated=True,
         grain=SIMULATED_GRAIN,
         spread=SIMULATED_THETA,

@@ -42,14 +42,16 @@ def judge_counted(
     grain: float = 0.0,
 ) -> Judged:
     """Where the row stands; `final`: no process will follow. sampled: the rule for a theta. grain:
-    a difference of counts, of which each is one number, that is none.
+    what is no difference, whatever share it is: of processes that are no further apart than that,
+    the first of an arm stands for all.
     """
     base, candidate = _present(values.base, values.twin), _present(values.candidate)
     told = (tuple(base.tolist()), tuple(candidate.tolist()))
     if not base.size or not candidate.size:
         return _exact(Outcome.NOT_MEASURED, base, candidate, theta=rule.theta, decided=True)
     theta = 0.0 if rule.exact and agree(base) else rule.theta
-    if not (agree(base) and agree(candidate)):
+    alike = float(np.ptp(np.concatenate([base, candidate]))) <= grain
+    if not alike and not (agree(base) and agree(candidate)):
         found = judge_sampled(values, sampled(theta), final=final)
         few = found.rounds < AGREEING and found.decided
         return replace(

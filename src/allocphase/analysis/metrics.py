@@ -30,8 +30,17 @@ from allocphase.analysis.program_metrics import (
     wall_time_ns,
 )
 from allocphase.operation import KIND_NAMES
+from allocphase.probe.counter_group import passes_of
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Faults, Instructions, Memory, Result, Syscalls, Throughput
+from allocphase.probe.result import (
+    Faults,
+    Hardware,
+    Instructions,
+    Memory,
+    Result,
+    Syscalls,
+    Throughput,
+)
 from allocphase.stats import median_interval
 from allocphase.stats.values import median
 from allocphase.store.record import ProcessRecord
@@ -42,6 +51,7 @@ __all__ = [
     "QUANTILES",
     "cell_metrics",
     "flatten",
+    "hardware_per_op",
     "process_part_ns",
     "process_time_ns",
     "replay_share",
@@ -312,10 +322,52 @@ def _instructions(cell: _Cell) -> Metrics:
     ]
     each = [sum(p.counted.values()) / n for p, n in zip(parts, operations, strict=True)]
     return {
+        **_simulated(parts, operations),
         **counted("instructions_per_op", each),
         **counted_tables("instructions", by_call, absent=None),
         **counted_tables("instruction_functions", by_function),
     }
+
+
+def _simulated(parts: Sequence[Instructions], operations: Sequence[int]) -> Metrics:
+    """An operation; nothing where not all processes simulated the same caches."""
+    found = [part.simulated for part in parts]
+    if None in found or len({one.caches for one in found if one is not None}) > 1:
+        return {}
+    metrics: Metrics = {}
+    for name in ("l1_misses", "ll_misses", "mispredictions"):
+        values = [getattr(one, name) / n for one, n in zip(found, operations, strict=True)]
+        metrics |= counted(f"simulated_{name}_per_op", values)
+    return metrics
+
+
+def hardware_per_op(records: Sequence[ProcessRecord]) -> dict[str, float]:
+    """By event: of each process the median of its passes, and of these the median; those that all
+    processes with counters have.
+    """
+    found = [each for record in records if (each := _hardware_of(record))]
+    return {
+        event: float(np.median([each[event] for each in found]))
+        for event in (found[0] if found else ())
+        if all(event in each for each in found)
+    }
+
+
+def _hardware_of(record: ProcessRecord) -> dict[str, float]:
+    part = record.part(Hardware)
+    operations = part.replays_per_pass * record.result.repeated_operations
+    passes = passes_of(part.readings, part.events)
+    if not operations or not passes:
+        return {}
+    return {
+        event: float(np.median([one.counts[event] for one in passes])) / operations
+        for event in part.events
+    }
+
+
+def _hardware(cell: _Cell) -> Metrics:
+    found = hardware_per_op(cell.of(Probe.HARDWARE))
+    return {"hardware_per_op": found} if found else {}
 
 
 # Whose cold pass can be held against the timed one: it makes no stop at an operation.
@@ -366,6 +418,7 @@ _PARTS: Sequence[Callable[[_Cell], Metrics]] = (
     _memory,
     _faults,
     _instructions,
+    _hardware,
     _passes,
     _verify,
     _stats,

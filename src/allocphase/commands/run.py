@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from allocphase.commands.shared import (
+    cache_sim_option,
     command_line,
     interruptible_executor,
     keep_environment_option,
@@ -77,7 +78,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     multiple=True,
     type=click.Choice([probe.value for probe in Probe]),
     help="What to measure; repeat for more. Without it: everything but instructions, which takes "
-    "valgrind.",
+    "valgrind, and hardware, which takes the processor's counters.",
 )
 @rounds_option(default=5, most=1000)
 @click.option(
@@ -105,6 +106,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     metavar="'FLAGS'",
     help="More flags for the compiler of NAME=FILE.c.",
 )
+@cache_sim_option
 @click.option(
     "--check-every",
     type=click.IntRange(1, 2**31 - 1),

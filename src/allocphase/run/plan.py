@@ -21,6 +21,7 @@ from typing import Any
 
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
+from allocphase.process.callgrind import CACHE_SIM
 from allocphase.process.driver import Job, TraceJob, padding
 from allocphase.process.program import ProgramJob
 from allocphase.scenario import Program
@@ -237,6 +238,8 @@ def _options(plan: Plan, probe: Probe) -> dict[str, str]:
     options = dict(plan.driver_options)
     if probe is not Probe.VERIFY:
         options.pop(CHECK_EVERY, None)
+    if probe is not Probe.INSTRUCTIONS:
+        options.pop(CACHE_SIM, None)
     if probe.joined:
         options["fixed-addresses"] = "1"
     if probe is Probe.SYSCALLS:

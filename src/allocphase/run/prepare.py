@@ -20,6 +20,7 @@ from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.folder_lock import FolderLock
 from allocphase.machine.environment import timed_cpus
 from allocphase.machine.fingerprint import driver_sha256
+from allocphase.process.callgrind import CACHE_SIM
 from allocphase.run.describe import describe_program, describe_run, describe_scenario
 from allocphase.run.plan import (
     CHECK_EVERY,
@@ -106,10 +107,12 @@ def _plan(
 
 
 def _driver_options(request: Request) -> dict[str, str]:
-    quick = QUICK_OPTIONS if request.quick else {}
-    if request.check_every is None:
-        return dict(quick)
-    return {**quick, CHECK_EVERY: str(request.check_every)}
+    found = dict(QUICK_OPTIONS if request.quick else {})
+    if request.check_every is not None:
+        found[CHECK_EVERY] = str(request.check_every)
+    if request.simulated_caches:
+        found[CACHE_SIM] = request.simulated_caches
+    return found
 
 
 def _with_floor(request: Request) -> tuple[Allocator, ...]:

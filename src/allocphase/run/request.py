@@ -16,6 +16,7 @@ from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
 from allocphase.allocator.environment import allocator_variables
 from allocphase.errors import NothingMeasuredError, UsageError, shown
+from allocphase.machine.simulated_caches import simulated_caches
 from allocphase.probe.probe import Probe
 from allocphase.scenario import AnyScenario, Program, Recorded, Traced
 from allocphase.spec import Setting, Spec
@@ -60,7 +61,8 @@ class Request:
     chosen while it runs. `check_every`: operations between two looks of verify's at all live
     objects; None: none. `keep_failed`: what repeats a failed process stays in the run directory.
     `kept_variables`: settings of allocators that the user's shell exports, where every process is
-    to have them; else none has.
+    to have them; else none has. `simulated_caches`: what callgrind simulates beside counting, as
+    machine.simulated_caches writes them; "" for none.
     """
 
     allocators: Sequence[Allocator]
@@ -80,6 +82,7 @@ class Request:
     check_every: int | None = None
     keep_failed: bool = False
     kept_variables: Mapping[str, str] = field(default_factory=dict)
+    simulated_caches: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +91,8 @@ class RunOptions:
 
     `allocators`, `scenarios`, `sweep`, `probes`: as they are written on a command line.
     `rounds`: of a run that is not `quick`. `seed`: None for a drawn one. `cflags`: as it is written
-    in a shell. `program`: of the command line. `touch`, `mode`: of all recorded scenarios. The rest
-    as in Request.
+    in a shell. `program`: of the command line. `touch`, `mode`: of all recorded scenarios.
+    `cache_sim`: as machine.simulated_caches takes it. The rest as in Request.
     """
 
     allocators: Sequence[str]
@@ -111,6 +114,7 @@ class RunOptions:
     keep_allocator_environment: bool = False
     touch: str | None = None
     mode: str | None = None
+    cache_sim: str | None = None
 
 
 def requested(
@@ -147,6 +151,11 @@ def requested(
         raise UsageError(
             "--check-every is for the verify probe, which is no part of this run: add -p verify"
         )
+    if options.cache_sim is not None and Probe.INSTRUCTIONS not in probes:
+        raise UsageError(
+            "--cache-sim is for the instructions probe, which is no part of this run: add "
+            "-p instructions"
+        )
     return Request(
         allocators=chosen,
         scenarios=wanted,
@@ -163,6 +172,7 @@ def requested(
         check_every=options.check_every,
         keep_failed=options.keep_failed,
         kept_variables=kept_variables(keep=options.keep_allocator_environment),
+        simulated_caches=simulated_caches(options.cache_sim) if options.cache_sim else "",
         only=_default_cells(options, chosen, wanted, unnamed=unnamed),
     )
 

@@ -507,6 +507,7 @@ def test_a_broken_run_is_gone_on_with_and_then_finished(
         ["--seed", "1"],
         ["--timeout", "60"],
         ["--syscall-backend", "auto"],
+        ["--cache-sim", "I1=32768,8,64"],
         ["--out", "out"],
         ["--label", "run"],
         ["--keep-allocator-environment"],
@@ -590,7 +591,7 @@ def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> 
     names = {parameter.name for parameter in main.commands["run"].params}
     refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
     refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
-    refused |= {"mode", "touch"}
+    refused |= {"mode", "touch", "cache_sim"}
     refused |= {"program", "cflags", "check_every", "keep_failed", "keep_allocator_environment"}
     assert {field.name for field in fields(RunOptions)} == refused
     with_program = {f"program_{name}" for name in ("name", "env", "folder", "stdin")}

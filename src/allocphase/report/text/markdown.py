@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from allocphase.analysis.cell import Cell
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
+from allocphase.report.content.counters import counters
 from allocphase.report.content.matrix import MatrixCell, matrix_row, mean_row
 from allocphase.report.content.rows import (
     COLUMNS,
@@ -95,6 +96,7 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     for row in table(cells, source.ratios(scenario)):
         yield _row(escaped(row.allocator), *map(_one_line, row.values))
     yield from _causes(cells)
+    yield from _counters(source, cells)
     notes = [f"{c.allocator}: {c.status}: {c.message}" for c in cells if not c.ok]
     notes += [f"{', '.join(doubt.allocators)}: {doubt.text}" for doubt in source.doubts(scenario)]
     if notes:
@@ -127,3 +129,16 @@ def _causes(cells: Sequence[Cell]) -> Iterator[str]:
     for found in (why(cell, quantile, causes) for cell in by_time(cells)):
         pairs = zip(found.shares, found.costs, strict=True)
         yield _row(escaped(found.allocator), *(escaped(f"{s} ({c})" if c else s) for s, c in pairs))
+
+
+def _counters(source: Source, cells: Sequence[Cell]) -> Iterator[str]:
+    found = counters(source, cells)
+    if found is None:
+        return
+    yield ""
+    yield _row("counters", *(one.heading for one in found.columns))
+    yield _row("---", *["---:"] * len(found.columns))
+    for row in (*found.rows, *([found.floor] if found.floor else [])):
+        yield _row(escaped(row.name), *map(escaped, row.texts))
+    yield ""
+    yield escaped(" ".join(found.notes))

@@ -16,6 +16,7 @@ from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
 from allocphase.analysis.sweep import Sweep
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
+from allocphase.report.content.counters import counters
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import (
     PROGRAM_COLUMNS,
@@ -99,6 +100,7 @@ def _block(source: Source, scenario: str, width: int) -> RenderableType:
     elif measured:
         parts.append(figures_table(measured, source.ratios(scenario)))
         parts += _causes(measured)
+        parts += _counters(source, measured)
         parts += [note(line, "dim") for cell in measured if (line := _ranges(cell))]
     parts += [failure(cell) for cell in cells if not _ok(cell)]
     parts += [
@@ -176,6 +178,17 @@ def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
         for row in rows
     ]
     return [Fitted(_columns(NAMES[quantile], causes), table)]
+
+
+def _counters(source: Source, cells: Sequence[Cell]) -> list[RenderableType]:
+    """A row an allocator, and the floor's."""
+    found = counters(source, cells)
+    if found is None:
+        return []
+    rows = [*found.rows, *([found.floor] if found.floor else [])]
+    columns = _columns("counters", [one.heading for one in found.columns])
+    table = Fitted(columns, [[Text(row.name), *map(Text, row.texts)] for row in rows])
+    return [table, *(note(note, "dim") for note in found.notes)]
 
 
 def _ranges(cell: Cell) -> str:

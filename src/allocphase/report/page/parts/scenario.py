@@ -18,6 +18,7 @@ from allocphase.report.content.values import with_range, workload_text
 from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.report.page.parts.causes import why_part
+from allocphase.report.page.parts.counters import counters_part
 from allocphase.report.page.parts.memory import memory_part
 from allocphase.report.page.parts.program import change_part
 from allocphase.report.page.parts.replays import replays_part
@@ -70,6 +71,7 @@ def _of_trace(source: Source, scenario: str, cells: Sequence[Cell]) -> Values:
         "why": why_part(source, scenario),
         "calls": _calls(source, cells),
         "replays": replays_part(source, scenario),
+        "counters": counters_part(source, scenario),
         "memory": memory_part(source, scenario),
         "threads": threads_part(source, scenario),
         "clock": _clock(source, scenario),

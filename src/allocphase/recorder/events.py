@@ -31,6 +31,9 @@ object and the birth of the one that took its memory there is no gap in which bo
     FAILED          an allocation of `size` bytes that returned NULL, or threw
     INHERITED       object: a block that the process had when it was forked; size: bytes asked for.
                     These come first, of the one thread that a fork leaves
+    TOUCHED         object: a block of a page or more that is about to die, or that is left at the
+                    exit; size: how many of its bytes were touched. No call; only where
+                    `record --touched` asked for it
 
 After a REALLOC_BEGIN the thread's next event is its end, unless a signal handler calls in between:
 then the handler's events stand in between, complete and in order, unless it leaves by longjmp.
@@ -86,6 +89,7 @@ class Kind(IntEnum):
     USABLE_SIZE = 6
     FAILED = 7
     INHERITED = 8
+    TOUCHED = 9
 
 
 BIRTHS = (Kind.ALLOCATION, Kind.REALLOC_END, Kind.INHERITED)

@@ -64,7 +64,7 @@ LEARNT_FROM = 1 << 18
 
 _ENDS = (Kind.REALLOC_END, Kind.REALLOC_FREED, Kind.REALLOC_FAILED)
 _DROPPED = 255
-_IS_CALL = ~np.isin(np.arange(256), (*_ENDS, Kind.INHERITED))
+_IS_CALL = ~np.isin(np.arange(256), (*_ENDS, Kind.INHERITED, Kind.TOUCHED))
 _OP_OF = np.full(256, _DROPPED, dtype=np.uint8)
 _OP_OF[[Kind.ALLOCATION, Kind.INHERITED]] = Op.MALLOC
 _OP_OF[Kind.FREE] = Op.FREE

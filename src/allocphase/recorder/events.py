@@ -73,6 +73,7 @@ __all__ = [
     "Entry",
     "Kind",
     "RecordedThread",
+    "RecordingCost",
     "RecordingFacts",
 ]
 
@@ -190,6 +191,22 @@ class RecordedThread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingCost:
+    """What recording took, of the whole tree of processes.
+
+    wall_ns:         of the command under the recorder
+    wall_without_ns: of one run without it before, 0 where nobody asked for that
+    peak_rss_bytes:  of the recorder's own two processes
+    cpu_ns:          of the one that reads the rings
+    """
+
+    wall_ns: Count
+    wall_without_ns: Count = 0
+    peak_rss_bytes: Count
+    cpu_ns: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFacts:
     """What stands in the file about the image beside its events.
 
@@ -210,6 +227,7 @@ class RecordingFacts:
                         seen too late
     unrecorded:         calls that came before the allocator behind the recorder could be asked, and
                         were served by the recorder itself
+    cost:               None where the recording ended before it was known
     """
 
     command: tuple[str, ...]
@@ -229,3 +247,4 @@ class RecordingFacts:
     stalled_ns: Count = 0
     ambiguous: Count = 0
     unrecorded: Count = 0
+    cost: RecordingCost | None = None

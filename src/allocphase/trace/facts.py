@@ -106,6 +106,8 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         if said.recorded:
             under = f", under {said.allocator}" if said.allocator else ""
             yield "recorded", f"{said.recorded}{under}"
+        if said.wall_ns:
+            yield "recorder", _cost(said)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in facts.counts.items() if count)
     yield "operations", f"{format_count(sum(facts.counts.values()))}: {kinds}"
     if len(facts.sizes):
@@ -124,6 +126,15 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         for note, count in said.notes.items():
             yield "note", f"{note}: {count:,}"
     yield "digest", facts.digest
+
+
+def _cost(said: Provenance) -> str:
+    """What recording took."""
+    wall = f"the program took {format_ns(said.wall_ns)}"
+    if said.wall_without_ns:
+        factor = said.wall_ns / said.wall_without_ns
+        wall += f", {format_ns(said.wall_without_ns)} without it ({factor:.2f} times as long)"
+    return f"{wall}; {format_bytes(said.recorder_rss_bytes)} of its own"
 
 
 def _threads(facts: Facts) -> Iterator[tuple[str, str]]:

@@ -33,6 +33,9 @@ class Provenance:
     notes:               what the trace has otherwise than the program, and how often
     never_freed:         objects that the program left; the drain frees them
     preamble_operations: of a window, how many operations make what lived when it began
+    wall_ns:             of the program under the recorder; 0: not known
+    wall_without_ns:     of one run without it; 0: there was none
+    recorder_rss_bytes:  what the recorder took of its own
     """
 
     origin: str
@@ -45,6 +48,9 @@ class Provenance:
     notes: Mapping[str, Count] = field(default_factory=dict)
     never_freed: Count = 0
     preamble_operations: Count = 0
+    wall_ns: Count = 0
+    wall_without_ns: Count = 0
+    recorder_rss_bytes: Count = 0
 
 
 def written_provenance(provenance: Provenance) -> bytes:

@@ -603,7 +603,7 @@ def test_the_trace_says_what_recording_it_cost(
         assert cost == found.first.facts.cost
         assert cost is not None
         made = record.folder / f"{number}.trace"
-        words = [PROGRAM, "trace", "import", recording.path, "-o", made]
+        words = [str(PROGRAM), "trace", "import", str(recording.path), "-o", str(made)]
         subprocess.run(words, check=True, capture_output=True)
         done = subprocess.run([PROGRAM, "trace", "info", made], check=True, capture_output=True)
         (said,) = [line for line in done.stdout.decode().splitlines() if "recorder  " in line]

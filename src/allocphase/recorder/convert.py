@@ -26,13 +26,14 @@ import numpy.typing as npt
 
 from allocphase.errors import DataError, UsageError
 from allocphase.operation import MAX_OPERATIONS, MAX_THREADS, Kind
+from allocphase.recorder import left_out
 from allocphase.recorder.event_file import Recording
 from allocphase.recorder.events import RecordingFacts
 from allocphase.recorder.merge import ITEM, Items, Merged, merged, too_many_threads
 from allocphase.recorder.spool import Spool
 from allocphase.recorder.stacks import Matching, SlotStack
 from allocphase.recorder.touched import Touched, touched_of
-from allocphase.trace.provenance import Provenance, written_provenance
+from allocphase.trace.provenance import RECORDED, Provenance, written_provenance
 from allocphase.trace.records import (
     COLUMN,
     FLAGS_SHIFT,
@@ -137,7 +138,7 @@ class _Slots:
         split = resized[self._aligned[items["old"][resized]]]
         if not len(split):
             return items
-        self._found.notes["reallocs of aligned blocks, replayed as free and malloc"] += len(split)
+        self._found.notes[left_out.SPLIT] += len(split)
         count = np.ones(len(items), dtype=np.int64)
         count[split] = 2
         at = np.cumsum(count)[split] - 2
@@ -369,7 +370,7 @@ def _thread_table(counts: npt.NDArray[np.int64], *, drained: int, alone: bool) -
 def _provenance(found: Merged, *, never_freed: int) -> Provenance:
     facts, notes, cost = found.recording.facts, found.notes, found.recording.facts.cost
     return Provenance(
-        origin="recorded by allocphase record",
+        origin=RECORDED,
         command=facts.command,
         recorded=_date(facts),
         allocator=facts.allocator,
@@ -378,7 +379,7 @@ def _provenance(found: Merged, *, never_freed: int) -> Provenance:
         calls=dict(sorted(found.calls.items())),
         notes=_all_notes(notes, found.recording),
         never_freed=never_freed,
-        preamble_operations=notes["blocks inherited from a fork"],
+        preamble_operations=notes[left_out.INHERITED],
         wall_ns=0 if cost is None else cost.wall_ns,
         wall_without_ns=0 if cost is None else cost.wall_without_ns,
         recorder_rss_bytes=0 if cost is None else cost.peak_rss_bytes,

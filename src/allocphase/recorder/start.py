@@ -110,13 +110,32 @@ def learn_touched(
     Raises as record(), and AllocphaseError where the kernel does not tell what is touched.
     """
     require_kernel_tells()
-    with _input_kept() as is_file:
+    with _input_kept() as stdin:
         return _recorded(
-            partial(_started, program, command, is_silent=True, reads=is_file),
+            partial(_started, program, command, is_silent=True, stdin=stdin),
             _preloaded(LIBRARY, environment),
             path=path,
             max_bytes=max_bytes,
         )
+
+
+def record_apart(
+    program: Path,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    path: Path,
+    folder: Path,
+    stdin: Path | None,
+) -> RecordedTree:
+    """Records a command in a folder of its own; what it prints is not shown. It reads `stdin`, or
+    nothing. Raises as record().
+    """
+    with (stdin or Path(os.devnull)).open("rb") as file:
+        start = partial(
+            _started, program, command, is_silent=True, stdin=file.fileno(), folder=folder
+        )
+        return _recorded(start, environment, path=path, max_bytes=None)
 
 
 _Start = Callable[[Mapping[str, str]], "subprocess.Popen[bytes]"]
@@ -191,19 +210,21 @@ def wall_without_ns(program: Path, command: Sequence[str], environment: Mapping[
 
     It reads the same standard input where that is a file, else nothing. Raises OSError.
     """
-    with _input_kept() as is_file:
+    with _input_kept() as stdin:
         start = time.monotonic_ns()
-        _started(program, command, environment, is_silent=True, reads=is_file).wait()
+        _started(program, command, environment, is_silent=True, stdin=stdin).wait()
         return time.monotonic_ns() - start
 
 
 @contextmanager
-def _input_kept() -> Iterator[bool]:
-    """Whether standard input is a file; then the next one to read it begins where we did."""
+def _input_kept() -> Iterator[int | None]:
+    """Standard input as Popen takes it, where that is a file: the next one to read it begins where
+    we did. Else nothing.
+    """
     is_file = stat.S_ISREG(os.fstat(0).st_mode)
     place = os.lseek(0, 0, os.SEEK_CUR) if is_file else 0
     try:
-        yield is_file
+        yield None if is_file else subprocess.DEVNULL
     finally:
         if is_file:
             os.lseek(0, place, os.SEEK_SET)
@@ -306,7 +327,8 @@ def _started(
     variables: Mapping[str, str],
     *,
     is_silent: bool = False,
-    reads: bool = True,
+    stdin: int | None = None,
+    folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """As `exec` would: with all descriptors that we were given. Raises OSError."""
     path = command[0] if "/" in command[0] else str(program)
@@ -318,7 +340,8 @@ def _started(
             executable=executable,
             env=dict(variables),
             close_fds=False,
-            stdin=None if reads else subprocess.DEVNULL,
+            stdin=stdin,
+            cwd=folder,
             stdout=output,
             stderr=output,
         )

@@ -14,8 +14,10 @@ from allocphase.files.typed import Count, FieldError, plain, read
 from allocphase.trace.encoding import MAX_META_BYTES
 from allocphase.trace.records import TraceError
 
-__all__ = ["Provenance", "is_cut", "read_provenance", "written_provenance"]
+__all__ = ["RECORDED", "Provenance", "is_cut", "read_provenance", "written_provenance"]
 
+# The origin of a whole recording.
+RECORDED = "recorded by allocphase record"
 # A command line can be longer than what a description has room for.
 _MAX_ARGUMENTS, _MAX_LETTERS = 200, 400
 

@@ -3,15 +3,19 @@
 A second run of the program is recorded with `liballocphase-touched.so` behind the recorder
 (driver/preload/touched.c): blocks of a page or more get pages of their own, and what was touched of
 them is told when they die. That run's times are of no use, so what it says is joined with another
-recording of the same command: the n-th object of a thread is its n-th there, as long as all before
-them have the same sizes. What follows the first one that has not is another program's, and unknown.
+recording of the same command: the n-th object of a thread is its n-th there, as long as sizes
+agree. Where they do not, as where one of two runs reads a folder more, the nearest place is taken
+from which they agree again; what lies between is unknown, and all that follows where there is no
+such place.
 """
 
 from __future__ import annotations
 
 import ctypes
 import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +30,12 @@ __all__ = ["LIBRARY", "Touched", "require_kernel_tells", "tells_touched", "touch
 LIBRARY = "liballocphase-touched.so"
 _MOST = (1 << 32) - 1  # as a trace has it
 _UNTOLD = np.uint32(_MOST)
+
+# So many sizes in a row agree where two runs are joined again, at most so far from where they
+# parted; and two runs that part more often are not of one program.
+_CONTEXT, _FURTHEST, _MOST_DIFFERENCES = 16, 256, 10_000
+_PIECE = 1 << 12
+_Sizes = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +64,59 @@ def touched_of(recording: Recording, learnt: Recording) -> Touched:
     there, told = _sizes(learnt), _told(learnt)
     found = sizes.copy()
     known = sizes < mmap.PAGESIZE
-    ends = zip(_thread_ranges(recording), _thread_ranges(learnt), strict=False)
-    for mine, theirs in ends:
-        count = min(len(mine), len(theirs))
-        here = slice(mine.start, mine.start + count)
-        beyond = slice(theirs.start, theirs.start + count)
-        differs = sizes[here] != there[beyond]
-        alike = int(np.argmax(differs)) if differs.any() else count
-        here = slice(mine.start, mine.start + alike)
-        answers = told[theirs.start : theirs.start + alike]
-        is_told = answers != _UNTOLD
-        found[here][is_told] = np.minimum(answers[is_told], sizes[here][is_told])
-        known[here] |= is_told
+    for mine, theirs in zip(_thread_slices(recording), _thread_slices(learnt), strict=False):
+        for here, twin, count in _joined(sizes[mine], there[theirs]):
+            objects = slice(mine.start + here, mine.start + here + count)
+            answers = told[theirs.start + twin : theirs.start + twin + count]
+            is_told = answers != _UNTOLD
+            found[objects][is_told] = np.minimum(answers[is_told], sizes[objects][is_told])
+            known[objects] |= is_told
     return Touched(found, int(np.count_nonzero(~known)))
 
 
-def _thread_ranges(recording: Recording) -> list[range]:
-    """The numbers of each thread's objects."""
+def _joined(mine: _Sizes, theirs: _Sizes) -> Iterator[tuple[int, int, int]]:
+    """Runs of equal sizes, in order: where each begins in the one and in the other, its length."""
+    here = twin = 0
+    for _ in range(_MOST_DIFFERENCES):
+        count = _common(mine[here:], theirs[twin:])
+        yield here, twin, count
+        here, twin = here + count, twin + count
+        again = _next_common(mine[here:], theirs[twin:])
+        if again is None:
+            return
+        here, twin = here + again[0], twin + again[1]
+
+
+def _common(mine: _Sizes, theirs: _Sizes) -> int:
+    """How many sizes agree from the beginning on."""
+    most = min(len(mine), len(theirs))
+    for start in range(0, most, _PIECE):
+        piece = slice(start, min(start + _PIECE, most))
+        differs = mine[piece] != theirs[piece]
+        if differs.any():
+            return start + int(np.argmax(differs))
+    return most
+
+
+def _next_common(mine: _Sizes, theirs: _Sizes) -> tuple[int, int] | None:
+    """How many to leave out of both, as few as can be, so that the next _CONTEXT agree, or all
+    that are left.
+    """
+    places: dict[bytes, int] = {}
+    for at in range(min(_FURTHEST, len(theirs))):
+        places.setdefault(theirs[at : at + _CONTEXT].tobytes(), at)
+    agree = [
+        (at, places[context])
+        for at in range(min(_FURTHEST, len(mine)))
+        if (context := mine[at : at + _CONTEXT].tobytes()) in places
+    ]
+    return min(agree, key=sum, default=None)
+
+
+def _thread_slices(recording: Recording) -> list[slice]:
+    """Of all objects, each thread's."""
     first = recording.first_object.astype(np.int64).tolist()
-    return [range(first[t], first[t + 1]) for t in range(len(recording.threads))]
+    return [slice(start, end) for start, end in pairwise(first)]
 
 
 def _sizes(recording: Recording) -> npt.NDArray[np.uint32]:

@@ -13,7 +13,7 @@ from allocphase import trace
 from allocphase.errors import AllocphaseError, UsageError
 from allocphase.recorder import touched
 from allocphase.recorder.convert import convert
-from allocphase.recorder.event_file import Recording
+from allocphase.recorder.event_file import Recording, open_recording
 from allocphase.recorder.events import RecordedThread
 from allocphase.recorder.touched import LIBRARY, touched_of
 from allocphase.trace.provenance import read_provenance
@@ -84,20 +84,42 @@ def test_a_trace_carries_it_and_touches_it_in_a_replay(tmp_path: Path) -> None:
     assert (without.ops == found.ops).all()
 
 
-def test_what_follows_the_first_difference_is_unknown_and_counted(tmp_path: Path) -> None:
-    """Of that thread alone; later sizes that agree are chance."""
-    mine = plain(*PROGRAM)
-    mine[4] = Call(0, "calloc", 3, 5 * PAGE + 1)
+@pytest.mark.parametrize("extra", [1, 3, 200])
+def test_where_runs_differ_they_are_joined_again_and_what_differs_is_unknown(
+    tmp_path: Path, extra: int
+) -> None:
+    """One block of another size, and blocks that only one run has."""
+    sizes = [PAGE + n for n in range(400)]
+    mine = [Call(0, "malloc", n, size) for n, size in enumerate(sizes)]
+    mine[100] = Call(0, "malloc", 100, 9 * PAGE)
+    other = [Call(0, "malloc", 1000 + n, 7 * PAGE) for n in range(extra)]
+    theirs: list[Call | tuple[Call, int]] = [
+        *(Call(0, "malloc", n, size) for n, size in enumerate(sizes[:200])),
+        *other,
+        *(Call(0, "malloc", 200 + n, size) for n, size in enumerate(sizes[200:])),
+        *((Call(0, "free", n), n) for n in range(400)),
+    ]
     recording = made(tmp_path, "a.events", mine)
-    learnt = made(tmp_path, "b.events", told(*PROGRAM), tells=True)
-    found = touched_of(recording, learnt)
-    assert found.bytes.tolist() == [100, 2 * PAGE, 5 * PAGE + 1, 8 * PAGE, 0]
-    assert found.untold == 2
-    said = convert(recording, tmp_path / "x.trace", learnt=learnt)
-    assert said.notes[UNTOLD] == 2
+    found = touched_of(recording, made(tmp_path, "b.events", told(*theirs), tells=True))
+    assert found.bytes.tolist() == [*range(100), 9 * PAGE, *range(101, 400)]
+    assert found.untold == 1
+    said = convert(recording, tmp_path / "x.trace", learnt=open_recording(tmp_path / "b.events"))
+    assert said.notes[UNTOLD] == 1
     kept = read_provenance(trace.read(tmp_path / "x.trace").meta)
     assert kept is not None
-    assert kept.notes[UNTOLD] == 2
+    assert kept.notes[UNTOLD] == 1
+
+
+def test_what_follows_where_runs_part_for_good_is_unknown(tmp_path: Path) -> None:
+    mine = [Call(0, "malloc", n, PAGE + n) for n in range(100)]
+    theirs: list[Call | tuple[Call, int]] = [
+        *(Call(0, "malloc", n, PAGE + (n if n < 30 else 1000 + n)) for n in range(100)),
+        *((Call(0, "free", n), n) for n in range(100)),
+    ]
+    recording = made(tmp_path, "a.events", mine)
+    found = touched_of(recording, made(tmp_path, "b.events", told(*theirs), tells=True))
+    assert found.bytes.tolist() == [*range(30), *(PAGE + n for n in range(30, 100))]
+    assert found.untold == 70
 
 
 def test_what_nobody_told_is_unknown(tmp_path: Path) -> None:

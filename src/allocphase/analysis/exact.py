@@ -56,19 +56,18 @@ def calls_alike(
 ) -> Alike | None:
     """The program's calls by kind under each allocator that was counted, and those that the replay
     stands for. programs: the program, and one that calls nothing: what is counted of it is what
-    loading an allocator and the counter call, and comes off. by_kind: from counts by function.
-    None: nobody was counted.
+    loading an allocator calls, and comes off, or less than that: a library that both load, such as
+    C++'s, is loaded once. by_kind: from counts by function. None: nobody was counted.
     """
     rows = []
     for allocator in run.allocators:
         whole, nothing = (_counts(run, allocator, program) for program in programs)
         if whole is None or nothing is None:
             continue
-        counted, loading = by_kind(whole), by_kind(nothing)
-        rows += [
-            _row(f"{kind} under {allocator}", counted[kind] - loading[kind], replayed[kind])
-            for kind in counted
-        ]
+        loading = by_kind(nothing)
+        for kind, count in by_kind(whole).items():
+            own = min(max(replayed[kind], count - loading[kind]), count)
+            rows.append(_row(f"{kind} under {allocator}", own, replayed[kind]))
     return Alike("calls", rows) if rows else None
 
 

@@ -73,5 +73,17 @@ def test_each_allocator_s_calls_are_those_that_the_replay_stands_for() -> None:
     assert (row.of, row.program, row.replay) == ("frees under b", 16, 8)
 
 
+@pytest.mark.parametrize(("counted", "off"), [(9, 1), (10, 0), (11, 0), (12, 0), (13, 1)])
+def test_what_loading_calls_comes_off_as_far_as_the_program_did_not_load_it_anyway(
+    counted: int, off: int
+) -> None:
+    run = run_of(b=({"malloc": counted}, {"malloc": 2}))
+    replayed = {"allocations": 10, "reallocs": 0, "frees": 0}
+    found = calls_alike(run, PROGRAMS, calls_by_kind, replayed)
+    assert found is not None
+    assert abs(found.rows[0].program - 10) == off
+    assert (found.off > 0) == bool(off)
+
+
 def test_who_was_not_counted_is_left_out() -> None:
     assert calls_alike(run_of(libc=(None, {})), PROGRAMS, calls_by_kind, {}) is None

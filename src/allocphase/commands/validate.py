@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +31,11 @@ from allocphase.text.units import counted
 
 if TYPE_CHECKING:
     from allocphase.allocator import Allocator
+    from allocphase.analysis.exact import Alike
     from allocphase.analysis.validation import Prediction
     from allocphase.run.request import Request
     from allocphase.scenario import AnyScenario, Program, Recorded
-    from allocphase.trace.validated import Validation
+    from allocphase.trace.validated import Label, Validation
 
 __all__ = ["validate"]
 
@@ -99,7 +100,8 @@ def validate(
     """
     from allocphase.analysis import frames
     from allocphase.analysis.validation import predictions
-    from allocphase.commands.predictions import print_predictions
+    from allocphase.commands.exactness import exactly_alike
+    from allocphase.commands.predictions import print_alike, print_predictions
     from allocphase.files.typed import plain
     from allocphase.run.request import kept_variables
     from allocphase.run.session import run
@@ -125,19 +127,26 @@ def validate(
         path = run(request, executor, progress=progress)
     click.echo(f"run directory: {path}", err=True)
     names = {mode: one.name for mode, one in replays.items()}
-    found = predictions(frames.load(path), program=whole.name, nothing=nothing.name, replays=names)
+    measured = frames.load(path)
+    found = predictions(measured, program=whole.name, nothing=nothing.name, replays=names)
     if not found:
         raise NothingMeasuredError("nothing was measured of both: see `allocphase report`")
     told = {one.allocator for each in found for one in each.differences}
     for one in request.allocators[1:]:
         if one.name not in told:
             say(f"{one.name}: not measured of both, and in no label", err=True)
-    validation = _validation(recording, whole, found, request.allocators, rounds)
+    alike = list(exactly_alike(measured, recording, whole, nothing))
+    labels = _labels(found, alike, names)
+    validation = _validation(recording, whole, labels, request.allocators, rounds)
     if json_path != "-":
+        print_alike(alike)
         print_predictions(found, validation)
     if json_path:
-        differences = [plain(one, defaults=True) for one in found]
-        write_json(plain(validation, defaults=True) | {"predictions": differences}, json_path)
+        more = {
+            "exact": [plain(one, defaults=True) for one in alike],
+            "predictions": [plain(one, defaults=True) for one in found],
+        }
+        write_json(plain(validation, defaults=True) | more, json_path)
     say(f"labels: {write_validation(trace, validation)}", err=True)
 
 
@@ -200,6 +209,7 @@ def _request(
             Probe.MEMORY,
             Probe.PROGRAM,
             Probe.PROGRAM_MEMORY,
+            Probe.PROGRAM_CALLS,
             Probe.PROGRAM_SYSCALLS,
         ],
         command=command_line(),
@@ -215,26 +225,19 @@ def _installed() -> list[str]:
     return [name for name in there if name != "mimalloc" or "mimalloc3" not in there]
 
 
-def _validation(
-    recording: Recorded,
-    whole: Program,
-    found: Sequence[Prediction],
-    allocators: Sequence[Allocator],
-    rounds: int,
-) -> Validation:
-    """What is kept beside the trace."""
-    from datetime import UTC, datetime
+def _labels(
+    found: Sequence[Prediction], alike: Sequence[Alike], modes: Iterable[str]
+) -> tuple[Label, ...]:
+    """Mode after mode; what is exact is so in each."""
+    from allocphase.trace.validated import Label
 
-    from allocphase.trace.validated import Label, Validation
-
-    return Validation(
-        digest=recording.digest(),
-        touch=recording.touch.name.lower(),
-        program=shlex.join(whole.program.command),
-        recorded=datetime.now(tz=UTC).isoformat(timespec="seconds"),
-        allocators=tuple(one.name for one in allocators),
-        rounds=rounds,
-        labels=tuple(
+    labels = []
+    for mode in modes:
+        labels += [
+            Label(metric=one.metric, mode=mode, predicted=one.off == 0, within=one.off)
+            for one in alike
+        ]
+        labels += [
             Label(
                 metric=one.metric,
                 mode=one.mode,
@@ -243,5 +246,29 @@ def _validation(
                 order=one.order,
             )
             for one in found
-        ),
+            if one.mode == mode
+        ]
+    return tuple(labels)
+
+
+def _validation(
+    recording: Recorded,
+    whole: Program,
+    labels: tuple[Label, ...],
+    allocators: Sequence[Allocator],
+    rounds: int,
+) -> Validation:
+    """What is kept beside the trace."""
+    from datetime import UTC, datetime
+
+    from allocphase.trace.validated import Validation
+
+    return Validation(
+        digest=recording.digest(),
+        touch=recording.touch.name.lower(),
+        program=shlex.join(whole.program.command),
+        recorded=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        allocators=tuple(one.name for one in allocators),
+        rounds=rounds,
+        labels=labels,
     )

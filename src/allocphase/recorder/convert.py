@@ -10,7 +10,8 @@ The trace has two parts: all that the program did, and a drain that frees what i
 it can be repeated as a whole. Of several threads each is born and ends in its part, and the drain
 is one more.
 
-Memory is that of a chunk, of four bytes an object, and of sixteen a slot.
+Memory is that of a chunk, of four bytes an object, and of sixteen a slot; where what was touched is
+learnt, of twelve bytes an object more.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ import numpy.typing as npt
 
 from allocphase.errors import DataError, UsageError
 from allocphase.operation import MAX_OPERATIONS, MAX_THREADS, Kind
+from allocphase.recorder import left_out
 from allocphase.recorder.event_file import Recording
 from allocphase.recorder.events import RecordingFacts
 from allocphase.recorder.merge import ITEM, Items, Merged, merged, too_many_threads
 from allocphase.recorder.spool import Spool
 from allocphase.recorder.stacks import Matching, SlotStack
-from allocphase.trace.provenance import Provenance, written_provenance
+from allocphase.recorder.touched import Touched, touched_of
+from allocphase.trace.provenance import RECORDED, Provenance, written_provenance
 from allocphase.trace.records import (
+    COLUMN,
     FLAGS_SHIFT,
     NO_THREAD,
     OP,
@@ -39,6 +43,7 @@ from allocphase.trace.records import (
     THREAD,
     UNTAGGED,
     WAIT,
+    Column,
     Touch,
     Trace,
     gap_codes,
@@ -54,17 +59,20 @@ _NOBODY = np.uint16(0xFFFF)
 _MAKES = np.isin(np.arange(256), (Kind.MALLOC, Kind.CALLOC, Kind.ALIGNED_ALLOC))
 _NAMES = _MAKES | (np.arange(256) == Kind.REALLOC)  # whose object is a new one
 _USES = np.isin(np.arange(256), (Kind.FREE, Kind.REALLOC))
+_UNTOLD = "blocks of a page or more whose touched bytes are unknown, touched whole"
 _MOVES = _MAKES | (np.arange(256) == Kind.FREE)  # that take a slot or give one back
 
 
-def convert(recording: Recording, path: Path, *, touch: Touch = Touch.FIRST) -> Provenance:
+def convert(recording: Recording, path: Path, *, learnt: Recording | None = None) -> Provenance:
     """Writes the trace of a recording, packed where the name ends in .zst; returns what it says of
-    itself. `touch`: what a replay does to new memory, which a recording does not tell.
+    itself. `learnt`: one of the same command that tells what was touched, may be the same. A replay
+    touches that; without it, the first byte of each object.
 
-    Raises UsageError for a recording of no calls, or of some that no trace can have; DataError for
-    a damaged one; AllocphaseError where the trace cannot be written.
+    Raises UsageError for a recording of no calls, or of some that no trace can have, and as
+    touched_of; DataError for a damaged one; AllocphaseError where the trace cannot be written.
     """
     found = merged(recording)
+    touched = None if learnt is None else touched_of(recording, learnt)
     if len(found.threads) + 1 > MAX_THREADS:
         raise too_many_threads(recording, len(found.threads), MAX_THREADS - 1)
     alone = len(found.threads) <= 1
@@ -72,8 +80,8 @@ def convert(recording: Recording, path: Path, *, touch: Touch = Touch.FIRST) -> 
     live = recording.objects  # no more are left than were born
     # The drain comes last: behind the only thread's operations, or as a thread of its own.
     capacity = np.append(capacity, live) if not alone else capacity + live
-    with Spool(capacity, path.absolute().parent) as spool:
-        slots = _Slots(found, spool)
+    with Spool(capacity, path.absolute().parent, touched=touched is not None) as spool:
+        slots = _Slots(found, spool, touched)
         for items in found.items(CHUNK):
             slots.add(items)
         if not spool.counts.sum():
@@ -81,7 +89,10 @@ def convert(recording: Recording, path: Path, *, touch: Touch = Touch.FIRST) -> 
         never_freed = slots.drain(0 if alone else len(found.threads))
         if spool.counts.sum() > MAX_OPERATIONS:
             raise UsageError(f"{recording.path}: more calls than a trace has: {MAX_OPERATIONS:,}")
+        if touched is not None and touched.untold:
+            found.notes[_UNTOLD] += touched.untold
         said = _provenance(found, never_freed=never_freed)
+        touch = Touch.FIRST if touched is None else Touch.RECORDED
         spool.write(_head(slots, spool, said, touch=touch, drained=never_freed, alone=alone), path)
     return said
 
@@ -89,9 +100,10 @@ def convert(recording: Recording, path: Path, *, touch: Touch = Touch.FIRST) -> 
 class _Slots:
     """Which slot each object has, and where each slot's operations stand."""
 
-    def __init__(self, found: Merged, spool: Spool) -> None:
+    def __init__(self, found: Merged, spool: Spool, touched: Touched | None) -> None:
         self._found = found
         self._spool = spool
+        self._touched = touched
         edges = found.edges
         self._of_object = np.full(found.recording.objects, _NOWHERE, dtype=np.uint32)
         self._aligned = np.zeros(found.recording.objects, dtype=np.bool_)
@@ -126,7 +138,7 @@ class _Slots:
         split = resized[self._aligned[items["old"][resized]]]
         if not len(split):
             return items
-        self._found.notes["reallocs of aligned blocks, replayed as free and malloc"] += len(split)
+        self._found.notes[left_out.SPLIT] += len(split)
         count = np.ones(len(items), dtype=np.int64)
         count[split] = 2
         at = np.cumsum(count)[split] - 2
@@ -250,7 +262,19 @@ class _Slots:
         self._thread[ends], self._size[ends] = threads[at], size[at]
         self._place[ends] = places[at]
         self._filled[ends] = (kind[at] != Kind.FREE) & (kind[at] != Kind.SYNC)
-        self._spool.add(threads, places, ops, gap_codes(items["gap_ns"]))
+        self._spool.add(
+            threads, places, ops, gap_codes(items["gap_ns"]), self._touched_of(items, size)
+        )
+
+    def _touched_of(self, items: Items, size: Any) -> Column | None:
+        """Of each operation that makes or resizes an object, as much as it has."""
+        if self._touched is None:
+            return None
+        found = np.zeros(len(items), COLUMN)
+        named = _NAMES[items["kind"]]
+        told = self._touched.bytes[items["object"][named]]
+        found[named] = np.minimum(told, size[named])
+        return found
 
     def _check_lives(self, kind: Any, grouped: Any, first: Any) -> None:
         """Only a damaged file has an object that ends twice. Raises DataError."""
@@ -344,9 +368,9 @@ def _thread_table(counts: npt.NDArray[np.int64], *, drained: int, alone: bool) -
 
 
 def _provenance(found: Merged, *, never_freed: int) -> Provenance:
-    facts, notes = found.recording.facts, found.notes
+    facts, notes, cost = found.recording.facts, found.notes, found.recording.facts.cost
     return Provenance(
-        origin="recorded by allocphase record",
+        origin=RECORDED,
         command=facts.command,
         recorded=_date(facts),
         allocator=facts.allocator,
@@ -355,7 +379,10 @@ def _provenance(found: Merged, *, never_freed: int) -> Provenance:
         calls=dict(sorted(found.calls.items())),
         notes=_all_notes(notes, found.recording),
         never_freed=never_freed,
-        preamble_operations=notes["blocks inherited from a fork"],
+        preamble_operations=notes[left_out.INHERITED],
+        wall_ns=0 if cost is None else cost.wall_ns,
+        wall_without_ns=0 if cost is None else cost.wall_without_ns,
+        recorder_rss_bytes=0 if cost is None else cost.peak_rss_bytes,
     )
 
 

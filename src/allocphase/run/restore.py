@@ -137,6 +137,7 @@ def _recorded(entry: ScenarioEntry, said: RecordingEntry) -> Recorded:
         changed=said.changed,
         paced=said.paced,
         validation=None,
+        program=None,
         work_ns=entry.work_ns,
         default=False,
         provenance=None,

@@ -83,7 +83,7 @@ def test_a_scenario_file_names_a_trace_beside_it(app: Path) -> None:
         ('trace = "app.trace"\nfamily = "window"', "family: is not for a recording"),
         ('trace = "app.trace"\nseed = 3', "seed: is not for a recording"),
         ('trace = "app.trace"\nwork_ns = 3', "work_ns: is not for a recording"),
-        ('trace = "app.trace"\nprogram = {command = ["x"]}', "trace: is not for a program"),
+        ('trace = "app.trace"\nprogram = {command = ["x"]}', "seed: missing"),
         ('family = "window"\ntouch = "none"', "seed: missing"),
     ],
 )

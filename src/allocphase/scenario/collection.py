@@ -36,6 +36,7 @@ __all__ = [
     "collected",
     "digest_of",
     "generate",
+    "is_paced",
     "load",
     "resolve",
 ]
@@ -241,6 +242,11 @@ def digest_of(scenario: AnyScenario) -> str:
     if isinstance(scenario, Recorded):
         return scenario.digest()
     return scenario.digest if isinstance(scenario, Program) else generate(scenario).digest
+
+
+def is_paced(scenario: AnyScenario) -> bool:
+    """Whether its replay waits for what the program did between its calls."""
+    return isinstance(scenario, Recorded) and scenario.paced
 
 
 def generate(scenario: AnyScenario) -> Trace:

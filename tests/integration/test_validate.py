@@ -96,3 +96,13 @@ def test_a_trace_that_does_not_say_its_program_wants_one(folder: Path, tmp_path:
     done = allocphase("validate", str(tmp_path / "p.trace"), cwd=folder)
     assert done.returncode == 2
     assert "does not say what was recorded: add --program" in done.stderr
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+    for name, problem in (
+        ("random-churn", "is generated, and validate holds a recording against its program"),
+        ("program-xz", "is a program, and validate holds a recording against its program"),
+    ):
+        done = allocphase("validate", name, cwd=tmp_path)
+        assert done.returncode == 2
+        assert problem in done.stderr

@@ -26,6 +26,7 @@ from allocphase.commands.shared import (
 )
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.operation import MODES
+from allocphase.spec import Spec
 from allocphase.text.units import counted
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def validate(
     require_targets(ctx)
     recording = _recording(trace)
     whole = _program(recording, scenario, program)
-    nothing = ad_hoc("true", name=f"{recording.name}-nothing")
+    nothing = ad_hoc("true", name=f"{Spec.of_scenario(recording.name).name}-nothing")
     replays = _replays(recording)
     request = _request(
         _allocators(allocators),
@@ -172,7 +173,8 @@ def _program(recording: Recorded, scenario: str | None, program: Program | None)
         raise UsageError(f"{recording.path}: does not say what was recorded: add --program")
     if is_cut(said.command):
         raise UsageError(f"{recording.path}: its command is too long to be kept: add --program")
-    return ad_hoc(shlex.join(said.command), name=f"{recording.name}-program")
+    name = f"{Spec.of_scenario(recording.name).name}-program"
+    return ad_hoc(shlex.join(said.command), name=name)
 
 
 def _replays(recording: Recorded) -> dict[str, Recorded]:

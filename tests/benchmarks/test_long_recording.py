@@ -53,12 +53,17 @@ def converted(events: Path) -> tuple[Path, int, float]:
     return path, int(peak_kib) // 1024, float(seconds)
 
 
-def ns_per_op(driver: Driver, path: Path) -> float:
-    """Of the first replay under libc, all of it: a program, too, does it once."""
+def ns_per_op(driver: Driver, path: Path, *, processes: int) -> float:
+    """Of the first replay under libc, all of it, since a program, too, does it once; the least of
+    some processes: what disturbs one makes it longer.
+    """
     (libc,) = resolve("libc")
-    done = driver.run(Probe.THROUGHPUT, path, libc, timeout_s=TIMEOUT_S, passes=1, replays=1)
-    assert done.status == "ok", done.message
-    return done.result.part(Throughput).cold_ns_per_op
+    found = []
+    for _ in range(processes):
+        done = driver.run(Probe.THROUGHPUT, path, libc, timeout_s=TIMEOUT_S, passes=1, replays=1)
+        assert done.status == "ok", done.message
+        found.append(done.result.part(Throughput).cold_ns_per_op)
+    return min(found)
 
 
 def windows(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -73,7 +78,7 @@ def windows(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
 def test_a_long_recording_is_converted_in_bounded_memory_and_replayed(
     benchmark: BenchmarkFixture, full: bool, say: Say, tmp_path: Path, driver: Driver
 ) -> None:
-    most = ALL if full else 200_000
+    most, processes = (ALL, 5) if full else (200_000, 1)
     peaks: dict[int, int] = {}
 
     def measure() -> None:
@@ -81,13 +86,15 @@ def test_a_long_recording_is_converted_in_bounded_memory_and_replayed(
             events = recorded(tmp_path, count)
             had = open_recording(events).events
             path, peaks[had], seconds = converted(events)
+            replay_ns = ns_per_op(driver, path, processes=processes)
             say(
                 f"{had:,} events: {had / seconds / 1e6:.1f} million a second to a trace, with a "
-                f"peak of {peaks[had]} MiB; {ns_per_op(driver, path):.1f} ns an operation replayed"
+                f"peak of {peaks[had]} MiB; {replay_ns:.1f} ns an operation replayed"
             )
             if count == most // 10:
                 for name, part in windows(path, tmp_path):
-                    say(f"  from {name}: {ns_per_op(driver, part):.1f} ns an operation")
+                    replay_ns = ns_per_op(driver, part, processes=processes)
+                    say(f"  from {name}: {replay_ns:.1f} ns an operation")
             path.unlink()
             events.unlink()
 

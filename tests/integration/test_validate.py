@@ -190,3 +190,13 @@ def test_a_trace_that_is_there_is_found_before_anything_runs(tmp_path: Path) -> 
     done = allocphase("record", "--validate", "-o", "one.events", "--", "echo", "ran", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "one.trace: is there already" in done.stderr
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+    for name, problem in (
+        ("random-churn", "is generated, and validate holds a recording against its program"),
+        ("program-xz", "is a program, and validate holds a recording against its program"),
+    ):
+        done = allocphase("validate", name, cwd=tmp_path)
+        assert done.returncode == 2
+        assert problem in done.stderr

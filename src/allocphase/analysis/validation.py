@@ -33,6 +33,7 @@ import numpy as np
 from allocphase.analysis.counts import CONFIDENCE
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
+from allocphase.analysis.metrics import pass_ns
 from allocphase.analysis.program_metrics import MEMORY_CALLS, wall_time_ns
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Program

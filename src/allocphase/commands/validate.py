@@ -26,7 +26,7 @@ from allocphase.commands.shared import (
 )
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.operation import MODES
-from allocphase.spec import file_name
+from allocphase.spec import Spec
 from allocphase.text.units import counted
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ LEAST = 4
 
 
 @click.command()
-@click.argument("trace", type=click.Path(path_type=Path))
+@click.argument("trace", metavar="TRACE|SCENARIO")
 @click.option(
     "-s",
     "--scenario",
     metavar="NAME|FILE",
-    help="The scenario that is the program. Without it, and without --program, the command that "
-    "was recorded, here.",
+    help="The scenario that is the program. Without it and --program, what the recording's "
+    "own scenario file names, else the command that was recorded, here.",
 )
 @click.option(
     "-a",
@@ -75,7 +75,7 @@ LEAST = 4
 def validate(
     ctx: click.Context,
     /,
-    trace: Path,
+    trace: str,
     scenario: str | None,
     allocators: Sequence[str],
     program: Program | None,
@@ -89,14 +89,15 @@ def validate(
     """Run a program and the replay of its recording under several allocators, in the same rounds.
 
     What the replay says of one allocator against another is held against what the program does. The
-    answer is a label for each metric, predicted or not; it is kept beside TRACE, and told wherever
-    the trace is replayed.
+    answer is a label for each metric, predicted or not; it is kept beside the trace, and told
+    wherever it is replayed.
 
     \b
     Example:
       allocphase record -o app.rec -- ./app --selftest
       allocphase trace import app.rec -o app.trace
       allocphase validate app.trace
+      allocphase validate recorded-jq
     """
     from allocphase.analysis import frames
     from allocphase.analysis.validation import predictions
@@ -106,13 +107,12 @@ def validate(
     from allocphase.run.request import kept_variables
     from allocphase.run.session import run
     from allocphase.scenario import ad_hoc
-    from allocphase.scenario.recorded import recorded
     from allocphase.trace.validated import write_validation
 
     require_targets(ctx)
-    recording = recorded(trace, name=file_name(str(trace)))
+    recording = _recording(trace)
     whole = _program(recording, scenario, program)
-    nothing = ad_hoc("true", name=f"{recording.name}-nothing")
+    nothing = ad_hoc("true", name=f"{Spec.of_scenario(recording.name).name}-nothing")
     replays = _replays(recording)
     request = _request(
         _allocators(allocators),
@@ -147,7 +147,18 @@ def validate(
             "predictions": [plain(one, defaults=True) for one in found],
         }
         write_json(plain(validation, defaults=True) | more, json_path)
-    say(f"labels: {write_validation(trace, validation)}", err=True)
+    say(f"labels: {write_validation(Path(recording.path), validation)}", err=True)
+
+
+def _recording(spec: str) -> Recorded:
+    from allocphase.run.request import one_trace
+    from allocphase.scenario import Recorded
+
+    reason = "validate holds a recording against its program"
+    found = one_trace(spec, reason=reason)
+    if not isinstance(found, Recorded):
+        raise UsageError(f"scenario {spec!r} is generated, and {reason}: name a trace")
+    return found
 
 
 def _program(recording: Recorded, scenario: str | None, program: Program | None) -> Program:
@@ -164,12 +175,15 @@ def _program(recording: Recorded, scenario: str | None, program: Program | None)
         if not isinstance(found, Program):
             raise UsageError(f"scenario {scenario!r} has a trace of its own: name a program")
         return found
+    if recording.program is not None:
+        return recording.program
     said = recording.provenance
     if said is None or not said.command:
         raise UsageError(f"{recording.path}: does not say what was recorded: add --program")
     if is_cut(said.command):
         raise UsageError(f"{recording.path}: its command is too long to be kept: add --program")
-    return ad_hoc(shlex.join(said.command), name=f"{recording.name}-program")
+    name = f"{Spec.of_scenario(recording.name).name}-program"
+    return ad_hoc(shlex.join(said.command), name=name)
 
 
 def _replays(recording: Recorded) -> dict[str, Recorded]:
@@ -261,10 +275,11 @@ def _validation(
     """What is kept beside the trace."""
     from datetime import UTC, datetime
 
+    from allocphase.trace.stored import summary
     from allocphase.trace.validated import Validation
 
     return Validation(
-        digest=recording.digest(),
+        digest=summary(Path(recording.path)).digest,
         touch=recording.touch.name.lower(),
         program=shlex.join(whole.program.command),
         recorded=datetime.now(tz=UTC).isoformat(timespec="seconds"),

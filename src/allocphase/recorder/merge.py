@@ -65,6 +65,7 @@ LEARNT_FROM = 1 << 18
 
 _ENDS = (Kind.REALLOC_END, Kind.REALLOC_FREED, Kind.REALLOC_FAILED)
 _DROPPED = 255
+_KINDS = max(Kind) + 1
 _IS_CALL = ~np.isin(np.arange(256), (*_ENDS, Kind.INHERITED, Kind.TOUCHED))
 _OP_OF = np.full(256, _DROPPED, dtype=np.uint8)
 _OP_OF[[Kind.ALLOCATION, Kind.INHERITED]] = Op.MALLOC
@@ -270,12 +271,12 @@ class _Calls:
 
     def _count(self, events: Any) -> None:
         kind = events["kind"]
-        calls = events["entry"][_IS_CALL[kind]]
-        by_entry = np.bincount(calls, minlength=len(ENTRY_NAMES))
+        pairs = np.bincount(events["entry"] * np.uint16(_KINDS) + kind, minlength=256 * _KINDS)
+        pairs = pairs.reshape(256, _KINDS)
+        by_entry, by_kind = pairs[:, _IS_CALL[:_KINDS]].sum(axis=1), pairs.sum(axis=0)
         for entry in np.flatnonzero(by_entry).tolist():
             name = ENTRY_NAMES[entry] if entry < len(ENTRY_NAMES) else "unknown"
             self.calls[name] += int(by_entry[entry])
-        by_kind = np.bincount(kind, minlength=len(Kind))
         nowhere = kind[events["object"] >= UNKNOWN_OBJECT] == Kind.FREE
         null = kind[events["object"] == NO_OBJECT] == Kind.FREE
         notes = {
@@ -383,8 +384,10 @@ class _Calls:
         key = time * 2
         first = self.recording.first_object
         low, high = int(first[lane.recorded]), int(first[lane.recorded + 1])
-        used = np.where(found["kind"] == Op.REALLOC, found["old"], found["object"])
-        uses = (found["kind"] == Op.REALLOC) | (found["kind"] == Op.FREE)
+        used, resizes = found["object"], found["kind"] == Op.REALLOC
+        if resizes.any():
+            used = np.where(resizes, found["old"], used)
+        uses = resizes | (found["kind"] == Op.FREE)
         foreign = uses & ((used < low) | (used >= high))
         key[foreign] += 2 * LATE_TICKS
         np.maximum.accumulate(key, out=key)

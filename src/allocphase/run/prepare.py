@@ -32,7 +32,7 @@ from allocphase.run.plan import (
 )
 from allocphase.run.request import Request
 from allocphase.run.traces import make_inputs, make_trace, trace_path
-from allocphase.scenario import AnyScenario, Program
+from allocphase.scenario import AnyScenario, Program, is_paced
 from allocphase.store.manifest import ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
@@ -166,7 +166,13 @@ def _make_workloads(
             entries.append(describe_program(chosen))
             continue
         made = make_trace(writer, index, chosen)
-        trace = trace_path(writer.path, index)
-        workloads.append(Workload(name=chosen.name, trace=trace, threads=len(made.threads)))
+        workloads.append(
+            Workload(
+                name=chosen.name,
+                trace=trace_path(writer.path, index),
+                threads=len(made.threads),
+                paced=is_paced(chosen),
+            )
+        )
         entries.append(describe_scenario(chosen, made, digest=made.digest))
     return workloads, entries

@@ -398,7 +398,14 @@ CATALOGUE = (
         rule="off",
         spread=0.005,
     ),
-    _same("instructions.<call>", "instructions of a <call>, warm", "rate", Probe.INSTRUCTIONS),
+    _same(
+        "instructions.<kind>",
+        "instructions of a <kind>, in a warm replay",
+        "rate",
+        Probe.INSTRUCTIONS,
+        rule="off",
+        spread=0.005,
+    ),
     _same(
         "instruction_functions.<function>",
         "of instructions an operation, those that <function> takes by itself",

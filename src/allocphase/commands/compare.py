@@ -72,7 +72,7 @@ def compare(
       allocphase compare out/20261123-101500-bench --baseline libc
       allocphase compare out/20261123-101500-old out/20261123-103000-new
     """
-    from allocphase.compare import DEFAULT_METRICS, CompareSettings, compare_runs
+    from allocphase.compare import CompareSettings, compare_runs
     from allocphase.compare.console import print_comparison
     from allocphase.compare.export import csv_text, document, markdown
 
@@ -83,7 +83,7 @@ def compare(
         baseline=baseline,
         theta=theta,
         memory_theta=memory_theta,
-        metrics=metrics or DEFAULT_METRICS,
+        metrics=metrics or None,
     )
     found = compare_runs(runs, settings)
     if "-" not in (json_path, csv_path, markdown_path):

@@ -84,12 +84,14 @@ class _Costs:
     version: str = ""
 
 
-def profile_of(folder: Path, driver: Path) -> Profile:
-    """Of the one process that has left one in `folder`; of its forks there may be more, which have
-    collected nothing. Raises ValueError for what is no profile, OSError.
+def profile_of(folder: Path, driver: Path) -> tuple[Path, Profile]:
+    """The file, and what it says, of the one process that has left one in `folder`; of its forks
+    there may be more, which have collected nothing. Raises ValueError for what is no profile,
+    OSError.
     """
-    found = [read_profile(path, driver) for path in sorted(folder.glob("callgrind.out.*"))]
-    best = max(found, key=lambda one: sum(one.by_call.values()), default=None)
+    paths = sorted(folder.glob("callgrind.out.*"))
+    found = [(path, read_profile(path, driver)) for path in paths]
+    best = max(found, key=lambda one: sum(one[1].by_call.values()), default=None)
     if best is None:
         raise ValueError("callgrind has left no profile")
     return best

@@ -21,7 +21,7 @@ from allocphase import resources
 from allocphase.allocator import Allocator
 from allocphase.allocator.environment import with_room_for_tls, without_allocator_variables
 from allocphase.errors import AllocphaseError, UsageError
-from allocphase.files.durable import require_room
+from allocphase.files.durable import keep_file, require_room
 from allocphase.files.removal import passing_folder, remove_tree
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
@@ -97,9 +97,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceJob(Job):
-    """One that replays a trace."""
+    """One that replays a trace. profile: where what callgrind writes is kept, of a process of the
+    instructions probe; None: it goes with the process.
+    """
 
     trace: Path
+    profile: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,9 +306,11 @@ def _with_profile(job: TraceJob, folder: Path, delivery: Delivery) -> Delivery:
     if job.probe is not Probe.INSTRUCTIONS or part is None or delivery.status is not Status.OK:
         return delivery
     try:
-        profile = profile_of(folder, resources.find("driver/allocphase-driver"))
+        path, profile = profile_of(folder, resources.find("driver/allocphase-driver"))
     except (OSError, ValueError) as error:
         raise DamagedError(f"the profile: {error}") from None
+    if isinstance(job, TraceJob) and job.profile is not None:
+        keep_file(path, job.profile)
     part = replace(
         part, counted=profile.by_call, functions=profile.functions, valgrind=profile.version
     )

@@ -10,10 +10,17 @@ from rich.padding import Padding
 from rich.text import Text
 
 from allocphase.analysis.cell import Cell
+from allocphase.analysis.discrepancy import INSTRUCTIONS
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
 from allocphase.analysis.sweep import Sweep
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
+from allocphase.report.content.instructions import (
+    call_kinds,
+    call_texts,
+    counted_cells,
+    discrepancies,
+)
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import (
     PROGRAM_COLUMNS,
@@ -89,6 +96,7 @@ def _block(source: Source, scenario: str, width: int) -> RenderableType:
     elif measured:
         parts.append(figures_table(measured, source.ratios(scenario)))
         parts += _causes(measured)
+        parts += _instructions(source, scenario)
         parts += [_note(line, "dim") for cell in measured if (line := _ranges(cell))]
     parts += [_failure(cell) for cell in cells if not _ok(cell)]
     parts += [
@@ -166,6 +174,28 @@ def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
         for row in rows
     ]
     return [Fitted(_columns(NAMES[quantile], causes), table)]
+
+
+def _instructions(source: Source, scenario: str) -> list[RenderableType]:
+    """A row an allocator whose instructions were counted; then where they and its time do not tell
+    the same.
+    """
+    cells = by_time(counted_cells(source, scenario))
+    if not cells:
+        return []
+    kinds, against = call_kinds(cells), source.compared(scenario, INSTRUCTIONS)
+    table = [
+        [
+            Text(cell.allocator),
+            Text(figure_text(INSTRUCTIONS, cell.metrics)),
+            Text(ratio_text(against.ratio(source.baseline or "", cell.allocator))),
+            *map(Text, call_texts(cell, kinds)),
+        ]
+        for cell in cells
+    ]
+    columns = _columns("instructions", ["an op", "ratio", *(f"a {kind}" for kind in kinds)])
+    notes = [_note(text, "dim") for text in discrepancies(source, scenario)]
+    return [Fitted(columns, table), *notes]
 
 
 def _ranges(cell: Cell) -> str:

@@ -18,6 +18,7 @@ from allocphase.commands.doctor import doctor
 from allocphase.commands.exec import exec_command
 from allocphase.commands.gate import gate
 from allocphase.commands.list import list_command
+from allocphase.commands.profile import profile
 from allocphase.commands.record import record_command
 from allocphase.commands.report import report
 from allocphase.commands.run import run
@@ -68,6 +69,7 @@ COMMANDS = (
     exec_command,
     gate,
     list_command,
+    profile,
     record_command,
     report,
     run,

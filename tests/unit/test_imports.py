@@ -24,7 +24,7 @@ LAYERS = (
     "run analysis",
     "judge claim export",
     "compare report gate",
-    "selftest tune doctor pytest_plugin",
+    "selftest tune profile doctor pytest_plugin",
     "commands",
     "cli",
 )

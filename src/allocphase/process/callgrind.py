@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,17 @@ from allocphase.files.regular import opened
 from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
 from allocphase.probe.result import Function
 
-__all__ = ["Profile", "profile_of", "read_profile", "under"]
+__all__ = [
+    "COUNTED",
+    "MAX_PROFILE_BYTES",
+    "Costs",
+    "Profile",
+    "only_profile",
+    "profile_of",
+    "read_costs",
+    "read_profile",
+    "under",
+]
 
 COUNTED = "counted_"
 # Collected is from the beginning of this function to its end.
@@ -32,8 +42,9 @@ MAX_PROFILE_BYTES = 256 << 20
 _VERSION = re.compile(r"creator: callgrind-(?P<version>\S+)")
 
 
-def under(folder: Path, driver: Path) -> list[str]:
-    """The command that a driver process runs under, whose profile goes into `folder`.
+def under(folder: Path, driver: Path, *, callers: int = 0) -> list[str]:
+    """The command that a driver process runs under, whose profile goes into `folder`. callers: by
+    so many a function is told apart from itself, and is called FUNCTION'CALLER'CALLER... then.
 
     Raises UsageError where there is no valgrind.
     """
@@ -51,6 +62,7 @@ def under(folder: Path, driver: Path) -> list[str]:
         f"--toggle-collect={COLLECTED}",
         "--compress-strings=no",
         "--compress-pos=no",
+        f"--separate-callers={callers}",
         f"--callgrind-out-file={plain}/callgrind.out.%p",
         str(driver),
     ]
@@ -69,7 +81,7 @@ class Profile:
 
 
 @dataclass(slots=True)
-class _Costs:
+class Costs:
     """By (object, function), what it took by itself and at which line of which file; and what was
     called from one function to another, with all below.
     """
@@ -97,13 +109,21 @@ def profile_of(folder: Path, driver: Path) -> tuple[Path, Profile]:
     return best
 
 
+def only_profile(folder: Path) -> Path:
+    """The file alone: the longest, since forks have collected nothing. Raises ValueError."""
+    found = max(folder.glob("callgrind.out.*"), key=lambda path: path.stat().st_size, default=None)
+    if found is None:
+        raise ValueError("callgrind has left no profile")
+    return found
+
+
 def read_profile(path: Path, driver: Path) -> Profile:
     """What callgrind has counted of the allocator's calls. `driver`: whose object is not its.
 
     Raises ValueError for what is no profile, OSError.
     """
     with opened(path, max_bytes=MAX_PROFILE_BYTES) as file:
-        costs = _read(line.decode("utf-8", "replace").rstrip("\n") for line in file)
+        costs = read_costs(file)
     by_call: dict[str, int] = defaultdict(int)
     own = dict(costs.own)
     for (caller, callee), cost in costs.calls.items():
@@ -142,11 +162,11 @@ def _function(key: tuple[str, str], cost: int, lines: dict[tuple[str, int], int]
     )
 
 
-def _read(lines: Iterator[str]) -> _Costs:
+def read_costs(content: Iterable[bytes]) -> Costs:
     """The first event of each line: instructions. Raises ValueError."""
-    costs, here, file = _Costs(), ("", ""), ""
+    costs, here, file = Costs(), ("", ""), ""
     callee, called = ("", ""), False
-    for line in lines:
+    for line in (raw.decode("utf-8", "replace").rstrip("\n") for raw in content):
         key, equals, value = line.partition("=")
         if line[:1].isdigit():
             position, _, numbers = line.partition(" ")

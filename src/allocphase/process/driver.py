@@ -27,7 +27,7 @@ from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
-from allocphase.process.callgrind import profile_of, under
+from allocphase.process.callgrind import only_profile, profile_of, under
 from allocphase.process.keeper import Command, Containment, Ending, Limits, Reason
 from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
 from allocphase.process.progress import FaultyOperation, faulty_operations, whereabouts
@@ -98,11 +98,13 @@ class Job:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceJob(Job):
     """One that replays a trace. profile: where what callgrind writes is kept, of a process of the
-    instructions probe; None: it goes with the process.
+    instructions probe; None: it goes with the process. callers: see callgrind.under; with any of
+    them the profile is for `profile` alone.
     """
 
     trace: Path
     profile: Path | None = None
+    callers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +240,8 @@ def driver_arguments(job: TraceJob, folder: Path) -> list[str]:
     for name, value in job.options.items():
         arguments += [f"--{name}", value]
     if job.probe is Probe.INSTRUCTIONS:
-        for argument in under(folder, resources.find("driver/allocphase-driver")):
+        driver = resources.find("driver/allocphase-driver")
+        for argument in under(folder, driver, callers=job.callers):
             arguments += ["--under", argument]
     return arguments
 
@@ -306,6 +309,9 @@ def _with_profile(job: TraceJob, folder: Path, delivery: Delivery) -> Delivery:
     if job.probe is not Probe.INSTRUCTIONS or part is None or delivery.status is not Status.OK:
         return delivery
     try:
+        if isinstance(job, TraceJob) and job.callers and job.profile is not None:
+            keep_file(only_profile(folder), job.profile)
+            return delivery
         path, profile = profile_of(folder, resources.find("driver/allocphase-driver"))
     except (OSError, ValueError) as error:
         raise DamagedError(f"the profile: {error}") from None

@@ -11,10 +11,12 @@ import click
 
 from allocphase.commands.shared import (
     command_line,
+    interruptible_executor,
     program_options,
     quiet_option,
     say,
     timeout_option,
+    write_text,
 )
 from allocphase.errors import UsageError
 from allocphase.files.durable import require_writable
@@ -75,8 +77,6 @@ def profile(
       allocphase profile -a mine=./libmine.so -s random-churn --tool callgrind
       allocphase profile -a jemalloc --program 'jq . big.json' --output jq.html
     """
-    from allocphase.interruption import interruptible
-    from allocphase.process.driver import DriverExecutor
     from allocphase.profile.page import page
     from allocphase.profile.profiling import profile as profiled
     from allocphase.run.request import chosen_allocators, one_scenario
@@ -89,10 +89,7 @@ def profile(
     tell = partial(say, err=True)
     chosen = program or one_scenario(str(scenario), reason="a profile is of one")
     subjects = chosen_allocators(allocators, say=tell)
-    executor = DriverExecutor()
-    with interruptible(executor.stop):
+    with interruptible_executor() as executor:
         found = profiled(subjects, chosen, executor, tool=tool, timeout_s=timeout_s, say=tell)
-    from allocphase.files.durable import write_text
-
-    write_text(output, page(found, command=command_line()), synced=False)
+    write_text(page(found, command=command_line()), str(output))
     click.echo(output)

@@ -80,7 +80,8 @@ CLOCK_TOLERANCE = 0.01
 class Job:
     """One process to run. `padding_bytes`: length of an environment variable that says nothing.
 
-    repeat: which process of its cell within the round; 0 where there is one.
+    repeat: which process of its cell within the round; 0 where there is one. before: what it runs
+    under with its keeper, see keeper.Command.
     """
 
     id: int
@@ -93,6 +94,7 @@ class Job:
     repeat: int = 0
     padding_bytes: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +218,7 @@ class DriverExecutor:
                 timeout_s=job.timeout_s,
                 file_bytes=file_bytes(job),
                 writable=[folder, *_also_writable()],
+                before=job.before,
             )
         )
 

@@ -8,6 +8,7 @@ by itself in that one.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from allocphase import resources
@@ -80,6 +81,7 @@ def stacks_of(costs: Costs, driver: Path, library: str) -> tuple[dict[tuple[Fram
     """
     chains = {key: _chain(key[1]) for key in costs.own}
     objects = {chain[0]: key[0] for key, chain in chains.items()}
+    sources = _sources(costs, chains)
     stacks: dict[tuple[Frame, ...], int] = {}
     rest = 0
     for key, chain in chains.items():
@@ -89,8 +91,8 @@ def stacks_of(costs: Costs, driver: Path, library: str) -> tuple[dict[tuple[Fram
             rest += cost
             continue
         frames = [
-            _frame(name, objects.get(name, key[0]), library, _source(costs, key) if at == 0 else "")
-            for at, name in enumerate(inner)
+            _frame(name, objects.get(name, key[0]), library, sources.get(name, ""))
+            for name in inner
         ]
         stack = merged(frames[::-1])
         stacks[stack] = stacks.get(stack, 0) + cost
@@ -123,6 +125,16 @@ def _is_same(path: str, library: str) -> bool:
     return Path(path).resolve() == Path(library).resolve()
 
 
-def _source(costs: Costs, key: tuple[str, str]) -> str:
-    (file, line), _ = max(costs.lines[key].items(), key=lambda one: one[1])
-    return f"{Path(file).name}:{line}" if file not in ("", "???") and line > 0 else ""
+def _sources(costs: Costs, chains: Mapping[tuple[str, str], list[str]]) -> dict[str, str]:
+    """By function its costliest line, of those that have debug information."""
+    lines: dict[str, dict[tuple[str, int], int]] = {}
+    for key, chain in chains.items():
+        mine = lines.setdefault(chain[0], {})
+        for place, cost in costs.lines[key].items():
+            mine[place] = mine.get(place, 0) + cost
+    best = {name: max(found, key=lambda place: found[place]) for name, found in lines.items()}
+    return {
+        name: f"{Path(file).name}:{line}"
+        for name, (file, line) in best.items()
+        if file not in ("", "???") and line > 0
+    }

@@ -8,38 +8,28 @@ is its object; what is in the kernel is one frame, the system call or the fault 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from allocphase import resources
 from allocphase.allocator import Allocator
-from allocphase.allocator.environment import environment_of, without_allocator_variables
 from allocphase.errors import AllocphaseError
 from allocphase.machine.kernel_file import read_text
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
-from allocphase.process.driver import DriverExecutor, TraceJob, driver_arguments, own_variables
-from allocphase.process.keeper import Command, Ending
-from allocphase.process.output import DamagedError, ForeignError, read_delivery
-from allocphase.process.program import PROCESSES
+from allocphase.probe.status import Status
+from allocphase.process.driver import Executor, TraceJob
+from allocphase.process.program import ProgramJob
 from allocphase.profile.stacks import FOREIGN, Frame, Kind, Profile, merged
 from allocphase.scenario import Program
 from allocphase.text.line import plain
 from allocphase.text.units import counted
 
-__all__ = [
-    "NOT_INSTALLED",
-    "PerfError",
-    "find_perf",
-    "profiled",
-    "profiled_program",
-    "read_samples",
-]
+__all__ = ["NOT_INSTALLED", "PerfError", "Samples", "profiled", "profiled_program", "read_samples"]
 
 NOT_INSTALLED = "not installed: apt-get install linux-perf (or linux-tools-generic)"
 # Samples a second, at most, and of a program that may run for a minute: no timer's multiple.
@@ -49,12 +39,13 @@ _MOST_FREQUENT = Path("/proc/sys/kernel/perf_event_max_sample_rate")
 STACK_BYTES = 4096
 # One pass that lasts so long: some thousand samples.
 PASS_NS = 2_000_000_000
-DATA_BYTES = 2 << 30
+TRIAL_TIMEOUT_S = 30.0
 SCRIPT_TIMEOUT_S = 600.0
-ENV = "/usr/bin/env"
 # Without a name for so much of the allocator a flame graph shows nothing.
 NAMED = 0.5
 _UNNAMED = "[unknown]"
+# With fewer samples of an allocator a share of 5% may be 2% or 8%.
+FEW = 200
 
 # Of libc's malloc, whose object has much else in it; the frames nearest to the program.
 _MALLOC = re.compile(
@@ -80,126 +71,111 @@ class PerfError(AllocphaseError):
 
 @dataclass(slots=True)
 class Samples:
-    """stacks: of the allocator, outermost first; rest: by what they are in. named: of the
-    allocator's own frames at the end of a stack, those with a name. event: perf's own word for it.
+    """stacks: of the allocator, outermost first; rest: by what they are in. unnamed: of the former,
+    those that end in a function of the allocator's that has no name. event: perf's own word for it.
     """
 
     stacks: dict[tuple[Frame, ...], int] = field(default_factory=dict)
     rest: dict[str, int] = field(default_factory=dict)
-    named: int = 0
     unnamed: int = 0
     event: str = ""
 
     @property
     def sees_the_kernel(self) -> bool:
         """Whether what the kernel does for the allocator is in it."""
-        return not self.event.endswith(":u")
-
-
-def find_perf() -> Path:
-    """Raises PerfError where there is none."""
-    found = shutil.which("perf")
-    if found is None:
-        raise PerfError(f"perf is {NOT_INSTALLED}")
-    return Path(found)
+        _, colon, modifiers = self.event.rpartition(":")
+        return not colon or "u" not in modifiers or "k" in modifiers
 
 
 def profiled(
-    allocator: Allocator, trace: Path, executor: DriverExecutor, folder: Path, *, timeout_s: float
+    allocator: Allocator, trace: Path, executor: Executor, folder: Path, *, timeout_s: float
 ) -> Profile:
-    """Of one allocator that replays a trace. `folder`: an empty one for the process's files.
+    """Of one allocator that replays a trace. `folder`: an empty one for perf's files.
 
     Raises PerfError, AllocphaseError where the process does not end well.
     """
-    job = TraceJob(
-        id=0,
-        round=0,
-        allocator=allocator,
-        scenario=trace.stem,
-        probe=Probe.THROUGHPUT,
-        cpus=(),
-        timeout_s=timeout_s,
-        options={"pass-ns": str(PASS_NS), "passes": "1"},
-        trace=trace,
+    outcome = executor.run(
+        TraceJob(
+            id=0,
+            round=0,
+            allocator=allocator,
+            scenario=trace.stem,
+            probe=Probe.THROUGHPUT,
+            cpus=(),
+            timeout_s=timeout_s,
+            options={"pass-ns": str(PASS_NS), "passes": "1"},
+            trace=trace,
+            before=_recording(folder, FREQUENCY),
+        )
     )
-    own = own_variables(job)
-    if allocator.kind == "preload" and allocator.path is not None:
-        own["LD_PRELOAD"] = str(allocator.path.absolute())
-    words = [str(executor.driver), *driver_arguments(job, folder)]
-    environment = without_allocator_variables(os.environ)
-    ending = _recorded(executor, words, own, environment, folder, FREQUENCY, timeout_s)
-    try:
-        delivery = read_delivery(folder, trace=trace, probe=Probe.THROUGHPUT, token="")
-    except (ForeignError, DamagedError):
-        raise _failure(ending, allocator.name) from None
-    if delivery.result.throughput is None:
-        raise AllocphaseError(f"{allocator.name}: {delivery.status}: {delivery.message}")
+    if outcome.status is not Status.OK:
+        raise AllocphaseError(f"{allocator.name}: {outcome.status}: {outcome.message}")
     objects = [] if allocator.path is None else [allocator.path]
     samples = _samples(folder, objects, replayed=True)
-    (warm,) = delivery.result.part(Throughput).warm_ns_per_op[:1] or (0.0,)
+    (warm,) = outcome.result.part(Throughput).warm_ns_per_op[:1] or (0.0,)
     total, replay = sum(samples.stacks.values()), samples.rest.get(FOREIGN[0], 0)
-    share = total / (total + replay) if total else 0.0
-    return _profile(allocator, samples, per_op=warm * share or None)
+    return _profile(allocator, samples, per_op=warm * total / (total + replay) or None)
 
 
 def profiled_program(
     allocator: Allocator,
     program: Program,
-    executor: DriverExecutor,
+    executor: Executor,
     folder: Path,
     *,
     timeout_s: float,
 ) -> Profile:
     """The same of a program that is run whole, with all that it starts."""
-    inputs, own_folder = folder / "inputs", folder / "cwd"
+    inputs = folder / "inputs"
     inputs.mkdir()
-    own_folder.mkdir()
     program.make_inputs(inputs)
-    inherited = {**without_allocator_variables(os.environ), **program.variables(inputs)}
-    inherited.pop("LD_PRELOAD", None)
-    own = environment_of(allocator, inherited)
-    where = own_folder if program.program.folder is None else Path(program.program.folder)
-    words = program.arguments(inputs)
-    if program.program.input is not None:
-        words = ["/bin/sh", "-c", 'exec "$@" < "$0"', program.program.input, *words]
-    ending = _recorded(
-        executor, words, own, os.environ, folder, PROGRAM_FREQUENCY, timeout_s, where=where
+    outcome = executor.run(
+        ProgramJob(
+            id=0,
+            round=0,
+            allocator=allocator,
+            scenario=program.name,
+            probe=Probe.PROGRAM,
+            cpus=(),
+            timeout_s=timeout_s,
+            program=program,
+            inputs=inputs,
+            before=_recording(folder, PROGRAM_FREQUENCY),
+        )
     )
-    if ending.reason != "ended" or ending.code != program.program.exit_code:
-        raise _failure(ending, allocator.name)
+    if outcome.status is not Status.OK:
+        raise AllocphaseError(f"{allocator.name}: {outcome.status}: {outcome.message}")
     objects = [] if allocator.path is None else [allocator.path]
     if allocator.kind == "plugin":
         objects.append(resources.malloc_preload())
     return _profile(allocator, _samples(folder, objects, replayed=False), per_op=None)
 
 
-def _recorded(
-    executor: DriverExecutor,
-    words: Sequence[str],
-    own: Mapping[str, str],
-    environment: Mapping[str, str],
-    folder: Path,
-    frequency: int,
-    timeout_s: float,
-    *,
-    where: Path | None = None,
-) -> Ending:
-    """A command under perf, and both under the keeper. `own`: the command's own variables, which
-    perf is not to have.
-    """
-    command = [str(find_perf()), "record", "-q", "-F", str(min(frequency, _most_frequent()))]
-    command += ["--call-graph", f"dwarf,{STACK_BYTES}", "-o", str(folder / "perf.data"), "--"]
-    command += [ENV, *(f"{name}={value}" for name, value in own.items()), *words]
-    return executor.contained(
-        Command(
-            arguments=command,
-            environment={k: v for k, v in environment.items() if k != "LD_PRELOAD"},
-            folder=where or folder,
-            timeout_s=timeout_s,
-            file_bytes=DATA_BYTES,
-            processes=PROCESSES,
+def _recording(folder: Path, frequency: int) -> tuple[str, ...]:
+    """What records whatever follows it into `folder`. Raises PerfError where it records nothing."""
+    perf = _perf()
+    rate = min(frequency, _most_frequent())
+    words = (perf, "record", "-q", "-F", str(rate), "--call-graph", f"dwarf,{STACK_BYTES}", "-o")
+    trial = [*words, str(folder / "trial.data"), "--", "/bin/true"]
+    try:
+        done = subprocess.run(
+            trial, capture_output=True, text=True, check=False, timeout=TRIAL_TIMEOUT_S
         )
-    )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PerfError(f"perf: {error}") from None
+    if done.returncode:
+        lines = [plain(line).strip() for line in done.stderr.splitlines()]
+        told = next((line for line in lines if line and line != "Error:"), "it does not say why")
+        raise PerfError(f"perf cannot record here: {told}")
+    return (*words, str(folder / "perf.data"), "--")
+
+
+def _perf() -> str:
+    """Raises PerfError where there is none."""
+    found = shutil.which("perf")
+    if found is None:
+        raise PerfError(f"perf is {NOT_INSTALLED}")
+    return found
 
 
 def _most_frequent() -> int:
@@ -209,19 +185,9 @@ def _most_frequent() -> int:
         return FREQUENCY
 
 
-def _failure(ending: Ending, name: str) -> AllocphaseError:
-    """perf's own words where it was perf that failed: it starts nothing then."""
-    words = [plain(line).strip() for line in ending.words.splitlines() if line.strip()]
-    if any("perf" in word.lower() for word in words):
-        told = next((word for word in words if word not in ("Error:",)), "")
-        return PerfError(f"perf is not permitted here, or cannot record: {told}")
-    tail = " / ".join(words[-3:])
-    return AllocphaseError(f"{name}: {ending.reason}, exit code {ending.code}: {tail}")
-
-
 def _samples(folder: Path, objects: Sequence[Path], *, replayed: bool) -> Samples:
     """Raises PerfError."""
-    command = [str(find_perf()), "script", "-i", str(folder / "perf.data"), "--no-inline"]
+    command = [_perf(), "script", "-i", str(folder / "perf.data"), "--no-inline"]
     command += ["-F", "comm,event,ip,sym,dso"]
     try:
         done = subprocess.run(
@@ -239,12 +205,13 @@ def _samples(folder: Path, objects: Sequence[Path], *, replayed: bool) -> Sample
 
 def _profile(allocator: Allocator, samples: Samples, *, per_op: float | None) -> Profile:
     """Raises PerfError where most of the allocator's functions have no name."""
-    named = samples.named / max(1, samples.named + samples.unnamed)
+    own = sum(samples.stacks.values())
+    named = 1 - samples.unnamed / own
     if named < NAMED:
         raise PerfError(
             f"perf names {named:.0%} of {allocator.name}'s samples: its object has no symbols"
         )
-    total = sum(samples.stacks.values()) + sum(samples.rest.values())
+    total = own + sum(samples.rest.values())
     kernel = "with the kernel" if samples.sees_the_kernel else "without the kernel"
     notes = []
     if not samples.sees_the_kernel:
@@ -252,6 +219,8 @@ def _profile(allocator: Allocator, samples: Samples, *, per_op: float | None) ->
             "perf may not look at the kernel here (/proc/sys/kernel/perf_event_paranoid is 2 or "
             "more): system calls and page faults are not in it"
         )
+    if own < FEW:
+        notes.append(f"only {counted(own, 'sample')} of the allocator: shares are coarse")
     if samples.unnamed:
         notes.append(f"{1 - named:.0%} of the allocator's samples have no function's name")
     return Profile(
@@ -270,6 +239,19 @@ def _profile(allocator: Allocator, samples: Samples, *, per_op: float | None) ->
 # ---- What perf script prints -------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One frame, as perf prints it."""
+
+    name: str
+    path: str
+    in_kernel: bool
+
+    @property
+    def file(self) -> str:
+        return Path(self.path).name
+
+
 def read_samples(lines: Sequence[str], objects: Sequence[Path], *, driver: Path | None) -> Samples:
     """objects: the allocator's own; none for libc's. driver: of a replay, None of a program."""
     found = Samples()
@@ -282,60 +264,60 @@ def read_samples(lines: Sequence[str], objects: Sequence[Path], *, driver: Path 
             found.rest[name] = found.rest.get(name, 0) + 1
             continue
         found.stacks[stack] = found.stacks.get(stack, 0) + 1
-        if stack[-1].kind is Kind.ALLOCATOR:
-            if stack[-1].name.startswith("("):
-                found.unnamed += 1
-            else:
-                found.named += 1
+        found.unnamed += stack[-1].kind is Kind.ALLOCATOR and stack[-1].name.startswith("(")
     return found
 
 
-def _each(lines: Sequence[str]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """The event of each sample, and its frames (name, object), innermost first."""
-    event, frames = "", list[tuple[str, str]]()
+def _each(lines: Sequence[str]) -> Iterator[tuple[str, list[_Call]]]:
+    """The event of each sample, and its frames, innermost first."""
+    event, frames = "", list[_Call]()
     for line in (*lines, ""):
         if not line.strip():
             if frames:
                 yield event, frames
             frames = []
         elif (part := _FRAME.match(line)) is not None:
-            frames.append((part[2].partition("+0x")[0], part[3]))
+            frames.append(_Call(_named(part[2]), part[3], in_kernel=_is_kernel(part[1], part[3])))
         elif (head := _EVENT.search(line)) is not None:
             event = head[1]
 
 
-def _stack(frames: Sequence[tuple[str, str]], own: set[str]) -> tuple[Frame, ...] | None:
+def _named(symbol: str) -> str:
+    """Without its version, and under the name that a program calls it by."""
+    name = symbol.partition("+0x")[0].partition("@")[0]
+    return "free" if name == "cfree" else name
+
+
+def _is_kernel(address: str, path: str) -> bool:
+    """Its half of the addresses; what could not be unwound is at the very end of it."""
+    return int(address, 16) >= 1 << 63 and path != _UNNAMED
+
+
+def _stack(frames: Sequence[_Call], own: set[str]) -> tuple[Frame, ...] | None:
     """From the outermost frame that is the allocator's on; None where none is."""
-    resolved = [(name, path, _is_own(name, path, own)) for name, path in frames]
-    places = [at for at, (_, _, mine) in enumerate(resolved) if mine]
+    places = [at for at, call in enumerate(frames) if _is_own(call, own)]
     if not places:
         return None
-    inner = resolved[: places[-1] + 1]
-    kernel = [name for name, path, _ in inner if _is_kernel(path)]
-    users = [
-        _frame(name, path, own, mine=mine) for name, path, mine in inner if not _is_kernel(path)
-    ]
+    inner = frames[: places[-1] + 1]
+    kernel = [call.name for call in inner if call.in_kernel]
+    users = [_frame(call, own) for call in inner if not call.in_kernel]
     users.reverse()
     if kernel:
         users.append(Frame(_entry(kernel), "kernel", Kind.KERNEL))
     return merged(users)
 
 
-def _is_own(name: str, path: str, own: set[str]) -> bool:
+def _is_own(call: _Call, own: set[str]) -> bool:
     if own:
-        return path in own or str(Path(path).resolve()) in own
-    return Path(path).name.startswith(_LIBC) and _MALLOC.fullmatch(name) is not None
+        return call.path in own
+    return call.file.startswith(_LIBC) and _MALLOC.fullmatch(call.name) is not None
 
 
-def _frame(name: str, path: str, own: set[str], *, mine: bool) -> Frame:
-    file = Path(path).name
-    libc = not own and file.startswith(_LIBC)
-    kind = Kind.ALLOCATOR if mine or libc else Kind.OTHER
-    return Frame(f"({file})" if name == _UNNAMED else name, file, kind)
-
-
-def _is_kernel(path: str) -> bool:
-    return path.startswith("[") and path not in ("[vdso]", "[heap]", "[stack]")
+def _frame(call: _Call, own: set[str]) -> Frame:
+    libc = not own and call.file.startswith(_LIBC)
+    kind = Kind.ALLOCATOR if libc or _is_own(call, own) else Kind.OTHER
+    name = f"({call.file})" if call.name == _UNNAMED else call.name
+    return Frame(name, call.file, kind)
 
 
 def _entry(names: Sequence[str]) -> str:
@@ -350,9 +332,9 @@ def _entry(names: Sequence[str]) -> str:
     return "in the kernel"
 
 
-def _rest(frames: Sequence[tuple[str, str]], driver: Path | None) -> str:
+def _rest(frames: Sequence[_Call], driver: Path | None) -> str:
     """Of a sample that is not the allocator's."""
     if driver is None:
         return FOREIGN[1]
-    replays = any(name.startswith("replay") and path == str(driver) for name, path in frames)
+    replays = any(call.name.startswith("replay") and call.path == str(driver) for call in frames)
     return FOREIGN[0] if replays else FOREIGN[2]

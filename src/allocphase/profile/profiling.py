@@ -15,7 +15,7 @@ from allocphase import trace as traces
 from allocphase.allocator import Allocator
 from allocphase.errors import UsageError
 from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
-from allocphase.process.driver import DriverExecutor
+from allocphase.process.driver import Executor
 from allocphase.profile import callgrind, perf
 from allocphase.profile.perf import PerfError
 from allocphase.profile.stacks import Profile
@@ -40,7 +40,7 @@ class Profiled:
 def profile(
     allocators: Sequence[Allocator],
     scenario: AnyScenario,
-    executor: DriverExecutor,
+    executor: Executor,
     *,
     tool: Tool,
     timeout_s: float,
@@ -81,7 +81,7 @@ def profile(
 def _by_perf(
     allocators: Sequence[Allocator],
     trace: Path,
-    executor: DriverExecutor,
+    executor: Executor,
     folder: Path,
     timeout_s: float,
 ) -> tuple[Profile, ...]:
@@ -96,7 +96,7 @@ def _by_perf(
 def _of_program(
     allocators: Sequence[Allocator],
     program: Program,
-    executor: DriverExecutor,
+    executor: Executor,
     folder: Path,
     tool: Tool,
     timeout_s: float,

@@ -40,7 +40,11 @@ class Frame:
 
 Stacks = Mapping[tuple[Frame, ...], int]
 # What is spent outside of the allocator, in the words of the page.
-FOREIGN = ("the replay itself", "the program itself", "start and end of the process")
+FOREIGN = (
+    "the replay itself",
+    "the program itself",
+    "start and end of the process, and its keeper",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,4 +110,5 @@
   });
 
   $$(".flame").forEach(ready);
+  root.dataset.ready = "";
 }

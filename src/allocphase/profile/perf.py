@@ -196,7 +196,7 @@ def _samples(folder: Path, objects: Sequence[Path], *, replayed: bool) -> Sample
     except (OSError, subprocess.SubprocessError) as error:
         raise PerfError(f"perf script: {error}") from None
     text = done.stdout.decode("utf-8", "replace")
-    driver = resources.find("driver/allocphase-driver") if replayed else None
+    driver = resources.find("driver/allocphase-driver").resolve() if replayed else None
     found = read_samples(text.splitlines(), objects, driver=driver)
     if not found.stacks:
         raise PerfError("perf has seen nothing of the allocator: too few samples, or no calls")

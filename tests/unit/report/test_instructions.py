@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from allocphase.analysis.frames import load
-from allocphase.probe.probe import Probe
-from allocphase.process.driver import Job
 from allocphase.report.content.instructions import MOST_FUNCTIONS, discrepancies, functions
 from allocphase.report.content.matrix import matrix_row
 from allocphase.report.content.source import Source
@@ -17,39 +15,15 @@ from allocphase.report.content.views import VIEWS, views_of
 from allocphase.report.page.page import page
 from allocphase.report.text.markdown import markdown
 from allocphase.report.text.terminal import print_summary
-from allocphase.run.request import Request
-from allocphase.run.session import run
-from tests.support.gates import MEMORY, FigureExecutor, arm, no_progress, small_scenario
+from tests.support.counted import write_counted
+from tests.support.gates import small_scenario
 
 SCENARIO = small_scenario().name
 (VIEW,) = (view for view in VIEWS if view.name == "instructions")
 
 
-def measured(folder: Path, *, probes: tuple[Probe, ...] = (Probe.INSTRUCTIONS,)) -> Source:
-    """`lean` runs as long as libc with a third of its instructions; `faulty` longer, with as many,
-    and more page faults.
-    """
-    times = {"libc": 10.0, "lean": 10.0, "faulty": 12.0}
-
-    def time_ns(job: Job) -> float:
-        return times.get(job.allocator.name, 3.0) * (1 + 0.001 * (job.round % 3))
-
-    executor = FigureExecutor(
-        time_ns=time_ns,
-        memory=lambda job: {**MEMORY, "page_faults": 50 if job.allocator.name == "faulty" else 5},
-        instructions=lambda job: 3000 if job.allocator.name == "lean" else 9000,
-    )
-    request = Request(
-        allocators=[arm(name) for name in times],
-        scenarios=[small_scenario()],
-        probes=[Probe.THROUGHPUT, Probe.MEMORY, *probes],
-        rounds=8,
-        seed=1,
-        out=folder,
-        label="counted",
-        command=[],
-    )
-    return Source.of(load(run(request, executor, progress=no_progress)))
+def measured(folder: Path, *, counted: bool = True) -> Source:
+    return Source.of(load(write_counted(folder / "run", counted=counted)))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +40,7 @@ def test_the_matrix_shows_them_beside_the_time(source: Source) -> None:
 
 
 def test_where_nobody_counted_them_nothing_is_shown(tmp_path: Path) -> None:
-    source = measured(tmp_path, probes=())
+    source = measured(tmp_path, counted=False)
     assert VIEW not in views_of(source)
     assert "nstructions beside" not in page(source)
     assert discrepancies(source, SCENARIO) == []

@@ -30,6 +30,8 @@ CALLERS = 24
 _BETWEEN = re.compile(r"(?<!::)(?<!lambda)'")
 # What callgrind calls a function of which it knows only where it lies in its object.
 _OFFSET = re.compile(r"^0x0*(?=[0-9a-f])")
+# What callgrind calls an object that it has not seen loaded, and a file without debug information.
+UNKNOWN = "???"
 # How often callgrind says that a function calls itself: "malloc'2" is the second call in a row.
 _DEPTH = re.compile(r"\d+")
 
@@ -115,8 +117,11 @@ def _inside(chain: list[str]) -> list[str]:
 
 
 def _frame(name: str, path: str, library: str, source: str) -> Frame:
-    kind = Kind.ALLOCATOR if _is_same(path, library) else Kind.OTHER
-    return Frame(_OFFSET.sub("0x", name), Path(path).name, kind, source)
+    """Of code whose object callgrind does not know, an allocator's in a section of its own."""
+    mine = path == UNKNOWN or _is_same(path, library)
+    file = Path(library).name if path == UNKNOWN and library else Path(path).name
+    kind = Kind.ALLOCATOR if mine else Kind.OTHER
+    return Frame(_OFFSET.sub("0x", name).partition("@")[0], file, kind, source)
 
 
 def _is_same(path: str, library: str) -> bool:
@@ -136,5 +141,5 @@ def _sources(costs: Costs, chains: Mapping[tuple[str, str], list[str]]) -> dict[
     return {
         name: f"{Path(file).name}:{line}"
         for name, (file, line) in best.items()
-        if file not in ("", "???") and line > 0
+        if file not in ("", UNKNOWN) and line > 0
     }

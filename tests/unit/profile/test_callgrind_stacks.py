@@ -78,6 +78,14 @@ def test_what_has_no_name_is_where_it_lies_in_its_object_and_a_recursion_one_fra
     assert stacks[(Frame("free", "mine.so", Kind.ALLOCATOR), nameless)] == 5
 
 
+def test_code_whose_object_callgrind_does_not_know_is_the_allocator_s() -> None:
+    """gperftools' malloc and free, in a section of their own."""
+    text = TEXT.replace("ob=/opt/mine.so\nfl=/src/mine.c", "ob=???\nfl=???")
+    stacks, _ = stacks_of(read_costs(lines(text)), DRIVER, "/opt/mine.so")
+    assert stacks[(MALLOC,)] == 60
+    assert next(iter(stacks))[0].place == "mine.so"
+
+
 def test_without_an_object_of_its_own_the_allocator_is_libc_s() -> None:
     text = TEXT.replace("/opt/mine.so", "/lib/libc.so.6")
     stacks, _ = stacks_of(read_costs(lines(text)), DRIVER, "")

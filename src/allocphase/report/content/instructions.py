@@ -88,7 +88,7 @@ def functions(source: Source, name: str, scenario: str) -> list[FunctionShare]:
 def _share(one: Function, operations: int, total: int) -> FunctionShare:
     return FunctionShare(
         name=_OFFSET.sub("0x", one.name),
-        place=one.source or one.object,
+        place=one.source or one.object.replace("???", MISSING),
         per_op=one.instructions / operations,
         share=one.instructions / total,
     )

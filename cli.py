@@ -23,6 +23,7 @@ from allocphase.commands.gate import gate
 from allocphase.commands.history import history
 from allocphase.commands.import_file import import_command
 from allocphase.commands.list import list_command
+from allocphase.commands.profile import profile
 from allocphase.commands.record import record_command
 from allocphase.commands.report import report
 from allocphase.commands.run import run
@@ -100,6 +101,7 @@ COMMANDS = (
     history,
     import_command,
     list_command,
+    profile,
     record_command,
     report,
     run,

@@ -25,7 +25,7 @@ LAYERS = (
     "judge claim",
     "history",
     "compare export report gate",
-    "selftest tune doctor pytest_plugin fleet",
+    "selftest tune profile doctor pytest_plugin fleet",
     "commands",
     "cli",
 )

@@ -119,6 +119,11 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     help="Keep what repeats each failed process, also under gdb, valgrind and ASan, and say how.",
 )
 @click.option(
+    "--keep-profiles",
+    is_flag=True,
+    help="Keep what callgrind writes of each process of the instructions probe, for KCachegrind.",
+)
+@click.option(
     "--syscall-backend",
     default="auto",
     show_default=True,
@@ -263,6 +268,7 @@ def _show(
     from allocphase.export.cells import cells_document
     from allocphase.report.text.brief import print_brief
     from allocphase.report.text.terminal import print_summary
+    from allocphase.run.session import PROFILES
 
     finished = frames.load(folder)
     write_text(finished.cells.to_csv(index=False), str(folder / RESULTS))
@@ -277,5 +283,7 @@ def _show(
 
         click.echo(f"report: {render(finished)}", err=json_path == "-")
     _show_failed(folder)
+    if (folder / PROFILES).is_dir():
+        say(f"profiles, for kcachegrind: {folder / PROFILES}/callgrind.out.*", err=True)
     click.echo(f"run directory: {folder}", err=True)
     return finished.cell_list

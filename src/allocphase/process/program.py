@@ -147,6 +147,7 @@ def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
         file_bytes=OUTPUT_BYTES,
         writable=[folder] if table.folder is None else (),
         processes=PROCESSES,
+        before=job.before,
     )
 
 

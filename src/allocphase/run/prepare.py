@@ -45,7 +45,7 @@ class Begun:
     """A run directory to be filled. `finished`: what an earlier part of the run has measured.
 
     `ended`: there is nothing left to measure. `lock`: nobody else fills it meanwhile.
-    `keep_failed`: what repeats a failed process stays there.
+    `keep_failed`: what repeats a failed process stays there. `keep_profiles`: what callgrind wrote.
     """
 
     path: Path
@@ -55,6 +55,7 @@ class Begun:
     finished: tuple[ProcessRecord, ...] = ()
     ended: bool = False
     keep_failed: bool = False
+    keep_profiles: bool = False
 
 
 # One warm pass of 4 ms instead of five of 20: a process is short, and its figure less steady.
@@ -83,6 +84,7 @@ def begin(request: Request) -> Begun:
         lock=lock,
         time_budget_s=request.time_budget_s,
         keep_failed=request.keep_failed,
+        keep_profiles=request.keep_profiles,
     )
 
 

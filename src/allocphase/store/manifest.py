@@ -53,7 +53,8 @@ class PlanEntry:
     left_out: by allocator, the scenarios in which it has no cell; left_out_cells: [allocator,
     scenario, probe]. resumable: the plan alone says what is run; a gate chooses as it goes.
     cpus: empty where nothing was measured here, but imported.
-    keep_failed: what repeats a failed process stays in the run directory.
+    keep_failed: what repeats a failed process stays in the run directory. keep_profiles: so does
+    what callgrind wrote of each process of the instructions probe.
     """
 
     probes: tuple[Probe, ...]
@@ -70,6 +71,7 @@ class PlanEntry:
     time_budget_s: Amount | None
     resumable: bool
     keep_failed: bool = False
+    keep_profiles: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

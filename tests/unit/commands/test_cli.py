@@ -592,7 +592,14 @@ def test_every_option_of_run_either_goes_with_resume_or_is_refused_with_it() -> 
     refused = {"allocators", "scenarios", "sweep", "probes", "rounds", "quick", "time_budget_s"}
     refused |= {"seed", "timeout_s", "syscall_backend", "out", "label"}
     refused |= {"mode", "touch", "cache_sim"}
-    refused |= {"program", "cflags", "check_every", "keep_failed", "keep_allocator_environment"}
+    refused |= {
+        "program",
+        "cflags",
+        "check_every",
+        "keep_failed",
+        "keep_profiles",
+        "keep_allocator_environment",
+    }
     assert {field.name for field in fields(RunOptions)} == refused
     with_program = {f"program_{name}" for name in ("name", "env", "folder", "stdin")}
     shown = {"resume", "json_path", "with_report", "quiet", "strict", "verbose"}

@@ -19,6 +19,7 @@ from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.report.page.parts.causes import why_part
 from allocphase.report.page.parts.counters import counters_part
+from allocphase.report.page.parts.instructions import instructions_part
 from allocphase.report.page.parts.memory import memory_part
 from allocphase.report.page.parts.program import change_part
 from allocphase.report.page.parts.replays import replays_part
@@ -68,6 +69,7 @@ def _of_trace(source: Source, scenario: str, cells: Sequence[Cell]) -> Values:
     """What only a trace has, whose calls are looked at one by one."""
     return {
         "timeline": _timeline_caption(source, scenario),
+        "instructions": instructions_part(source, scenario),
         "why": why_part(source, scenario),
         "calls": _calls(source, cells),
         "replays": replays_part(source, scenario),

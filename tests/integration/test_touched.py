@@ -87,7 +87,8 @@ def test_the_program_s_output_is_seen_once_and_its_input_read_twice(tmp_path: Pa
     assert (done.returncode, done.stdout) == (0, b"once\n")
     main, learnt = (open_recording(tmp_path / n) for n in ("c.events", "c.touched.events"))
     assert main.objects == learnt.objects
-    assert convert(main, tmp_path / "c.trace", learnt=learnt).notes.keys() <= {"frees of NULL"}
+    said = convert(main, tmp_path / "c.trace", learnt=learnt)
+    assert not [note for note in said.notes if "unknown" in note]
 
 
 def test_a_file_that_is_there_is_found_before_anything_runs(tmp_path: Path) -> None:

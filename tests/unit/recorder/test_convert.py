@@ -281,6 +281,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert said.notes == {
         "frees of NULL": 1,
         "frees of blocks never seen, left out": 1,
+        "reallocs to nothing, replayed as free": 1,
         "allocations that failed, left out": 1,
         "reallocs that failed, left out": 1,
         "questions for a usable size, left out": 1,

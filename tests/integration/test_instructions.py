@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from allocphase import scenario, trace
+from allocphase import resources, scenario, trace
 from allocphase.allocator import Allocator, resolve
 from allocphase.machine.environment import environment
 from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
@@ -106,6 +106,21 @@ def test_the_same_cell_counts_the_same(
         assert counted(driver, path, installed(name)) == first
     finally:
         del os.environ["ALLOCPHASE_PADDING_OF_A_TEST"]
+
+
+def test_callgrinds_own_profile_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "allocphase.cli", "run", "-a", "phase3", "-s", ALONE, "-p"]
+    command += ["instructions", "--keep-profiles", "--out", str(tmp_path), "-q", "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    (run,) = tmp_path.iterdir()
+    kept = sorted((run / "profiles").iterdir())
+    assert [path.name.rpartition(".")[0] for path in kept] == [
+        "callgrind.out.phase3.random-churn-live-50-operations-2000"
+    ] * len(kept)
+    assert f"{run / 'profiles'}/callgrind.out.*" in done.stderr
+    (cell,) = json.loads(done.stdout)["cells"]
+    found = read_profile(kept[0], resources.find("driver/allocphase-driver"))
+    assert sum(found.by_call.values()) == 2000 * cell["metrics"]["instructions_per_op"]
 
 
 def built(folder: Path, *, more: str) -> Path:

@@ -449,7 +449,14 @@ CATALOGUE = (
     _simulated("l1_misses", "misses of the first-level caches", "L1 misses/op"),
     _simulated("ll_misses", "misses of the last-level cache", "LL misses/op"),
     _simulated("mispredictions", "mispredicted branches", "mispredictions/op"),
-    _same("instructions.<call>", "instructions of a <call>, warm", "rate", Probe.INSTRUCTIONS),
+    _same(
+        "instructions.<kind>",
+        "instructions of a <kind>, in a warm replay",
+        "rate",
+        Probe.INSTRUCTIONS,
+        rule="off",
+        spread=0.005,
+    ),
     _same(
         "instruction_functions.<function>",
         "of instructions an operation, those that <function> takes by itself",

@@ -134,9 +134,14 @@ def _throughput(cell: _Cell) -> Metrics:
         "time_per_op_ns": interval.estimate,
         "time_per_op_ns_interval": [interval.lower, interval.upper] if interval.bounded else None,
         "ops_per_second": 1e9 / interval.estimate if interval.estimate else None,
-        "cold_time_per_op_ns": float(np.median([part.cold_ns_per_op for part in parts])),
     }
-    metrics["helper_ns_per_op"] = float(np.median([part.helper_ns_per_op for part in parts]))
+    for name, values in (
+        ("cold_time_per_op_ns", [part.cold_ns_per_op for part in parts]),
+        ("helper_ns_per_op", [part.helper_ns_per_op for part in parts]),
+    ):
+        median_ns = _median_of_all(values)
+        if median_ns is not None:
+            metrics[name] = median_ns
     for part in ("build", "drain"):
         found = [process_part_ns(record, part) for record in records]
         if not np.isnan(found).any():
@@ -383,7 +388,8 @@ def pass_ns(record: ProcessRecord) -> float:
     """What a process's cold pass took; NaN where it does not say."""
     result: Result = record.result
     if record.probe is Probe.THROUGHPUT:
-        return record.part(Throughput).cold_ns_per_op * (result.operations or math.nan)
+        cold_ns = record.part(Throughput).cold_ns_per_op
+        return math.nan if cold_ns is None else cold_ns * (result.operations or math.nan)
     said = getattr(result.of(record.probe), "pass_ns", None)
     return math.nan if said is None else float(said)
 

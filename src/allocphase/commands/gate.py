@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from allocphase.commands.fleet_results import FleetOutputs, gate_of_fleet, refuse_of_fleet
 from allocphase.commands.revisions import (
     GIT_BISECT,
     RevisionOptions,
@@ -179,7 +180,12 @@ class Outputs:
 @quiet_option
 @baseline_dir_option
 @click.option("--label", default="gate", show_default=True, help="Part of the directory's name.")
-@click.option("--again", metavar="DIR", type=click.Path(path_type=Path), help="Show an old gate.")
+@click.option(
+    "--again",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Show an old gate, or that of a fleet.",
+)
 @click.option(
     "--bisect-exit",
     is_flag=True,
@@ -231,6 +237,10 @@ def gate(
       allocphase gate --again out/20261123-101500-gate --explain time:random-churn
       allocphase gate --repo . --baseline main --candidate HEAD --object {source}/mine.c
     """
+    if again is not None and (again / "fleet.json").is_file():
+        shown = FleetOutputs(all_rows=all_rows, json_path=json_path, markdown_path=markdown_path)
+        refuse_of_fleet(again, {"--explain": rows, "--junit": junit_path})
+        ctx.exit(gate_of_fleet(again, shown))
     outputs = Outputs(
         rows=rows,
         all_rows=all_rows,

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "baseline_dir_option",
+    "branch_option",
     "cache_sim_option",
     "command_line",
+    "db_option",
     "interruptible_executor",
     "keep_environment_option",
     "measuring",
@@ -232,6 +234,27 @@ def baseline_dir_option(command: _Command) -> _Command:
         show_default=True,
         type=click.Path(path_type=Path),
         help="Folder of the saved baselines.",
+    )(command)
+
+
+def db_option(command: _Command) -> _Command:
+    """--db: where a history is."""
+    return click.option(
+        "--db",
+        default=Path(".allocphase/history.db"),
+        show_default=True,
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="The history.",
+    )(command)
+
+
+def branch_option(command: _Command) -> _Command:
+    """--branch: whose runs of a history are looked at."""
+    return click.option(
+        "--branch",
+        metavar="NAME|*",
+        help="Whose runs are looked at, * for all. Without it: that with most runs.",
     )(command)
 
 

@@ -13,7 +13,7 @@ from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.gate.request import GateRequest
 from allocphase.judge import Row, planned_rows
 from allocphase.scenario import Program, generate
-from allocphase.trace.records import Kind, Part, Trace, kind_of, warm_replays
+from allocphase.trace.records import Kind, Part, Trace, kind_of
 
 __all__ = ["Planned", "planned_in"]
 
@@ -109,7 +109,7 @@ def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
 def _timed_mallocs(trace: Trace) -> int:
     """How many calls of malloc a latency process times in its warm replays."""
     mallocs = np.count_nonzero(kind_of(trace.ops[trace.repeated()]) == Kind.MALLOC)
-    return int(mallocs) * warm_replays(trace.threads)
+    return int(mallocs) * trace.warm_replays
 
 
 # What a process times by itself of scenarios that have it.

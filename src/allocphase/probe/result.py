@@ -94,15 +94,16 @@ class Work:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
     """The warm list has a value a pass; those of build and drain one each time that they were
-    timed by themselves; thread_ns_per_op, one a thread.
+    timed by themselves; thread_ns_per_op, one a thread. cold_ns_per_op, helper_ns_per_op: None of
+    what others measured, and was imported.
     """
 
-    cold_ns_per_op: Amount
+    cold_ns_per_op: Amount | None = None
     warm_ns_per_op: tuple[Amount, ...]
     build_ns_per_op: tuple[Amount, ...] = ()
     drain_ns_per_op: tuple[Amount, ...] = ()
     thread_ns_per_op: tuple[Amount, ...] = ()
-    helper_ns_per_op: Amount = 0.0
+    helper_ns_per_op: Amount | None = 0.0
     replays_per_pass: Count = 0
     run_delay_ns: Count = 0
 
@@ -412,7 +413,7 @@ class Result:
     @property
     def is_slow(self) -> bool:
         """Whether one replay of a throughput process took so long that one process has to do."""
-        if self.throughput is None:
+        if self.throughput is None or self.throughput.cold_ns_per_op is None:
             return False
         return self.throughput.cold_ns_per_op * self.operations > SLOW_REPLAY_NS
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,18 @@ from allocphase.machine.simulated_caches import cache_options, described_caches
 from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
 from allocphase.probe.result import Function, Simulated
 
-__all__ = ["CACHE_SIM", "Profile", "profile_of", "read_profile", "under"]
+__all__ = [
+    "CACHE_SIM",
+    "COUNTED",
+    "MAX_PROFILE_BYTES",
+    "Costs",
+    "Profile",
+    "only_profile",
+    "profile_of",
+    "read_costs",
+    "read_profile",
+    "under",
+]
 
 # The option of a job that has the caches to simulate.
 CACHE_SIM = "cache-sim"
@@ -35,9 +46,10 @@ MAX_PROFILE_BYTES = 256 << 20
 _VERSION = re.compile(r"creator: callgrind-(?P<version>\S+)")
 
 
-def under(folder: Path, driver: Path, *, caches: str = "") -> list[str]:
+def under(folder: Path, driver: Path, *, caches: str = "", callers: int = 0) -> list[str]:
     """The command that a driver process runs under, whose profile goes into `folder`. caches: to be
-    simulated, as machine.simulated_caches has them.
+    simulated, as machine.simulated_caches has them. callers: by so many a function is told apart
+    from itself, and is called FUNCTION'CALLER'CALLER... then.
 
     Raises UsageError where there is no valgrind.
     """
@@ -55,6 +67,7 @@ def under(folder: Path, driver: Path, *, caches: str = "") -> list[str]:
         f"--toggle-collect={COLLECTED}",
         "--compress-strings=no",
         "--compress-pos=no",
+        f"--separate-callers={callers}",
         f"--callgrind-out-file={plain}/callgrind.out.%p",
         *(cache_options(caches) if caches else ()),
         str(driver),
@@ -76,7 +89,7 @@ class Profile:
 
 
 @dataclass(slots=True)
-class _Costs:
+class Costs:
     """By (object, function), what it took by itself and at which line of which file; and what was
     called from one function to another, with all below: instructions, and by callgrind's names all
     events. caches: that were simulated, "" for none.
@@ -96,15 +109,25 @@ class _Costs:
     version: str = ""
 
 
-def profile_of(folder: Path, driver: Path) -> Profile:
-    """Of the one process that has left one in `folder`; of its forks there may be more, which have
-    collected nothing. Raises ValueError for what is no profile, OSError.
+def profile_of(folder: Path, driver: Path) -> tuple[Path, Profile]:
+    """The file, and what it says, of the one process that has left one in `folder`; of its forks
+    there may be more, which have collected nothing. Raises ValueError for what is no profile,
+    OSError.
     """
-    found = [read_profile(path, driver) for path in sorted(folder.glob("callgrind.out.*"))]
-    best = max(found, key=lambda one: sum(one.by_call.values()), default=None)
+    paths = sorted(folder.glob("callgrind.out.*"))
+    found = [(path, read_profile(path, driver)) for path in paths]
+    best = max(found, key=lambda one: sum(one[1].by_call.values()), default=None)
     if best is None:
         raise ValueError("callgrind has left no profile")
     return best
+
+
+def only_profile(folder: Path) -> Path:
+    """The file alone: the longest, since forks have collected nothing. Raises ValueError."""
+    found = max(folder.glob("callgrind.out.*"), key=lambda path: path.stat().st_size, default=None)
+    if found is None:
+        raise ValueError("callgrind has left no profile")
+    return found
 
 
 def read_profile(path: Path, driver: Path) -> Profile:
@@ -113,7 +136,7 @@ def read_profile(path: Path, driver: Path) -> Profile:
     Raises ValueError for what is no profile, OSError.
     """
     with opened(path, max_bytes=MAX_PROFILE_BYTES) as file:
-        costs = _read(line.decode("utf-8", "replace").rstrip("\n") for line in file)
+        costs = read_costs(file)
     by_call: dict[str, int] = defaultdict(int)
     events: Counter[str] = Counter()
     own = dict(costs.own)
@@ -169,13 +192,13 @@ def _function(key: tuple[str, str], cost: int, lines: dict[tuple[str, int], int]
     )
 
 
-def _read(lines: Iterator[str]) -> _Costs:
+def read_costs(content: Iterable[bytes]) -> Costs:
     """The first event of each line: instructions; of calls all. Raises ValueError."""
-    costs, here, file = _Costs(), ("", ""), ""
+    costs, here, file = Costs(), ("", ""), ""
     names: list[str] = []
     caches: list[str] = []
     callee, called = ("", ""), False
-    for line in lines:
+    for line in (raw.decode("utf-8", "replace").rstrip("\n") for raw in content):
         key, equals, value = line.partition("=")
         if line[:1].isdigit():
             position, _, numbers = line.partition(" ")

@@ -21,13 +21,13 @@ from allocphase import resources
 from allocphase.allocator import Allocator
 from allocphase.allocator.environment import with_room_for_tls, without_allocator_variables
 from allocphase.errors import AllocphaseError, UsageError
-from allocphase.files.durable import require_room
+from allocphase.files.durable import keep_file, require_room
 from allocphase.files.removal import passing_folder, remove_tree
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
-from allocphase.process.callgrind import CACHE_SIM, profile_of, under
+from allocphase.process.callgrind import CACHE_SIM, only_profile, profile_of, under
 from allocphase.process.counters import without_refused
 from allocphase.process.keeper import Command, Containment, Ending, Limits, Reason
 from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
@@ -83,7 +83,8 @@ class Job:
     """One process to run. `padding_bytes`: length of an environment variable that says nothing.
 
     repeat: which process of its cell within the round; 0 where there is one. options: the driver's
-    by name, and CACHE_SIM, which is callgrind's.
+    by name, and CACHE_SIM, which is callgrind's. before: what it runs under with its keeper, see
+    keeper.Command.
     """
 
     id: int
@@ -96,13 +97,19 @@ class Job:
     repeat: int = 0
     padding_bytes: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceJob(Job):
-    """One that replays a trace."""
+    """One that replays a trace. profile: where what callgrind writes is kept, of a process of the
+    instructions probe; None: it goes with the process. callers: see callgrind.under; with any of
+    them the profile is for `profile` alone.
+    """
 
     trace: Path
+    profile: Path | None = None
+    callers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +225,7 @@ class DriverExecutor:
                 timeout_s=job.timeout_s,
                 file_bytes=file_bytes(job),
                 writable=[folder, *_also_writable()],
+                before=job.before,
             )
         )
 
@@ -244,7 +252,8 @@ def driver_arguments(job: TraceJob, folder: Path) -> list[str]:
             arguments += [f"--{name}", value]
     if job.probe is Probe.INSTRUCTIONS:
         driver = resources.find("driver/allocphase-driver")
-        for argument in under(folder, driver, caches=job.options.get(CACHE_SIM, "")):
+        caches = job.options.get(CACHE_SIM, "")
+        for argument in under(folder, driver, caches=caches, callers=job.callers):
             arguments += ["--under", argument]
     return arguments
 
@@ -330,9 +339,14 @@ def _with_profile(job: TraceJob, folder: Path, delivery: Delivery) -> Delivery:
     if job.probe is not Probe.INSTRUCTIONS or part is None or delivery.status is not Status.OK:
         return delivery
     try:
-        profile = profile_of(folder, resources.find("driver/allocphase-driver"))
+        if isinstance(job, TraceJob) and job.callers and job.profile is not None:
+            keep_file(only_profile(folder), job.profile)
+            return delivery
+        path, profile = profile_of(folder, resources.find("driver/allocphase-driver"))
     except (OSError, ValueError) as error:
         raise DamagedError(f"the profile: {error}") from None
+    if isinstance(job, TraceJob) and job.profile is not None:
+        keep_file(path, job.profile)
     part = replace(
         part,
         counted=profile.by_call,

@@ -65,6 +65,7 @@ def describe_run(
             time_budget_s=budget_s if math.isfinite(budget_s) else None,
             resumable=request.resumable,
             keep_failed=request.keep_failed,
+            keep_profiles=request.keep_profiles,
         ),
         allocators=tuple(_describe_allocator(allocator) for allocator in plan.allocators),
         scenarios=tuple(scenarios),

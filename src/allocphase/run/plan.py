@@ -50,11 +50,14 @@ COUNT_PROCESSES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A scenario's trace on disk."""
+    """A scenario's trace on disk. `paced`: a timed replay takes as long as the program at least,
+    whatever the allocator.
+    """
 
     name: str
     trace: Path
     threads: int
+    paced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,7 @@ class Request:
     `resumable`: the plan alone says what is run, so that it can be continued; a gate's rounds are
     chosen while it runs. `check_every`: operations between two looks of verify's at all live
     objects; None: none. `keep_failed`: what repeats a failed process stays in the run directory.
+    `keep_profiles`: what callgrind wrote of each process of the instructions probe does.
     `kept_variables`: settings of allocators that the user's shell exports, where every process is
     to have them; else none has. `simulated_caches`: what callgrind simulates beside counting, as
     machine.simulated_caches writes them; "" for none.
@@ -81,6 +82,7 @@ class Request:
     resumable: bool = True
     check_every: int | None = None
     keep_failed: bool = False
+    keep_profiles: bool = False
     kept_variables: Mapping[str, str] = field(default_factory=dict)
     simulated_caches: str = ""
 
@@ -111,6 +113,7 @@ class RunOptions:
     cflags: str | None = None
     check_every: int | None = None
     keep_failed: bool = False
+    keep_profiles: bool = False
     keep_allocator_environment: bool = False
     touch: str | None = None
     mode: str | None = None
@@ -156,6 +159,11 @@ def requested(
             "--cache-sim is for the instructions probe, which is no part of this run: add "
             "-p instructions"
         )
+    if options.keep_profiles and Probe.INSTRUCTIONS not in probes:
+        raise UsageError(
+            "--keep-profiles is for the instructions probe, which is no part of this run: add "
+            "-p instructions"
+        )
     return Request(
         allocators=chosen,
         scenarios=wanted,
@@ -171,6 +179,7 @@ def requested(
         command=command,
         check_every=options.check_every,
         keep_failed=options.keep_failed,
+        keep_profiles=options.keep_profiles,
         kept_variables=kept_variables(keep=options.keep_allocator_environment),
         simulated_caches=simulated_caches(options.cache_sim) if options.cache_sim else "",
         only=_default_cells(options, chosen, wanted, unnamed=unnamed),

@@ -81,6 +81,7 @@ def _reopened(files: RunFiles, restored: Restored, lock: FolderLock) -> Begun:
         finished=finished,
         ended=left is None,
         keep_failed=files.manifest.plan.keep_failed,
+        keep_profiles=files.manifest.plan.keep_profiles,
     )
 
 

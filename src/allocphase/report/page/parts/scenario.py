@@ -19,6 +19,7 @@ from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.report.page.parts.causes import why_part
 from allocphase.report.page.parts.counters import counters_part
+from allocphase.report.page.parts.instructions import instructions_part
 from allocphase.report.page.parts.memory import memory_part
 from allocphase.report.page.parts.program import change_part
 from allocphase.report.page.parts.replays import replays_part
@@ -68,6 +69,7 @@ def _of_trace(source: Source, scenario: str, cells: Sequence[Cell]) -> Values:
     """What only a trace has, whose calls are looked at one by one."""
     return {
         "timeline": _timeline_caption(source, scenario),
+        "instructions": instructions_part(source, scenario),
         "why": why_part(source, scenario),
         "calls": _calls(source, cells),
         "replays": replays_part(source, scenario),
@@ -80,7 +82,7 @@ def _of_trace(source: Source, scenario: str, cells: Sequence[Cell]) -> Values:
 
 def _facts(source: Source, scenario: str) -> list[str]:
     entry, floor_ns = source.entry(scenario), source.floor_ns(scenario)
-    if entry.program is not None:
+    if entry.program is not None or entry.benchmark is not None:
         return [workload_text(entry)]
     facts = [workload_text(entry), *_parts(entry)]
     facts += [f"{entry.threads} threads"] * (entry.threads > 1)

@@ -28,7 +28,7 @@ from allocphase.run.request import one_trace
 from allocphase.text.line import plain
 from allocphase.text.units import format_bytes, format_ns
 
-__all__ = ["Finding", "findings"]
+__all__ = ["Finding", "findings", "hardware"]
 
 Level = Literal["ok", "note", "missing"]
 BUSY_LOAD = 0.3
@@ -109,7 +109,7 @@ def _abilities() -> Iterator[Finding]:
         yield _backend("ptrace", _trial(path, Probe.SYSCALLS, backend="ptrace"))
         yield _rss(_trial(path, Probe.MEMORY))
         yield _instructions(path)
-        yield _hardware(path)
+        yield hardware(path)
         yield _program_syscalls(Path(folder))
 
 
@@ -124,9 +124,9 @@ def _instructions(path: Path) -> Finding:
     return Finding("ok", "instructions", f"counted by callgrind {version}")
 
 
-def _hardware(path: Path) -> Finding:
-    """Whether the processor's counters can be read; where not, whether it is they that are missing
-    or counting as such that is not permitted.
+def hardware(path: Path) -> Finding:
+    """Whether the processor's counters can be read, by a replay of the trace in `path`; where not,
+    whether it is they that are missing or counting as such that is not permitted.
     """
     outcome = _trial(path, Probe.HARDWARE)
     if outcome.status is not Status.OK:
@@ -139,7 +139,7 @@ def _hardware(path: Path) -> Finding:
     why = outcome.result.lacking(HARDWARE_COUNTERS)
     kernels = _trial(path, Probe.HARDWARE, options={"software-counters": "1"})
     counting = kernels.status is Status.OK and kernels.result.part(Hardware).events
-    works = "; what the kernel itself counts can be read" if counting else ""
+    works = "; what the kernel counts can be read" if counting else ""
     return Finding("note", "hardware", f"{why}{works}")
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from allocphase import resources
+from allocphase import doctor, resources
 from allocphase.allocator import resolve
 from allocphase.probe.counter_group import HARDWARE_COUNTERS, passes_of, refusal
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Hardware
+from allocphase.probe.result import Hardware, Result
+from allocphase.probe.status import Status
+from allocphase.process.driver import DriverExecutor, Outcome
 from tests.support.driving import Driver
 from tests.support.plugins import ROOT, Plugins, plugin
 from tests.support.traces import made_trace
@@ -106,3 +108,34 @@ def test_a_run_without_counters_is_no_failure_and_says_why(tmp_path: Path, confi
     assert "hardware_per_op" not in cell["metrics"]
     (told,) = [text for text in cell["warnings"] if HARDWARE_COUNTERS in text]
     assert told.startswith(f"not to be had here: {HARDWARE_COUNTERS}: perf_event_open is filtered")
+
+
+def test_the_doctor_says_what_is_counted_and_what_the_processor_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Hardware(
+        events={"instructions": 1, "cycles": 2},
+        left_out={"ll_misses": "this processor does not count them"},
+    )
+    outcome = Outcome(status=Status.OK, message="", wall_s=0.1, result=Result(hardware=part))
+    monkeypatch.setattr(DriverExecutor, "run", lambda *_: outcome)
+    assert doctor.hardware(tmp_path) == doctor.Finding(
+        "ok",
+        "hardware",
+        "counted outside of the kernel: instructions, cycles; no ll_misses: this processor does "
+        "not count them",
+    )
+
+
+def test_the_doctor_tells_missing_counters_from_counting_that_is_not_permitted(
+    tmp_path: Path,
+) -> None:
+    """On any machine: what it says fits what the driver could open."""
+    found = doctor.hardware(made_trace(SPEC, tmp_path))
+    kernels_can_be_read = found.text.endswith("what the kernel counts can be read")
+    if found.level == "ok":
+        assert found.text.startswith("counted outside of the kernel: instructions")
+    elif "perf_event_paranoid" in found.text or "perf_event_open" in found.text:
+        assert not kernels_can_be_read
+    else:
+        assert kernels_can_be_read

@@ -24,11 +24,11 @@ from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.durable import keep_file, require_room
 from allocphase.files.removal import passing_folder, remove_tree
 from allocphase.probe.arrays import Arrays
-from allocphase.probe.counter_group import HARDWARE_COUNTERS, passes_of, refusal
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
 from allocphase.process.callgrind import CACHE_SIM, only_profile, profile_of, under
+from allocphase.process.counters import without_refused
 from allocphase.process.keeper import Command, Containment, Ending, Limits, Reason
 from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
 from allocphase.process.progress import FaultyOperation, faulty_operations, whereabouts
@@ -322,7 +322,8 @@ def _outcome(
         try:
             delivery = read_delivery(folder, trace=job.trace, probe=job.probe, token=ending.token)
             _check_clock(delivery, ending)
-            delivery = _without_refused(_with_profile(job, folder, delivery))
+            delivery = _with_profile(job, folder, delivery)
+            delivery = replace(delivery, result=without_refused(delivery.result))
             return _measured(job, delivery, ending, wall_s=wall_s)
         except ForeignError as stranger:
             bad = Status.CRASHED, f"ended with exit code {ending.code}{where}{stranger}."
@@ -354,22 +355,6 @@ def _with_profile(job: TraceJob, folder: Path, delivery: Delivery) -> Delivery:
         valgrind=profile.version,
     )
     return replace(delivery, result=replace(delivery.result, instructions=part))
-
-
-def _without_refused(delivery: Delivery) -> Delivery:
-    """Counters that had to share the processor have counted no figure: the result says so."""
-    part = delivery.result.hardware
-    if part is None or not part.events:
-        return delivery
-    why = refusal(passes_of(part.readings, part.events))
-    if not why:
-        return delivery
-    result = replace(
-        delivery.result,
-        hardware=replace(part, events={}, readings=()),
-        lacks=(*delivery.result.lacks, f"{HARDWARE_COUNTERS}: {why}"),
-    )
-    return replace(delivery, result=result)
 
 
 def _hindrance(ending: Ending) -> str | None:

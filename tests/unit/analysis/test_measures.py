@@ -442,6 +442,7 @@ def test_each_measure_names_the_facts_that_it_depends_on() -> None:
     for name in ("page_faults", "peak_rss", "peak_mapped"):
         assert MEASURES[name].facts == MEMORY_FACTS, name
     assert MEASURES["instructions"].facts == INSTRUCTION_FACTS
+    assert MEASURES["simulated_l1_misses"].facts == (*INSTRUCTION_FACTS, "simulated_caches")
     assert MEASURES["peak_live"].facts == ()
     assert measure("pass.latency").facts == TIME_FACTS
     assert all(one.facts for one in CATALOGUE if one.name != "peak_live")

@@ -22,7 +22,6 @@ from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.scenario import Scenario
 from allocphase.trace import read as read_trace
-from allocphase.trace.records import warm_replays
 from tests.support.runs import FakeExecutor, memory_part, no_progress
 from tests.support.scenarios import resolve_traced, trace_of
 
@@ -73,7 +72,7 @@ class FigureExecutor(FakeExecutor):
             return {}
         made = read_trace(trace_of(job))
         ticks = np.full(len(made.ops), self.latency_ns(job), dtype=np.uint32)
-        warm = np.tile(ticks[made.repeated()], warm_replays(made.threads))
+        warm = np.tile(ticks[made.repeated()], made.warm_replays)
         return {
             "call_ticks": ticks,
             "touch_ticks": np.zeros_like(ticks),
@@ -109,7 +108,7 @@ class FigureExecutor(FakeExecutor):
         if job.probe is Probe.VERIFY:
             result["verify"] = {}
         if job.probe is Probe.LATENCY:
-            result["latency"] = {"warm_replays": warm_replays(read_trace(trace_of(job)).threads)}
+            result["latency"] = {"warm_replays": read_trace(trace_of(job)).warm_replays}
         return read(Result, result)
 
 

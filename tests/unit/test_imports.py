@@ -19,12 +19,13 @@ LAYERS = (
     "files",
     "interruption resources spec stats",
     "trace machine",
-    "allocator scenario probe",
+    "allocator scenario probe hosts",
     "process store recorder",
     "run analysis",
-    "judge claim export",
-    "compare report gate",
-    "selftest tune profile doctor pytest_plugin",
+    "judge claim",
+    "history",
+    "compare export report gate",
+    "selftest tune profile doctor pytest_plugin fleet",
     "commands",
     "cli",
 )
@@ -33,11 +34,11 @@ LAYERS = (
 # Both know probe and store, and meet nowhere else; gate, selftest, doctor and the doors run and
 # judge.
 MAKERS = "trace scenario allocator machine process recorder run"
-READERS = "analysis judge compare claim export report"
+READERS = "analysis judge compare claim history export report fleet"
 MEETING_PLACES = "probe store stats"
 
 # Half a second and more to import: whoever only asks for help does not wait for them.
-HEAVY = {"numpy", "pandas", "scipy", "matplotlib", "bokeh", "jinja2", "rich"}
+HEAVY = {"numpy", "pandas", "scipy", "matplotlib", "bokeh", "jinja2", "rich", "ruptures", "sqlite3"}
 
 RANK = {room: rank for rank, line in enumerate(LAYERS) for room in line.split()}
 SOURCE = ROOT / "src" / "allocphase"
@@ -107,6 +108,13 @@ def test_what_reads_a_run_never_reaches_what_makes_one(start: str) -> None:
     """But for what the machine is called in a run's own words."""
     assert sorted(reached_from(start) & set(MAKERS.split()) - {"machine"}) == []
     assert "gate" not in reached_from(start)
+
+
+@pytest.mark.parametrize("start", READERS.split())
+def test_of_many_machines_readers_know_the_document_alone(start: str) -> None:
+    mine = [name for name in MODULES if room(name) == start]
+    known = {other for name in mine for other in IMPORTS[name] if room(other) == "hosts"}
+    assert known <= {"hosts.document"}
 
 
 @pytest.mark.parametrize("start", [*MAKERS.split(), *MEETING_PLACES.split()])

@@ -14,7 +14,13 @@ from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import MEASURES
 from allocphase.analysis.metric_names import compared, measure
 from allocphase.compare.pairs import between_runs, within_run
-from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
+from allocphase.compare.rows import (
+    ALPHA,
+    DEFAULT_METRICS,
+    CompareRow,
+    compared_rows,
+    wanted_rows,
+)
 from allocphase.errors import NothingMeasuredError
 from allocphase.judge.render.words import percent
 from allocphase.stats import Verdict, least_processes
@@ -60,12 +66,14 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
     else:
         found = between_runs(runs[0], runs[1], settings.baseline)
     metrics = settings.metrics or [*DEFAULT_METRICS, *_asked_for(runs)]
-    rows = compare_cells(
-        found.pairs,
-        metrics=metrics,
-        holds=found.holds,
-        theta=settings.theta,
-        memory_theta=settings.memory_theta,
+    rows = compared_rows(
+        wanted_rows(
+            found.pairs,
+            metrics=metrics,
+            holds=found.holds,
+            theta=settings.theta,
+            memory_theta=settings.memory_theta,
+        )
     )
     mismatch = not_holding(map(compared, metrics), found.differing)
     if not rows:

@@ -47,7 +47,9 @@ def describe_run(
         label=request.label,
         started=started.isoformat(timespec="seconds"),
         command=tuple(request.command),
-        environment=environment(tuning=request.kept_variables),
+        environment=environment(
+            tuning=request.kept_variables, simulated_caches=request.simulated_caches or None
+        ),
         plan=PlanEntry(
             probes=tuple(plan.probes),
             rounds=plan.rounds,

@@ -28,7 +28,14 @@ from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome, TraceJob
 from allocphase.run.failed import keep_failed
-from allocphase.run.plan import COUNT_PROCESSES, FLOOR, process_count, round_jobs, untimed_jobs
+from allocphase.run.plan import (
+    COUNT_PROCESSES,
+    FLOOR,
+    Workload,
+    process_count,
+    round_jobs,
+    untimed_jobs,
+)
 from allocphase.run.prepare import Begun, begin
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
@@ -94,6 +101,7 @@ class Session:
         self._done = len(begun.finished)
         self._total = process_count(begun.plan)
         self._slow: set[tuple[str, str]] = set()
+        self._paced = {w.name for w in begun.plan.workloads if isinstance(w, Workload) and w.paced}
         self._arms_share_replays = arms_share_replays
         self._what_to_keep = keep
         self._keep_failed = begun.keep_failed
@@ -144,7 +152,7 @@ class Session:
             if record is None:
                 record = self._measure(job)
                 records.append(record)
-            if record.result.is_slow:
+            if record.result.is_slow and job.scenario not in self._paced:
                 self._slow.add(cell)
         return records
 

@@ -70,7 +70,7 @@ def against(
 def elsewhere(monkeypatch: pytest.MonkeyPatch, **facts: object) -> None:
     """From here on this is another machine, by these facts."""
     here = fingerprint()
-    monkeypatch.setattr(saved_module, "fingerprint", lambda _: {**here, **facts})
+    monkeypatch.setattr(saved_module, "fingerprint", lambda *_, **__: {**here, **facts})
 
 
 def test_a_baseline_keeps_a_figure_of_each_process_and_its_fingerprint(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.discrepancy import INSTRUCTIONS
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
+from allocphase.report.content.counters import counters
 from allocphase.report.content.instructions import (
     call_kinds,
     call_texts,
@@ -103,7 +104,8 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     yield ""
     entry = source.entry(scenario)
     columns, table = (COLUMNS, rows) if entry.program is None else (PROGRAM_COLUMNS, program_rows)
-    of_trace = f"; floor {floor} an op" if entry.program is None else ""
+    has_floor = entry.program is None and entry.benchmark is None
+    of_trace = f"; floor {floor} an op" if has_floor else ""
     yield f"{escaped(workload_text(entry))}{of_trace}."
     yield ""
     yield _row(*(name for name, _ in columns))
@@ -111,6 +113,7 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     for row in table(cells, source.ratios(scenario)):
         yield _row(escaped(row.allocator), *map(_one_line, row.values))
     yield from _causes(cells)
+    yield from _counters(source, cells)
     yield from _instructions(source, scenario)
     notes = [f"{c.allocator}: {c.status}: {c.message}" for c in cells if not c.ok]
     notes += [f"{', '.join(doubt.allocators)}: {doubt.text}" for doubt in source.doubts(scenario)]
@@ -145,6 +148,19 @@ def _causes(cells: Sequence[Cell]) -> Iterator[str]:
     for found in (why(cell, quantile, causes) for cell in by_time(cells)):
         pairs = zip(found.shares, found.costs, strict=True)
         yield _row(escaped(found.allocator), *(escaped(f"{s} ({c})" if c else s) for s, c in pairs))
+
+
+def _counters(source: Source, cells: Sequence[Cell]) -> Iterator[str]:
+    found = counters(source, cells)
+    if found is None:
+        return
+    yield ""
+    yield _row("counters", *(one.heading for one in found.columns))
+    yield _row("---", *["---:"] * len(found.columns))
+    for row in (*found.rows, *([found.floor] if found.floor else [])):
+        yield _row(escaped(row.name), *map(escaped, row.texts))
+    yield ""
+    yield escaped(" ".join(found.notes))
 
 
 def _instructions(source: Source, scenario: str) -> Iterator[str]:

@@ -32,6 +32,13 @@ WITNESSES: tuple[tuple[str, Measure], ...] = (
     ("page faults", measure("page_faults")),
     ("the kernel", measure("syscalls")),
     ("page faults", measure("peak_rss")),
+    ("caches", measure("simulated_l1_misses")),
+    ("caches", measure("simulated_ll_misses")),
+    ("branch prediction", measure("simulated_mispredictions")),
+    ("caches", measure("hardware_l1d_misses")),
+    ("caches", measure("hardware_ll_misses")),
+    ("caches", measure("hardware_dtlb_misses")),
+    ("branch prediction", measure("hardware_branch_misses")),
 )
 _PLACES = ("page faults", "the kernel", "caches", "branch prediction")
 

@@ -11,8 +11,9 @@ from allocphase.analysis import frames
 from allocphase.analysis.comparable import not_holding
 from allocphase.analysis.discrepancy import INSTRUCTIONS, TIME, Change, discrepancy
 from allocphase.analysis.frames import Run
-from allocphase.analysis.measures import MEASURES
+from allocphase.analysis.measures import MEASURES, Measure
 from allocphase.analysis.metric_names import compared, measure
+from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.compare.pairs import between_runs, within_run
 from allocphase.compare.rows import (
     ALPHA,
@@ -87,12 +88,15 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
 
 
 def _asked_for(runs: Sequence[Run]) -> list[str]:
-    """Metrics of probes that run only where they are asked for, as in all of these."""
-    return [
-        name
-        for name, one in MEASURES.items()
-        if not one.probe.usual and all(one.probe in run.manifest.plan.probes for run in runs)
-    ]
+    """Metrics of probes that run only where they are asked for, which all of these have."""
+    asked = (one for one in MEASURES.values() if not one.probe.usual)
+    return [one.name for one in asked if all(_has(run, one) for run in runs)]
+
+
+def _has(run: Run, one: Measure) -> bool:
+    """Whether its first good process has it: caches are simulated in all of a run or in none."""
+    first = next((r for r in run.records if r.probe is one.probe and r.ok), None)
+    return first is not None and not math.isnan(one.read(ProcessMetrics().of(first)))
 
 
 def _discrepancies(rows: Sequence[CompareRow]) -> list[str]:

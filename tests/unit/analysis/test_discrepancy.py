@@ -96,5 +96,12 @@ def test_what_was_not_measured_says_nothing() -> None:
     assert said(time, changed(INSTRUCTIONS, 1.2)) == ""
 
 
-def test_the_witnesses_are_counts() -> None:
-    assert not any(one.timed for _, one in WITNESSES)
+def test_what_is_counted_of_caches_and_branches_is_told_and_no_more_missing() -> None:
+    misses, branches = (
+        next(one for place, one in WITNESSES if place == wanted and "simulated" in one.name)
+        for wanted in ("caches", "branch prediction")
+    )
+    arms = changed(TIME, 1.1, half=0.01), changed(INSTRUCTIONS, 1.0)
+    text = said(*arms, changed(misses, 2.0, base=0.5), changed(branches, 1.0), changed(CALLS, 1.0))
+    assert "What else is more: simulated misses of the first-level caches of the" in text
+    assert text.endswith("0.5 to 1; not counted: page faults.")

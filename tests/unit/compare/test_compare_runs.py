@@ -465,6 +465,7 @@ def test_what_the_run_was_asked_for_is_compared_and_held_against_the_time(tmp_pa
     found = compare(path, baseline="old")
     rows = {row.metric: row for row in found.rows}
     assert rows["instructions"].verdict is Verdict.UNCHANGED
+    assert not any("simulated" in metric for metric in rows), "nobody asked for these"
     assert rows["instructions"].candidate == 9.0
     (note,) = (note for note in found.notes if "instructions" in note)
     assert "they tell less than half of that" in note

@@ -13,6 +13,7 @@ from allocphase.report.content.matrix import matrix_row
 from allocphase.report.content.source import Source
 from allocphase.report.content.views import VIEWS, views_of
 from allocphase.report.page.page import page
+from allocphase.report.text.brief import print_brief
 from allocphase.report.text.markdown import markdown
 from allocphase.report.text.terminal import print_summary
 from tests.support.counted import write_counted
@@ -70,7 +71,11 @@ def test_page_markdown_and_terminal_tell_the_same(source: Source) -> None:
     stream = io.StringIO()
     print_summary(source.run, stream)
     shown = " ".join(stream.getvalue().split())
-    for part in (html, text, shown):
+    stream = io.StringIO()
+    print_brief(source.run, stream)
+    brief = " ".join(stream.getvalue().split())
+    assert "instr/op" in brief
+    for part in (html, text, shown, brief):
         assert "page faults in operation, 5 to 50" in " ".join(part.split())
     assert "Instructions beside time" in html and "mine.c:7" in html
     assert "| lean | 30.00 | 0.33x | 30 | mine\\_malloc 45%" in text

@@ -17,6 +17,7 @@ from rich.text import Text
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
+from allocphase.report.content.instructions import discrepancies
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import (
     REPLAY_LEGEND,
@@ -38,7 +39,7 @@ __all__ = ["print_brief"]
 # Of the verdict's answers.
 _FIRST = 3
 # The metrics before the ratio and after it, of a trace and of a program.
-_OF_TRACES = ("time", ("latency.malloc.p99", "syscalls_per_op", "peak_rss"))
+_OF_TRACES = ("time", ("latency.malloc.p99", "instructions", "syscalls_per_op", "peak_rss"))
 _OF_PROGRAMS = ("wall", ("cpu", "program_page_faults", "program_peak_rss"))
 _RATIO = ("ratio", "interval", "saved")
 
@@ -78,6 +79,8 @@ def _print_tables(console: Console, source: Source, tables: Mapping[str, _Table]
         else:
             for row in rows:
                 console.print(note(f"{row[0].plain}: ok", ""))
+        for text in discrepancies(source, scenario):
+            console.print(note(text, "dim"))
         for cell in source.cells(scenario):
             if not cell.ok:
                 console.print(failure(cell))

@@ -38,8 +38,10 @@ from allocphase.claim import (
     section_markdown,
 )
 from allocphase.compare import CompareSettings, compare_runs
-from allocphase.errors import UsageError
+from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.export.cells import cells_document
+from allocphase.export.exported import Choice
+from allocphase.export.formats import FORMATS
 from allocphase.files.elf import loaded_sha256
 from allocphase.files.typed import load_json
 from allocphase.gate.baseline import load_baseline
@@ -55,6 +57,7 @@ from allocphase.judge.render.junit import junit
 from allocphase.judge.render.markdown import markdown
 from allocphase.machine.fingerprint import differences
 from allocphase.machine.lock import holder_words, read_holder
+from allocphase.operation import LATENCY_KINDS
 from allocphase.process.driver import DriverExecutor, Job, Outcome
 from allocphase.process.keeper import Ending, read_ending
 from allocphase.recorder.columns import MAX_EVENTS
@@ -187,6 +190,11 @@ def _use_run(path: Path, *, thoroughly: bool) -> None:
         compare_runs([path, path], CompareSettings())
         report_markdown(Source.of(run))
         page(Source.of(run))
+        for form in FORMATS:
+            kind = LATENCY_KINDS[0]
+            choice = Choice(allocator=run.allocators[0], scenario=run.scenarios[0], kind=kind)
+            with contextlib.suppress(NothingMeasuredError):
+                form.write([run], choice)
 
 
 def _resumptions(folder: Path) -> Try:

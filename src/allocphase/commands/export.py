@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from allocphase.errors import UsageError
 from allocphase.export.formats import FORMATS, format_of
 from allocphase.files import durable
 from allocphase.operation import LATENCY_KINDS
+
+if TYPE_CHECKING:
+    from allocphase.analysis.frames import Run
 
 __all__ = ["export"]
 
@@ -70,10 +74,20 @@ def export(
     from allocphase.export.exported import Choice
 
     choice = Choice(allocator=allocator, scenario=scenario, kind=kind)
-    found = chosen.write([frames.load(run) for run in runs], choice)
+    loaded = [frames.load(run) for run in runs]
+    found = chosen.write(loaded, choice)
+    for run in loaded:
+        for doubt in _doubts(run):
+            say(f"{run.path}: {doubt}", err=True)
     for note in found.notes:
         say(f"not in the file: {note}", err=True)
     _write(found.content, target or "-", binary=chosen.binary)
+
+
+def _doubts(run: Run) -> list[str]:
+    """Of the run as a whole, for which no format has a place."""
+    quick = ["a quick run: its times are a first look"] if run.manifest.plan.quick else []
+    return [*run.files.notes(), *quick]
 
 
 _DEFAULT = click.core.ParameterSource.DEFAULT

@@ -46,7 +46,16 @@ class Format:
 
     def write(self, runs: Sequence[Run], choice: Choice) -> Exported:
         """The file. Raises UsageError for what the format cannot have, or lacks."""
-        found: Exported = import_module(self.module).write(runs, choice)
+        try:
+            module = import_module(self.module)
+        except ModuleNotFoundError as error:
+            if not self.extra:
+                raise
+            way_out = f"pip install {self.extra!r}"
+            raise UsageError(
+                f"{self.name} needs {error.name}, which is not installed: {way_out}"
+            ) from None
+        found: Exported = module.write(runs, choice)
         return found
 
 

@@ -64,7 +64,7 @@ def _levels(reached: npt.NDArray[np.float64]) -> Iterator[tuple[int, float]]:
     """
     level, last = 0.0, reached.size - 1
     for place, share in enumerate(reached.tolist()):
-        while level <= share:
+        while level <= share and level < 1.0:
             yield place, level
             if place == last:
                 return

@@ -7,8 +7,10 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from allocphase.analysis.frames import Run
-from allocphase.errors import UsageError
 from allocphase.export.exported import Choice, Exported
 from allocphase.export.long_table import COLUMNS, long_rows
 
@@ -18,16 +20,7 @@ _INTEGERS = ("process", "round", "repeat")
 
 
 def write(runs: Sequence[Run], _: Choice) -> Exported:
-    """Of as many runs as are given: `run` and `started` tell them apart. Raises UsageError where
-    pyarrow is not installed.
-    """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise UsageError(
-            "parquet needs pyarrow, which is not installed: pip install 'allocphase[parquet]'"
-        ) from None
+    """Of as many runs as are given: `run` and `started` tell them apart."""
     words = pa.dictionary(pa.int32(), pa.string())
     types = {**dict.fromkeys(COLUMNS, words), **dict.fromkeys(_INTEGERS, pa.int64())}
     types["value"] = pa.float64()

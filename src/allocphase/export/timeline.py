@@ -30,6 +30,8 @@ __all__ = ["Calls", "Counter", "Moments", "Timeline", "timeline"]
 Times = npt.NDArray[np.int64]
 # thin.kept has 2^16 groups, of which each call of a cause of its own in its stretch takes one.
 _MOST_POINTS = 20_000
+# Seventy years; the sum of two is within 64 bits.
+_LATEST_NS = 2.0**61
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,9 +143,13 @@ def _clock(run: Run, allocator: str, scenario: str, frame: pd.DataFrame) -> tupl
     else:
         each = next(iter(run.times.get((allocator, scenario), ())), np.nan)
         begin = frame["op"].to_numpy(np.float64) * (each if np.isfinite(each) else 1.0)
-    whole = np.rint(begin).astype(np.int64)
-    ends = whole + np.maximum(np.rint(took), 0).astype(np.int64)
-    return whole, _within_the_next(whole, ends, thread)
+    whole = _whole(begin)
+    return whole, _within_the_next(whole, whole + _whole(took), thread)
+
+
+def _whole(ns: npt.NDArray[np.float64]) -> Times:
+    """A clock of a file from elsewhere may say anything."""
+    return np.rint(np.clip(ns, 0.0, _LATEST_NS)).astype(np.int64)
 
 
 def _within_the_next(begin: Times, end: Times, thread: Times) -> Times:
@@ -246,7 +252,7 @@ def _memory(
     if found is None or "checkpoints" not in found[1]:
         return []
     points = _evenly(found[1]["checkpoints"], most // len(_COUNTERS))
-    done = np.minimum(points["op"].astype(np.int64), total)
+    done = np.minimum(points["op"], np.uint64(total)).astype(np.int64)
     if end.size == total:
         times = np.append(0, np.sort(end))[done]
     else:
@@ -261,7 +267,11 @@ def _looks(run: Run, allocator: str, scenario: str, *, most: int) -> list[Counte
     if found is None or "tree" not in found[1]:
         return []
     looks = _evenly(found[1]["tree"], most)
-    return [Counter("RSS", looks["time_ns"].astype(np.int64), looks["rss_bytes"].astype(np.int64))]
+    return [
+        Counter(
+            "RSS", _whole(looks["time_ns"].astype(np.float64)), looks["rss_bytes"].astype(np.int64)
+        )
+    ]
 
 
 def _evenly(records: npt.NDArray[np.void], most: int) -> npt.NDArray[np.void]:

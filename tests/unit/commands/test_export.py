@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from allocphase.analysis.frames import Run
 from allocphase.export.formats import FORMATS
+from allocphase.store.record import Event
+from allocphase.store.writer import RunWriter
 from cli import main
 from tests.support.runs import process, write_run
 
@@ -65,6 +68,17 @@ def test_a_file_is_written_whole_and_stdout_stays_empty(
     found = invoke(run.path, "--to", "go", "--output", target)
     assert (found.exit_code, found.stdout) == (0, "")
     assert target.read_text(encoding="utf-8") == invoke(run.path, "--to", "go").stdout
+
+
+def test_what_is_doubtful_of_the_run_as_a_whole_is_said_on_stderr(invoke: Invoke, run: Run) -> None:
+    manifest = replace(run.manifest, plan=replace(run.manifest.plan, quick=True))
+    RunWriter(run.path).write_manifest(replace(manifest, plan_sha256=manifest.digest_of_plan()))
+    RunWriter(run.path).tell(Event.UNLOCKED, "another run may have timed beside it")
+    lines = invoke(run.path, "--to", "csv").stderr.splitlines()
+    assert lines == [
+        f"{run.path}: another run may have timed beside it",
+        f"{run.path}: a quick run: its times are a first look",
+    ]
 
 
 def test_the_help_names_every_format(invoke: Invoke) -> None:

@@ -34,7 +34,8 @@ def test_the_page_has_a_row_for_every_format_with_what_it_loses() -> None:
 def test_a_format_is_found_by_its_name_and_has_a_writer(one: Format) -> None:
     assert format_of(one.name) is one
     assert find_spec(one.module) is not None
-    assert callable(import_module(one.module).write)
+    if not one.extra:  # test_parquet.py has that
+        assert callable(import_module(one.module).write)
 
 
 @pytest.mark.parametrize(

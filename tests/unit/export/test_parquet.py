@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from importlib.util import find_spec
 
 import pandas as pd
@@ -10,8 +11,8 @@ import pytest
 
 from allocphase.analysis.frames import Run
 from allocphase.errors import UsageError
-from allocphase.export import parquet
 from allocphase.export.exported import Choice
+from allocphase.export.formats import format_of
 from allocphase.export.long_table import COLUMNS, long_rows
 from tests.conftest import Needs
 
@@ -25,7 +26,7 @@ def pyarrow(needs: Needs) -> None:
 def test_every_row_comes_back_with_its_names_and_null_where_there_is_no_figure(
     awkward: Run,
 ) -> None:
-    content = parquet.write([awkward, awkward], Choice()).content
+    content = format_of("parquet").write([awkward, awkward], Choice()).content
     table = pd.read_parquet(io.BytesIO(content))
     assert tuple(table.columns) == COLUMNS
     rows = [*long_rows(awkward), *long_rows(awkward)]
@@ -38,6 +39,7 @@ def test_every_row_comes_back_with_its_names_and_null_where_there_is_no_figure(
 def test_without_pyarrow_it_says_how_to_install_it(
     awkward: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "allocphase.export.parquet", raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UsageError, match=r"pip install 'allocphase\[parquet\]'"):
-        parquet.write([awkward], Choice())
+        format_of("parquet").write([awkward], Choice())

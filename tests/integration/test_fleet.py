@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from tests.support.fleets import END_S, TrialFleet, whole_cells
 from tests.support.plugins import Plugins
 
 HOSTS = ("epyc", "xeon", "arm")
-QUICK = ("-s", "phase-report?allocations=500", "-p", "throughput", "-p", "syscalls")
+QUICK = ("-s", "phase-report?allocations=500", "-p", "throughput", "-r", "3")
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +41,11 @@ def test_a_run_survives_the_death_of_worker_scheduler_and_controller(
     folder = fleet.begun()
     ours.unlink()  # what was asked for is kept
     fleet.await_measured("epyc")
-    fleet.kill("epyc")
     running.kill()
     running.wait()
-    fleet.await_measured("xeon")
-    fleet.kill("scheduler")
+    fleet.kill("epyc")
     fleet.kill("xeon", whole=True)
+    fleet.kill("scheduler")
     fleet.start("xeon")
     fleet.start("scheduler")
     resumed = fleet.controller("resume", str(folder))
@@ -63,28 +61,26 @@ def test_a_run_survives_the_death_of_worker_scheduler_and_controller(
     assert Event.RESUMED.value in events
 
 
-def test_a_gate_has_a_verdict_of_each_host_and_is_fetched_without_its_controller(
-    fleet: TrialFleet,
-) -> None:
+def test_a_gate_is_fetched_without_the_controller_that_began_it(fleet: TrialFleet) -> None:
     count = len(list((fleet.folder / "out").glob("*")))
     arms = ("--baseline", "phase21", "--candidate", "phase2")
-    limits = ("--limit", "*=off", "--limit", "syscalls.mmap=exact", "--max-rounds", "8")
-    gated = fleet.controller("gate", *fleet.on_all_hosts(), *arms, *QUICK[:2], *limits)
+    limits = ("--limit", "*=off", "--limit", "syscalls.mmap=exact", "--max-rounds", "6")
+    gated = fleet.controller("gate", "--host", "arm", *arms, *QUICK[:2], *limits)
     folder = fleet.begun(count + 1)
-    fleet.await_files(folder, "job.json")
+    fleet.await_file(folder, "arm", "job.json")
     gated.kill()
-    fleet.await_files(folder, "result.json")
+    fleet.await_file(folder, "arm", "result.json")
     assert fleet.controller("fetch", str(folder)).wait(END_S) == 3, fleet.said()
-    assert {entry.exit_code for entry in read_fleet(folder).hosts} == {3}
-    for host in HOSTS:
-        assert read_verdict(host_folder(folder, host)).exit_code == 3
-        assert RunFiles(host_folder(folder, host) / "confirm").processes()
+    assert [entry.exit_code for entry in read_fleet(folder).hosts] == [3]
+    assert read_verdict(host_folder(folder, "arm")).exit_code == 3
+    assert list(RunFiles(host_folder(folder, "arm") / "confirm").processes())
 
 
 def test_a_job_that_no_host_can_do_fails_with_its_reason(fleet: TrialFleet) -> None:
     count = len(list((fleet.folder / "out").glob("*")))
     asked = fleet.controller("run", "--host", "ep*", "-a", "nosuch", *QUICK)
     assert asked.wait(END_S) == 5
-    (entry,) = read_fleet(fleet.begun(count + 1)).hosts
+    folder = fleet.begun(count + 1)
+    (entry,) = read_fleet(folder).hosts
     assert entry.reason.startswith("allocator 'nosuch' does not exist")
-    assert not host_folder(Path("out"), entry.name).exists()
+    assert not host_folder(folder, entry.name).exists()

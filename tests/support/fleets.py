@@ -121,6 +121,13 @@ class TrialFleet:
             time.sleep(0.05)
         return found[-1].parent
 
+    def await_registered(self, host: str) -> None:
+        """Returns once the scheduler has the host's worker, as dask's log says."""
+        log, until = self.folder / f"{host}.log", time.monotonic() + START_S
+        while b"Registered to" not in log.read_bytes():
+            assert time.monotonic() < until, self.said()
+            time.sleep(0.05)
+
     def measured(self, host: str) -> int:
         """How many processes the newest job of a host has finished."""
         journals = self.jobs.glob(f"{host}/jobs/*/out/*/processes.jsonl")
@@ -134,12 +141,11 @@ class TrialFleet:
             assert time.monotonic() < until, self.said()
             time.sleep(0.05)
 
-    def await_files(self, folder: Path, name: str) -> None:
-        """Returns once each host has that file of its job."""
-        fleet = read_fleet(folder).id
-        files = [self.jobs / one / "jobs" / job_id(fleet, one) / name for one in self.hosts]
+    def await_file(self, folder: Path, host: str, name: str) -> None:
+        """Returns once the host has that file of its job."""
+        file = self.jobs / host / "jobs" / job_id(read_fleet(folder).id, host) / name
         until = time.monotonic() + END_S
-        while not all(file.exists() for file in files):
+        while not file.exists():
             assert time.monotonic() < until, self.said()
             time.sleep(0.05)
 

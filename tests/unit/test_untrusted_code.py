@@ -12,6 +12,10 @@ from tests.support.plugins import ROOT
 
 SOURCES = sorted([*(ROOT / "src").rglob("*.py"), ROOT / "cli.py"])
 MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill", "joblib", "yaml", "xml.sax"}
+# By (file, what it imports).
+ALLOWED = {
+    ("dask_guard.py", "pickle"): "unpickles less than dask would without it",
+}
 CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "subprocess.getoutput"}
 
 
@@ -40,7 +44,8 @@ def dangers(tree: ast.AST) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_unpickled_evaluated_or_handed_to_a_shell(path: Path) -> None:
-    assert list(dangers(ast.parse(path.read_text(encoding="utf-8")))) == []
+    found = list(dangers(ast.parse(path.read_text(encoding="utf-8"))))
+    assert [danger for danger in found if (path.name, danger) not in ALLOWED] == []
 
 
 def test_such_dangers_would_be_found() -> None:

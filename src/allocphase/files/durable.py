@@ -32,6 +32,7 @@ __all__ = [
     "require_appendable",
     "require_room",
     "require_writable",
+    "write_private",
     "write_text",
     "write_whole",
 ]
@@ -72,6 +73,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, synced: bool
             raise
         if synced:
             _sync_folder(path.parent)  # the name is the folder's
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """A new file that its owner alone can read, such as a key. Raises AllocphaseError."""
+    with named_errors(path), os.fdopen(os.open(path, _EXCLUSIVE, 0o600), "wb") as file:
+        file.write(content)
 
 
 def write_text(path: Path, text: str, *, synced: bool = True) -> None:

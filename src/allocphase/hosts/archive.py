@@ -8,16 +8,18 @@ folder has its name once it is whole.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import zstandard
 
 from allocphase.errors import DataError
 from allocphase.files.durable import PARTIAL, named_errors, write_whole
+from allocphase.files.regular import opened
 from allocphase.hosts.document import is_below
 
 __all__ = ["digest_of_file", "pack", "unpack"]
@@ -58,16 +60,19 @@ def _files(folders: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
 
 def _add(archive: tarfile.TarFile, name: str, path: Path) -> None:
     entry = tarfile.TarInfo(name)
-    with path.open("rb") as content:
-        entry.size = path.stat().st_size
+    with opened(path, max_bytes=MOST_BYTES) as content:
+        entry.size = os.fstat(content.fileno()).st_size
         entry.mode = 0o644
         archive.addfile(entry, content)
 
 
 def digest_of_file(path: Path) -> str:
     """SHA-256 in hex. Raises AllocphaseError."""
-    with named_errors(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with named_errors(path), opened(path, max_bytes=MOST_BYTES) as file:
+        digest = hashlib.sha256()
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def unpack(source: Path, folder: Path, *, sha256: str) -> None:
@@ -95,7 +100,7 @@ def unpack(source: Path, folder: Path, *, sha256: str) -> None:
 def _extract(source: Path, folder: Path) -> None:
     left = MOST_BYTES
     with (
-        source.open("rb") as file,
+        opened(source, max_bytes=MOST_BYTES) as file,
         zstandard.ZstdDecompressor().stream_reader(file) as unpacked,
         tarfile.open(fileobj=unpacked, mode="r|") as archive,
     ):
@@ -106,5 +111,10 @@ def _extract(source: Path, folder: Path) -> None:
                 raise ValueError(f"{entry.name!r} is none of its files")
             target = folder / entry.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as written:
-                shutil.copyfileobj(content, written, _PIECE_BYTES)
+            _write(target, content)
+
+
+def _write(target: Path, content: IO[bytes]) -> None:
+    if target.exists():
+        raise ValueError(f"{target.name!r} comes twice")
+    write_whole(target, lambda file: shutil.copyfileobj(content, file, _PIECE_BYTES), synced=False)

@@ -13,13 +13,12 @@ dask asks for nothing but a certificate of the same authority: roles are for peo
 from __future__ import annotations
 
 import datetime
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allocphase.errors import UsageError
-from allocphase.files.durable import named_errors
+from allocphase.files.durable import named_errors, write_private
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -157,6 +156,4 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
 def _write(folder: Path, files: dict[str, bytes]) -> None:
     folder.mkdir(parents=True, mode=0o700)
     for name, content in files.items():
-        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "wb") as written:
-            written.write(content)
+        write_private(folder / name, content)

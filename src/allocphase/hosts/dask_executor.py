@@ -168,14 +168,14 @@ class DaskExecutor:
         there = self._there.get(job.host)
         if there is None:
             raise AwayError(f"{job.host}: its worker is away, with the results")
-        with self._connected() as client:
-            offset = 0
-            while offset < result.size_bytes:
+        offset = 0
+        while offset < result.size_bytes:
+            with self._connected() as client:
                 piece = self._ask(client, there.address, dask_tasks.piece, job.id, offset)
-                if not piece:
-                    break  # the digest will say so
-                target.write(piece)
-                offset += len(piece)
+            if not piece:
+                break  # the digest will say so
+            target.write(piece)
+            offset += len(piece)
 
     def _ended(self, client: Client, jobs: Sequence[Job]) -> Mapping[str, JobState]:
         """Of jobs that an earlier controller gave, those that ended, as their hosts' disks say."""

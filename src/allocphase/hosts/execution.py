@@ -31,7 +31,8 @@ from allocphase.files.documents import read_json
 from allocphase.files.durable import named_errors, write_text
 from allocphase.files.flock import try_lock
 from allocphase.files.folder_lock import FolderLock
-from allocphase.hosts.archive import digest_of_file, pack
+from allocphase.files.regular import open_regular, opened, read_regular_text
+from allocphase.hosts.archive import MOST_BYTES, digest_of_file, pack
 from allocphase.hosts.bound import command
 from allocphase.hosts.document import is_below, is_host_name
 from allocphase.hosts.job import HostResult, Job, read_job, read_result, written
@@ -46,6 +47,7 @@ _SIGNALLED = 128
 LOCK_WAIT_S = 60.0
 POLL_S = 0.1
 LAST_WORDS_BYTES = 4096
+MOST_RESULT_BYTES = 1 << 20
 PIECE_BYTES = 8 << 20
 
 
@@ -107,7 +109,7 @@ class Host:
         """PIECE_BYTES of a job's archive, or what is left of it. Raises UsageError."""
         path = self._folder(job_id) / "result.tar.zst"
         try:
-            with path.open("rb") as file:
+            with opened(path, max_bytes=MOST_BYTES) as file:
                 file.seek(offset)
                 return file.read(PIECE_BYTES)
         except OSError as error:
@@ -129,9 +131,10 @@ class Host:
         code = None if job.kind == "run" else _verdict_of_before(folder / "out")
         if code is not None:
             return code
-        with (folder / "said.txt").open("ab") as said:
+        words = command("allocphase.cli", *_arguments(job, folder / "out", objects), lock=lock)
+        with _appended(folder / "said.txt") as said:
             self._running = subprocess.Popen(
-                command("allocphase.cli", *_arguments(job, folder / "out", objects), lock=lock),
+                words,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
@@ -200,30 +203,40 @@ def _result(job: Job, folder: Path, code: int) -> HostResult:
 
 def _ended(folder: Path) -> HostResult | None:
     """The result of an earlier time, as long as its archive is whole."""
-    path = folder / "result.json"
-    if not path.is_file():
-        return None
-    result = read_result(path.read_text(encoding="utf-8"))
-    with contextlib.suppress(AllocphaseError):
+    try:
+        result = read_result(read_regular_text(folder / "result.json", MOST_RESULT_BYTES))
         if digest_of_file(folder / "result.tar.zst") == result.archive:
             return result
+    except (OSError, UnicodeDecodeError, AllocphaseError):
+        return None  # it is made again
     return None
 
 
 def _last_words(path: Path) -> str:
     """The last line that the command said."""
-    with contextlib.suppress(OSError):
-        words = path.read_bytes()[-LAST_WORDS_BYTES:].decode("utf-8", "replace").split("\n")
+    with contextlib.suppress(OSError), opened(path, max_bytes=MOST_BYTES) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS_BYTES))
+        words = file.read().decode("utf-8", "replace").split("\n")
         last = next((line for line in reversed(words) if line.strip()), "")
         return last.removeprefix("allocphase: ")
     return ""
 
 
 @contextmanager
+def _appended(path: Path) -> Iterator[int]:
+    with named_errors(path):
+        file = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+@contextmanager
 def _locked(path: Path) -> Iterator[int]:
     """The descriptor of a lock, which ends when nobody has it open any more."""
     with named_errors(path):
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        file = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         until = time.monotonic() + LOCK_WAIT_S
         while not try_lock(file):

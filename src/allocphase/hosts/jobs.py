@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from allocphase.errors import UsageError
-from allocphase.files.durable import named_errors
+from allocphase.files.durable import write_whole
 from allocphase.hosts.archive import unpack
 from allocphase.hosts.document import (
     Fleet,
@@ -163,8 +163,7 @@ class Controller:
             )
         partial = self.folder / f".{entry.name}.archive"
         try:
-            with named_errors(partial), partial.open("wb") as file:
-                self.executor.fetch(job, result, file)
+            write_whole(partial, lambda file: self.executor.fetch(job, result, file), synced=False)
             unpack(partial, host_folder(self.folder, entry.name), sha256=result.archive)
         finally:
             partial.unlink(missing_ok=True)

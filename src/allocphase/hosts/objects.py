@@ -135,6 +135,13 @@ def read_object(folder: Path, digest: str) -> bytes:
     return content
 
 
+def _has(path: Path, content: bytes) -> bool:
+    try:
+        return read_regular(path, len(content)) == content
+    except OSError:  # it is missing, or longer
+        return False
+
+
 def _write(path: Path, content: bytes) -> None:
     write_whole(path, lambda file: file.write(content))
 
@@ -153,6 +160,6 @@ def _placed(one: SentObject, folder: Path, kept: Path) -> Path:
         content = read_object(kept, file.sha256)
         with named_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.is_file() or target.read_bytes() != content:
+            if not _has(target, content):
                 _write(target, content)
     return folder / one.main

@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* driver/*/* driver/*/*/* allocators/*.h allocators/*/*.h allocators/*/*.c)
 
-.PHONY: bench test check lint benchmark fuzz gate system mallocs clean
+.PHONY: bench test check lint benchmark fuzz docs gate recordings system mallocs clean
 
 # The scenarios that tell the phases' story and two of the field's; of the allocators those that
 # people ask for first. In under five minutes, installation included, with as many rounds as an
@@ -46,9 +46,20 @@ FUZZ_SECONDS ?= 600
 fuzz: system $(VENV)/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
+# The site, build/site/index.html, and the manual's pages, build/man; a warning is an error
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --quiet -b html docs build/site
+	$(BIN)/click-man allocphase --target build/man
+
 # This tree against where main was left, or make gate AGAINST=v0.1.0
 gate: $(VENV)/installed-test
 	$(BIN)/python -m tests.gate_revision $(if $(AGAINST),--against $(AGAINST))
+
+# The scenarios that are recordings, recorded here again, and held against their programs: minutes
+RECORDINGS := $(basename $(notdir $(wildcard scenarios/recorded-*.toml)))
+recordings: system mallocs $(VENV)/installed-test
+	$(BIN)/python -m tests.record_scenarios $(RECORDINGS)
+	set -e; for name in $(RECORDINGS); do $(BIN)/allocphase validate $$name; done
 
 system:
 	@sh tests/system.sh
@@ -74,6 +85,10 @@ $(VENV)/installed-mallocs: $(VENV)/pip $(NATIVE)
 $(VENV)/installed-test: $(VENV)/pip $(NATIVE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/installed $(VENV)/installed-mallocs
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build out .pytest_cache .mypy_cache .ruff_cache

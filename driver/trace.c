@@ -283,6 +283,33 @@ static const char *map_file(struct trace *trace, const char *path) {
   return NULL;
 }
 
+/* Of how many bytes a replay of what can be repeated touches every page: at most, since a grown
+ * object has only its new part touched. */
+static uint64_t touched_bytes(const struct trace *trace) {
+  if (trace->header->touch < TRACE_TOUCH_PAGES) return 0;
+  uint64_t bytes = 0;
+  for (uint32_t t = 0; t < trace->header->thread_count; t++) {
+    uint64_t first = trace->threads[t].first_op;
+    for (enum trace_part part = trace_first_repeated(trace); part <= trace_last_repeated(trace);
+         part++) {
+      struct trace_range range = trace_range(trace, t, part);
+      for (uint64_t i = first + range.begin; i < first + range.end; i++)
+        if (trace->ops[i].kind <= TRACE_ALIGNED_ALLOC)
+          bytes += trace->touched ? trace->touched[i] : trace->ops[i].size;
+    }
+  }
+  return bytes;
+}
+
+uint64_t trace_warm_replays(const struct trace *trace, uint64_t most) {
+  uint64_t replays = (TRACE_WARM_OPS - 1) / trace_repeated_ops(trace) + 1;
+  if (replays > most) replays = most;
+  uint64_t bytes = touched_bytes(trace);
+  uint64_t affordable = bytes ? TRACE_WARM_BYTES / bytes : replays;
+  if (affordable == 0) return 1;
+  return replays < affordable ? replays : affordable;
+}
+
 const char *trace_open(struct trace *trace, const char *path) {
   const char *wrong = map_file(trace, path);
   if (!wrong) wrong = check_header(trace);

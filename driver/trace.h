@@ -190,14 +190,14 @@ static inline uint64_t trace_repeated_ops(const struct trace *trace) {
 }
 
 /* How often a probe that looks at each call repeats it after the first replay: as often as makes
- * this many, so that a far quantile has calls beyond it, and `most` times at most. The same in
- * every such probe of a run: what one sees of a call is joined with what another sees. */
+ * this many, so that a far quantile has calls beyond it, and `most` times at most; less often if
+ * it would write to the pages of more bytes than this, since what is waited for then is the kernel.
+ * The same in every such probe of a run: what one sees of a call is joined with what another
+ * sees. */
 #define TRACE_WARM_OPS 200000u
+#define TRACE_WARM_BYTES (UINT64_C(2) << 30)
 #define TRACE_MAX_WARM 50u
-static inline uint64_t trace_warm_replays(const struct trace *trace, uint64_t most) {
-  uint64_t replays = (TRACE_WARM_OPS - 1) / trace_repeated_ops(trace) + 1;
-  return replays < most ? replays : most;
-}
+uint64_t trace_warm_replays(const struct trace *trace, uint64_t most);
 
 /* How many operations are replayed then (worker_place()). */
 static inline uint64_t trace_places(const struct trace *trace, uint64_t warm) {

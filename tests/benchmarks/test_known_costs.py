@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from tests.benchmarks.conftest import Say
 from tests.support.driving import Driver
 from tests.support.plugins import compiled, plugin
 
-COSTLY = Path(__file__).parent / "c" / "costly.c"
+COSTLY, HANDOVER = (Path(__file__).parent / "c" / name for name in ("costly.c", "handover.c"))
 CPUS = tuple(sorted(os.sched_getaffinity(0), reverse=True))
 PACES_NS = (0, 25, 75)
 ROUNDS = 9
@@ -197,3 +198,55 @@ def test_what_purging_at_a_thread_s_end_and_polluted_caches_explain_of_a_time(
 def _stat(outcomes: Sequence[Outcome], name: str) -> float:
     values = [outcome.result.allocator_stats[name] for outcome in outcomes]
     return statistics.median(value for value in values if value is not None)
+
+
+# What may be particular about a replay's threads, each against a program's usual: c/handover.c
+SWITCHES = (
+    ("flag", "pinned", "step"),
+    ("lock", "pinned", "step"),
+    ("flag", "free", "step"),
+    ("flag", "pinned", "apart"),
+    ("lock", "free", "apart"),
+)
+PRELOADED = ("libc", "jemalloc", "tcmalloc", "mimalloc", "scudo")
+
+
+def test_what_pinning_steps_and_flags_explain_of_two_threads(
+    benchmark: BenchmarkFixture, full: bool, say: Say, tmp_path: Path
+) -> None:
+    """A program of two threads, one of which frees what the other allocates: ns an object under
+    libc, and what others take more, as a replay's threads are and with one thing or all changed.
+    """
+    program = tmp_path / "handover"
+    flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
+    subprocess.run(["cc", *flags, "-o", program, HANDOVER], check=True)
+    names = PRELOADED if full else PRELOADED[:1]
+    arms = [one for name in names for one in resolve(name) if one.missing is None]
+    objects = 100_000 if full else 6_400
+
+    def object_ns(one: Allocator, switches: tuple[str, ...]) -> float:
+        preload = {} if one.path is None else {"LD_PRELOAD": str(one.path)}
+        command = [str(program), *switches, str(objects)]
+        done = subprocess.run(
+            command, env=os.environ | preload, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return statistics.median(float(line) for line in done.stdout.split())
+
+    def measure() -> None:
+        for switches in SWITCHES:
+            found: dict[str, list[float]] = {one.name: [] for one in arms}
+            for turn in range(ROUNDS if full else 1):
+                for place in np.roll(np.arange(len(arms)), turn).tolist():
+                    found[arms[place].name].append(object_ns(arms[place], switches))
+            base = found[arms[0].name]
+            texts = [f"{arms[0].name} {statistics.median(base):.1f}"]
+            for name, values in list(found.items())[1:]:
+                more = sorted(a - b for a, b in zip(values, base, strict=True))
+                texts.append(
+                    f"{name} {statistics.median(more):+.1f} ({more[0]:+.1f} to {more[-1]:+.1f})"
+                )
+            say(f"{', '.join(switches):22} {'; '.join(texts)}")
+            benchmark.extra_info["/".join(switches)] = found
+            assert min(base) > 0
+
+    benchmark.pedantic(measure, rounds=1, iterations=1)

@@ -15,6 +15,7 @@ from allocphase.analysis.frames import Run
 from allocphase.report.content.source import Source
 from allocphase.report.page.page import page
 from allocphase.report.render import render
+from allocphase.report.text.brief import print_brief
 from allocphase.report.text.markdown import markdown
 from allocphase.report.text.terminal import print_summary
 from allocphase.text.console import WIDTH
@@ -32,6 +33,22 @@ def test_the_terminal_summary_is_as_before(run: Run, golden: Golden) -> None:
     stream = io.StringIO()
     print_summary(run, stream)
     golden("summary.txt", stream.getvalue())
+
+
+def test_the_summary_in_short_is_as_before(run: Run, golden: Golden) -> None:
+    stream = io.StringIO()
+    print_brief(run, stream)
+    golden("brief.txt", stream.getvalue())
+
+
+def test_the_summary_in_short_keeps_within_its_width_and_its_columns(run: Run) -> None:
+    """A heading stands at the same place in all scenarios of a kind."""
+    stream = io.StringIO()
+    print_brief(run, stream)
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    heads = [line for line in lines if re.search(r"\bratio\b.*\bsaved\b", line) and ":" not in line]
+    assert len(heads) > len(set(heads)) >= 1
 
 
 def test_the_summary_of_allocators_near_the_floor_is_as_before(near: Run, golden: Golden) -> None:

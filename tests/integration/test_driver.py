@@ -17,10 +17,12 @@ from allocphase.files.typed import plain, read
 from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import Faults, Latency, Result, Syscalls
 from allocphase.process.driver import Outcome
+from allocphase.trace import read as read_trace
+from allocphase.trace.records import Touch
 from tests.support.driving import FULL_SPEED, Driver
 from tests.support.plugins import Plugins, compiled, plugin
 from tests.support.processes import alive
-from tests.support.traces import batch, write_trace
+from tests.support.traces import batch, free, malloc, write_trace
 
 
 @pytest.fixture
@@ -267,6 +269,22 @@ def test_all_probes_that_are_joined_repeat_a_trace_as_often(
         driver.measure(Probe.FAULTS, small, libc, **options).result.part(Faults).warm_replays,
     ]
     assert found == [replays] * 3
+
+
+@pytest.mark.parametrize(
+    ("touch", "replays"), [(Touch.FIRST, 50), (Touch.PAGES, 5), (Touch.RECORDED, 10)]
+)
+def test_what_touches_much_memory_is_repeated_less_often(
+    driver: Driver, tmp_path: Path, touch: Touch, replays: int
+) -> None:
+    """400 MiB a replay, of which half was touched where it was recorded, make 2 GiB in five."""
+    size = 400 << 20
+    touched = [size // 2, 0] if touch is Touch.RECORDED else None
+    path = write_trace(tmp_path / "large", [malloc(0, size), free(0)], touch=touch, touched=touched)
+    assert read_trace(path).warm_replays == replays
+    libc = resolve("libc")[0]
+    found = driver.measure(Probe.LATENCY, path, libc).result.part(Latency)
+    assert found.warm_replays == replays
 
 
 def test_settings_reach_the_allocator_also_when_the_driver_starts_itself_again(

@@ -22,7 +22,6 @@ from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.scenario import Scenario
 from allocphase.trace import read as read_trace
-from allocphase.trace.records import warm_replays
 from tests.support.runs import FakeExecutor, memory_part, no_progress
 from tests.support.scenarios import resolve_traced, trace_of
 
@@ -73,7 +72,7 @@ class FigureExecutor(FakeExecutor):
             return {}
         made = read_trace(trace_of(job))
         ticks = np.full(len(made.ops), self.latency_ns(job), dtype=np.uint32)
-        warm = np.tile(ticks[made.repeated()], warm_replays(made.threads))
+        warm = np.tile(ticks[made.repeated()], made.warm_replays)
         return {
             "call_ticks": ticks,
             "touch_ticks": np.zeros_like(ticks),
@@ -99,14 +98,29 @@ class FigureExecutor(FakeExecutor):
         if job.probe is Probe.FAULTS:
             result["faults"] = {"call_faults": 2, "touch_faults": 3, "pass_ns": 1000}
         if job.probe is Probe.INSTRUCTIONS:
-            counted = {"malloc": self.instructions(job)}
+            count = self.instructions(job)
             result["repeated_operations"] = self.ops
-            result["instructions"] = {"calls": {"malloc": self.ops}, "counted": counted}
+            result["instructions"] = {
+                "calls": {"malloc": self.ops},
+                "counted": {"malloc": count},
+                "functions": functions_of(count),
+            }
         if job.probe is Probe.VERIFY:
             result["verify"] = {}
         if job.probe is Probe.LATENCY:
-            result["latency"] = {"warm_replays": warm_replays(read_trace(trace_of(job)).threads)}
+            result["latency"] = {"warm_replays": read_trace(trace_of(job)).warm_replays}
         return read(Result, result)
+
+
+def functions_of(count: int) -> list[dict[str, Any]]:
+    """Twelve of an allocator's, the first one with a source, the others without a name."""
+    rest = [(f"0x{at:016x}", "") for at in range(11)]
+    named = [("mine_malloc", "mine.c:7"), *rest]
+    each = [count - 11 * (count // 20), *[count // 20] * 11]
+    return [
+        {"name": name, "object": "mine.so", "instructions": n, "source": source}
+        for (name, source), n in zip(named, each, strict=True)
+    ]
 
 
 def arm(name: str, path: Path | None = None) -> Allocator:

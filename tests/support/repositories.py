@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FINE", "SLOWER", "GitRepository", "made_repository"]
+__all__ = ["FINE", "SLOWER", "GitRepository", "made_repository", "working"]
 
 _WHO = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "gc.auto=0")
 
@@ -63,6 +63,11 @@ FINE = _ALLOCATOR.replace("WORK", "")
 SLOWER = _ALLOCATOR.replace(
     "WORK", "for (volatile int i = 0; i < 2000; i++) continue;\n  sched_yield();"
 )
+
+
+def working(loops: int) -> str:
+    """The same allocator, whose malloc also counts so far: its time grows with that."""
+    return _ALLOCATOR.replace("WORK", f"for (volatile int i = 0; i < {loops}; i++) continue;")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ LAYERS = (
     "allocator scenario probe hosts",
     "process store recorder",
     "run analysis",
-    "judge claim export",
-    "compare report gate",
-    "selftest tune doctor pytest_plugin fleet",
+    "judge claim",
+    "history",
+    "compare export report gate",
+    "selftest tune profile doctor pytest_plugin fleet",
     "commands",
     "cli",
 )
@@ -33,11 +34,11 @@ LAYERS = (
 # Both know probe and store, and meet nowhere else; gate, selftest, doctor and the doors run and
 # judge.
 MAKERS = "trace scenario allocator machine process recorder run"
-READERS = "analysis judge compare claim export report fleet"
+READERS = "analysis judge compare claim history export report fleet"
 MEETING_PLACES = "probe store stats"
 
 # Half a second and more to import: whoever only asks for help does not wait for them.
-HEAVY = {"numpy", "pandas", "scipy", "matplotlib", "bokeh", "jinja2", "rich"}
+HEAVY = {"numpy", "pandas", "scipy", "matplotlib", "bokeh", "jinja2", "rich", "ruptures", "sqlite3"}
 
 RANK = {room: rank for rank, line in enumerate(LAYERS) for room in line.split()}
 SOURCE = ROOT / "src" / "allocphase"

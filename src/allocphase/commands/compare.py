@@ -75,7 +75,7 @@ def compare(
       allocphase compare out/20261123-101500-old out/20261123-103000-new
       allocphase compare out/20261128-100000-fleet
     """
-    from allocphase.compare import DEFAULT_METRICS, CompareSettings, compare_runs
+    from allocphase.compare import CompareSettings, compare_runs
     from allocphase.compare.console import print_comparison
     from allocphase.compare.export import csv_text, document, markdown
     from allocphase.fleet.hosts import is_fleet
@@ -88,7 +88,7 @@ def compare(
         baseline=baseline,
         theta=theta,
         memory_theta=memory_theta,
-        metrics=metrics or DEFAULT_METRICS,
+        metrics=metrics or None,
     )
     if fleet is not None:
         refuse_of_fleet(fleet, {"a second run": len(runs) > 1, "--csv": csv_path})

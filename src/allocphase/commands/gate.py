@@ -22,6 +22,7 @@ from allocphase.commands.revisions import (
 )
 from allocphase.commands.shared import (
     baseline_dir_option,
+    cache_sim_option,
     command_line,
     keep_environment_option,
     measuring,
@@ -72,6 +73,7 @@ class GateOptions:
     limits_file: Path | None
     tails: bool
     only_counts: bool
+    cache_sim: str | None
     max_rounds: int
     time_budget_s: float | None
     inconclusive: str
@@ -143,6 +145,7 @@ class Outputs:
     help="Gate what a busy machine cannot disturb, and no times: system calls, page faults, memory "
     "and, where there is valgrind, instructions.",
 )
+@cache_sim_option
 @click.option(
     "--max-rounds",
     default=40,
@@ -335,6 +338,7 @@ def _request(
     from allocphase.gate import GateRequest
     from allocphase.gate.request import STRETCH, TIME_BUDGET_S
     from allocphase.gate.saved import against_saved
+    from allocphase.machine.simulated_caches import simulated_caches
     from allocphase.run.request import (
         chosen_scenarios,
         draw_seed,
@@ -366,6 +370,7 @@ def _request(
         fail_inconclusive=options.inconclusive == "fail",
         explained=_scenarios_of_times(explained),
         kept_variables=kept_variables(keep=options.keep_allocator_environment),
+        simulated_caches=simulated_caches(options.cache_sim) if options.cache_sim else "",
         notes=(*options.revisions.notes(), *replays),
     )
     if not options.saved:
@@ -405,7 +410,14 @@ def _limits(options: GateOptions) -> Limits:
         theta=options.theta,
         memory_theta=options.memory_theta,
         lines=tuple(parse_limit(line) for line in (*lines, *options.limits)),
-        chosen=tuple(map(parse_limit, _only_counts())) if options.only_counts else (),
+        chosen=tuple(
+            parse_limit(line)
+            for lines in (
+                _only_counts() if options.only_counts else (),
+                _simulated() if options.cache_sim else (),
+            )
+            for line in lines
+        ),
     )
 
 
@@ -419,6 +431,14 @@ def _only_counts() -> list[str]:
         say(f"no instructions: valgrind is {NOT_INSTALLED}", err=True)
         return times
     return [*times, "instructions=exact"]
+
+
+def _simulated() -> list[str]:
+    """What --cache-sim simulates, and what is counted with it."""
+    from allocphase.analysis.measures import MEASURES, SIMULATED_THETA
+
+    names = [name for name, one in MEASURES.items() if one.simulated]
+    return ["instructions=exact", *(f"{name}={SIMULATED_THETA}" for name in names)]
 
 
 def _render(verdict: GateVerdict, outputs: Outputs, folder: Path) -> None:

@@ -7,6 +7,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from allocphase.scenario import AnyScenario, Program, Recorded, Scenario, genera
 from allocphase.scenario.families import FAMILIES, Family, Value
 from allocphase.text.units import counted, format_bytes
 from allocphase.trace.records import Kind, Trace, kind_of
+from allocphase.trace.stored import summary
 
 __all__ = ["allocators", "families", "scenarios", "scenarios_markdown"]
 
@@ -28,7 +30,9 @@ those of the default set. A parameter is changed with `-s 'NAME?PARAMETER=VALUE'
 values makes a scenario of each, `+` joins the items of a value that is a list (`sizes=16+64`), and
 `&` the parameters. `--sweep PARAMETER=VALUE,VALUE` changes one in every scenario of the run. So is
 `work_ns` set, in every family: nanoseconds of the program's own work after each operation, where it
-is timed ([method.md](method.md)); 0 unless a scenario says otherwise.
+is timed ([method.md](method.md)); 0 unless a scenario says otherwise. Those that begin with
+`recorded-` are the calls of a program, as `allocphase record` wrote them down, and have `mode` and
+`touch` alone ([recording.md](recording.md)).
 """
 
 
@@ -38,6 +42,12 @@ def _block(label: str, text: str) -> str:
     )
 
 
+def _line(name: str, text: str) -> str:
+    """What is told of a name, beside it, in as many lines as it takes."""
+    indent = " " * len(name)
+    return textwrap.fill(text, WIDTH, initial_indent=name, subsequent_indent=indent)
+
+
 def allocators(chosen: Sequence[Allocator], *, verbose: bool) -> str:
     """A line for each allocator; what is not installed says how to install it, and * marks the
     default set.
@@ -45,11 +55,10 @@ def allocators(chosen: Sequence[Allocator], *, verbose: bool) -> str:
     lines = ["allocators (* is in the default set)"]
     default = {found.name for found in resolve("default") if not found.missing}
     for found in chosen:
-        state = found.missing or found.kind
         mark = "*" if found.name in default else " "
-        lines.append(f"{mark} {found.name:<20} {state}")
+        lines.append(_line(f"{mark} {found.name:<20} ", found.missing or found.summary))
         if verbose:
-            lines.append(_block("what", found.summary))
+            lines.append(_block("kind", found.kind))
             lines += [_block("object", str(found.path))] if found.path else []
             lines += _settings(found)
     return "\n".join(lines)
@@ -78,10 +87,8 @@ def scenarios(chosen: Sequence[AnyScenario], *, verbose: bool, traced: bool = Fa
     """
     lines = ["scenarios (* is in the default set)"]
     for found in chosen:
-        title = found.title.partition(":")[0] if not verbose else found.title
         mark = "*" if found.default else " "
-        room = WIDTH - 23
-        lines.append(f"{mark} {found.name:<20} {textwrap.shorten(title, room, placeholder='...')}")
+        lines.append(_line(f"{mark} {found.name:<20} ", found.title))
         if verbose:
             lines.append(_block("stands for", found.stands_for))
             lines.append(_block("source", found.source))
@@ -100,6 +107,10 @@ def _how(found: AnyScenario) -> Iterator[tuple[str, str]]:
         return
     if isinstance(found, Recorded):
         yield "trace", found.path
+        if found.program is not None:
+            yield "recorded of", shlex.join(found.program.program.command)
+        for label in found.labels:
+            yield f"validated, {found.mode}", label
         return
     parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
     yield "parameters", f"{found.family}: {parameters}"
@@ -123,9 +134,7 @@ def families(*, verbose: bool) -> str:
     """A line for each family of workloads; in full with its parameters."""
     lines = ["families"]
     for name, family in FAMILIES.items():
-        about = _about(family)
-        shortened = textwrap.shorten(about, WIDTH - 14, placeholder="...")
-        lines.append(f"  {name:<11} {about if verbose else shortened}")
+        lines.append(_line(f"  {name:<11} ", _about(family)))
         if verbose:
             lines += [_block(key, _parameter(field)) for key, field in family.fields().items()]
     return "\n".join(lines)
@@ -183,9 +192,10 @@ def _what_it_is(entry: AnyScenario) -> Iterator[str]:
 
 
 def _recording(entry: Recorded) -> Iterator[str]:
-    said = entry.provenance
+    head, said = summary(Path(entry.path)), entry.provenance
     command = f" of `{shlex.join(said.command)}`" if said is not None and said.command else ""
-    yield _paragraph(f"A recording{command}, touch `{entry.touch.name.lower()}`.")
+    many = f"{head.operations:,} operations of {counted(head.threads, 'thread')}"
+    yield _paragraph(f"A recording{command}: {many}, touch `{entry.touch.name.lower()}`.")
 
 
 def _program(entry: Program) -> Iterator[str]:

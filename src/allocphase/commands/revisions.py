@@ -16,7 +16,13 @@ from allocphase.errors import AllocphaseError, UsageError
 if TYPE_CHECKING:
     from allocphase.gate.revisions import Revisions
 
-__all__ = ["GIT_BISECT", "RevisionOptions", "as_git_bisect_wants", "revision_options"]
+__all__ = [
+    "GIT_BISECT",
+    "RevisionOptions",
+    "as_git_bisect_wants",
+    "recipe_options",
+    "revision_options",
+]
 
 # `git bisect run` takes 1 to 124 for bad, skips a commit at 125, and stops at 128 and above.
 GOOD, BAD, SKIPPED, BROKEN = 0, 1, 125, 128
@@ -32,7 +38,7 @@ class RevisionOptions:
     repo: Path | None
     build: str | None
     object_spec: str | None
-    bisect: str | None
+    bisect: str | None = None
 
     def opened(self) -> Revisions | None:
         """None without a repository. Raises UsageError."""
@@ -56,13 +62,20 @@ class RevisionOptions:
 
 def revision_options(command: _Command) -> _Command:
     """--repo, --build, --object and --bisect."""
+    command = click.option(
+        "--bisect",
+        metavar="GOOD..BAD",
+        help="Find the first commit that is worse than GOOD; skips what cannot be told.",
+    )(command)
+    return recipe_options("A git repository: --baseline and --candidate are revisions of it.")(
+        command
+    )
+
+
+def recipe_options(repository: str) -> Callable[[_Command], _Command]:
+    """--repo, which is for what `repository` says, --build and --object."""
     options = (
-        click.option(
-            "--repo",
-            metavar="DIR",
-            type=click.Path(path_type=Path),
-            help="A git repository: --baseline and --candidate are revisions of it.",
-        ),
+        click.option("--repo", metavar="DIR", type=click.Path(path_type=Path), help=repository),
         click.option(
             "--build",
             metavar="COMMAND",
@@ -74,15 +87,14 @@ def revision_options(command: _Command) -> _Command:
             metavar="[NAME=]FILE[?KEY=VALUE]",
             help="What it makes, such as {build}/libmine.so, or a C file or folder in {source}.",
         ),
-        click.option(
-            "--bisect",
-            metavar="GOOD..BAD",
-            help="Find the first commit that is worse than GOOD; skips what cannot be told.",
-        ),
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+
+    def with_options(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return with_options
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from allocphase.commands.shared import (
+    cache_sim_option,
     command_line,
     interruptible_executor,
     keep_environment_option,
@@ -77,7 +78,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     multiple=True,
     type=click.Choice([probe.value for probe in Probe]),
     help="What to measure; repeat for more. Without it: everything but instructions, which takes "
-    "valgrind.",
+    "valgrind, and hardware, which takes the processor's counters.",
 )
 @rounds_option(default=5, most=1000)
 @click.option(
@@ -105,6 +106,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     metavar="'FLAGS'",
     help="More flags for the compiler of NAME=FILE.c.",
 )
+@cache_sim_option
 @click.option(
     "--check-every",
     type=click.IntRange(1, 2**31 - 1),
@@ -115,6 +117,11 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "--keep-failed",
     is_flag=True,
     help="Keep what repeats each failed process, also under gdb, valgrind and ASan, and say how.",
+)
+@click.option(
+    "--keep-profiles",
+    is_flag=True,
+    help="Keep what callgrind writes of each process of the instructions probe, for KCachegrind.",
 )
 @click.option(
     "--syscall-backend",
@@ -133,6 +140,12 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     type=click.Path(path_type=Path),
     help="Go on with a run that was broken off, as it was planned.",
 )
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Print all: the floor, causes of slow calls, ranges, and every doubt about a figure.",
+)
 @click.option("--strict", is_flag=True, help="Exit code 5 where any cell failed.")
 @target_option("--json", "json_path", help="Write the cells as JSON; - is stdout.")
 @click.option("--report", "with_report", is_flag=True, help="Render the report afterwards.")
@@ -141,6 +154,7 @@ def run(
     ctx: click.Context,
     /,
     resume: Path | None,
+    verbose: bool,
     strict: bool,
     json_path: str | None,
     with_report: bool,
@@ -167,7 +181,7 @@ def run(
         begun = _begun(chosen) if resume is None else _resumed(ctx, resume)
         _require_reports(begun.path, with_report=with_report)
         ended_by = _fill(begun, executor)
-        cells = _show(begun.path, json_path, with_report=with_report)
+        cells = _show(begun.path, json_path, verbose=verbose, with_report=with_report)
     if ended_by is not None:
         raise ended_by
     if not any(cell.metrics and cell.ok for cell in cells):
@@ -246,18 +260,22 @@ def _show_failed(folder: Path) -> None:
         say(f"\nkept of {counted(kept.count, 'failed process')}: {size} in {kept.folder}", err=True)
 
 
-def _show(folder: Path, json_path: str | None, *, with_report: bool) -> Sequence[Cell]:
+def _show(
+    folder: Path, json_path: str | None, *, verbose: bool, with_report: bool
+) -> Sequence[Cell]:
     """Everything that a run prints and writes; returns its cells."""
     from allocphase.analysis import frames
     from allocphase.export.cells import cells_document
+    from allocphase.report.text.brief import print_brief
     from allocphase.report.text.terminal import print_summary
+    from allocphase.run.session import PROFILES
 
     finished = frames.load(folder)
     write_text(finished.cells.to_csv(index=False), str(folder / RESULTS))
     if json_path:
         write_json(cells_document(finished), json_path)
     if json_path != "-":
-        print_summary(finished)
+        (print_summary if verbose else print_brief)(finished)
     if (partial := finished.files.partial()) is not None:
         say(partial, err=True)  # unbroken, to be copied, whatever the summary's width
     if with_report:
@@ -265,5 +283,7 @@ def _show(folder: Path, json_path: str | None, *, with_report: bool) -> Sequence
 
         click.echo(f"report: {render(finished)}", err=json_path == "-")
     _show_failed(folder)
+    if (folder / PROFILES).is_dir():
+        say(f"profiles, for kcachegrind: {folder / PROFILES}/callgrind.out.*", err=True)
     click.echo(f"run directory: {folder}", err=True)
     return finished.cell_list

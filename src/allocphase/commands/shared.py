@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "baseline_dir_option",
+    "branch_option",
+    "cache_sim_option",
     "command_line",
+    "db_option",
     "interruptible_executor",
     "keep_environment_option",
     "measuring",
@@ -211,6 +214,18 @@ def keep_environment_option(command: _Command) -> _Command:
     )(command)
 
 
+def cache_sim_option(command: _Command) -> _Command:
+    """--cache-sim, alone or with sizes."""
+    return click.option(
+        "--cache-sim",
+        is_flag=False,
+        flag_value="machine",
+        metavar="[I1=SIZE,WAYS,LINE,D1=...,LL=...]",
+        help="With instructions, also simulate caches and branches: misses and mispredictions an "
+        "operation. Sizes in bytes; what is not given is this machine's.",
+    )(command)
+
+
 def baseline_dir_option(command: _Command) -> _Command:
     """--baseline-dir: where saved baselines lie."""
     return click.option(
@@ -219,6 +234,27 @@ def baseline_dir_option(command: _Command) -> _Command:
         show_default=True,
         type=click.Path(path_type=Path),
         help="Folder of the saved baselines.",
+    )(command)
+
+
+def db_option(command: _Command) -> _Command:
+    """--db: where a history is."""
+    return click.option(
+        "--db",
+        default=Path(".allocphase/history.db"),
+        show_default=True,
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="The history.",
+    )(command)
+
+
+def branch_option(command: _Command) -> _Command:
+    """--branch: whose runs of a history are looked at."""
+    return click.option(
+        "--branch",
+        metavar="NAME|*",
+        help="Whose runs are looked at, * for all. Without it: that with most runs.",
     )(command)
 
 

@@ -219,7 +219,7 @@ def _agreed(wanted: WantedRow) -> Comparison:
     """What each side's processes agree on; fewer than AGREEING of them say nothing of a change."""
     before, after = median(wanted.base), median(wanted.candidate)
     fewest = min(wanted.base.size, wanted.candidate.size)
-    change = count_change(before, after, wanted.theta)
+    change = count_change(before, after, wanted.theta, grain=wanted.one.grain)
     return Comparison(
         ratio=Interval(count_ratio(before, after), -math.inf, math.inf, math.nan),
         saved=Interval(before - after, -math.inf, math.inf, math.nan),

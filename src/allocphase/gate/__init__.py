@@ -10,6 +10,7 @@ Place in the pipeline: above both run, which starts processes, and judge, which 
     saved       saving one, and a gate against it
     repository  a git repository, read; builds: its revisions, built once each
     revisions   arms that are revisions; bisection: the first of them that is worse
+    commits     of which commit a run's objects are; confirmation: a history's changes, gated
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.gate.request import GateRequest
 from allocphase.judge import Row, planned_rows
 from allocphase.scenario import Program, generate
-from allocphase.trace.records import Kind, Part, Trace, kind_of, warm_replays
+from allocphase.trace.records import Kind, Part, Trace, kind_of
 
 __all__ = ["Planned", "planned_in"]
 
@@ -41,7 +41,7 @@ def planned_in(request: GateRequest) -> Planned:
         programs={one.name for one in request.scenarios if isinstance(one, Program)},
     )
     rows = [row for row in rows if row.measure.name not in _PARTS or _has_part(request, row)]
-    thin = _thin(request, rows)
+    thin = _thin(request, rows) | _not_simulated(request, rows)
     rows = [row for row in rows if row.id not in thin]
     saved, mismatch = request.saved, list[str]()
     left_out = list(thin.values())
@@ -72,6 +72,18 @@ def _never_saved(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def _not_simulated(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
+    """By row, that nobody asked for what it counts. Raises UsageError where a limit names it."""
+    if request.simulated_caches:
+        return {}
+    found = {}
+    for row in (one for one in rows if one.measure.simulated):
+        found[row.id] = f"{row.id} is not gated: it is simulated where --cache-sim asks for it"
+        if row.rule.required:
+            raise UsageError(found[row.id])
+    return found
+
+
 def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
     """By row, why a quantile is not gated: what a few calls say is chance. Raises UsageError where
     a limit names that very row.
@@ -97,7 +109,7 @@ def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
 def _timed_mallocs(trace: Trace) -> int:
     """How many calls of malloc a latency process times in its warm replays."""
     mallocs = np.count_nonzero(kind_of(trace.ops[trace.repeated()]) == Kind.MALLOC)
-    return int(mallocs) * warm_replays(trace.threads)
+    return int(mallocs) * trace.warm_replays
 
 
 # What a process times by itself of scenarios that have it.

@@ -10,6 +10,7 @@ Place in the pipeline: below builds, which makes objects of such copies, and bis
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import os
 import subprocess
@@ -85,6 +86,36 @@ class Repository:
         except _GitError as error:
             raise UsageError(f"--repo: {folder}: {error.words}") from None
         return cls(folder, (folder / said.rstrip("\n")).resolve())
+
+    @classmethod
+    def around(cls, path: Path) -> Repository | None:
+        """The one that a file or folder lies in, None where it lies in none, or there is no git."""
+        folder = path if path.is_dir() else path.parent
+        try:
+            return cls.at(folder)
+        except UsageError:
+            return None
+
+    def branch(self) -> str:
+        """What is checked out, empty where that is no branch."""
+        try:
+            return _git(self.folder, "symbolic-ref", "--quiet", "--short", "HEAD").strip()
+        except _GitError:
+            return ""
+
+    def committed(self, commit: Commit) -> datetime.datetime:
+        """When its committer made it, in UTC."""
+        form = ["--max-count=1", "--no-show-signature", "--format=%ct"]
+        seconds = int(_git(self.folder, "log", *form, commit.id))
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+    def ancestors(self, commit: Commit) -> int | None:
+        """How many commits a commit came from, itself counted: more than of any of these. None in a
+        repository that does not have all of them.
+        """
+        if _git(self.folder, "rev-parse", "--is-shallow-repository").strip() == "true":
+            return None
+        return int(_git(self.folder, "rev-list", "--count", commit.id))
 
     def commit(self, revision: str) -> Commit:
         """What a name, a tag or an id comes to. Raises UsageError."""

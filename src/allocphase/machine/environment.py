@@ -40,11 +40,13 @@ def environment(
     sys: Path = Path("/sys"),
     *,
     tuning: Mapping[str, object] | None = None,
+    simulated_caches: str | None = None,
 ) -> dict[str, object]:
     """Facts about the machine that figures depend on, by name.
 
     tuning: variables of the user's shell that are settings of allocators, and that what is
-    measured has (--keep-allocator-environment); None for none.
+    measured has (--keep-allocator-environment); None for none. simulated_caches: chosen for
+    callgrind (machine.simulated_caches), None where it simulates none.
     """
     cpuinfo = _cpuinfo(proc)
     cpus = os.sched_getaffinity(0)
@@ -81,6 +83,7 @@ def environment(
         "tuning": dict(tuning or {}),
         "valgrind": valgrind_version(),
         "valgrind_cpu": seen_features(cpuinfo, chip=_chip(cpuinfo)),
+        "simulated_caches": simulated_caches,
     }
 
 

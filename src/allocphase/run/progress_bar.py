@@ -56,6 +56,14 @@ def _bar(done: int, total: int) -> str:
 
 
 def _line(job: Job, done: int, total: int, left_s: float | None) -> str:
-    left = f"{left_s:.0f} s left" if left_s is not None else "starting"
+    left = f"about {_duration(left_s)} left" if left_s is not None else "starting"
     cell = f"{job.allocator.name} on {job.scenario}, {job.probe.value}"
     return f"{done}/{total}, {left}: {cell}"[:LINE_CHARS]
+
+
+def _duration(seconds: float) -> str:
+    """ "45 s", "3 min", "1 h 20 min": no finer than an estimate is."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -24,8 +24,8 @@ __all__ = ["Column", "Fitted", "folded", "longest_word"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """figure: to the right, and never folded; the others stand before. width: of one that is folded
-    the least on a terminal, where its words do not need more.
+    """figure: to the right, and never folded; the others stand before. width: the least, where
+    words or figures do not need more: of names that are folded, and of tables under one another.
     """
 
     name: str
@@ -42,7 +42,10 @@ class Fitted:
     _natural: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        widths = [max(map(cell_len, self._texts(i)), default=0) for i in range(len(self.columns))]
+        widths = [
+            max(column.width, *map(cell_len, self._texts(i)))
+            for i, column in enumerate(self.columns)
+        ]
         object.__setattr__(self, "_natural", widths)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -105,7 +108,9 @@ class Fitted:
         for i in places:
             column = self.columns[i]
             if column.figure:
-                table.add_column(column.name, justify="right", no_wrap=True)
+                table.add_column(
+                    column.name, justify="right", no_wrap=True, min_width=self._natural[i]
+                )
             else:
                 header = folded(column.name, widths[i])
                 table.add_column(header, width=widths[i], overflow="fold")

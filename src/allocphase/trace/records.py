@@ -46,7 +46,6 @@ __all__ = [
     "operations",
     "part_counts",
     "repeated_ops",
-    "warm_replays",
 ]
 
 Records: TypeAlias = npt.NDArray[np.void]
@@ -58,6 +57,7 @@ MAGIC = b"ALCPTRC\n"
 VERSION = 3
 NO_THREAD = 0xFFFFFFFF
 WARM_OPS = 200_000
+WARM_BYTES = 2 << 30
 
 WAIT = 0x1
 POST = 0x2
@@ -191,13 +191,6 @@ def repeated_ops(threads: Records) -> int:
     return int(counts[:, Part.STEADY].sum() or counts.sum())
 
 
-def warm_replays(threads: Records) -> int:
-    """How often a probe that looks at each call repeats them after the first replay; driver/trace.h
-    has the same figures.
-    """
-    return min(-(-WARM_OPS // repeated_ops(threads)), MAX_WARM)
-
-
 class TraceError(UsageError):
     """A trace breaks an invariant of driver/trace.h; the message says which, and where."""
 
@@ -273,6 +266,23 @@ class Trace:
         """Which ops further replays repeat, shape (op_count,): the steady part, or all of them."""
         steady: npt.NDArray[np.bool_] = self.part_of_ops() == Part.STEADY
         return steady if steady.any() else ~steady
+
+    @property
+    def warm_replays(self) -> int:
+        """How often a probe that looks at each call repeats them after the first replay;
+        driver/trace.h has the same figures.
+        """
+        replays = min(-(-WARM_OPS // repeated_ops(self.threads)), MAX_WARM)
+        touched = self._touched_bytes()
+        return max(1, min(replays, WARM_BYTES // touched)) if touched else replays
+
+    def _touched_bytes(self) -> int:
+        """Of how many bytes a replay of what can be repeated touches every page, at most."""
+        if self.touch < Touch.PAGES:
+            return 0
+        sized = self.repeated() & (kind_of(self.ops) <= Kind.ALIGNED_ALLOC)
+        of = self.ops["size"] if self.touched is None else self.touched
+        return int(of[sized].sum(dtype=np.int64))
 
     @property
     def op_counts(self) -> dict[str, int]:

@@ -40,7 +40,7 @@ def test_a_long_run_prints_some_twenty_plain_lines(job: Job) -> None:
             show(job, done, 1000)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 20
-    assert lines[-1] == "1000/1000, 0 s left: mine on some, verify"
+    assert lines[-1] == "1000/1000, about 0 s left: mine on some, verify"
 
 
 def test_a_terminal_has_one_line_that_fills_and_is_gone_at_the_end(job: Job) -> None:
@@ -72,4 +72,18 @@ def test_what_was_done_before_a_run_was_resumed_is_not_taken_for_its_speed(
     stream = io.StringIO()
     with progress_line(stream) as show:
         show(job, 95, 100)  # the first of six that were left
-    assert stream.getvalue().startswith("95/100, 50 s left: ")
+    assert stream.getvalue().startswith("95/100, about 50 s left: ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(99, "99 s"), (100, "2 min"), (3_600, "60 min"), (7_260, "2 h 1 min")]
+)
+def test_a_time_left_is_told_as_people_do(
+    job: Job, monkeypatch: pytest.MonkeyPatch, seconds: int, text: str
+) -> None:
+    now = iter([0.0])
+    monkeypatch.setattr("allocphase.run.progress_bar.time.monotonic", lambda: next(now, seconds))
+    stream = io.StringIO()
+    with progress_line(stream) as show:
+        show(job, 1, 2)
+    assert stream.getvalue().startswith(f"1/2, about {text} left: ")

@@ -27,6 +27,7 @@ from allocphase.trace.records import (
     POST,
     VERSION,
     WAIT,
+    WARM_BYTES,
     WARM_OPS,
     Ops,
     Part,
@@ -128,7 +129,8 @@ def test_every_enumerator_has_the_value_of_the_c_enum(tmp_path: Path) -> None:
     names |= {f"TRACE_{part.name}": int(part) for part in Part} | {"TRACE_PARTS": len(Part)}
     names |= {"TRACE_VERSION": VERSION, "TRACE_NO_THREAD": NO_THREAD}
     names |= {"TRACE_MAX_THREADS": MAX_THREADS, "TRACE_MAX_WARM": MAX_WARM}
-    names |= {"TRACE_WARM_OPS": WARM_OPS, "TRACE_GAP_COARSE": GAP_COARSE}
+    names |= {"TRACE_WARM_OPS": WARM_OPS, "TRACE_WARM_BYTES": WARM_BYTES}
+    names |= {"TRACE_GAP_COARSE": GAP_COARSE}
     names |= {"TRACE_MAX_META_BYTES": MAX_META_BYTES}
     names |= {"HISTOGRAM_KINDS": len(KIND_NAMES)}
     lines = [f'printf("{name} %u\\n", (unsigned){name});' for name in names]

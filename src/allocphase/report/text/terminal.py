@@ -1,4 +1,6 @@
-"""The summary on the terminal: a block a scenario, a row an allocator, as wide as the terminal."""
+"""The whole summary on the terminal: a block a scenario, a row an allocator, as wide as the
+terminal. brief.py has what a run prints without -v.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,18 @@ from rich.padding import Padding
 from rich.text import Text
 
 from allocphase.analysis.cell import Cell
+from allocphase.analysis.discrepancy import INSTRUCTIONS
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
 from allocphase.analysis.sweep import Sweep
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
+from allocphase.report.content.counters import counters
+from allocphase.report.content.instructions import (
+    call_kinds,
+    call_texts,
+    counted_cells,
+    discrepancies,
+)
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import (
     PROGRAM_COLUMNS,
@@ -39,7 +49,15 @@ from allocphase.text.console import terminal
 from allocphase.text.fitted import Column, Fitted
 from allocphase.text.units import format_ns
 
-__all__ = ["figures_table", "print_summary"]
+__all__ = [
+    "NAME_WIDTH",
+    "coloured",
+    "failure",
+    "figures_table",
+    "note",
+    "print_summary",
+    "scaling_block",
+]
 
 # The metrics that have a column: before that of the ratio, and after.
 _TIMES = tuple(measure(name) for name in ("time", "replay_share"))
@@ -64,7 +82,7 @@ _COLUMNS = (
 # Of those of scaling, what does not fit beside the others.
 _WIDE = ("interval", "ideal")
 # Of names at least, where figures take all else.
-_NAME_WIDTH = 8
+NAME_WIDTH = 8
 
 
 def print_summary(run: Run, stream: IO[str] | None = None) -> None:
@@ -74,10 +92,10 @@ def print_summary(run: Run, stream: IO[str] | None = None) -> None:
     for scenario in source.scenarios:
         console.print(_block(source, scenario, console.width))
     for sweep in swept(source):
-        console.print(_scaling(source, sweep))
+        console.print(scaling_block(source, sweep))
     console.print(_legend(source.baseline))
-    for note in source.notes:
-        console.print(_note(f"! {note}", "bold"))
+    for text in source.notes:
+        console.print(note(f"! {text}", "bold"))
 
 
 def _block(source: Source, scenario: str, width: int) -> RenderableType:
@@ -89,16 +107,18 @@ def _block(source: Source, scenario: str, width: int) -> RenderableType:
     elif measured:
         parts.append(figures_table(measured, source.ratios(scenario)))
         parts += _causes(measured)
-        parts += [_note(line, "dim") for cell in measured if (line := _ranges(cell))]
-    parts += [_failure(cell) for cell in cells if not _ok(cell)]
+        parts += _counters(source, measured)
+        parts += _instructions(source, scenario)
+        parts += [note(line, "dim") for cell in measured if (line := _ranges(cell))]
+    parts += [failure(cell) for cell in cells if not _ok(cell)]
     parts += [
-        _note(f"! {', '.join(doubt.allocators)}: {doubt.text}", "dim")
+        note(f"! {', '.join(doubt.allocators)}: {doubt.text}", "dim")
         for doubt in source.doubts(scenario)
     ]
     return Group(*parts, Text())
 
 
-def _scaling(source: Source, sweep: Sweep) -> RenderableType:
+def scaling_block(source: Source, sweep: Sweep) -> RenderableType:
     """Of a sweep over threads, a row for each level of each allocator."""
     shown = [place for place, (name, _) in enumerate(SCALING) if name not in _WIDE]
     table = [
@@ -108,7 +128,7 @@ def _scaling(source: Source, sweep: Sweep) -> RenderableType:
     return Group(
         Text.assemble((sweep.base, "bold"), ("  by threads", "dim")),
         Fitted(_columns("", [SCALING[place][0] for place in shown]), table),
-        *(_note(note, "dim") for note in notes(source, sweep)),
+        *(note(text, "dim") for text in notes(source, sweep)),
         Text(),
     )
 
@@ -168,6 +188,39 @@ def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
     return [Fitted(_columns(NAMES[quantile], causes), table)]
 
 
+def _counters(source: Source, cells: Sequence[Cell]) -> list[RenderableType]:
+    """A row an allocator, and the floor's."""
+    found = counters(source, cells)
+    if found is None:
+        return []
+    rows = [*found.rows, *([found.floor] if found.floor else [])]
+    columns = _columns("counters", [one.heading for one in found.columns])
+    table = Fitted(columns, [[Text(row.name), *map(Text, row.texts)] for row in rows])
+    return [table, *(note(text, "dim") for text in found.notes)]
+
+
+def _instructions(source: Source, scenario: str) -> list[RenderableType]:
+    """A row an allocator whose instructions were counted; then where they and its time do not tell
+    the same.
+    """
+    cells = by_time(counted_cells(source, scenario))
+    if not cells:
+        return []
+    kinds, against = call_kinds(cells), source.compared(scenario, INSTRUCTIONS)
+    table = [
+        [
+            Text(cell.allocator),
+            Text(figure_text(INSTRUCTIONS, cell.metrics)),
+            Text(ratio_text(against.ratio(source.baseline or "", cell.allocator))),
+            *map(Text, call_texts(cell, kinds)),
+        ]
+        for cell in cells
+    ]
+    columns = _columns("instructions", ["an op", "ratio", *(f"a {kind}" for kind in kinds)])
+    notes = [note(text, "dim") for text in discrepancies(source, scenario)]
+    return [Fitted(columns, table), *notes]
+
+
 def _ranges(cell: Cell) -> str:
     """Of the counts that have a column, those in which the cell's processes differ."""
     texts = [
@@ -179,7 +232,7 @@ def _ranges(cell: Cell) -> str:
 
 
 def _columns(first: str, names: Sequence[str]) -> list[Column]:
-    return [Column(first, figure=False, width=_NAME_WIDTH), *map(Column, names)]
+    return [Column(first, figure=False, width=NAME_WIDTH), *map(Column, names)]
 
 
 def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
@@ -189,26 +242,26 @@ def _row(cell: Cell, ratio: Ratio | None) -> list[Text]:
         Text(cell.allocator, style="" if _ok(cell) else "red"),
         Text(time, style="bold"),
         Text(share),
-        _coloured(ratio, ratio_text(ratio)),
-        _coloured(ratio, saved_text(ratio)),
+        coloured(ratio, ratio_text(ratio)),
+        coloured(ratio, saved_text(ratio)),
         Text(saved_interval_text(ratio)),
         *(Text(figure_text(one, metrics)) for one in _OTHERS),
         Text(format_percent(kept_share(metrics))),
     ]
 
 
-def _coloured(ratio: Ratio | None, text: str) -> Text:
+def coloured(ratio: Ratio | None, text: str) -> Text:
     style = ""
     if ratio is not None and ratio.decided:
         style = "green" if ratio.interval.estimate < 1 else "yellow"
     return Text(text, style=style)
 
 
-def _failure(cell: Cell) -> RenderableType:
-    return _note(f"{cell.allocator}: {cell.status}: {cell.message}".rstrip(": "), "red")
+def failure(cell: Cell) -> RenderableType:
+    return note(f"{cell.allocator}: {cell.status}: {cell.message}".rstrip(": "), "red")
 
 
-def _note(text: str, style: str) -> RenderableType:
+def note(text: str, style: str) -> RenderableType:
     return Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, 2), expand=False)
 
 

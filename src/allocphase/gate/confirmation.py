@@ -1,0 +1,171 @@
+"""Change points of a history, gated: the commits before and after it against each other.
+
+What changed between the same two commits the same way is one gate, whose rows are those series and
+no others. Where it got better, the later one is the baseline: a gate asks whether the candidate is
+worse, in two sessions, and so both ways are told with the same certainty.
+
+Place in the pipeline: above history, which has the changes, and below the command, which runs them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from allocphase.allocator import Allocator
+from allocphase.analysis.metric_names import is_compared, measure
+from allocphase.errors import UsageError
+from allocphase.gate.arms import Arms, named_arm
+from allocphase.gate.revisions import Revisions
+from allocphase.history import Change, Decided, Decision, History, Point
+from allocphase.judge import GateVerdict, Limits, Outcome
+from allocphase.judge.limits import parse_limit
+from allocphase.spec import Setting, Spec, base_name
+from allocphase.store.reader import RunFiles
+
+__all__ = ["Confirmation", "arms_of", "confirmations", "decided"]
+
+_WAY_OUT = "say how its commit is built: --repo DIR, --build COMMAND, --object FILE"
+# What a row that is not worse says of a change; what is not among them cannot be told.
+_TOLD = {
+    Outcome.UNCHANGED: Decided.REFUTED,
+    Outcome.NOT_WORSE: Decided.REFUTED,
+    Outcome.IMPROVED: Decided.REFUTED,
+    Outcome.UNCONFIRMED: Decided.REFUTED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """One gate to be. before, after: a point of each side; worse: whether there is more afterwards;
+    changes: all that it is to decide.
+    """
+
+    before: Point
+    after: Point
+    allocator: str
+    worse: bool
+    changes: tuple[Change, ...]
+
+    @property
+    def scenarios(self) -> list[str]:
+        """Their names, once each."""
+        return list(dict.fromkeys(one.series.key.scenario for one in self.changes))
+
+    def limits(self, theta: float) -> Limits:
+        """Those series and nothing else; an exact count by any difference."""
+        rows = [
+            f"{one.series.key.metric}={'exact' if one.exact else theta}:{one.series.key.scenario}"
+            for one in self.changes
+        ]
+        lines = tuple(parse_limit(line) for line in ("*=off", *rows))
+        return Limits(theta=theta, memory_theta=theta, lines=lines)
+
+    def __str__(self) -> str:
+        return f"{self.allocator}: {_name(self.before)} against {_name(self.after)}"
+
+
+def confirmations(changes: Iterable[Change]) -> tuple[list[Confirmation], list[str]]:
+    """What is to be gated, and a line for each change that cannot be."""
+    groups: dict[tuple[str, str, str, bool], list[Change]] = {}
+    left_out = []
+    for one in changes:
+        key = one.series.key
+        if not is_compared(key.metric):
+            left_out.append(f"{key.name}: no gate has {key.metric}: it stays advice")
+            continue
+        sides = (one.before.side, one.after.side)
+        groups.setdefault((*sides, key.allocator, one.is_worse), []).append(one)
+    found = [
+        Confirmation(
+            before=group[0].before,
+            after=group[0].after,
+            allocator=allocator,
+            worse=worse,
+            changes=tuple(group),
+        )
+        for (_, _, allocator, worse), group in groups.items()
+    ]
+    return found, left_out
+
+
+def arms_of(one: Confirmation, history: History, revisions: Revisions | None) -> Arms:
+    """Both sides, built by a recipe, or the objects that the runs had, where they are there still;
+    the better one is the baseline. Raises UsageError, and BuildError.
+    """
+    if revisions is not None:
+        sides = [_commit(point) for point in (one.before, one.after)]
+        commits = [revisions.repository.commit(side) for side in sides]
+        old, new = commits if one.worse else reversed(commits)
+        return revisions.arms_of(old, new)
+    kept = [_kept(history, point, one.allocator) for point in (one.before, one.after)]
+    old_arm, new_arm = kept if one.worse else reversed(kept)
+    return Arms(old_arm, new_arm)
+
+
+def decided(one: Confirmation, verdict: GateVerdict) -> Iterator[Decision]:
+    """What the gate says of each of its changes."""
+    (session, *_) = verdict.sessions
+    ran = RunFiles(Path(session.path)).manifest.scenarios
+    digests = {entry.name: entry.digest for entry in ran}
+    rows = {(row.metric, row.scenario): row for row in verdict.rows}
+    now = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
+    for change in one.changes:
+        key = change.series.key
+        row = rows.get((measure(key.metric).name, key.scenario))
+        said, ratio = Decided.OPEN, None
+        if row is not None and digests.get(key.scenario) == key.digest:
+            judged = row.again or row.first
+            ratio = _after_over_before(judged.ratio.estimate, worse=one.worse)
+            said = _TOLD.get(row.outcome, Decided.OPEN)
+            if row.outcome is Outcome.REGRESSED:
+                said = Decided.WORSE if one.worse else Decided.BETTER
+        yield Decision(
+            change.series.id,
+            change.before.side,
+            change.after.side,
+            said,
+            ratio,
+            session.path,
+            now,
+        )
+
+
+def _kept(history: History, point: Point, allocator: str) -> Allocator:
+    """The object that a run had. Raises UsageError where it is not there as it was."""
+    found = history.objects(point.run.id).get(allocator)
+    name = _name(point)
+    if found is None or found.path is None:
+        raise UsageError(f"{name}: {allocator} is no object of its own: {_WAY_OUT}")
+    if not Path(found.path).exists():
+        raise UsageError(f"{name}: {found.path} is gone: {_WAY_OUT}")
+    settings = tuple(Setting(key, (value,)) for key, value in found.config.items())
+    base = base_name(allocator)
+    arm = named_arm(str(Spec(base, found.path, settings)))
+    if arm.sha256() != found.sha256:
+        raise UsageError(f"{name}: {found.path} is not what it was: {_WAY_OUT}")
+    return arm
+
+
+def _after_over_before(ratio: float, *, worse: bool) -> float | None:
+    """From candidate over baseline, of which the candidate is the worse; None of no ratio."""
+    if math.isnan(ratio):
+        return None
+    if worse:
+        return ratio
+    return math.inf if ratio == 0.0 else 1.0 / ratio
+
+
+def _commit(point: Point) -> str:
+    if point.commit is None:
+        raise UsageError(f"{_name(point)}: nobody knows its commit, so that none can be built")
+    return point.commit.hash
+
+
+def _name(point: Point) -> str:
+    if point.commit is None:
+        return f"the run of {point.time}"
+    return f"{point.commit.short} {point.commit.subject}".rstrip()

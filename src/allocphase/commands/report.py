@@ -9,6 +9,7 @@ import click
 
 from allocphase.commands.fleet_results import refuse_of_fleet
 from allocphase.commands.shared import say
+from allocphase.errors import UsageError
 
 __all__ = ["report"]
 
@@ -18,8 +19,20 @@ __all__ = ["report"]
 @click.argument("other", type=click.Path(path_type=Path), required=False)
 @click.option("--figure", metavar="NAME", help="Only this figure; ? lists the names.")
 @click.option("--svg", is_flag=True, help="Figures as SVG too.")
+@click.option(
+    "--without-hosts",
+    is_flag=True,
+    help="Of a fleet: its page alone, with links to the hosts' reports that are there.",
+)
 @click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
-def report(directory: Path, other: Path | None, figure: str | None, svg: bool, show: bool) -> None:
+def report(
+    directory: Path,
+    other: Path | None,
+    figure: str | None,
+    svg: bool,
+    without_hosts: bool,
+    show: bool,
+) -> None:
     """Render a run: report.html, report.md and every figure, into its own directory.
 
     With OTHER, the report shows two runs side by side. Of a fleet: fleet.html, with every host's
@@ -37,8 +50,10 @@ def report(directory: Path, other: Path | None, figure: str | None, svg: bool, s
 
     if (directory / "fleet.json").is_file():
         refuse_of_fleet(directory, {"OTHER": other, "--figure": figure})
-        _shown(_of_fleet(directory, svg=svg), show=show)
+        _shown(_of_fleet(directory, svg=svg, hosts=not without_hosts), show=show)
         return
+    if without_hosts:
+        raise UsageError(f"{directory}: is no fleet: --without-hosts is of one")
     run = frames.load(directory)
     if figure == "?":
         say("\n".join(figure_names(run)))
@@ -52,12 +67,13 @@ def report(directory: Path, other: Path | None, figure: str | None, svg: bool, s
     _shown(path, show=show)
 
 
-def _of_fleet(directory: Path, *, svg: bool) -> Path:
+def _of_fleet(directory: Path, *, svg: bool, hosts: bool) -> Path:
     from allocphase.fleet import read_files
     from allocphase.fleet.render.report import render_fleet
 
     formats = ("png", "svg") if svg else ("png",)
-    return render_fleet(read_files(directory), formats=formats, say=partial(say, err=True))
+    files = read_files(directory)
+    return render_fleet(files, hosts=hosts, formats=formats, say=partial(say, err=True))
 
 
 def _shown(path: Path, *, show: bool) -> None:

@@ -50,6 +50,16 @@ def test_a_fleets_run_is_compared_and_never_fails_for_what_it_finds(ran: Path) -
     assert result.stdout.startswith("### allocphase fleet: none of ")
 
 
+def test_a_fleets_page_can_be_made_alone(gated: Path) -> None:
+    result = invoke("report", gated, "--without-hosts")
+    assert result.exit_code == 0, result.output
+    assert "report of" not in (gated / "fleet.html").read_text("utf-8")
+    assert not (gated / "hosts" / "b" / "report.html").exists()
+    result = invoke("report", gated / "hosts" / "b", "--without-hosts")
+    assert result.exit_code == 2
+    assert "is no fleet" in result.output
+
+
 def test_a_fleets_report_links_its_hosts(ran: Path) -> None:
     result = invoke("report", ran)
     assert result.exit_code == 0, result.output

@@ -13,6 +13,7 @@ import pytest
 from allocphase.compare import CompareSettings
 from allocphase.fleet import compare_fleet, gate_fleet, read_files
 from allocphase.fleet.hosts import facts_of
+from allocphase.fleet.render.matrix import FleetCell, Matrix
 from allocphase.fleet.render.page import page
 from allocphase.fleet.render.report import render_fleet
 from allocphase.fleet.winners import changes, places_of
@@ -106,6 +107,15 @@ def test_hosts_that_nothing_tells_apart_share_a_column(document: str) -> None:
     assert facts[0][1:] == ["a, b, d", "c", "e"]
     rows = {row[0]: row[1:] for row in facts}
     assert rows["cores"] == ["32", "16", "32"]
+
+
+def test_of_many_hosts_those_that_tell_something_come_first() -> None:
+    plain, told = FleetCell("1.00x", "undecided"), FleetCell("1.06x", "slower-1", tells=True)
+    rows = {f"h{number}": [told if number == 41 else plain] for number in range(42)}
+    matrix = Matrix(title="x", caption="y", columns=["churn"], rows=rows)
+    assert [row["name"] for row in matrix.values({})["rows"]][:2] == ["h41", "h0"]
+    few = Matrix(title="x", caption="y", columns=["churn"], rows={"a": [plain], "b": [told]})
+    assert [row["name"] for row in few.values({})["rows"]] == ["a", "b"]
 
 
 def test_names_from_outside_are_text(document: str) -> None:

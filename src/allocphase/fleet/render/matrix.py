@@ -27,16 +27,21 @@ RUN_STEPS: Steps = (1.25, 2.0, 8.0)
 # A gate looks for some per cent.
 GATE_STEPS: Steps = (1.02, 1.05, 1.2)
 TIMES = ("time", "wall")
+# reports/fleet.html: from so many on a matrix scrolls in itself.
+MANY_HOSTS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class FleetCell:
-    """look: the style sheet's class; colour: of the arm that is named; below: under the text."""
+    """look: the style sheet's class; colour: of the arm that is named; below: under the text.
+    tells: that the host is not as most of them are.
+    """
 
     text: str
     look: str
     below: str = ""
     colour: str = ""
+    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +65,17 @@ class Matrix:
             "scale": scale,
             "rows": [
                 {"name": host, "link": links.get(host), "cells": cells}
-                for host, cells in self.rows.items()
+                for host, cells in self._ordered()
             ],
             "foot": {"name": "all rounds", "cells": self.foot} if self.foot else None,
         }
+
+    def _ordered(self) -> list[tuple[str, Sequence[FleetCell]]]:
+        """Of many hosts those first that tell something: nobody scrolls for them."""
+        rows = list(self.rows.items())
+        if len(rows) > MANY_HOSTS:
+            rows.sort(key=lambda row: not any(cell.tells for cell in row[1]))
+        return rows
 
 
 def gate_matrices(verdict: FleetVerdict) -> list[Matrix]:
@@ -138,7 +150,7 @@ def _ratio_cell(ratio: Interval, standing: Standing, steps: Steps) -> FleetCell:
     named = standing in (Standing.WORSE, Standing.BETTER, Standing.FLAGGED)
     below = [str(standing)] if named else []
     below += [] if bounds in ("", MISSING) else [bounds]
-    return FleetCell(text, look_of(found, steps), ", ".join(below))
+    return FleetCell(text, look_of(found, steps), ", ".join(below), tells=named)
 
 
 def _winners(verdict: FleetVerdict, places: Mapping[str, Mapping[str, Place]]) -> Matrix:
@@ -178,5 +190,6 @@ def _winner(place: Place | None, usual: str | None, colours: Mapping[str, str]) 
     below = "" if ratio is None else ratio_text(Ratio(interval=ratio, rounds=0))
     if place.winner is None:
         return FleetCell(" or ".join(place.ahead), "undecided", below)
-    look = "same" if place.winner == usual or usual is None else "same other"
-    return FleetCell(place.winner, look, below, colours[place.winner])
+    is_other = usual is not None and place.winner != usual
+    look = "same other" if is_other else "same"
+    return FleetCell(place.winner, look, below, colours[place.winner], tells=is_other)

@@ -17,18 +17,22 @@ __all__ = ["render_fleet"]
 
 
 def render_fleet(
-    files: FleetFiles, *, formats: tuple[str, ...] = ("png",), say: Callable[[str], None]
+    files: FleetFiles,
+    *,
+    hosts: bool = True,
+    formats: tuple[str, ...] = ("png",),
+    say: Callable[[str], None],
 ) -> Path:
     """Returns the path of fleet.html. A host's report that is there already stays.
 
-    say: is told of each host whose report is made, which takes some seconds each. Raises as
-    gate_fleet, compare_fleet and report.render.
+    hosts: whether those that are not there are made, which takes some seconds each; `say` is told
+    of each. Raises as gate_fleet, compare_fleet and report.render.
     """
     # First, and without any report: what cannot be judged costs nobody a minute.
     gates = files.fleet.kind == "gate"
     verdict = gate_fleet(files) if gates else compare_fleet(files, CompareSettings())
     for host in files.measured:
-        if not _has_report(host):
+        if hosts and not _has_report(host):
             say(f"report of {host.name}")
             render(host.run(), formats=formats)
     path = files.path / FILE

@@ -55,7 +55,7 @@ def overview(rows: Sequence[FleetRow]) -> Table:
     columns = [Column("", figure=False, width=18), Column("finding", figure=False, width=14)]
     hosts = [one.host for one in rows[0].hosts] if rows else []
     shown = hosts if len(hosts) <= FEW_HOSTS else []
-    named = ("all rounds", "95% interval", *shown, "decided on")
+    named = ("decided on", "all rounds", "95% interval", *shown)
     columns += [Column(name) for name in named]
     return Table(columns, [_line(row, hosts=bool(shown)) for row in rows])
 
@@ -67,9 +67,9 @@ def _line(row: FleetRow, *, hosts: bool) -> list[Cell]:
     return [
         Cell(row.id),
         Cell(row.finding, style, strong=row.is_worse),
+        Cell(f"{row.decided} of {len(row.hosts)}"),
         *map(Cell, together),
         *([_host_cell(one) for one in row.hosts] if hosts else []),
-        Cell(f"{row.decided} of {len(row.hosts)}"),
     ]
 
 

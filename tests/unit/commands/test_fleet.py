@@ -1,4 +1,4 @@
-"""`allocphase fleet` before it connects to anything: what is refused, and that nothing stays of it."""
+"""`allocphase fleet` before it connects to anything: what is refused, and that nothing is left."""
 
 from __future__ import annotations
 

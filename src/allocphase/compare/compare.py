@@ -27,7 +27,7 @@ from allocphase.judge.render.words import percent
 from allocphase.stats import Verdict, least_processes
 from allocphase.text.units import counted
 
-__all__ = ["CompareSettings", "ComparedRuns", "compare_runs"]
+__all__ = ["CompareSettings", "ComparedRuns", "compare_runs", "compared_metrics"]
 
 # commands/run.py: what -r takes.
 MAX_ROUNDS = 1000
@@ -66,7 +66,7 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
         found = within_run(runs[0], settings.baseline)
     else:
         found = between_runs(runs[0], runs[1], settings.baseline)
-    metrics = settings.metrics or [*DEFAULT_METRICS, *_asked_for(runs)]
+    metrics = compared_metrics(runs, settings)
     rows = compared_rows(
         wanted_rows(
             found.pairs,
@@ -85,6 +85,11 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
         raise NothingMeasuredError(f"there is nothing to compare: {reason}")
     notes = [*found.notes, *(f"different machines: {line}" for line in mismatch)]
     return ComparedRuns(found.against, tuple(rows), (*notes, *_doubts(rows), *_discrepancies(rows)))
+
+
+def compared_metrics(runs: Sequence[Run], settings: CompareSettings) -> Sequence[str]:
+    """Names of what is compared in all of these runs."""
+    return settings.metrics or [*DEFAULT_METRICS, *_asked_for(runs)]
 
 
 def _asked_for(runs: Sequence[Run]) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from allocphase.analysis.metric_names import compared, measure
-from allocphase.compare.compare import CompareSettings
+from allocphase.compare.compare import CompareSettings, compared_metrics
 from allocphase.compare.pairs import within_run
 from allocphase.compare.rows import ALPHA, CompareRow, WantedRow, compared_rows, wanted_rows
 from allocphase.errors import NothingMeasuredError
@@ -78,7 +78,7 @@ def _of_host(host: Host, settings: CompareSettings) -> _Compared:
     pairs = within_run(run, settings.baseline)
     wanted = wanted_rows(
         pairs.pairs,
-        metrics=settings.metrics,
+        metrics=compared_metrics([run], settings),
         holds=pairs.holds,
         theta=settings.theta,
         memory_theta=settings.memory_theta,

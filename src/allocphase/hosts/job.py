@@ -26,14 +26,14 @@ __all__ = ["FLAGS", "HostResult", "Job", "job_id", "job_of", "read_job", "read_r
 
 _SHARED = (
     "--scenario --mode --touch --program --name --env --cwd --stdin --seed --timeout "
-    "--keep-allocator-environment"
+    "--keep-allocator-environment --cache-sim"
 )
 # What of the options of `run` and `gate` may be asked of a host. Not: where its files go, what is
 # printed, saved baselines, which are of one machine, and repositories.
 FLAGS: Mapping[str, frozenset[str]] = {
     "run": frozenset(
         f"{_SHARED} --allocator --sweep --probe --rounds --quick --time-budget --cflags "
-        "--check-every --keep-failed --syscall-backend".split()
+        "--check-every --keep-failed --keep-profiles --syscall-backend".split()
     ),
     "gate": frozenset(
         f"{_SHARED} --baseline --candidate --theta --memory-theta --limit --limits --tails "

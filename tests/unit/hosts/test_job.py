@@ -32,7 +32,7 @@ JOB = Job(
 )
 # Of this machine alone: what is printed and where files go, saved baselines, repositories.
 NOT_SENT = {
-    "run": "--out --resume --strict --json --report --label --quiet",
+    "run": "--out --resume --strict --json --report --label --quiet --verbose",
     "gate": "--out --again --json --junit --export-markdown --label --quiet --explain --all-rows "
     "--saved --baseline-dir --allow-machine-mismatch --repo --build --object --bisect "
     "--bisect-exit",

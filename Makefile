@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard driver/* driver/*/* driver/*/*/* allocators/*.h allocators/*/*.h allocators/*/*.c)
 
-.PHONY: bench test check lint benchmark fuzz docs gate system mallocs clean
+.PHONY: bench test check lint benchmark fuzz docs gate recordings system mallocs clean
 
 # The scenarios that tell the phases' story and two of the field's; of the allocators those that
 # people ask for first. In under five minutes, installation included, with as many rounds as an
@@ -54,6 +54,12 @@ docs: $(VENV)/installed-docs
 # This tree against where main was left, or make gate AGAINST=v0.1.0
 gate: $(VENV)/installed-test
 	$(BIN)/python -m tests.gate_revision $(if $(AGAINST),--against $(AGAINST))
+
+# The scenarios that are recordings, recorded here again, and held against their programs: minutes
+RECORDINGS := $(basename $(notdir $(wildcard scenarios/recorded-*.toml)))
+recordings: system mallocs $(VENV)/installed-test
+	$(BIN)/python -m tests.record_scenarios $(RECORDINGS)
+	set -e; for name in $(RECORDINGS); do $(BIN)/allocphase validate $$name; done
 
 system:
 	@sh tests/system.sh

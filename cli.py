@@ -5,6 +5,7 @@ stdout is data, stderr is progress. Every error is one line and carries its exit
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -16,9 +17,13 @@ from allocphase.commands.claims import claims
 from allocphase.commands.compare import compare
 from allocphase.commands.doctor import doctor
 from allocphase.commands.exec import exec_command
+from allocphase.commands.export import export
+from allocphase.commands.fleet import fleet
 from allocphase.commands.gate import gate
 from allocphase.commands.history import history
+from allocphase.commands.import_file import import_command
 from allocphase.commands.list import list_command
+from allocphase.commands.profile import profile
 from allocphase.commands.record import record_command
 from allocphase.commands.report import report
 from allocphase.commands.run import run
@@ -46,9 +51,30 @@ class Command(click.Group):
             ctx.exit(INTERRUPTED)
 
 
+def _say_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    if ctx.params["as_json"]:
+        from allocphase.commands.version import facts
+
+        click.echo(json.dumps(facts(), indent=2))
+    else:
+        click.echo(f"allocphase, version {__version__}")
+    ctx.exit()
+
+
 @click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "--version", "-V")
-def main() -> None:
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    is_eager=True,
+    help="With --version: driver, interface and schemas, too.",
+)
+@click.option(
+    "-V", "--version", is_flag=True, expose_value=False, callback=_say_version, help="Show it."
+)
+def main(as_json: bool) -> None:
     """Compare memory allocators: the latency of every call, the system calls behind it, and the
     memory it costs.
 
@@ -58,6 +84,8 @@ def main() -> None:
       allocphase list                  what there is to choose from
       allocphase doctor                what this machine can measure
     """
+    if as_json:
+        raise click.UsageError("--json goes with --version here: a command has its own behind it")
 
 
 COMMANDS = (
@@ -67,9 +95,13 @@ COMMANDS = (
     compare,
     doctor,
     exec_command,
+    export,
+    fleet,
     gate,
     history,
+    import_command,
     list_command,
+    profile,
     record_command,
     report,
     run,

@@ -98,6 +98,8 @@ static void apply(struct options *options, const char *name, const char *value) 
   else if (!strcmp(name, "--checkpoints")) options->checkpoints = parse_small(name, value);
   else if (!strcmp(name, "--check-every")) options->check_every = parse_interval(name, value);
   else if (!strcmp(name, "--under")) parse_under(options, value);
+  else if (!strcmp(name, "--software-counters"))
+    options->software_counters = parse_small(name, value) != 0;
   else if (!strcmp(name, "--aloud")) options->aloud = parse_small(name, value) != 0;
   else if (!strcmp(name, "--syscall-backend"))
     options->backend = (enum syscall_backend)parse_choice(name, value, backend_names, BACKEND_NONE);

@@ -39,6 +39,7 @@ struct options {
   uint32_t check_every;   /* verify: so many operations between two looks at all live objects
                            * and two calls of check(); 0: as verify.c thinks best */
   enum syscall_backend backend;
+  bool software_counters; /* hardware: the kernel's in the place of the processor's */
   bool fixed_addresses; /* ASLR off, so that two processes place objects alike */
   const char *under[MAX_UNDER]; /* a command that runs the driver in its next life */
   size_t under_count;

@@ -15,6 +15,7 @@
   probe(footprint)    \
   probe(faults)       \
   probe(instructions) \
+  probe(hardware)     \
   probe(verify)
 
 struct session;

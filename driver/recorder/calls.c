@@ -20,6 +20,7 @@
  *     image.h       the process in the arena: start, fork
  *     arena.h       the memory that is shared with the drainer
  *     event.h       what is written
+ *     touched.h     in preload/: which pages of a block were touched, where it is asked for
  *     drainer/      what reads it
  *
  * What is asked for before the functions behind can be found is served from memory of our own
@@ -48,6 +49,12 @@ bool calls_prepare(void) {
 /* Before main, also in a program that never calls: it was seen then. */
 __attribute__((constructor)) static void begin(void) {
   if (calls_prepare()) lane_begin();
+}
+
+/* What is never freed. Of a process that ends otherwise than by exit, or by returning from main, it
+ * stays unknown. */
+__attribute__((destructor)) static void end(void) {
+  if (next.ready && next.touched_all != NULL) next.touched_all(write_touched);
 }
 
 /* ---- Pieces ----------------------------------------------------------------------- */
@@ -80,8 +87,10 @@ RECORDED void free(void *block) {
     return;
   }
   if (!calls_are_ready()) return; /* NULL: nothing else was handed out */
-  if (!is_written(block))
+  if (!is_written(block)) {
+    tell_touched(block);
     lane_append(event_name(KIND_FREE, ENTRY_FREE, 0, (uintptr_t)block), 0, 0);
+  }
   next.free(block);
 }
 
@@ -107,6 +116,7 @@ static void *move_from_ours(void *block, size_t size) {
 static void *resize(unsigned entry, void *block, size_t size, size_t count) {
   bool ours = is_ours(block);
   if (!calls_are_ready()) return ours ? move_from_ours(block, size) : bootstrap_new(0, size);
+  tell_touched(block);
   lane_append(event_name(KIND_REALLOC_BEGIN, entry, 0, (uintptr_t)block), size, count);
   void *moved = ours ? move_from_ours(block, size) : next.realloc(block, size);
   unsigned kind = KIND_REALLOC_END;

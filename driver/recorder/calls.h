@@ -117,12 +117,24 @@ static inline void *asked_end(const struct asking *asking, void *block) {
 
 /* ---- Frees ---------------------------------------------------------------------------------- */
 
+static inline void write_touched(const void *block, size_t bytes) {
+  lane_append(event_name(KIND_TOUCHED, ENTRY_NONE, 0, (uintptr_t)block), bytes, 0);
+}
+
+/* Before the death of a block, where there is somebody to ask. */
+static inline void tell_touched(const void *block) {
+  size_t bytes;
+  if (__builtin_expect(next.touched_bytes == NULL, 1)) return;
+  if (next.touched_bytes(block, &bytes)) write_touched(block, bytes);
+}
+
 /* What `freed` is to be again behind the call: another's, where a signal handler frees. */
 static inline uintptr_t freed_begin(unsigned entry, const void *block, size_t size,
                                     size_t alignment) {
   uintptr_t before = caller.freed;
   if (!calls_are_ready() || bootstrap_contains(block)) return before;
   if (before == (uintptr_t)block + 1) return before;
+  tell_touched(block);
   lane_append(event_name(KIND_FREE, entry, log2_of(alignment), (uintptr_t)block), size, 0);
   caller.freed = (uintptr_t)block + 1;
   return before;

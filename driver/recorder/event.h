@@ -25,11 +25,12 @@ enum kind {
   KIND_USABLE_SIZE = 6,
   KIND_FAILED = 7,
   KIND_INHERITED = 8, /* made by the drainer */
+  KIND_TOUCHED = 9,
   /* In rings alone. */
-  KIND_NOTE = 9, /* what it notes is its entry */
-  KIND_WIDE = 10,
-  KIND_EXTRA = 11,
-  KIND_TIME = 12
+  KIND_NOTE = 10, /* what it notes is its entry */
+  KIND_WIDE = 11,
+  KIND_EXTRA = 12,
+  KIND_TIME = 13
 };
 
 enum note {

@@ -19,7 +19,8 @@ void *next_operator_of(const void *address, const char *name) {
   return found;
 }
 
-#define FIND(name) (*(void **)(void *)&next.name = dlsym(RTLD_NEXT, #name))
+#define FIND_AS(name, symbol) (*(void **)(void *)&next.name = dlsym(RTLD_NEXT, symbol))
+#define FIND(name) FIND_AS(name, #name)
 
 /* Not while the linker is about to change its list of objects: it must not be entered again. */
 static bool can_ask(void) { return environ != NULL && _r_debug.r_state == RT_CONSISTENT; }
@@ -42,6 +43,8 @@ bool next_find(void) {
   FIND(cfree);
   FIND(free_sized);
   FIND(free_aligned_sized);
+  FIND_AS(touched_bytes, "allocphase_touched_bytes");
+  FIND_AS(touched_all, "allocphase_touched_all");
   FIND(pthread_create);
   FIND(pthread_join);
   FIND(pthread_tryjoin_np);

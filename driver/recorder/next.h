@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "preload/touched.h"
+
 struct next {
   bool ready;
   void *(*malloc)(size_t);
@@ -28,6 +30,8 @@ struct next {
   void (*cfree)(void *);
   void (*free_sized)(void *, size_t);
   void (*free_aligned_sized)(void *, size_t, size_t);
+  touched_bytes_of *touched_bytes; /* and the next: where liballocphase-touched.so is behind */
+  touched_of_all *touched_all;
   int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
   int (*pthread_join)(pthread_t, void **);
   int (*pthread_tryjoin_np)(pthread_t, void **);

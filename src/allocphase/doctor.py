@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,8 +17,9 @@ from allocphase import allocator, resources, scenario, trace
 from allocphase.allocator.environment import allocator_variables
 from allocphase.machine.environment import environment, timed_cpus
 from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
+from allocphase.probe.counter_group import HARDWARE_COUNTERS
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Instructions, ProgramSyscalls
+from allocphase.probe.result import Hardware, Instructions, ProgramSyscalls
 from allocphase.probe.status import Status
 from allocphase.process.driver import FILE_BYTES, DriverExecutor, Outcome, TraceJob
 from allocphase.process.keeper import Command, Containment, Limits
@@ -108,6 +109,7 @@ def _abilities() -> Iterator[Finding]:
         yield _backend("ptrace", _trial(path, Probe.SYSCALLS, backend="ptrace"))
         yield _rss(_trial(path, Probe.MEMORY))
         yield _instructions(path)
+        yield _hardware(path)
         yield _program_syscalls(Path(folder))
 
 
@@ -120,6 +122,25 @@ def _instructions(path: Path) -> Finding:
         return Finding("missing", "instructions", outcome.message)
     version = outcome.result.part(Instructions).valgrind
     return Finding("ok", "instructions", f"counted by callgrind {version}")
+
+
+def _hardware(path: Path) -> Finding:
+    """Whether the processor's counters can be read; where not, whether it is they that are missing
+    or counting as such that is not permitted.
+    """
+    outcome = _trial(path, Probe.HARDWARE)
+    if outcome.status is not Status.OK:
+        return Finding("missing", "hardware", outcome.message)
+    part = outcome.result.part(Hardware)
+    if part.events:
+        text = f"counted outside of the kernel: {', '.join(part.events)}"
+        lost = "".join(f"; no {name}: {why}" for name, why in part.left_out.items())
+        return Finding("ok", "hardware", f"{text}{lost}")
+    why = outcome.result.lacking(HARDWARE_COUNTERS)
+    kernels = _trial(path, Probe.HARDWARE, options={"software-counters": "1"})
+    counting = kernels.status is Status.OK and kernels.result.part(Hardware).events
+    works = "; what the kernel itself counts can be read" if counting else ""
+    return Finding("note", "hardware", f"{why}{works}")
 
 
 # To be tried by somebody who may write into their own folder alone.
@@ -150,8 +171,10 @@ def _fence(folder: Path) -> Finding:
     return Finding("ok", "fence", "allocators can write into their own folder, and kill themselves")
 
 
-def _trial(path: Path, probe: Probe, *, backend: str = "auto") -> Outcome:
-    options = {"fixed-addresses": "1"}
+def _trial(
+    path: Path, probe: Probe, *, backend: str = "auto", options: Mapping[str, str] | None = None
+) -> Outcome:
+    options = {"fixed-addresses": "1", **(options or {})}
     if probe is Probe.SYSCALLS:
         options["syscall-backend"] = backend
     return DriverExecutor().run(

@@ -37,7 +37,7 @@
   }
 
   // ---- Names
-  for (const element of all("a[href], button, input, select, textarea, summary, [role=img], [role=region], nav, form, fieldset")) {
+  for (const element of all("a[href], button, input, select, textarea, summary, [role=img], [role=region], [role=tree], [role=treeitem], nav, form, fieldset")) {
     if (element.tagName === "FIELDSET" ? !element.querySelector("legend")?.textContent.trim() : !nameOf(element)) say("no name", element);
   }
   for (const element of all("img")) if (!element.hasAttribute("alt")) say("no alt", element);
@@ -57,7 +57,7 @@
     const scrolls = (/auto|scroll/.test(overflowX) && element.scrollWidth > element.clientWidth + 1) || (/auto|scroll/.test(overflowY) && element.scrollHeight > element.clientHeight + 1);
     if (scrolls && element !== document.documentElement && visible(element) && element.tabIndex < 0) say("scrolls, and no key reaches it", element);
   }
-  const ROLES = ["img", "region", "tooltip"];
+  const ROLES = ["img", "region", "tooltip", "status", "tree", "treeitem", "group"];
   for (const element of document.querySelectorAll("[role]")) if (!ROLES.includes(element.getAttribute("role"))) say("unknown role", element);
   for (const head of document.querySelectorAll("[aria-sort]")) if (!["ascending", "descending"].includes(head.getAttribute("aria-sort"))) say("aria-sort", head);
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import OpenPage, Render
 from tests.golden.synthetic import write_programs, write_run, write_swept
+from tests.support.counted import write_counted
 from tests.support.scaling import write_scaled
 
 FOCUSED = "(({ id, name, className }) => id || name || className)(document.activeElement)"
@@ -22,7 +23,7 @@ def _faults(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 420])
-@pytest.mark.parametrize("which", ["golden", "swept", "scaled", "pair", "programs"])
+@pytest.mark.parametrize("which", ["golden", "swept", "scaled", "pair", "programs", "counted"])
 def test_the_audit_finds_no_fault(
     open_page: OpenPage, rendered: Render, pair_report: Path, which: str, width: int, dark: bool
 ) -> None:
@@ -31,6 +32,7 @@ def test_the_audit_finds_no_fault(
         "swept": write_swept,
         "scaled": write_scaled,
         "programs": write_programs,
+        "counted": write_counted,
     }
     path = pair_report if which == "pair" else rendered(writers[which]).report
     page = open_page(width=width, dark=dark, path=path)

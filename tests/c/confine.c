@@ -1,17 +1,19 @@
 /* confine.c: runs a command in a sandbox like a container's.
  *
- *   confine [without ptrace|dispatch|affinity]... -- COMMAND...
+ *   confine [without ptrace|dispatch|affinity|counters]... -- COMMAND...
  *
  * The filter refuses what Docker's default profile refuses a process without
  * capabilities and a measurement might want: any personality() but the plain ones,
  * performance counters, namespaces, mounts, keys, NUMA policies, userfaultfd. "without"
- * takes more: ptrace(2), Syscall User Dispatch, sched_setaffinity(2).
+ * takes more: ptrace(2), Syscall User Dispatch, sched_setaffinity(2); "counters" are refused as a
+ * kernel with a high perf_event_paranoid does, which has looked at the flags before.
  */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -50,6 +52,15 @@ static void refuse_argument(long number, unsigned int value) {
   end_with(SECCOMP_RET_ALLOW);
 }
 
+/* EACCES, but for flags that no kernel knows. */
+static void refuse_counters(void) {
+  add(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)SYS_perf_event_open, 0, 4);
+  load(offsetof(struct seccomp_data, args) + 4 * sizeof(uint64_t));
+  add(BPF_JMP | BPF_JEQ | BPF_K, 0xffffffff, 1, 0);
+  end_with(refusal(EACCES));
+  end_with(SECCOMP_RET_ALLOW);
+}
+
 static void allow_arguments(long number, const unsigned int *values, unsigned char count) {
   add(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)number, 0, (unsigned char)(count + 3));
   load(offsetof(struct seccomp_data, args));
@@ -74,6 +85,7 @@ static void refuse_as_docker_does(void) {
 static int refuse_more(const char *what) {
   if (strcmp(what, "ptrace") == 0) refuse(SYS_ptrace, EPERM);
   else if (strcmp(what, "affinity") == 0) refuse(SYS_sched_setaffinity, EPERM);
+  else if (strcmp(what, "counters") == 0) refuse_counters();
   else if (strcmp(what, "dispatch") == 0) refuse_argument(SYS_prctl, SET_DISPATCH);
   else return -1;
   return 0;

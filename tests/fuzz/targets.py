@@ -65,6 +65,7 @@ from allocphase.recorder.imported import import_trace
 from allocphase.report.content.source import Source
 from allocphase.report.page.page import page
 from allocphase.report.text.markdown import markdown as report_markdown
+from allocphase.run.foreign.imported import BenchmarkSource, read_benchmarks, write_imported
 from allocphase.run.resume import resume
 from allocphase.spec import Spec, found_arm, found_name
 from allocphase.store.manifest import Manifest
@@ -84,6 +85,7 @@ from tests.fuzz.mutate import (
     mutated_text,
     mutated_toml,
 )
+from tests.support.benchmarks import BENCHMARKS
 from tests.support.foreign import SAMPLES
 from tests.support.plugins import ROOT, Plugins
 
@@ -502,6 +504,9 @@ def _imports(folder: Path) -> Try:
             path.write_bytes(mutated_bytes(packed, rng))
             trace.read(path)
             return
+        if rng.random() < 0.2:
+            _import_benchmarks(path, rng)
+            return
         content = rng.choice(contents)
         if content.isascii() and rng.random() < 0.5:
             path.write_bytes(mutated_text(content.decode(), rng).encode("utf-8", "replace"))
@@ -515,6 +520,22 @@ def _imports(folder: Path) -> Try:
             trace.validate(window(found, 1, len(found.ops)))
 
     return attempt
+
+
+def _import_benchmarks(path: Path, rng: random.Random) -> None:
+    """What comes out is a run that can be read."""
+    name = rng.choice(list(BENCHMARKS))
+    path.write_bytes(mutated_text(BENCHMARKS[name], rng).encode("utf-8", "replace"))
+    allocator_name = rng.choice([None, "mine"])
+    source = BenchmarkSource(path=path, name=name, allocator=allocator_name, paired=True)
+    found = read_benchmarks(source)
+    made = path.with_name("imported")
+    try:
+        write_imported(found, source, made)
+        for cell in Run(made).cell_list:
+            assert cell.metrics["floor_ns"] is None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 TARGETS: dict[str, Callable[[Path], Try]] = {

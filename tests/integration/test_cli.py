@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 import allocphase
+from allocphase import __version__
 from allocphase.allocator import Allocator
+from allocphase.machine.fingerprint import driver_sha256
 from tests.support.plugins import ROOT
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -271,3 +273,15 @@ def test_an_error_is_one_line_and_no_traceback(command: Command, arguments: list
     assert done.stdout == ""
     assert done.stderr.startswith("allocphase: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_version_tells_the_driver_the_interface_and_the_schemas(command: Command) -> None:
+    assert command("--version").stdout == f"allocphase, version {__version__}\n"
+    assert command("-V").stdout == command("--version").stdout
+    found = json.loads(command("--version", "--json").stdout)
+    assert command("--json", "--version").stdout == json.dumps(found, indent=2) + "\n"
+    assert (found["version"], found["driver_sha256"]) == (__version__, driver_sha256())
+    assert (found["abi"], found["schemas"]["trace"]) == (1, 3)
+    alone = command("--json", "list")
+    assert alone.returncode == 2
+    assert "--json goes with --version here" in alone.stderr

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -16,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from allocphase import scenario, trace
+from allocphase import resources, scenario, trace
 from allocphase.allocator import Allocator, resolve
+from allocphase.machine.environment import environment
 from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Instructions
@@ -106,6 +108,21 @@ def test_the_same_cell_counts_the_same(
         del os.environ["ALLOCPHASE_PADDING_OF_A_TEST"]
 
 
+def test_callgrinds_own_profile_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "allocphase.cli", "run", "-a", "phase3", "-s", ALONE, "-p"]
+    command += ["instructions", "--keep-profiles", "--out", str(tmp_path), "-q", "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    (run,) = tmp_path.iterdir()
+    kept = sorted((run / "profiles").iterdir())
+    assert [path.name.rpartition(".")[0] for path in kept] == [
+        "callgrind.out.phase3.random-churn-live-50-operations-2000"
+    ] * len(kept)
+    assert f"{run / 'profiles'}/callgrind.out.*" in done.stderr
+    (cell,) = json.loads(done.stdout)["cells"]
+    found = read_profile(kept[0], resources.find("driver/allocphase-driver"))
+    assert sum(found.by_call.values()) == 2000 * cell["metrics"]["instructions_per_op"]
+
+
 def built(folder: Path, *, more: str) -> Path:
     """phase3 of this checkout, with `more` at the beginning of its malloc."""
     head = "static void *phase3_malloc(size_t size) {\n"
@@ -189,6 +206,21 @@ def test_what_is_no_profile_is_refused(tmp_path: Path) -> None:
     path.write_text("events: Ir\nfn=main\n3 4\n", encoding="utf-8")
     with pytest.raises(ValueError, match="no profile of callgrind's"):
         read_profile(path, Path("allocphase-driver"))
+
+
+def test_the_cpu_that_is_a_fact_is_the_one_that_valgrind_shows(tmp_path: Path) -> None:
+    if platform.machine() != "x86_64":
+        pytest.skip("it is asked by CPUID, which is x86-64's")
+    program = tmp_path / "cpuid"
+    subprocess.run(["cc", "-o", str(program), str(ROOT / "tests" / "c" / "cpuid.c")], check=True)
+    command = [str(find_valgrind()), "-q", "--tool=none", str(program)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    fact = str(environment()["valgrind_cpu"]).split()
+    best = [cpu for cpu in ("avx2", "avx", "sse4.2", "ssse3", "sse2") if cpu in (*shown, "sse2")]
+    assert fact[0] == best[0]
+    # A kernel may know better than the CPU whether its RDSEED works.
+    assert set(fact[1:]) - {"rdseed"} == {"f16c", "rdrand"}.intersection(shown)
+    assert "avx512f" not in shown
 
 
 def test_a_preload_is_counted_as_itself(

@@ -18,6 +18,7 @@ import pytest
 from allocphase.recorder.event_file import open_recording
 from allocphase.recorder.events import NO_OBJECT, UNKNOWN_OBJECT, Entry, Kind
 from allocphase.scenario import Program, resolve
+from allocphase.text.units import format_bytes, format_ns
 from tests.support.recordings import PROGRAM, Recorder, events_of, require_sound
 from tests.support.restricted import read_only_prefix
 from tests.support.sharing import Shared
@@ -583,3 +584,29 @@ def test_it_says_what_was_recorded_and_what_it_cost(record: Recorder, program: P
     assert "threads waited " in said
     assert " of its own, " in said
     assert "s with the recorder, " in said
+    cost = found.first.facts.cost
+    assert cost is not None
+    assert cost.wall_ns > 0 < cost.wall_without_ns
+    assert cost.peak_rss_bytes > cost.cpu_ns > 0
+
+
+@pytest.mark.parametrize("options", [(), ("--measure-cost",)], ids=str)
+def test_the_trace_says_what_recording_it_cost(
+    record: Recorder, program: Path, options: tuple[str, ...]
+) -> None:
+    """Of each process; of one that ended before the command as of the others."""
+    found = record(program, "fork", options=options, counted=False)
+    assert len(found.recordings) > 1
+    for number, recording in enumerate(found.recordings):
+        require_sound(recording)
+        cost = recording.facts.cost
+        assert cost == found.first.facts.cost
+        assert cost is not None
+        made = record.folder / f"{number}.trace"
+        words = [str(PROGRAM), "trace", "import", str(recording.path), "-o", str(made)]
+        subprocess.run(words, check=True, capture_output=True)
+        done = subprocess.run([PROGRAM, "trace", "info", made], check=True, capture_output=True)
+        (said,) = [line for line in done.stdout.decode().splitlines() if "recorder  " in line]
+        assert f"the program took {format_ns(cost.wall_ns)}" in said
+        assert f"; {format_bytes(cost.peak_rss_bytes)} of its own" in said
+        assert ("without it" in said) == bool(options)

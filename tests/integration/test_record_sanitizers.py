@@ -15,6 +15,7 @@ import pytest
 
 from allocphase import resources
 from allocphase.recorder.event_file import open_recording
+from allocphase.recorder.events import RecordingCost
 from allocphase.recorder.frames import FrameKind, frames, image_of
 from allocphase.recorder.tree_files import RecordedImage, TreeFiles
 from tests.support.plugins import ROOT
@@ -85,7 +86,7 @@ def drained(
                 files.tell(frame.process, facts, is_last=is_last)
         said = cast(BinaryIO, process.stderr).read()
         done = program.result()
-    images = files.close("recorder")
+    images = files.close("recorder", RecordingCost(wall_ns=1, peak_rss_bytes=1, cpu_ns=1))
     return (
         done.returncode,
         process.returncode,

@@ -34,6 +34,7 @@ def test_the_time_per_op_is_at_least_what_the_allocator_spins(
     subject = plugin(plugins("spin", "CPU_TIME"), malloc_ns="4000", free_ns="2000")
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=2_000_000, passes=5)
     throughput = outcome.result.part(Throughput)
+    assert throughput.cold_ns_per_op is not None
     assert throughput.cold_ns_per_op >= 0.99 * 3000
     assert len(throughput.warm_ns_per_op) == 5
     assert min(throughput.warm_ns_per_op) >= 0.99 * 3000
@@ -93,6 +94,7 @@ def test_build_steady_part_and_drain_are_timed_by_themselves(
     assert build_ns >= 0.99 * 30_000
     assert drain_ns >= 0.99 * 1000
     assert min(throughput.warm_ns_per_op) >= 0.99 * (3000 + 1000) / 2
+    assert throughput.cold_ns_per_op is not None
     assert throughput.cold_ns_per_op >= 0.99 * (10 * 30_000 + 90 * 4000) / 190
 
 
@@ -249,6 +251,7 @@ def test_what_a_thread_of_the_allocator_s_own_works_is_its_time_and_told(
     outcome = driver.measure(Probe.THROUGHPUT, path, subject, pass_ns=20_000_000, passes=3)
     throughput = outcome.result.part(Throughput)
     assert min(throughput.warm_ns_per_op) >= 0.99 * 1000  # half of the operations are mallocs
+    assert throughput.helper_ns_per_op is not None
     assert throughput.helper_ns_per_op >= 0.9 * 1000
     assert outcome.result.helper_threads == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -119,3 +120,25 @@ def test_the_installed_command_measures(environment: Path, tmp_path: Path) -> No
     assert where.stdout.strip() == str(
         site_packages(environment) / "allocphase" / "driver" / "allocphase.h"
     )
+
+
+def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    """Of a tree that git has not: what is not in the archive is not needed."""
+    make = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", make, str(tmp_path)], cwd=ROOT, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
+    subprocess.run([*command, "-w", str(tmp_path), str(archive)], check=True)
+    (built,) = tmp_path.glob("*.whl")
+    assert built.name == wheel.name
+    assert _contents(built) == _contents(wheel)
+
+
+def _contents(wheel: Path) -> dict[str, str]:
+    """The digest of what is loaded of each file, by its name."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            name: hashlib.sha256(archive.read(name)).hexdigest()
+            for name in archive.namelist()
+            if not name.endswith("RECORD")
+        }

@@ -29,7 +29,8 @@ TICKS = 100_000_000
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call. name: malloc, calloc, memalign, realloc, free; `block` is the program's own name of
-    the object, for a realloc of what it was and is.
+    the object, for a realloc of what it was and is. "touched" is no call, but what the recorder
+    says of a block: that `size` bytes of it were touched.
     """
 
     thread: int
@@ -78,11 +79,14 @@ def recording_of(
 
 def _numbers(calls: Sequence[Call]) -> dict[int, int]:
     """By place of a call that makes an object, that object's number: thread after thread."""
-    births = [(call.thread, place) for place, call in enumerate(calls) if call.name != "free"]
+    unborn = ("free", "touched")
+    births = [(call.thread, n) for n, call in enumerate(calls) if call.name not in unborn]
     return {place: number for number, (_, place) in enumerate(sorted(births))}
 
 
 def _events(call: Call, live: dict[int, int], made: int | None) -> list[tuple[int, ...]]:
+    if call.name == "touched":
+        return [(call.tick, live[call.block], call.size, 0, Kind.TOUCHED, Entry.NONE, 0)]
     entry = int(Entry[call.name.upper()])
     align = 6 if call.name == "memalign" else 0
     if call.name == "free":

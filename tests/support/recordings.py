@@ -129,7 +129,7 @@ class Recorder:
         )
         stem, suffix = output.stem, output.suffix
         others = sorted(
-            output.parent.glob(f"{stem}.*{suffix}"),
+            output.parent.glob(f"{stem}.[0-9]*{suffix}"),
             key=lambda path: int(path.name.removeprefix(f"{stem}.").removesuffix(suffix)),
         )
         paths = [path for path in (output, *others) if path.exists()]

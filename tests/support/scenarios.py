@@ -1,4 +1,4 @@
-"""Scenarios that have a trace: most of the collection, and what tests of traces want."""
+"""Scenarios that a family makes: most of the collection, and what tests of traces want."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TRACED", "load_traced", "resolve_traced", "trace_of", "traced"]
 
 
 def traced(found: AnyScenario) -> Scenario:
-    assert isinstance(found, Scenario), f"{found.name} is a program"
+    assert isinstance(found, Scenario), f"{found.name} is of no family"
     return found
 
 

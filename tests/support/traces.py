@@ -7,13 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from allocphase import trace
+from allocphase import scenario, trace
 from allocphase.trace.records import TAG, Draft, Kind, Records, Touch, gap_codes, operations
 
-__all__ = ["Op", "batch", "free", "malloc", "sync", "tags", "write_trace"]
+__all__ = ["Op", "batch", "free", "made_trace", "malloc", "sync", "tags", "write_trace"]
 
 # kind, slot, size in bytes, log2 of the alignment, tag
 Op = tuple[Kind, int, int, int, int]
+
+
+def made_trace(spec: str, folder: Path) -> Path:
+    """The trace of a scenario with settings, in a file of the folder."""
+    (chosen,) = scenario.resolve(spec)
+    assert not isinstance(chosen, scenario.Program)
+    path = folder / "a.trace"
+    trace.write(scenario.generate(chosen), path)
+    return path
 
 
 def malloc(slot: int, size: int = 64, *, tag: int = 0) -> Op:

@@ -19,13 +19,13 @@ LAYERS = (
     "files",
     "interruption resources spec stats",
     "trace machine",
-    "allocator scenario probe",
+    "allocator scenario probe hosts",
     "process store recorder",
     "run analysis",
     "judge claim",
     "history",
     "compare export report gate",
-    "selftest tune doctor pytest_plugin",
+    "selftest tune profile doctor pytest_plugin fleet",
     "commands",
     "cli",
 )
@@ -34,7 +34,7 @@ LAYERS = (
 # Both know probe and store, and meet nowhere else; gate, selftest, doctor and the doors run and
 # judge.
 MAKERS = "trace scenario allocator machine process recorder run"
-READERS = "analysis judge compare claim history export report"
+READERS = "analysis judge compare claim history export report fleet"
 MEETING_PLACES = "probe store stats"
 
 # Half a second and more to import: whoever only asks for help does not wait for them.
@@ -108,6 +108,13 @@ def test_what_reads_a_run_never_reaches_what_makes_one(start: str) -> None:
     """But for what the machine is called in a run's own words."""
     assert sorted(reached_from(start) & set(MAKERS.split()) - {"machine"}) == []
     assert "gate" not in reached_from(start)
+
+
+@pytest.mark.parametrize("start", READERS.split())
+def test_of_many_machines_readers_know_the_document_alone(start: str) -> None:
+    mine = [name for name in MODULES if room(name) == start]
+    known = {other for name in mine for other in IMPORTS[name] if room(other) == "hosts"}
+    assert known <= {"hosts.document"}
 
 
 @pytest.mark.parametrize("start", [*MAKERS.split(), *MEETING_PLACES.split()])

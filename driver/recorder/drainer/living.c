@@ -126,7 +126,8 @@ void living_take(struct image *image, uint32_t number, const struct whole_event 
     case KIND_FREE:
     case KIND_REALLOC_BEGIN: die(image, number, address, &row); break;
     case KIND_REALLOC_FAILED: live_on(image, number, address, &row); break;
-    case KIND_USABLE_SIZE: be_asked(image, number, address, &row); break;
+    case KIND_USABLE_SIZE:
+    case KIND_TOUCHED: be_asked(image, number, address, &row); break;
     default: break; /* no object */
   }
   add_row(image, number, &row);

@@ -29,7 +29,7 @@ static bool is_damaged; /* then nothing more is taken of anybody */
 
 #define BIRTHS (1u << KIND_ALLOCATION | 1u << KIND_REALLOC_END | 1u << KIND_REALLOC_FAILED)
 #define DEATHS (1u << KIND_FREE | 1u << KIND_REALLOC_BEGIN)
-#define NEED_LIVE (DEATHS | 1u << KIND_USABLE_SIZE)
+#define NEED_LIVE (DEATHS | 1u << KIND_USABLE_SIZE | 1u << KIND_TOUCHED)
 
 static void take_next(struct image *image, struct ring_end *end);
 

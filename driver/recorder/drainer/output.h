@@ -24,7 +24,7 @@ struct frame {
   uint64_t first_birth, base_time;
 };
 
-#define COUNTED_KINDS 9 /* those of events.py */
+#define COUNTED_KINDS 10 /* those of events.py */
 
 struct image_frame {
   uint64_t counts[COUNTED_KINDS]; /* events by kind */

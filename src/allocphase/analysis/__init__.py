@@ -10,6 +10,7 @@
     baseline     times against the baseline's: paired by round, as a ratio and as a difference
     warnings     what a reader must know before he believes a figure
     comparable   whether two runs can be held against each other
+    thin         so many of its operations that it can be drawn, and no outlier is lost
     sweep        one scenario at several values of a parameter; scaling: of the number of threads
 
 Place in the pipeline: after store; before judge, compare, claim, export and report.

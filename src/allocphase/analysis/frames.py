@@ -34,7 +34,13 @@ from allocphase.analysis.latency import (
     pool,
     process_calls,
 )
-from allocphase.analysis.metrics import cell_metrics, flatten, process_time_ns, replay_share
+from allocphase.analysis.metrics import (
+    cell_metrics,
+    flatten,
+    hardware_per_op,
+    process_time_ns,
+    replay_share,
+)
 from allocphase.analysis.operations import Found, operations_frame
 from allocphase.analysis.program_metrics import output_of
 from allocphase.analysis.warnings import cell_warnings
@@ -240,6 +246,8 @@ class Run:
         metrics = cell_metrics(records, self.latencies_by_replay(allocator, scenario))
         metrics["floor_ns"] = self._floor_ns(scenario)
         metrics["replay_share"] = replay_share(metrics.get("time_per_op_ns"), metrics["floor_ns"])
+        if "hardware_per_op" in metrics and (floor := self._hardware_floor(scenario)):
+            metrics["hardware_floor_per_op"] = floor
         metrics |= self._saved(allocator, scenario)
         metrics |= self._startup(allocator, scenario)
         bad = next((r for r in records if not r.ok), None)
@@ -294,6 +302,10 @@ class Run:
             if record.probe is Probe.MEMORY and record.ok
         ]
         return int(np.median(bases)) if bases else None
+
+    def _hardware_floor(self, scenario: str) -> dict[str, float]:
+        records = self.records_of(self.floor or "", scenario)
+        return hardware_per_op([r for r in records if r.probe is Probe.HARDWARE and r.ok])
 
     def _floor_ns(self, scenario: str) -> float | None:
         if self.floor is None:

@@ -23,6 +23,7 @@ from allocphase.analysis.measures import (
 from allocphase.errors import UsageError, unknown
 from allocphase.operation import LATENCY_KINDS
 from allocphase.probe.arrays import MALLOC_KINDS
+from allocphase.probe.counter_group import HARDWARE_EVENTS
 from allocphase.probe.probe import Probe
 
 __all__ = ["compared", "is_compared", "measure"]
@@ -39,6 +40,7 @@ _PLACES: Mapping[str, Collection[str]] = {
     "function": (),
     "stat": (),
     "entry": MALLOC_KINDS,
+    "event": HARDWARE_EVENTS,
 }
 # Beside a program's calls by name.
 _SUMS = ("total", "memory")

@@ -30,8 +30,17 @@ from allocphase.analysis.program_metrics import (
     wall_time_ns,
 )
 from allocphase.operation import KIND_NAMES
+from allocphase.probe.counter_group import passes_of
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Faults, Instructions, Memory, Result, Syscalls, Throughput
+from allocphase.probe.result import (
+    Faults,
+    Hardware,
+    Instructions,
+    Memory,
+    Result,
+    Syscalls,
+    Throughput,
+)
 from allocphase.stats import median_interval
 from allocphase.stats.values import median
 from allocphase.store.record import ProcessRecord
@@ -42,6 +51,7 @@ __all__ = [
     "QUANTILES",
     "cell_metrics",
     "flatten",
+    "hardware_per_op",
     "process_part_ns",
     "process_time_ns",
     "replay_share",
@@ -124,9 +134,14 @@ def _throughput(cell: _Cell) -> Metrics:
         "time_per_op_ns": interval.estimate,
         "time_per_op_ns_interval": [interval.lower, interval.upper] if interval.bounded else None,
         "ops_per_second": 1e9 / interval.estimate if interval.estimate else None,
-        "cold_time_per_op_ns": float(np.median([part.cold_ns_per_op for part in parts])),
     }
-    metrics["helper_ns_per_op"] = float(np.median([part.helper_ns_per_op for part in parts]))
+    for name, values in (
+        ("cold_time_per_op_ns", [part.cold_ns_per_op for part in parts]),
+        ("helper_ns_per_op", [part.helper_ns_per_op for part in parts]),
+    ):
+        median_ns = _median_of_all(values)
+        if median_ns is not None:
+            metrics[name] = median_ns
     for part in ("build", "drain"):
         found = [process_part_ns(record, part) for record in records]
         if not np.isnan(found).any():
@@ -307,10 +322,52 @@ def _instructions(cell: _Cell) -> Metrics:
     ]
     each = [sum(p.counted.values()) / n for p, n in zip(parts, operations, strict=True)]
     return {
+        **_simulated(parts, operations),
         **counted("instructions_per_op", each),
         **counted_tables("instructions", by_call, absent=None),
         **counted_tables("instruction_functions", by_function),
     }
+
+
+def _simulated(parts: Sequence[Instructions], operations: Sequence[int]) -> Metrics:
+    """An operation; nothing where not all processes simulated the same caches."""
+    found = [part.simulated for part in parts]
+    if None in found or len({one.caches for one in found if one is not None}) > 1:
+        return {}
+    metrics: Metrics = {}
+    for name in ("l1_misses", "ll_misses", "mispredictions"):
+        values = [getattr(one, name) / n for one, n in zip(found, operations, strict=True)]
+        metrics |= counted(f"simulated_{name}_per_op", values)
+    return metrics
+
+
+def hardware_per_op(records: Sequence[ProcessRecord]) -> dict[str, float]:
+    """By event: of each process the median of its passes, and of these the median; those that all
+    processes with counters have.
+    """
+    found = [each for record in records if (each := _hardware_of(record))]
+    return {
+        event: float(np.median([each[event] for each in found]))
+        for event in (found[0] if found else ())
+        if all(event in each for each in found)
+    }
+
+
+def _hardware_of(record: ProcessRecord) -> dict[str, float]:
+    part = record.part(Hardware)
+    operations = part.replays_per_pass * record.result.repeated_operations
+    passes = passes_of(part.readings, part.events)
+    if not operations or not passes:
+        return {}
+    return {
+        event: float(np.median([one.counts[event] for one in passes])) / operations
+        for event in part.events
+    }
+
+
+def _hardware(cell: _Cell) -> Metrics:
+    found = hardware_per_op(cell.of(Probe.HARDWARE))
+    return {"hardware_per_op": found} if found else {}
 
 
 # Whose cold pass can be held against the timed one: it makes no stop at an operation.
@@ -331,7 +388,8 @@ def pass_ns(record: ProcessRecord) -> float:
     """What a process's cold pass took; NaN where it does not say."""
     result: Result = record.result
     if record.probe is Probe.THROUGHPUT:
-        return record.part(Throughput).cold_ns_per_op * (result.operations or math.nan)
+        cold_ns = record.part(Throughput).cold_ns_per_op
+        return math.nan if cold_ns is None else cold_ns * (result.operations or math.nan)
     said = getattr(result.of(record.probe), "pass_ns", None)
     return math.nan if said is None else float(said)
 
@@ -360,6 +418,7 @@ _PARTS: Sequence[Callable[[_Cell], Metrics]] = (
     _memory,
     _faults,
     _instructions,
+    _hardware,
     _passes,
     _verify,
     _stats,

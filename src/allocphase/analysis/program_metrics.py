@@ -24,7 +24,6 @@ __all__ = [
     "output_of",
     "program_metrics",
     "program_syscall_metrics",
-    "program_time_ns",
     "wall_time_ns",
 ]
 
@@ -47,14 +46,6 @@ def wall_time_ns(part: Program) -> float:
     if part.main_cpu_ns < NEARLY_ALL * cpu_ns:
         return part.wall_ns
     return max(part.wall_ns - part.main_delay_ns, 1)
-
-
-def program_time_ns(part: Program) -> float:
-    """What tells two allocators apart best: wall time as above, or the CPU time of all where wall
-    time has waits for others in it.
-    """
-    cpu_ns = part.user_ns + part.system_ns
-    return wall_time_ns(part) if part.main_cpu_ns >= NEARLY_ALL * cpu_ns else cpu_ns
 
 
 def program_metrics(

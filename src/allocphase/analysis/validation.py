@@ -6,9 +6,11 @@ A program does work of its own, which no replay has, and the same under every al
 out of differences, and out of nothing else. What loading an allocator costs a process is in no
 replay either: a program that does nothing is run beside, and what it takes comes off.
 
-    time         ns a call of malloc's family that an allocator saves over the baseline: of the
-                 program its wall time, or CPU time where it has several processes or threads; of
-                 the replay its cold one, since a program builds up once; paired by round
+    time         ns a call of malloc's family that an allocator saves over the baseline: wall time
+                 of both: what threads wait for each other is in both, and CPU time would have the
+                 replay's short waits, which spin. Without what others had of its CPU where one
+                 thread does nearly all. Of the replay its cold one, since a program builds up once;
+                 paired by round
     peak_rss     bytes resident at most, more than under the baseline
     page_faults  likewise
     syscalls     likewise, of memory's system calls
@@ -31,9 +33,10 @@ import numpy as np
 from allocphase.analysis.counts import CONFIDENCE
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
-from allocphase.analysis.program_metrics import MEMORY_CALLS, program_time_ns
+from allocphase.analysis.metrics import pass_ns
+from allocphase.analysis.program_metrics import MEMORY_CALLS, wall_time_ns
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Program, Throughput
+from allocphase.probe.result import Program
 from allocphase.stats.interval import median_interval
 from allocphase.stats.values import FloatArray
 from allocphase.store.record import ProcessRecord
@@ -185,18 +188,14 @@ def _has_pairs(times: Mapping[str, FloatArray], base: str | None, name: str) -> 
 
 def _program_ns(run: Run, allocator: str, program: str, rounds: int) -> FloatArray:
     def read(record: ProcessRecord) -> float:
-        return program_time_ns(record.part(Program))
+        return wall_time_ns(record.part(Program))
 
     return _by_round(run.records_of(allocator, program), Probe.PROGRAM, read, rounds)
 
 
 def _cold_ns(run: Run, allocator: str, replay: str, rounds: int) -> FloatArray:
     """Of the whole first replay."""
-
-    def read(record: ProcessRecord) -> float:
-        return record.part(Throughput).cold_ns_per_op * record.result.operations
-
-    return _by_round(run.records_of(allocator, replay), Probe.THROUGHPUT, read, rounds)
+    return _by_round(run.records_of(allocator, replay), Probe.THROUGHPUT, pass_ns, rounds)
 
 
 def _by_round(

@@ -11,6 +11,7 @@ import click
 
 from allocphase.commands.shared import (
     baseline_dir_option,
+    cache_sim_option,
     command_line,
     keep_environment_option,
     measuring,
@@ -22,6 +23,7 @@ from allocphase.commands.shared import (
     scenario_option,
     timeout_option,
 )
+from allocphase.errors import UsageError
 
 if TYPE_CHECKING:
     from allocphase.probe.probe import Probe
@@ -55,6 +57,7 @@ def baseline() -> None:
     help="Save what a busy machine cannot disturb, and no times: system calls, page faults, memory "
     "and, where there is valgrind, instructions. For `gate --saved NAME --only-counts`.",
 )
+@cache_sim_option
 @timeout_option
 @keep_environment_option
 @out_option
@@ -67,6 +70,7 @@ def save(
     program: Program | None,
     rounds: int,
     only_counts: bool,
+    cache_sim: str | None,
     timeout_s: float,
     keep_allocator_environment: bool,
     out: Path,
@@ -83,8 +87,11 @@ def save(
     from allocphase.gate import baseline_arm
     from allocphase.gate.baseline import require_place, save_baseline
     from allocphase.gate.saved import USUAL_PROBES, measure_baseline
+    from allocphase.machine.simulated_caches import simulated_caches
     from allocphase.run.request import Request, chosen_scenarios, kept_variables
 
+    if cache_sim and not only_counts:
+        raise UsageError("--cache-sim is for what --only-counts saves: add that")
     require_place(name, baseline_dir)
     request = Request(
         allocators=(),
@@ -96,6 +103,7 @@ def save(
         label="baseline",
         command=command_line(),
         kept_variables=kept_variables(keep=keep_allocator_environment),
+        simulated_caches=simulated_caches(cache_sim) if cache_sim else "",
     )
     arm = baseline_arm(allocator)
     with measuring() as (executor, progress):

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from allocphase.analysis.measures import COMPARED_NAMES
+from allocphase.commands.fleet_results import FleetOutputs, compare_of_fleet, refuse_of_fleet
 from allocphase.commands.shared import (
     require_targets,
     share,
@@ -65,26 +66,35 @@ def compare(
     """Compare cells with a baseline: within one run, or the cells of two runs.
 
     Times are paired within the round. Runs of different scenarios are refused; of runs from
-    different machines only counts are compared.
+    different machines only counts are compared. Of a fleet's run every host's cells are compared
+    with its own baseline's, and then the hosts with one another.
 
     \b
     Example:
       allocphase compare out/20261123-101500-bench --baseline libc
       allocphase compare out/20261123-101500-old out/20261123-103000-new
+      allocphase compare out/20261128-100000-fleet
     """
-    from allocphase.compare import DEFAULT_METRICS, CompareSettings, compare_runs
+    from allocphase.compare import CompareSettings, compare_runs
     from allocphase.compare.console import print_comparison
     from allocphase.compare.export import csv_text, document, markdown
+    from allocphase.fleet.hosts import is_fleet
 
     require_targets(ctx)
+    fleet = next((folder for folder in runs if is_fleet(folder)), None)
     if len(runs) > 2:
         raise UsageError(f"compare takes one run or two, not {len(runs)}")
     settings = CompareSettings(
         baseline=baseline,
         theta=theta,
         memory_theta=memory_theta,
-        metrics=metrics or DEFAULT_METRICS,
+        metrics=metrics or None,
     )
+    if fleet is not None:
+        refuse_of_fleet(fleet, {"a second run": len(runs) > 1, "--csv": csv_path})
+        outputs = FleetOutputs(json_path=json_path, markdown_path=markdown_path)
+        compare_of_fleet(fleet, settings, outputs)
+        return
     found = compare_runs(runs, settings)
     if "-" not in (json_path, csv_path, markdown_path):
         print_comparison(found)

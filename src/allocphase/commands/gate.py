@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from allocphase.commands.fleet_results import FleetOutputs, gate_of_fleet, refuse_of_fleet
 from allocphase.commands.revisions import (
     GIT_BISECT,
     RevisionOptions,
@@ -21,6 +22,7 @@ from allocphase.commands.revisions import (
 )
 from allocphase.commands.shared import (
     baseline_dir_option,
+    cache_sim_option,
     command_line,
     keep_environment_option,
     measuring,
@@ -71,6 +73,7 @@ class GateOptions:
     limits_file: Path | None
     tails: bool
     only_counts: bool
+    cache_sim: str | None
     max_rounds: int
     time_budget_s: float | None
     inconclusive: str
@@ -142,6 +145,7 @@ class Outputs:
     help="Gate what a busy machine cannot disturb, and no times: system calls, page faults, memory "
     "and, where there is valgrind, instructions.",
 )
+@cache_sim_option
 @click.option(
     "--max-rounds",
     default=40,
@@ -176,7 +180,12 @@ class Outputs:
 @quiet_option
 @baseline_dir_option
 @click.option("--label", default="gate", show_default=True, help="Part of the directory's name.")
-@click.option("--again", metavar="DIR", type=click.Path(path_type=Path), help="Show an old gate.")
+@click.option(
+    "--again",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Show an old gate, or that of a fleet.",
+)
 @click.option(
     "--bisect-exit",
     is_flag=True,
@@ -228,6 +237,10 @@ def gate(
       allocphase gate --again out/20261123-101500-gate --explain time:random-churn
       allocphase gate --repo . --baseline main --candidate HEAD --object {source}/mine.c
     """
+    if again is not None and (again / "fleet.json").is_file():
+        shown = FleetOutputs(all_rows=all_rows, json_path=json_path, markdown_path=markdown_path)
+        refuse_of_fleet(again, {"--explain": rows, "--junit": junit_path})
+        ctx.exit(gate_of_fleet(again, shown))
     outputs = Outputs(
         rows=rows,
         all_rows=all_rows,
@@ -325,6 +338,7 @@ def _request(
     from allocphase.gate import GateRequest
     from allocphase.gate.request import STRETCH, TIME_BUDGET_S
     from allocphase.gate.saved import against_saved
+    from allocphase.machine.simulated_caches import simulated_caches
     from allocphase.run.request import (
         chosen_scenarios,
         draw_seed,
@@ -356,6 +370,7 @@ def _request(
         fail_inconclusive=options.inconclusive == "fail",
         explained=_scenarios_of_times(explained),
         kept_variables=kept_variables(keep=options.keep_allocator_environment),
+        simulated_caches=simulated_caches(options.cache_sim) if options.cache_sim else "",
         notes=(*options.revisions.notes(), *replays),
     )
     if not options.saved:
@@ -395,7 +410,14 @@ def _limits(options: GateOptions) -> Limits:
         theta=options.theta,
         memory_theta=options.memory_theta,
         lines=tuple(parse_limit(line) for line in (*lines, *options.limits)),
-        chosen=tuple(map(parse_limit, _only_counts())) if options.only_counts else (),
+        chosen=tuple(
+            parse_limit(line)
+            for lines in (
+                _only_counts() if options.only_counts else (),
+                _simulated() if options.cache_sim else (),
+            )
+            for line in lines
+        ),
     )
 
 
@@ -409,6 +431,14 @@ def _only_counts() -> list[str]:
         say(f"no instructions: valgrind is {NOT_INSTALLED}", err=True)
         return times
     return [*times, "instructions=exact"]
+
+
+def _simulated() -> list[str]:
+    """What --cache-sim simulates, and what is counted with it."""
+    from allocphase.analysis.measures import MEASURES, SIMULATED_THETA
+
+    names = [name for name, one in MEASURES.items() if one.simulated]
+    return ["instructions=exact", *(f"{name}={SIMULATED_THETA}" for name in names)]
 
 
 def _render(verdict: GateVerdict, outputs: Outputs, folder: Path) -> None:

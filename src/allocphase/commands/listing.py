@@ -7,6 +7,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from allocphase.scenario import AnyScenario, Program, Recorded, Scenario, genera
 from allocphase.scenario.families import FAMILIES, Family, Value
 from allocphase.text.units import counted, format_bytes
 from allocphase.trace.records import Kind, Trace, kind_of
+from allocphase.trace.stored import summary
 
 __all__ = ["allocators", "families", "scenarios", "scenarios_markdown"]
 
@@ -28,7 +30,9 @@ those of the default set. A parameter is changed with `-s 'NAME?PARAMETER=VALUE'
 values makes a scenario of each, `+` joins the items of a value that is a list (`sizes=16+64`), and
 `&` the parameters. `--sweep PARAMETER=VALUE,VALUE` changes one in every scenario of the run. So is
 `work_ns` set, in every family: nanoseconds of the program's own work after each operation, where it
-is timed ([method.md](method.md)); 0 unless a scenario says otherwise.
+is timed ([method.md](method.md)); 0 unless a scenario says otherwise. Those that begin with
+`recorded-` are the calls of a program, as `allocphase record` wrote them down, and have `mode` and
+`touch` alone ([recording.md](recording.md)).
 """
 
 
@@ -103,6 +107,10 @@ def _how(found: AnyScenario) -> Iterator[tuple[str, str]]:
         return
     if isinstance(found, Recorded):
         yield "trace", found.path
+        if found.program is not None:
+            yield "recorded of", shlex.join(found.program.program.command)
+        for label in found.labels:
+            yield f"validated, {found.mode}", label
         return
     parameters = ", ".join(f"{key}={value}" for key, value in found.parameters.items())
     yield "parameters", f"{found.family}: {parameters}"
@@ -184,9 +192,10 @@ def _what_it_is(entry: AnyScenario) -> Iterator[str]:
 
 
 def _recording(entry: Recorded) -> Iterator[str]:
-    said = entry.provenance
+    head, said = summary(Path(entry.path)), entry.provenance
     command = f" of `{shlex.join(said.command)}`" if said is not None and said.command else ""
-    yield _paragraph(f"A recording{command}, touch `{entry.touch.name.lower()}`.")
+    many = f"{head.operations:,} operations of {counted(head.threads, 'thread')}"
+    yield _paragraph(f"A recording{command}: {many}, touch `{entry.touch.name.lower()}`.")
 
 
 def _program(entry: Program) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from allocphase.analysis.exact import Alike
 from allocphase.analysis.validation import Difference, Prediction, Sides
 from allocphase.text.console import terminal
 from allocphase.text.fitted import Column
@@ -15,7 +16,7 @@ from allocphase.text.table import Cell, Table, rich_table
 from allocphase.text.units import format_bytes, format_count, format_ns
 from allocphase.trace.validated import Validation, label_text
 
-__all__ = ["print_predictions"]
+__all__ = ["print_alike", "print_predictions"]
 
 _UNITS = {"time": format_ns, "peak_rss": format_bytes}
 _HEADS = {
@@ -24,6 +25,24 @@ _HEADS = {
     "page_faults": "page faults, more than under",
     "syscalls": "memory's system calls, more than under",
 }
+
+
+def print_alike(found: Sequence[Alike]) -> None:
+    """What is to be exact, to stdout."""
+    for one in found:
+        terminal(None).print(Text(f"{one.metric.replace('_', ' ')}", style="bold"))
+        terminal(None).print(rich_table(_alike_table(one)))
+
+
+def _alike_table(found: Alike) -> Table:
+    write = format_bytes if found.metric == "live_bytes" else "{:,.0f}".format
+    columns = [Column("of", figure=False), *map(Column, ("program", "replay", "apart"))]
+    rows = []
+    for row in found.rows:
+        apart = f"{row.off:.2%}" if row.off else "exact"
+        cells = (row.of, write(float(row.program)), write(float(row.replay)), apart)
+        rows.append([Cell(text) for text in cells])
+    return Table(columns, rows)
 
 
 def print_predictions(found: Sequence[Prediction], validation: Validation) -> None:

@@ -21,6 +21,7 @@ from allocphase.commands.exec import (
 )
 from allocphase.commands.shared import say
 from allocphase.errors import AllocphaseError, NothingMeasuredError
+from allocphase.text.units import counted
 
 if TYPE_CHECKING:
     from allocphase.recorder.start import RecordedTree
@@ -73,8 +74,21 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 )
 @click.option(
     "--measure-cost",
+    "measures_cost",
     is_flag=True,
     help="Run the command once more, before and without the recorder, and say what recording cost.",
+)
+@click.option(
+    "--touched",
+    "learns_touched",
+    is_flag=True,
+    help="Run the command once more, before, and learn how much of its blocks it touches.",
+)
+@click.option(
+    "--validate",
+    "validates",
+    is_flag=True,
+    help="Then make a trace of it, FILE with .trace, and hold its replay against the command.",
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
@@ -83,7 +97,9 @@ def record_command(
     path: Path | None,
     spec: str | None,
     max_bytes: int | None,
-    measure_cost: bool,
+    measures_cost: bool,
+    learns_touched: bool,
+    validates: bool,
     command: Sequence[str],
 ) -> None:
     """Record the malloc calls of a command and of all that it starts, in an event file a process.
@@ -100,9 +116,11 @@ def record_command(
       allocphase record -- jq . data.json
       allocphase record -o app.events -a jemalloc -- ./app --port 80
       allocphase record --max-bytes 2G -- make -j4
+      allocphase record --touched --validate -- ./app --selftest
     """
     from allocphase.allocator.environment import environment_of
     from allocphase.allocator.program import find_program, obstacle
+    from allocphase.recorder.start import record, wall_without_ns
 
     inherited = own_environment()
     variables = environment_of(allocator_for_programs(spec), inherited) if spec else inherited
@@ -114,49 +132,80 @@ def record_command(
     except OSError as error:
         raise NotFoundError(f"{name}: {no_command(name, error)}") from None
     target = path or Path(f"{Path(name).name}.events")
+    learnt = target.with_name(f"{target.stem}.touched{target.suffix}") if learns_touched else None
+    trace = target.with_suffix(".trace") if validates else None
+    _require_new(target, learnt, trace)
     hindrance = obstacle(program, inherited)
-    before = _seconds_without(program, command, variables) if measure_cost else None
-    tree = _recorded(program, command, variables, path=target, max_bytes=max_bytes)
-    _report(tree, before)
+    try:
+        if learnt is not None:
+            _learn(program, command, inherited, path=learnt, max_bytes=max_bytes)
+        tree = record(
+            program,
+            command,
+            variables,
+            path=target,
+            max_bytes=max_bytes,
+            wall_without_ns=wall_without_ns(program, command, variables) if measures_cost else 0,
+        )
+    except OSError as error:
+        raise NotExecutableError(f"{name}: {start_failure(program, error)}") from None
+    _report(tree)
     if not any(image.events for image in tree.images) and tree.ended is None:
         raise NothingMeasuredError(_nothing(name, tree, hindrance))
+    if trace is not None:
+        _validate(ctx, tree, trace, learnt)
     _end_alike(ctx, tree)
 
 
-def _recorded(
+def _require_new(target: Path, learnt: Path | None, trace: Path | None) -> None:
+    """Before anything runs. Raises UsageError."""
+    from allocphase.recorder.tree_files import require_new
+
+    require_new(target)
+    for other in (learnt, trace):
+        if other is not None:
+            require_new(other)
+
+
+def _learn(
     program: Path,
     command: Sequence[str],
     variables: Mapping[str, str],
     *,
     path: Path,
     max_bytes: int | None,
-) -> RecordedTree:
-    from allocphase.recorder.start import record
+) -> None:
+    from allocphase.recorder.start import learn_touched
+    from allocphase.recorder.summary import ending_line, touched_line
 
-    try:
-        return record(program, command, variables, path=path, max_bytes=max_bytes)
-    except OSError as error:
-        raise NotExecutableError(f"{command[0]}: {start_failure(program, error)}") from None
-
-
-def _seconds_without(program: Path, command: Sequence[str], variables: Mapping[str, str]) -> float:
-    from allocphase.recorder.start import seconds_without
-
-    try:
-        return seconds_without(program, command, variables)
-    except OSError as error:
-        raise NotExecutableError(f"{command[0]}: {start_failure(program, error)}") from None
+    tree = learn_touched(program, command, variables, path=path, max_bytes=max_bytes)
+    say(f"allocphase: {ending_line(tree) or touched_line(tree)}", err=True)
 
 
-def _report(tree: RecordedTree, seconds_without: float | None) -> None:
+def _report(tree: RecordedTree) -> None:
     from allocphase.recorder.summary import cost_line, ending_line, summary_lines
 
     for line in summary_lines(tree):
         say(f"allocphase: {line}", err=True)
-    if seconds_without is not None:
-        say(f"allocphase: {cost_line(tree, seconds_without)}", err=True)
-    if (reason := ending_line(tree)) is not None:
-        say(f"allocphase: {reason}", err=True)
+    for more in (cost_line(tree.cost), ending_line(tree)):
+        if more is not None:
+            say(f"allocphase: {more}", err=True)
+
+
+def _validate(ctx: click.Context, tree: RecordedTree, trace: Path, learnt: Path | None) -> None:
+    """As `trace import` and `validate` would, of the first process that called."""
+    from allocphase.commands.validate import validate
+    from allocphase.recorder.imported import import_trace
+
+    if tree.exit_status != 0 or tree.ended is not None:
+        say("allocphase: not validated: the command failed, or was not recorded whole", err=True)
+        return
+    first, *others = [image.path for image in tree.images if image.path is not None]
+    if others:
+        say(f"allocphase: of {counted(len(others) + 1, 'process')} {first} is validated", err=True)
+    for line in import_trace(first, trace, touched=learnt):
+        say(line, err=True)
+    ctx.invoke(validate, trace=trace)
 
 
 def _nothing(name: str, tree: RecordedTree, hindrance: str | None) -> str:

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from allocphase.commands.shared import (
+    cache_sim_option,
     command_line,
     interruptible_executor,
     keep_environment_option,
@@ -77,7 +78,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     multiple=True,
     type=click.Choice([probe.value for probe in Probe]),
     help="What to measure; repeat for more. Without it: everything but instructions, which takes "
-    "valgrind.",
+    "valgrind, and hardware, which takes the processor's counters.",
 )
 @rounds_option(default=5, most=1000)
 @click.option(
@@ -105,6 +106,7 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     metavar="'FLAGS'",
     help="More flags for the compiler of NAME=FILE.c.",
 )
+@cache_sim_option
 @click.option(
     "--check-every",
     type=click.IntRange(1, 2**31 - 1),
@@ -115,6 +117,11 @@ BACKENDS = ("auto", "dispatch", "ptrace")
     "--keep-failed",
     is_flag=True,
     help="Keep what repeats each failed process, also under gdb, valgrind and ASan, and say how.",
+)
+@click.option(
+    "--keep-profiles",
+    is_flag=True,
+    help="Keep what callgrind writes of each process of the instructions probe, for KCachegrind.",
 )
 @click.option(
     "--syscall-backend",
@@ -261,6 +268,7 @@ def _show(
     from allocphase.export.cells import cells_document
     from allocphase.report.text.brief import print_brief
     from allocphase.report.text.terminal import print_summary
+    from allocphase.run.session import PROFILES
 
     finished = frames.load(folder)
     write_text(finished.cells.to_csv(index=False), str(folder / RESULTS))
@@ -275,5 +283,7 @@ def _show(
 
         click.echo(f"report: {render(finished)}", err=json_path == "-")
     _show_failed(folder)
+    if (folder / PROFILES).is_dir():
+        say(f"profiles, for kcachegrind: {folder / PROFILES}/callgrind.out.*", err=True)
     click.echo(f"run directory: {folder}", err=True)
     return finished.cell_list

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "baseline_dir_option",
     "branch_option",
+    "cache_sim_option",
     "command_line",
     "db_option",
     "interruptible_executor",
@@ -210,6 +211,18 @@ def keep_environment_option(command: _Command) -> _Command:
         is_flag=True,
         help="Leave MALLOC_CONF, GLIBC_TUNABLES and the like as your shell exports them; without "
         "it they are taken out.",
+    )(command)
+
+
+def cache_sim_option(command: _Command) -> _Command:
+    """--cache-sim, alone or with sizes."""
+    return click.option(
+        "--cache-sim",
+        is_flag=False,
+        flag_value="machine",
+        metavar="[I1=SIZE,WAYS,LINE,D1=...,LL=...]",
+        help="With instructions, also simulate caches and branches: misses and mispredictions an "
+        "operation. Sizes in bytes; what is not given is this machine's.",
     )(command)
 
 

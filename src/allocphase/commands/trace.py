@@ -122,18 +122,25 @@ def cut(path: Path, first: str, last: str, output: Path) -> None:
     type=click.Path(path_type=Path),
     help="The trace; .zst packs it.",
 )
-def import_(path: Path, output: Path) -> None:
+@click.option(
+    "--touched",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What `record --touched` learnt of the command: how much of each block it touches.",
+)
+def import_(path: Path, output: Path, touched: Path | None) -> None:
     """Make a trace of FILE: an event file of `allocphase record`, a trace as text, Firefox's
     logalloc, Android's memory_replay, glibc's trace_run workload, malloclab's .rep.
 
     \b
     Example:
       allocphase trace import app.events -o app.trace.zst
+      allocphase trace import app.events --touched app.touched.events -o app.trace
       allocphase trace import by-hand.txt -o by-hand.trace
     """
     from allocphase.recorder.imported import import_trace
 
-    for line in import_trace(path, output):
+    for line in import_trace(path, output, touched=touched):
         click.echo(line)
 
 

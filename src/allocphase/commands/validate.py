@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,15 +26,16 @@ from allocphase.commands.shared import (
 )
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.operation import MODES
-from allocphase.spec import file_name
+from allocphase.spec import Spec
 from allocphase.text.units import counted
 
 if TYPE_CHECKING:
     from allocphase.allocator import Allocator
+    from allocphase.analysis.exact import Alike
     from allocphase.analysis.validation import Prediction
     from allocphase.run.request import Request
     from allocphase.scenario import AnyScenario, Program, Recorded
-    from allocphase.trace.validated import Validation
+    from allocphase.trace.validated import Label, Validation
 
 __all__ = ["validate"]
 
@@ -44,13 +45,13 @@ LEAST = 4
 
 
 @click.command()
-@click.argument("trace", type=click.Path(path_type=Path))
+@click.argument("trace", metavar="TRACE|SCENARIO")
 @click.option(
     "-s",
     "--scenario",
     metavar="NAME|FILE",
-    help="The scenario that is the program. Without it, and without --program, the command that "
-    "was recorded, here.",
+    help="The scenario that is the program. Without it and --program, what the recording's "
+    "own scenario file names, else the command that was recorded, here.",
 )
 @click.option(
     "-a",
@@ -74,7 +75,7 @@ LEAST = 4
 def validate(
     ctx: click.Context,
     /,
-    trace: Path,
+    trace: str,
     scenario: str | None,
     allocators: Sequence[str],
     program: Program | None,
@@ -88,29 +89,30 @@ def validate(
     """Run a program and the replay of its recording under several allocators, in the same rounds.
 
     What the replay says of one allocator against another is held against what the program does. The
-    answer is a label for each metric, predicted or not; it is kept beside TRACE, and told wherever
-    the trace is replayed.
+    answer is a label for each metric, predicted or not; it is kept beside the trace, and told
+    wherever it is replayed.
 
     \b
     Example:
       allocphase record -o app.rec -- ./app --selftest
       allocphase trace import app.rec -o app.trace
       allocphase validate app.trace
+      allocphase validate recorded-jq
     """
     from allocphase.analysis import frames
     from allocphase.analysis.validation import predictions
-    from allocphase.commands.predictions import print_predictions
+    from allocphase.commands.exactness import exactly_alike
+    from allocphase.commands.predictions import print_alike, print_predictions
     from allocphase.files.typed import plain
     from allocphase.run.request import kept_variables
     from allocphase.run.session import run
     from allocphase.scenario import ad_hoc
-    from allocphase.scenario.recorded import recorded
     from allocphase.trace.validated import write_validation
 
     require_targets(ctx)
-    recording = recorded(trace, name=file_name(str(trace)))
+    recording = _recording(trace)
     whole = _program(recording, scenario, program)
-    nothing = ad_hoc("true", name=f"{recording.name}-nothing")
+    nothing = ad_hoc("true", name=f"{Spec.of_scenario(recording.name).name}-nothing")
     replays = _replays(recording)
     request = _request(
         _allocators(allocators),
@@ -125,20 +127,38 @@ def validate(
         path = run(request, executor, progress=progress)
     click.echo(f"run directory: {path}", err=True)
     names = {mode: one.name for mode, one in replays.items()}
-    found = predictions(frames.load(path), program=whole.name, nothing=nothing.name, replays=names)
+    measured = frames.load(path)
+    found = predictions(measured, program=whole.name, nothing=nothing.name, replays=names)
     if not found:
         raise NothingMeasuredError("nothing was measured of both: see `allocphase report`")
     told = {one.allocator for each in found for one in each.differences}
     for one in request.allocators[1:]:
         if one.name not in told:
             say(f"{one.name}: not measured of both, and in no label", err=True)
-    validation = _validation(recording, whole, found, request.allocators, rounds)
+    alike = list(exactly_alike(measured, recording, whole, nothing))
+    labels = _labels(found, alike, names)
+    validation = _validation(recording, whole, labels, request.allocators, rounds)
     if json_path != "-":
+        print_alike(alike)
         print_predictions(found, validation)
     if json_path:
-        differences = [plain(one, defaults=True) for one in found]
-        write_json(plain(validation, defaults=True) | {"predictions": differences}, json_path)
-    say(f"labels: {write_validation(trace, validation)}", err=True)
+        more = {
+            "exact": [plain(one, defaults=True) for one in alike],
+            "predictions": [plain(one, defaults=True) for one in found],
+        }
+        write_json(plain(validation, defaults=True) | more, json_path)
+    say(f"labels: {write_validation(Path(recording.path), validation)}", err=True)
+
+
+def _recording(spec: str) -> Recorded:
+    from allocphase.run.request import one_trace
+    from allocphase.scenario import Recorded
+
+    reason = "validate holds a recording against its program"
+    found = one_trace(spec, reason=reason)
+    if not isinstance(found, Recorded):
+        raise UsageError(f"scenario {spec!r} is generated, and {reason}: name a trace")
+    return found
 
 
 def _program(recording: Recorded, scenario: str | None, program: Program | None) -> Program:
@@ -155,12 +175,15 @@ def _program(recording: Recorded, scenario: str | None, program: Program | None)
         if not isinstance(found, Program):
             raise UsageError(f"scenario {scenario!r} has a trace of its own: name a program")
         return found
+    if recording.program is not None:
+        return recording.program
     said = recording.provenance
     if said is None or not said.command:
         raise UsageError(f"{recording.path}: does not say what was recorded: add --program")
     if is_cut(said.command):
         raise UsageError(f"{recording.path}: its command is too long to be kept: add --program")
-    return ad_hoc(shlex.join(said.command), name=f"{recording.name}-program")
+    name = f"{Spec.of_scenario(recording.name).name}-program"
+    return ad_hoc(shlex.join(said.command), name=name)
 
 
 def _replays(recording: Recorded) -> dict[str, Recorded]:
@@ -200,6 +223,7 @@ def _request(
             Probe.MEMORY,
             Probe.PROGRAM,
             Probe.PROGRAM_MEMORY,
+            Probe.PROGRAM_CALLS,
             Probe.PROGRAM_SYSCALLS,
         ],
         command=command_line(),
@@ -215,26 +239,19 @@ def _installed() -> list[str]:
     return [name for name in there if name != "mimalloc" or "mimalloc3" not in there]
 
 
-def _validation(
-    recording: Recorded,
-    whole: Program,
-    found: Sequence[Prediction],
-    allocators: Sequence[Allocator],
-    rounds: int,
-) -> Validation:
-    """What is kept beside the trace."""
-    from datetime import UTC, datetime
+def _labels(
+    found: Sequence[Prediction], alike: Sequence[Alike], modes: Iterable[str]
+) -> tuple[Label, ...]:
+    """Mode after mode; what is exact is so in each."""
+    from allocphase.trace.validated import Label
 
-    from allocphase.trace.validated import Label, Validation
-
-    return Validation(
-        digest=recording.digest(),
-        touch=recording.touch.name.lower(),
-        program=shlex.join(whole.program.command),
-        recorded=datetime.now(tz=UTC).isoformat(timespec="seconds"),
-        allocators=tuple(one.name for one in allocators),
-        rounds=rounds,
-        labels=tuple(
+    labels = []
+    for mode in modes:
+        labels += [
+            Label(metric=one.metric, mode=mode, predicted=one.off == 0, within=one.off)
+            for one in alike
+        ]
+        labels += [
             Label(
                 metric=one.metric,
                 mode=one.mode,
@@ -243,5 +260,30 @@ def _validation(
                 order=one.order,
             )
             for one in found
-        ),
+            if one.mode == mode
+        ]
+    return tuple(labels)
+
+
+def _validation(
+    recording: Recorded,
+    whole: Program,
+    labels: tuple[Label, ...],
+    allocators: Sequence[Allocator],
+    rounds: int,
+) -> Validation:
+    """What is kept beside the trace."""
+    from datetime import UTC, datetime
+
+    from allocphase.trace.stored import summary
+    from allocphase.trace.validated import Validation
+
+    return Validation(
+        digest=summary(Path(recording.path)).digest,
+        touch=recording.touch.name.lower(),
+        program=shlex.join(whole.program.command),
+        recorded=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        allocators=tuple(one.name for one in allocators),
+        rounds=rounds,
+        labels=labels,
     )

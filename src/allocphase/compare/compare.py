@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase.analysis import frames
 from allocphase.analysis.comparable import not_holding
-from allocphase.analysis.metric_names import compared
+from allocphase.analysis.discrepancy import INSTRUCTIONS, TIME, Change, discrepancy
+from allocphase.analysis.frames import Run
+from allocphase.analysis.measures import MEASURES
+from allocphase.analysis.metric_names import compared, measure
 from allocphase.compare.pairs import between_runs, within_run
-from allocphase.compare.rows import ALPHA, DEFAULT_METRICS, CompareRow, compare_cells
+from allocphase.compare.rows import (
+    ALPHA,
+    DEFAULT_METRICS,
+    CompareRow,
+    compared_rows,
+    wanted_rows,
+)
 from allocphase.errors import NothingMeasuredError
 from allocphase.judge.render.words import percent
 from allocphase.stats import Verdict, least_processes
@@ -25,12 +34,14 @@ MAX_ROUNDS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareSettings:
-    """baseline: an allocator of the run, None for the default (of one run only)."""
+    """baseline: an allocator of the run, None for the default (of one run only). metrics: None for
+    those of DEFAULT_METRICS, and for what the runs were asked for beside the usual.
+    """
 
     baseline: str | None = None
     theta: float = 0.02
     memory_theta: float = 0.05
-    metrics: Sequence[str] = DEFAULT_METRICS
+    metrics: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +65,17 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
         found = within_run(runs[0], settings.baseline)
     else:
         found = between_runs(runs[0], runs[1], settings.baseline)
-    rows = compare_cells(
-        found.pairs,
-        metrics=settings.metrics,
-        holds=found.holds,
-        theta=settings.theta,
-        memory_theta=settings.memory_theta,
+    metrics = settings.metrics or [*DEFAULT_METRICS, *_asked_for(runs)]
+    rows = compared_rows(
+        wanted_rows(
+            found.pairs,
+            metrics=metrics,
+            holds=found.holds,
+            theta=settings.theta,
+            memory_theta=settings.memory_theta,
+        )
     )
-    mismatch = not_holding(map(compared, settings.metrics), found.differing)
+    mismatch = not_holding(map(compared, metrics), found.differing)
     if not rows:
         reason = (
             "; ".join(mismatch)
@@ -69,7 +83,42 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
         )
         raise NothingMeasuredError(f"there is nothing to compare: {reason}")
     notes = [*found.notes, *(f"different machines: {line}" for line in mismatch)]
-    return ComparedRuns(found.against, tuple(rows), (*notes, *_doubts(rows)))
+    return ComparedRuns(found.against, tuple(rows), (*notes, *_doubts(rows), *_discrepancies(rows)))
+
+
+def _asked_for(runs: Sequence[Run]) -> list[str]:
+    """Metrics of probes that run only where they are asked for, as in all of these."""
+    return [
+        name
+        for name, one in MEASURES.items()
+        if not one.probe.usual and all(one.probe in run.manifest.plan.probes for run in runs)
+    ]
+
+
+def _discrepancies(rows: Sequence[CompareRow]) -> list[str]:
+    """Of each cell, where its time and its instructions do not tell the same."""
+    cells: dict[tuple[str, str], dict[str, Change]] = {}
+    for row in rows:
+        cells.setdefault((row.allocator, row.scenario), {})[row.metric] = _change(row)
+    told = [
+        discrepancy(
+            found[TIME.name],
+            found[INSTRUCTIONS.name],
+            list(found.values()),
+            name=f"{allocator} on {scenario}",
+            base="the baseline",
+        )
+        for (allocator, scenario), found in cells.items()
+        if TIME.name in found and INSTRUCTIONS.name in found
+    ]
+    return [text for text in told if text]
+
+
+def _change(row: CompareRow) -> Change:
+    """Counts on which each side agrees are sure."""
+    estimate = row.ratio.estimate
+    sure = replace(row.ratio, lower=estimate, upper=estimate) if row.exact else row.ratio
+    return Change(measure=measure(row.metric), base=row.base, candidate=row.candidate, ratio=sure)
 
 
 def _doubts(rows: Sequence[CompareRow]) -> list[str]:

@@ -27,7 +27,7 @@ from allocphase.stats.exact import count_change, count_ratio
 from allocphase.stats.values import FloatArray, agree, median
 from allocphase.store.record import rounds_of
 
-__all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "compare_cells"]
+__all__ = ["ALPHA", "DEFAULT_METRICS", "CompareRow", "WantedRow", "compared_rows", "wanted_rows"]
 
 # Times first, then counts, then bytes.
 _UNITS = ("ns", "count", "bytes")
@@ -76,34 +76,48 @@ class CompareRow:
         return math.isfinite(self.min_detectable_ratio)
 
 
-def compare_cells(
+def wanted_rows(
     pairs: Sequence[CellPair],
     *,
     metrics: Sequence[str],
     holds: Callable[[Measure], bool],
     theta: float,
     memory_theta: float,
-) -> list[CompareRow]:
-    """A row for each pair and metric that holds, and that there is of a trace or a program, in that
-    order.
-
-    Times of one run are paired within the round, those of two runs are not, and neither are
-    counts: each is a family of its own (Holm). Raises UsageError for a metric that does not exist.
+) -> list[WantedRow]:
+    """The values of a row for each pair and metric that holds, and that there is of a trace or a
+    program, in that order. Raises UsageError for a metric that does not exist.
     """
     measures = [compared(name) for name in metrics]
     read = _Values()
-    wanted = [
-        _Wanted(
-            pair,
-            one,
-            read.of(pair.base, one),
-            read.of(pair.candidate, one),
-            theta if one.timed else memory_theta,
+    return [
+        WantedRow(
+            allocator=pair.candidate.allocator,
+            scenario=pair.candidate.scenario,
+            one=one,
+            base=read.of(pair.base, one),
+            candidate=read.of(pair.candidate, one),
+            limit=theta if one.timed else memory_theta,
+            within_run=pair.base.run is pair.candidate.run,
+            is_of_session=_is_of_session(pair, one),
         )
         for pair in pairs
         for one in measures
         if holds(one) and one.probe.of_programs == pair.candidate.is_program
     ]
+
+
+def _is_of_session(pair: CellPair, one: Measure) -> bool:
+    if one.timed or one.of_trace or pair.base.run is pair.candidate.run:
+        return False
+    return len(pair.base.run.thread_counts(pair.base.scenario)) > 1
+
+
+def compared_rows(wanted: Sequence[WantedRow]) -> list[CompareRow]:
+    """The rows judged together, same order.
+
+    Times of one run are paired within the round, those of two runs are not, and neither are
+    counts: each is a family of its own (Holm).
+    """
     found: dict[int, Comparison] = {i: _agreed(w) for i, w in enumerate(wanted) if w.is_exact}
     paired = [i for i, w in enumerate(wanted) if w.one.timed and w.within_run]
     times = [i for i, w in enumerate(wanted) if w.one.timed and not w.within_run]
@@ -117,38 +131,30 @@ def compare_cells(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Wanted:
-    """One row's values. base, candidate: of a time by round, NaN where missing; of a count, of each
-    process. limit: what counts as a change, where a count varies.
+class WantedRow:
+    """One row before it is judged: its values, and nothing of the run that they are of.
+
+    base, candidate: of a time by round, NaN where missing; of a count, of each process. limit: what
+    counts as a change, where a count varies. within_run: the two sides ran in the same rounds.
+    is_of_session: two runs of the same may differ in it as a whole: how far threads are apart is a
+    session's, so that all processes of a run may agree on one count, and all of the next run on
+    another. Then a run is one sample.
     """
 
-    pair: CellPair
+    allocator: str
+    scenario: str
     one: Measure
     base: FloatArray
     candidate: FloatArray
     limit: float
-
-    @property
-    def within_run(self) -> bool:
-        """Whether the two sides ran in the same rounds."""
-        return self.pair.base.run is self.pair.candidate.run
+    within_run: bool
+    is_of_session: bool
 
     @property
     def is_exact(self) -> bool:
         """Whether it is a count of which each side says one thing, and would another day."""
         one_each = agree(self.base) and agree(self.candidate)
         return one_each and not self.one.timed and not self.is_of_session
-
-    @property
-    def is_of_session(self) -> bool:
-        """Whether two runs of the same may differ in it as a whole: how far threads are apart is a
-        session's, so that all processes of a run may agree on one count, and all of the next run on
-        another. Then a run is one sample.
-        """
-        if self.one.timed or self.within_run or self.one.of_trace:
-            return False
-        base = self.pair.base
-        return len(base.run.thread_counts(base.scenario)) > 1
 
     @property
     def theta(self) -> float:
@@ -168,17 +174,17 @@ class _Wanted:
         return Samples(self.base, self.candidate, self.theta)
 
 
-def _verdict(wanted: _Wanted, found: Comparison) -> Verdict | None:
+def _verdict(wanted: WantedRow, found: Comparison) -> Verdict | None:
     if not found.pairs:
         return None
     changed = found.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
     return Verdict.INCONCLUSIVE if changed and wanted.is_of_session else found.verdict
 
 
-def _row(wanted: _Wanted, found: Comparison) -> CompareRow:
+def _row(wanted: WantedRow, found: Comparison) -> CompareRow:
     return CompareRow(
-        allocator=wanted.pair.candidate.allocator,
-        scenario=wanted.pair.candidate.scenario,
+        allocator=wanted.allocator,
+        scenario=wanted.scenario,
         metric=wanted.one.name,
         unit=wanted.one.unit,
         base=median(wanted.base),
@@ -209,11 +215,11 @@ class _Values:
         return processes.by_round(records, one, rounds=rounds_of(records))
 
 
-def _agreed(wanted: _Wanted) -> Comparison:
+def _agreed(wanted: WantedRow) -> Comparison:
     """What each side's processes agree on; fewer than AGREEING of them say nothing of a change."""
     before, after = median(wanted.base), median(wanted.candidate)
     fewest = min(wanted.base.size, wanted.candidate.size)
-    change = count_change(before, after, wanted.theta)
+    change = count_change(before, after, wanted.theta, grain=wanted.one.grain)
     return Comparison(
         ratio=Interval(count_ratio(before, after), -math.inf, math.inf, math.nan),
         saved=Interval(before - after, -math.inf, math.inf, math.nan),

@@ -18,6 +18,7 @@ import numpy as np
 
 from allocphase.analysis.comparable import Replayed, refuse_changed_scenarios
 from allocphase.analysis.measures import MEASURES, Measure
+from allocphase.analysis.metric_names import compared
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.files.durable import named_errors, require_writable, write_text
 from allocphase.files.typed import Amount, at_most, length, load_json, plain
@@ -93,7 +94,7 @@ class Baseline:
 
 def saved_values(evidence: Evidence, scenario: str) -> dict[str, tuple[float, ...]]:
     """What a session measured of the candidate arm, by metric; metrics without values left out."""
-    named = call_measures(evidence, scenario)
+    named = [*call_measures(evidence, scenario), *map(compared, evidence.kinds(scenario))]
     found = {one.name: _present(evidence, one, scenario) for one in (*MEASURES.values(), *named)}
     return {name: values for name, values in found.items() if values}
 

@@ -41,7 +41,7 @@ def planned_in(request: GateRequest) -> Planned:
         programs={one.name for one in request.scenarios if isinstance(one, Program)},
     )
     rows = [row for row in rows if row.measure.name not in _PARTS or _has_part(request, row)]
-    thin = _thin(request, rows)
+    thin = _thin(request, rows) | _not_simulated(request, rows)
     rows = [row for row in rows if row.id not in thin]
     saved, mismatch = request.saved, list[str]()
     left_out = list(thin.values())
@@ -70,6 +70,18 @@ def _never_saved(rows: Sequence[Row]) -> list[str]:
         f"{metric} is not gated: the saved baseline has none of {', '.join(scenarios)}"
         for metric, scenarios in by_metric.items()
     ]
+
+
+def _not_simulated(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:
+    """By row, that nobody asked for what it counts. Raises UsageError where a limit names it."""
+    if request.simulated_caches:
+        return {}
+    found = {}
+    for row in (one for one in rows if one.measure.simulated):
+        found[row.id] = f"{row.id} is not gated: it is simulated where --cache-sim asks for it"
+        if row.rule.required:
+            raise UsageError(found[row.id])
+    return found
 
 
 def _thin(request: GateRequest, rows: Sequence[Row]) -> dict[str, str]:

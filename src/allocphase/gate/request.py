@@ -56,7 +56,7 @@ class GateRequest:
     until_improved: rows of times that pass go on until they are improved, or the rounds are used
     up. saved: instead of a baseline among the arms. explained: scenarios of which the first session
     keeps what each call takes, whether that is gated or not. notes: what the verdict says
-    besides. kept_variables: as in Request.
+    besides. kept_variables, simulated_caches: as in Request.
     """
 
     arms: Arms
@@ -78,6 +78,7 @@ class GateRequest:
     explained: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     kept_variables: Mapping[str, str] = field(default_factory=dict)
+    simulated_caches: str = ""
 
     @property
     def rounds(self) -> int:

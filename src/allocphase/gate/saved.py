@@ -13,6 +13,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from allocphase.allocator import Allocator
 from allocphase.analysis.comparable import Replayed
@@ -52,7 +53,7 @@ def against_saved(
         rounds=saved.rounds,
         allocator=saved.allocator,
         note=f"baseline {name!r}: {saved.allocator.name}, saved {saved.saved}; it has no twin",
-        differing=differences(saved.fingerprint, fingerprint(request.kept_variables)),
+        differing=differences(saved.fingerprint, _facts(request)),
         allow_mismatch=allow_mismatch,
     )
     return replace(request, saved=arm)
@@ -91,9 +92,13 @@ def measure_baseline(
         name=name,
         saved=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
         allocator=describe_arm(arm),
-        fingerprint=fingerprint(request.kept_variables),
+        fingerprint=_facts(request),
         scenarios={one.name: _entry(evidence, one) for one in request.scenarios},
     )
+
+
+def _facts(request: Request | GateRequest) -> dict[str, Any]:
+    return fingerprint(request.kept_variables, simulated_caches=request.simulated_caches or None)
 
 
 def _entry(evidence: Evidence, scenario: AnyScenario) -> SavedScenario:

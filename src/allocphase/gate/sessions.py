@@ -166,6 +166,7 @@ def _inner(request: GateRequest, judge: Judge, arms: Sequence[Allocator]) -> Req
         label=f"{request.label}-confirm" if judge.confirms else request.label,
         command=request.command,
         kept_variables=request.kept_variables,
+        simulated_caches=request.simulated_caches,
         only=None
         if probes == gated
         else frozenset(
@@ -205,7 +206,9 @@ def _verdict(
     return GateVerdict(
         baseline=_describe_baseline(request),
         candidate=describe_arm(request.arms.candidate),
-        environment=environment(tuning=request.kept_variables),
+        environment=environment(
+            tuning=request.kept_variables, simulated_caches=request.simulated_caches or None
+        ),
         rows=rows,
         failures=tuple(failures),
         sessions=tuple(_describe(session) for session in sessions),

@@ -34,15 +34,24 @@ AGREEING = 4
 
 
 def judge_counted(
-    values: Values, rule: Rule, sampled: Callable[[float], SequentialRank], *, final: bool
+    values: Values,
+    rule: Rule,
+    sampled: Callable[[float], SequentialRank],
+    *,
+    final: bool,
+    grain: float = 0.0,
 ) -> Judged:
-    """Where the row stands; `final`: no process will follow. sampled: the rule for a theta."""
+    """Where the row stands; `final`: no process will follow. sampled: the rule for a theta. grain:
+    what is no difference, whatever share it is: of processes that are no further apart than that,
+    the first of an arm stands for all.
+    """
     base, candidate = _present(values.base, values.twin), _present(values.candidate)
     told = (tuple(base.tolist()), tuple(candidate.tolist()))
     if not base.size or not candidate.size:
         return _exact(Outcome.NOT_MEASURED, base, candidate, theta=rule.theta, decided=True)
     theta = 0.0 if rule.exact and agree(base) else rule.theta
-    if not (agree(base) and agree(candidate)):
+    alike = float(np.ptp(np.concatenate([base, candidate]))) <= grain
+    if not alike and not (agree(base) and agree(candidate)):
         found = judge_sampled(values, sampled(theta), final=final)
         few = found.rounds < AGREEING and found.decided
         return replace(
@@ -51,7 +60,7 @@ def judge_counted(
             open_chance=_open_chance(base, found.open_chance),
             values=told,
         )
-    outcome = Outcome(count_change(float(base[0]), float(candidate[0]), theta))
+    outcome = Outcome(count_change(float(base[0]), float(candidate[0]), theta, grain=grain))
     fewest = min(_present(arm).size for arm in values.measured)
     enough = fewest >= (AGREEING if outcome is Outcome.UNCHANGED else 2 * AGREEING)
     if not enough:

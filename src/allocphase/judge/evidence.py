@@ -15,7 +15,7 @@ import numpy as np
 from allocphase.analysis.measures import CALL_PREFIX, CALL_PREFIXES, PROGRAM_CALL_PREFIX, Measure
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import ProgramSyscalls, Syscalls
+from allocphase.probe.result import Instructions, ProgramSyscalls, Syscalls
 from allocphase.stats.values import FloatArray
 from allocphase.store.record import ProcessRecord, rounds_of
 
@@ -115,6 +115,20 @@ class Evidence:
             if where == scenario and metric.startswith(CALL_PREFIXES):
                 names.add(metric)
         return sorted(names)
+
+    def kinds(self, scenario: str) -> list[str]:
+        """The metrics of the kinds of call whose instructions any arm counted, sorted:
+        "instructions.malloc".
+        """
+        return sorted(
+            f"{Probe.INSTRUCTIONS}.{kind}"
+            for kind in {
+                kind
+                for arm in _ARMS
+                for record in self._good(arm, scenario, Probe.INSTRUCTIONS)
+                for kind in record.part(Instructions).counted
+            }
+        )
 
     def uncounted(self, scenario: str) -> str:
         """Why nobody could count a program's system calls, where no arm's processes could, and no

@@ -142,7 +142,7 @@ class Judge:
             def sampled(theta: float) -> SequentialRank:
                 return self._rule(theta, counts, COUNT_BUDGET)
 
-            return judge_counted(values, row.rule, sampled, final=final)
+            return judge_counted(values, row.rule, sampled, final=final, grain=row.measure.grain)
         theta, step = row.rule.theta, 0.0
         if row.measure.probe is Probe.LATENCY:
             # No limit is finer than what the clock tells.

@@ -101,10 +101,12 @@ class Limits:
             return None if one.timed else Rule(self._spread(one), exact=True, **given)
         return Rule(chosen.share, exact=False, **given)
 
-    def named_calls(self) -> list[str]:
-        """The single system calls that the lines name in full, as measures are named."""
-        names = [line.metric for line in self.lines if line.metric.startswith(CALL_PREFIXES)]
-        return [name for name in dict.fromkeys(names) if not _is_glob(name)]
+    def named_members(self) -> list[str]:
+        """The members of families that the lines name in full, single system calls and such, as
+        measures are named.
+        """
+        names = dict.fromkeys(line.metric for line in self.lines if not line.by_path)
+        return [name for name in names if name not in MEASURES and not _is_glob(name)]
 
     def unused(self, places: Sequence[tuple[Measure, str]]) -> list[str]:
         """The lines that speak of none of these, a metric on a scenario each."""

@@ -38,7 +38,7 @@ def planned_rows(
     """Every row that the limits leave on, in the order of the scenarios. `programs`: which of these
     are: what there is of a trace is not of them, nor the reverse.
     """
-    named = [compared(name) for name in limits.named_calls()]
+    named = [compared(name) for name in limits.named_members()]
     return [
         Row(found, scenario, rule)
         for scenario in scenarios

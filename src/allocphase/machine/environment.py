@@ -31,6 +31,7 @@ _CHIP = {
     "CPU variant": "variant",
     "CPU revision": "revision",
 }
+_CACHE_KINDS = {"Data": "d", "Instruction": "i"}
 _LIBC = re.compile(r"/(libc\.so\.6|libc-2\.[\d.]+\.so|(ld|libc)[.-]musl-\w+\.so\.1)$")
 
 
@@ -39,11 +40,13 @@ def environment(
     sys: Path = Path("/sys"),
     *,
     tuning: Mapping[str, object] | None = None,
+    simulated_caches: str | None = None,
 ) -> dict[str, object]:
     """Facts about the machine that figures depend on, by name.
 
     tuning: variables of the user's shell that are settings of allocators, and that what is
-    measured has (--keep-allocator-environment); None for none.
+    measured has (--keep-allocator-environment); None for none. simulated_caches: chosen for
+    callgrind (machine.simulated_caches), None where it simulates none.
     """
     cpuinfo = _cpuinfo(proc)
     cpus = os.sched_getaffinity(0)
@@ -57,6 +60,7 @@ def environment(
         "cpus": len(cpus),
         "cores": len({thread_siblings(cpu, sys=sys) or str(cpu) for cpu in cpus}),
         "smt": _switch(sys / "devices/system/cpu/smt/active"),
+        "caches": _caches(sys),
         "cpu_quota": cpu_quota(proc, sys),
         "virtual": "hypervisor" in cpuinfo["flags"].split() if "flags" in cpuinfo else None,
         "governor": read_text(sys / "devices/system/cpu/cpu0/cpufreq/scaling_governor"),
@@ -79,6 +83,7 @@ def environment(
         "tuning": dict(tuning or {}),
         "valgrind": valgrind_version(),
         "valgrind_cpu": seen_features(cpuinfo, chip=_chip(cpuinfo)),
+        "simulated_caches": simulated_caches,
     }
 
 
@@ -114,6 +119,16 @@ def _chip(cpuinfo: Mapping[str, str]) -> str | None:
     """ "family 25, model 17, stepping 1": clouds call several generations by one name."""
     known = [f"{word} {cpuinfo[key]}" for key, word in _CHIP.items() if key in cpuinfo]
     return ", ".join(known) or None
+
+
+def _caches(sys: Path) -> dict[str, str] | None:
+    """By level, such as "L1d", the size of the first CPU's cache as the kernel writes it: "32K"."""
+    found = {}
+    for folder in sorted((sys / "devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = (read_text(folder / name) for name in ("level", "type", "size"))
+        if level and kind and size:
+            found[f"L{level}{_CACHE_KINDS.get(kind, '')}"] = size
+    return found or None
 
 
 def _switch(path: Path) -> bool | None:

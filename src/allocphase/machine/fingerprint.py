@@ -7,6 +7,7 @@ first three each has all of the one before it:
     MEMORY_FACTS        and how much memory they bring, page by page
     TIME_FACTS          and how long all of it takes
     INSTRUCTION_FACTS   CALL_FACTS, and what decides which instructions run under valgrind
+    SIMULATION_FACTS    INSTRUCTION_FACTS, and which caches valgrind simulates
 
 docs/schema.md says of each what it moves. Not among them: the load, which changes by the minute,
 and memory, which balloons in a guest.
@@ -27,6 +28,7 @@ __all__ = [
     "FACTS",
     "INSTRUCTION_FACTS",
     "MEMORY_FACTS",
+    "SIMULATION_FACTS",
     "TIME_FACTS",
     "differences",
     "driver_sha256",
@@ -65,19 +67,24 @@ TIME_FACTS = (
 )
 # Of no time: nothing that is timed runs under valgrind.
 INSTRUCTION_FACTS = (*CALL_FACTS, "valgrind", "valgrind_cpu")
-FACTS = tuple(dict.fromkeys((*TIME_FACTS, *INSTRUCTION_FACTS)))
+SIMULATION_FACTS = (*INSTRUCTION_FACTS, "simulated_caches")
+FACTS = tuple(dict.fromkeys((*TIME_FACTS, *SIMULATION_FACTS)))
 _DIGEST_LETTERS = 64
 _SHOWN_LETTERS = 12
 # Twice what a kernel says of its mitigations; the fact may be of a file from elsewhere.
 _MOST_LETTERS = 240
 
 
-def fingerprint(tuning: Mapping[str, object] | None = None) -> dict[str, Any]:
-    """Every fact of this machine and of the installed driver. tuning: as of `environment`.
+def fingerprint(
+    tuning: Mapping[str, object] | None = None, *, simulated_caches: str | None = None
+) -> dict[str, Any]:
+    """Every fact of this machine and of the installed driver. tuning, simulated_caches: as of
+    `environment`.
 
     Raises AllocphaseError when the driver is not installed.
     """
-    return machine_facts(environment(tuning=tuning), driver=driver_sha256())
+    facts = environment(tuning=tuning, simulated_caches=simulated_caches)
+    return machine_facts(facts, driver=driver_sha256())
 
 
 def machine_facts(environment: Mapping[str, Any], *, driver: str) -> dict[str, Any]:

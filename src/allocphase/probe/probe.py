@@ -22,6 +22,7 @@ class Probe(StrEnum):
     FOOTPRINT = "footprint"
     FAULTS = "faults"
     INSTRUCTIONS = "instructions"
+    HARDWARE = "hardware"
     VERIFY = "verify"
     PROGRAM = "program"
     PROGRAM_MEMORY = "program_memory"
@@ -40,17 +41,17 @@ class Probe(StrEnum):
 
     @property
     def usual(self) -> bool:
-        """Whether it runs without being asked for: one that takes a tool that is not everywhere, or
-        many times as long as the others, does not.
+        """Whether it runs without being asked for: one that takes a tool or a processor's counters,
+        which are not everywhere, or many times as long as the others, does not.
         """
-        return self is not Probe.INSTRUCTIONS
+        return self not in (Probe.INSTRUCTIONS, Probe.HARDWARE)
 
     @property
     def timed(self) -> bool:
-        """Whether its figure is a time: such a process runs in every round, and so does the
-        floor's.
+        """Whether its figure is a time, or as little the same each time as one is: such a process
+        runs in every round, and so does the floor's.
         """
-        return self in (Probe.THROUGHPUT, Probe.LATENCY, Probe.PROGRAM)
+        return self in (Probe.THROUGHPUT, Probe.LATENCY, Probe.HARDWARE, Probe.PROGRAM)
 
     @property
     def counts(self) -> bool:
@@ -72,7 +73,8 @@ class Probe(StrEnum):
         """Joined operation by operation, or counted: in each such process objects lie at the same
         addresses (address randomisation is off).
         """
-        return not self.of_programs and self not in (Probe.THROUGHPUT, Probe.VERIFY)
+        apart = (Probe.THROUGHPUT, Probe.HARDWARE, Probe.VERIFY)
+        return not self.of_programs and self not in apart
 
     def needs_the_machine(self, threads: int) -> bool:
         """Whether such a process runs alone, in every round; `threads`: of its trace.

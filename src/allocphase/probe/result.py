@@ -14,6 +14,7 @@ from typing import Annotated, TypeAlias, TypeVar
 from allocphase.files.typed import Amount, Check, Count, FieldError, Number, Positive, at_most
 from allocphase.machine.disturbance import Disturbance
 from allocphase.operation import MAX_OPERATIONS
+from allocphase.probe.counter_group import passes_of
 from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
 
@@ -22,6 +23,7 @@ __all__ = [
     "Faults",
     "Footprint",
     "Function",
+    "Hardware",
     "Heap",
     "Instructions",
     "Latency",
@@ -32,6 +34,7 @@ __all__ = [
     "ProgramMemory",
     "ProgramSyscalls",
     "Result",
+    "Simulated",
     "Syscalls",
     "Throughput",
     "Usage",
@@ -91,15 +94,16 @@ class Work:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
     """The warm list has a value a pass; those of build and drain one each time that they were
-    timed by themselves; thread_ns_per_op, one a thread.
+    timed by themselves; thread_ns_per_op, one a thread. cold_ns_per_op, helper_ns_per_op: None of
+    what others measured, and was imported.
     """
 
-    cold_ns_per_op: Amount
+    cold_ns_per_op: Amount | None = None
     warm_ns_per_op: tuple[Amount, ...]
     build_ns_per_op: tuple[Amount, ...] = ()
     drain_ns_per_op: tuple[Amount, ...] = ()
     thread_ns_per_op: tuple[Amount, ...] = ()
-    helper_ns_per_op: Amount = 0.0
+    helper_ns_per_op: Amount | None = 0.0
     replays_per_pass: Count = 0
     run_delay_ns: Count = 0
 
@@ -190,17 +194,46 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """What the same calls missed in the simulated `caches`, written as machine.simulated_caches
+    does: instructions and data together, reads and writes. mispredictions: of simulated branches,
+    conditional and indirect ones.
+    """
+
+    caches: str
+    l1_misses: Count
+    ll_misses: Count
+    mispredictions: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instructions:
     """Of one warm replay, by kind of call: how many calls there were, and how many instructions of
     the allocator they took, with all that they called. functions: the costliest of its own.
 
-    valgrind: its version, which decides what some functions of libc do.
+    simulated: None where that was not asked for. valgrind: its version, which decides what a
+    process sees of the CPU.
     """
 
     calls: _Calls
     counted: _Calls = field(default_factory=dict)
     functions: tuple[Function, ...] = ()
+    simulated: Simulated | None = None
     valgrind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """The processor's counters before the first warm pass and after each (probe.counter_group).
+
+    events: of the group, by name the kernel's id, none where there are no counters (`lacks` says
+    why); left_out: by name why one is not among them. readings: in words.
+    """
+
+    events: _Calls = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    replays_per_pass: Count = 0
+    readings: tuple[tuple[Count, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +341,7 @@ Part: TypeAlias = (
     | Footprint
     | Faults
     | Instructions
+    | Hardware
     | Verify
     | Program
     | ProgramMemory
@@ -353,6 +387,7 @@ class Result:
     footprint: Footprint | None = None
     faults: Faults | None = None
     instructions: Instructions | None = None
+    hardware: Hardware | None = None
     verify: Verify | None = None
     program: Program | None = None
     program_memory: ProgramMemory | None = None
@@ -378,7 +413,7 @@ class Result:
     @property
     def is_slow(self) -> bool:
         """Whether one replay of a throughput process took so long that one process has to do."""
-        if self.throughput is None:
+        if self.throughput is None or self.throughput.cold_ns_per_op is None:
             return False
         return self.throughput.cold_ns_per_op * self.operations > SLOW_REPLAY_NS
 
@@ -394,6 +429,11 @@ def check_result(probe: Probe, status: Status, result: Result) -> None:
         raise FieldError("missing", f".{probe.value}")
     if probe is Probe.LATENCY and result.clock is None:
         raise FieldError("missing", ".clock")
+    if result.hardware is not None:
+        try:
+            passes_of(result.hardware.readings, result.hardware.events)
+        except ValueError as error:
+            raise FieldError(str(error), ".hardware.readings") from None
     calls = result.syscalls
     if calls is not None and calls.operation is not None and not result.operations:
         raise FieldError("must be above 0", ".operations")

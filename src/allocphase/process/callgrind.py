@@ -10,18 +10,32 @@ The format is that of the manual, "Callgrind Format Specification", with whole n
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from allocphase.errors import UsageError
 from allocphase.files.regular import opened
+from allocphase.machine.simulated_caches import cache_options, described_caches
 from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
-from allocphase.probe.result import Function
+from allocphase.probe.result import Function, Simulated
 
-__all__ = ["Profile", "profile_of", "read_profile", "under"]
+__all__ = [
+    "CACHE_SIM",
+    "COUNTED",
+    "MAX_PROFILE_BYTES",
+    "Costs",
+    "Profile",
+    "only_profile",
+    "profile_of",
+    "read_costs",
+    "read_profile",
+    "under",
+]
 
+# The option of a job that has the caches to simulate.
+CACHE_SIM = "cache-sim"
 COUNTED = "counted_"
 # Collected is from the beginning of this function to its end.
 COLLECTED = "counted_replay"
@@ -32,8 +46,10 @@ MAX_PROFILE_BYTES = 256 << 20
 _VERSION = re.compile(r"creator: callgrind-(?P<version>\S+)")
 
 
-def under(folder: Path, driver: Path) -> list[str]:
-    """The command that a driver process runs under, whose profile goes into `folder`.
+def under(folder: Path, driver: Path, *, caches: str = "", callers: int = 0) -> list[str]:
+    """The command that a driver process runs under, whose profile goes into `folder`. caches: to be
+    simulated, as machine.simulated_caches has them. callers: by so many a function is told apart
+    from itself, and is called FUNCTION'CALLER'CALLER... then.
 
     Raises UsageError where there is no valgrind.
     """
@@ -51,7 +67,9 @@ def under(folder: Path, driver: Path) -> list[str]:
         f"--toggle-collect={COLLECTED}",
         "--compress-strings=no",
         "--compress-pos=no",
+        f"--separate-callers={callers}",
         f"--callgrind-out-file={plain}/callgrind.out.%p",
+        *(cache_options(caches) if caches else ()),
         str(driver),
     ]
 
@@ -61,17 +79,20 @@ class Profile:
     """Instructions, of what was collected. by_call: of the allocator, by its function's kind.
 
     functions: of the allocator and what it called, the costliest first, each by itself.
+    simulated: of the same calls; None where nothing was simulated.
     """
 
     by_call: dict[str, int]
     functions: tuple[Function, ...]
+    simulated: Simulated | None
     version: str
 
 
 @dataclass(slots=True)
-class _Costs:
+class Costs:
     """By (object, function), what it took by itself and at which line of which file; and what was
-    called from one function to another, with all below.
+    called from one function to another, with all below: instructions, and by callgrind's names all
+    events. caches: that were simulated, "" for none.
     """
 
     own: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -81,18 +102,32 @@ class _Costs:
     calls: dict[tuple[tuple[str, str], tuple[str, str]], int] = field(
         default_factory=lambda: defaultdict(int)
     )
+    events: dict[tuple[tuple[str, str], tuple[str, str]], Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
+    caches: str = ""
     version: str = ""
 
 
-def profile_of(folder: Path, driver: Path) -> Profile:
-    """Of the one process that has left one in `folder`; of its forks there may be more, which have
-    collected nothing. Raises ValueError for what is no profile, OSError.
+def profile_of(folder: Path, driver: Path) -> tuple[Path, Profile]:
+    """The file, and what it says, of the one process that has left one in `folder`; of its forks
+    there may be more, which have collected nothing. Raises ValueError for what is no profile,
+    OSError.
     """
-    found = [read_profile(path, driver) for path in sorted(folder.glob("callgrind.out.*"))]
-    best = max(found, key=lambda one: sum(one.by_call.values()), default=None)
+    paths = sorted(folder.glob("callgrind.out.*"))
+    found = [(path, read_profile(path, driver)) for path in paths]
+    best = max(found, key=lambda one: sum(one[1].by_call.values()), default=None)
     if best is None:
         raise ValueError("callgrind has left no profile")
     return best
+
+
+def only_profile(folder: Path) -> Path:
+    """The file alone: the longest, since forks have collected nothing. Raises ValueError."""
+    found = max(folder.glob("callgrind.out.*"), key=lambda path: path.stat().st_size, default=None)
+    if found is None:
+        raise ValueError("callgrind has left no profile")
+    return found
 
 
 def read_profile(path: Path, driver: Path) -> Profile:
@@ -101,18 +136,35 @@ def read_profile(path: Path, driver: Path) -> Profile:
     Raises ValueError for what is no profile, OSError.
     """
     with opened(path, max_bytes=MAX_PROFILE_BYTES) as file:
-        costs = _read(line.decode("utf-8", "replace").rstrip("\n") for line in file)
+        costs = read_costs(file)
     by_call: dict[str, int] = defaultdict(int)
+    events: Counter[str] = Counter()
     own = dict(costs.own)
     for (caller, callee), cost in costs.calls.items():
         if _is_counted(caller, driver):
             by_call[_kind(caller[1])] += cost
+            events.update(costs.events[caller, callee])
         elif _is_drivers(caller, driver) and not _is_drivers(callee, driver):
             own[callee] = own.get(callee, 0) - cost  # such as a memset: the program's own
     theirs = [(key, cost) for key, cost in own.items() if cost > 0 and not _is_drivers(key, driver)]
     theirs.sort(key=lambda one: (-one[1], one[0]))
     functions = [_function(key, cost, costs.lines[key]) for key, cost in theirs[:MOST_FUNCTIONS]]
-    return Profile(by_call=dict(by_call), functions=tuple(functions), version=costs.version)
+    return Profile(
+        by_call=dict(by_call),
+        functions=tuple(functions),
+        simulated=_simulated(events, costs.caches) if costs.caches else None,
+        version=costs.version,
+    )
+
+
+def _simulated(events: Mapping[str, int], caches: str) -> Simulated:
+    """callgrind's events by its names: misses of instruction reads, data reads and data writes."""
+    return Simulated(
+        caches=caches,
+        l1_misses=events["I1mr"] + events["D1mr"] + events["D1mw"],
+        ll_misses=events["ILmr"] + events["DLmr"] + events["DLmw"],
+        mispredictions=events["Bcm"] + events["Bim"],
+    )
 
 
 def _is_drivers(function: tuple[str, str], driver: Path) -> bool:
@@ -140,17 +192,21 @@ def _function(key: tuple[str, str], cost: int, lines: dict[tuple[str, int], int]
     )
 
 
-def _read(lines: Iterator[str]) -> _Costs:
-    """The first event of each line: instructions. Raises ValueError."""
-    costs, here, file = _Costs(), ("", ""), ""
+def read_costs(content: Iterable[bytes]) -> Costs:
+    """The first event of each line: instructions; of calls all. Raises ValueError."""
+    costs, here, file = Costs(), ("", ""), ""
+    names: list[str] = []
+    caches: list[str] = []
     callee, called = ("", ""), False
-    for line in lines:
+    for line in (raw.decode("utf-8", "replace").rstrip("\n") for raw in content):
         key, equals, value = line.partition("=")
         if line[:1].isdigit():
             position, _, numbers = line.partition(" ")
             cost = int(numbers.split(" ", 1)[0] or 0)
             if called:
                 costs.calls[here, callee] += cost
+                given = map(int, numbers.split())  # zeros at the end are left out
+                costs.events[here, callee].update(dict(zip(names, given, strict=False)))
                 callee = (here[0], "")  # said again where it is another
             else:
                 costs.own[here] += cost
@@ -159,6 +215,10 @@ def _read(lines: Iterator[str]) -> _Costs:
         elif not equals:
             if found := _VERSION.match(line):
                 costs.version = found["version"]
+            elif line.startswith("events:"):
+                names = line.split()[1:]
+            elif line.startswith("desc:"):
+                caches.append(line)
         elif key == "ob":
             here, callee = (value, here[1]), (value, "")
         elif key in ("fl", "fi", "fe"):
@@ -173,4 +233,5 @@ def _read(lines: Iterator[str]) -> _Costs:
             called = True
     if not costs.version:
         raise ValueError("it is no profile of callgrind's")
+    costs.caches = described_caches(caches)
     return costs

@@ -12,7 +12,7 @@ import random
 import resource
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -21,13 +21,14 @@ from allocphase import resources
 from allocphase.allocator import Allocator
 from allocphase.allocator.environment import with_room_for_tls, without_allocator_variables
 from allocphase.errors import AllocphaseError, UsageError
-from allocphase.files.durable import require_room
+from allocphase.files.durable import keep_file, require_room
 from allocphase.files.removal import passing_folder, remove_tree
 from allocphase.probe.arrays import Arrays
+from allocphase.probe.counter_group import HARDWARE_COUNTERS, passes_of, refusal
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Result
 from allocphase.probe.status import Status
-from allocphase.process.callgrind import profile_of, under
+from allocphase.process.callgrind import CACHE_SIM, only_profile, profile_of, under
 from allocphase.process.keeper import Command, Containment, Ending, Limits, Reason
 from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
 from allocphase.process.progress import FaultyOperation, faulty_operations, whereabouts
@@ -54,6 +55,7 @@ __all__ = [
 # et al., "Producing wrong data without doing anything obviously wrong", 2009): so it is drawn.
 PADDING_VARIABLE = "ALLOCPHASE_PADDING"
 PADDING_BYTES = 4096
+_POINTER_BYTES = 8
 # Folders or files, with colons between, which allocators may write: /dev/shm, a device.
 WRITABLE_VARIABLE = "ALLOCPHASE_WRITABLE"
 MOST_WRITABLE = 15  # driver/keeper.c: MOST_WRITABLE, but for the folder
@@ -80,7 +82,9 @@ CLOCK_TOLERANCE = 0.01
 class Job:
     """One process to run. `padding_bytes`: length of an environment variable that says nothing.
 
-    repeat: which process of its cell within the round; 0 where there is one.
+    repeat: which process of its cell within the round; 0 where there is one. options: the driver's
+    by name, and CACHE_SIM, which is callgrind's. before: what it runs under with its keeper, see
+    keeper.Command.
     """
 
     id: int
@@ -93,13 +97,19 @@ class Job:
     repeat: int = 0
     padding_bytes: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceJob(Job):
-    """One that replays a trace."""
+    """One that replays a trace. profile: where what callgrind writes is kept, of a process of the
+    instructions probe; None: it goes with the process. callers: see callgrind.under; with any of
+    them the profile is for `profile` alone.
+    """
 
     trace: Path
+    profile: Path | None = None
+    callers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,14 +213,19 @@ class DriverExecutor:
     def _run_in(self, folder: Path, job: TraceJob) -> Ending:
         working_folder = folder / "cwd"  # what an allocator dumps into it goes with it
         working_folder.mkdir()
+        arguments = [str(self.driver), *UNDER_A_KEEPER, *driver_arguments(job, folder)]
+        environment = {**_environment(job), "TMPDIR": str(working_folder)}
+        if job.probe is Probe.INSTRUCTIONS:
+            environment[PADDING_VARIABLE] = "x" * _to_whole_pages(job, arguments, environment)
         return self.contained(
             Command(
-                arguments=[str(self.driver), *UNDER_A_KEEPER, *driver_arguments(job, folder)],
-                environment={**_environment(job), "TMPDIR": str(working_folder)},
+                arguments=arguments,
+                environment=environment,
                 folder=working_folder,
                 timeout_s=job.timeout_s,
                 file_bytes=file_bytes(job),
                 writable=[folder, *_also_writable()],
+                before=job.before,
             )
         )
 
@@ -233,11 +248,30 @@ def driver_arguments(job: TraceJob, folder: Path) -> list[str]:
     for cpu in job.cpus:
         arguments += ["--cpu", str(cpu)]
     for name, value in job.options.items():
-        arguments += [f"--{name}", value]
+        if name != CACHE_SIM:
+            arguments += [f"--{name}", value]
     if job.probe is Probe.INSTRUCTIONS:
-        for argument in under(folder, resources.find("driver/allocphase-driver")):
+        driver = resources.find("driver/allocphase-driver")
+        caches = job.options.get(CACHE_SIM, "")
+        for argument in under(folder, driver, caches=caches, callers=job.callers):
             arguments += ["--under", argument]
     return arguments
+
+
+def _to_whole_pages(job: TraceJob, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """How long the padding must be for the stack to begin at the same place in its page, whatever
+    the folders are called: a simulated cache would tell them apart.
+
+    The driver's arguments and environment lie above the stack, and pointers to them. A preload's
+    path is in both; what is for valgrind is in neither.
+    """
+    texts = [f"{name}={value}" for name, value in environment.items()]
+    for place, text in enumerate(arguments):
+        if "--under" not in (text, arguments[place - 1]):
+            texts.append(text)
+    if job.allocator.kind == "preload":
+        texts.append(f"LD_PRELOAD={job.allocator.path}")
+    return -sum(len(os.fsencode(text)) + 1 + _POINTER_BYTES for text in texts) % PADDING_BYTES
 
 
 def _also_writable() -> list[Path]:
@@ -288,7 +322,8 @@ def _outcome(
         try:
             delivery = read_delivery(folder, trace=job.trace, probe=job.probe, token=ending.token)
             _check_clock(delivery, ending)
-            return _measured(job, _with_profile(job, folder, delivery), ending, wall_s=wall_s)
+            delivery = _without_refused(_with_profile(job, folder, delivery))
+            return _measured(job, delivery, ending, wall_s=wall_s)
         except ForeignError as stranger:
             bad = Status.CRASHED, f"ended with exit code {ending.code}{where}{stranger}."
         except DamagedError as damage:
@@ -303,13 +338,38 @@ def _with_profile(job: TraceJob, folder: Path, delivery: Delivery) -> Delivery:
     if job.probe is not Probe.INSTRUCTIONS or part is None or delivery.status is not Status.OK:
         return delivery
     try:
-        profile = profile_of(folder, resources.find("driver/allocphase-driver"))
+        if isinstance(job, TraceJob) and job.callers and job.profile is not None:
+            keep_file(only_profile(folder), job.profile)
+            return delivery
+        path, profile = profile_of(folder, resources.find("driver/allocphase-driver"))
     except (OSError, ValueError) as error:
         raise DamagedError(f"the profile: {error}") from None
+    if isinstance(job, TraceJob) and job.profile is not None:
+        keep_file(path, job.profile)
     part = replace(
-        part, counted=profile.by_call, functions=profile.functions, valgrind=profile.version
+        part,
+        counted=profile.by_call,
+        functions=profile.functions,
+        simulated=profile.simulated,
+        valgrind=profile.version,
     )
     return replace(delivery, result=replace(delivery.result, instructions=part))
+
+
+def _without_refused(delivery: Delivery) -> Delivery:
+    """Counters that had to share the processor have counted no figure: the result says so."""
+    part = delivery.result.hardware
+    if part is None or not part.events:
+        return delivery
+    why = refusal(passes_of(part.readings, part.events))
+    if not why:
+        return delivery
+    result = replace(
+        delivery.result,
+        hardware=replace(part, events={}, readings=()),
+        lacks=(*delivery.result.lacks, f"{HARDWARE_COUNTERS}: {why}"),
+    )
+    return replace(delivery, result=result)
 
 
 def _hindrance(ending: Ending) -> str | None:

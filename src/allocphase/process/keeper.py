@@ -84,7 +84,8 @@ class Command:
 
     writable: beneath these it may write, where the kernel can see to that (driver/fence.h), and
     signal nobody but itself; none given, there is no fence. processes: how many it may have at
-    once, where that is not what the limits say.
+    once, where that is not what the limits say. before: a command that the keeper itself runs
+    under, such as perf's: with the rights of whoever runs this, and in no limits.
     """
 
     arguments: Sequence[str]
@@ -94,6 +95,7 @@ class Command:
     file_bytes: int
     writable: Sequence[Path] = ()
     processes: int | None = None
+    before: Sequence[str] = ()
 
 
 class Containment:
@@ -140,7 +142,7 @@ class Containment:
 
     def _start(self, command: Command, stderr: int, stdout: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [str(self._keeper), *self._options(command), *command.arguments],
+            [*command.before, str(self._keeper), *self._options(command), *command.arguments],
             env=dict(command.environment),
             cwd=command.folder,
             stdin=subprocess.DEVNULL,
@@ -155,7 +157,9 @@ class Containment:
             limits = replace(limits, processes=command.processes)
         within = keeping(limits, timeout_s=command.timeout_s, file_bytes=command.file_bytes)
         writable = [text for path in command.writable for text in ("--writable", str(path))]
-        return [within[0], "--parent", str(os.getpid()), *writable, *within[1:]]
+        # What is between ends the keeper itself.
+        parent = [] if command.before else ["--parent", str(os.getpid())]
+        return [within[0], *parent, *writable, *within[1:]]
 
 
 def keeping(limits: Limits, *, timeout_s: float, file_bytes: int) -> list[str]:

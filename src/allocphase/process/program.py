@@ -45,7 +45,7 @@ from allocphase.scenario.program import Program
 from allocphase.text.line import plain
 from allocphase.text.units import format_bytes
 
-__all__ = ["KEPT_VARIABLES", "ProgramExecutor", "ProgramJob"]
+__all__ = ["KEPT_VARIABLES", "ProgramExecutor", "ProgramJob", "program_environment"]
 
 # Of what a program writes; stdout is a file of its folder.
 OUTPUT_BYTES = 256 << 20
@@ -147,20 +147,23 @@ def _command(job: ProgramJob, folder: Path, driver: Path) -> Command:
         file_bytes=OUTPUT_BYTES,
         writable=[folder] if table.folder is None else (),
         processes=PROCESSES,
+        before=job.before,
     )
 
 
-def _environment(job: ProgramJob, folder: Path) -> dict[str, str]:
-    """The user's, for a program of the user's own; else what a program needs anywhere."""
-    table = job.program.program
+def program_environment(program: Program, *, inputs: Path, own: Path) -> dict[str, str]:
+    """The user's, for a program of the user's own; else what a program needs anywhere. Without
+    settings of allocators. own: the folder that it may write to.
+    """
     given = dict(os.environ)
-    if table.folder is None:
-        given = {key: given[key] for key in KEPT_VARIABLES if key in given} | {
-            "TMPDIR": str(folder / "cwd")
-        }
+    if program.program.folder is None:
+        given = {key: given[key] for key in KEPT_VARIABLES if key in given} | {"TMPDIR": str(own)}
+    return {**without_allocator_variables(given), **program.variables(inputs.absolute())}
+
+
+def _environment(job: ProgramJob, folder: Path) -> dict[str, str]:
     inherited = {
-        **without_allocator_variables(given),
-        **job.program.variables(job.inputs.absolute()),
+        **program_environment(job.program, inputs=job.inputs, own=folder / "cwd"),
         WITNESS_VARIABLE: str(folder / "witness"),
         PADDING_VARIABLE: "x" * _padding_bytes(job),
         PRELOAD: str(resources.find("driver/liballocphase-witness.so")),

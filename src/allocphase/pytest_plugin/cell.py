@@ -61,6 +61,13 @@ class Cell:
         return self.metric("syscalls_per_op")
 
     @property
+    def instructions_per_op(self) -> float:
+        """The allocator's own an operation, in a warm replay, as callgrind counts them: of the
+        probe instructions, which runs where it is asked for.
+        """
+        return self.metric("instructions_per_op")
+
+    @property
     def page_faults(self) -> int:
         """Minor faults in the calls and in the first writes to their memory."""
         return int(self.metric("page_faults"))

@@ -15,7 +15,7 @@ from allocphase.analysis import frames
 from allocphase.analysis.metrics import process_time_ns
 from allocphase.errors import AllocphaseError, UsageError, unknown
 from allocphase.files.typed import plain
-from allocphase.probe.probe import PROGRAM_PROBES, TRACE_PROBES, Probe
+from allocphase.probe.probe import PROGRAM_PROBES, Probe
 from allocphase.process.driver import DriverExecutor, Executor
 from allocphase.process.program import ProgramExecutor
 from allocphase.process.watched import WatchingExecutor
@@ -186,7 +186,7 @@ def _probes(names: Sequence[str] | None, scenario: AnyScenario) -> list[Probe]:
     is_program = isinstance(scenario, Program)
     if names is None:
         return list(PROGRAM_PROBES if is_program else DEFAULT_PROBES)
-    known = [probe.value for probe in (PROGRAM_PROBES if is_program else TRACE_PROBES)]
+    known = [probe.value for probe in Probe if probe.of_programs == is_program]
     for name in names:
         if name not in known:
             what = "program" if is_program else "trace"

@@ -55,6 +55,8 @@ _HOW = 7
 HAS_SIZE, HAS_EXTRA = 8, 16
 _KNOWN_FLAGS = _HOW | HAS_SIZE | HAS_EXTRA
 
+_IS_BIRTH = np.isin(np.arange(256), BIRTHS)
+_LAST_KIND = max(Kind)
 _DIRECT = 253  # the first byte that is not itself the number
 _U8 = npt.NDArray[np.uint64]
 
@@ -117,9 +119,9 @@ def _dictionary(stream: bytes) -> npt.NDArray[np.uint8]:
         raise ValueError("no dictionary")
     found = np.frombuffer(stream, "u1").reshape(-1, 4)
     kind, entry, align_log2, flags = found.T
-    births = np.isin(kind, BIRTHS)
+    births = _IS_BIRTH[kind]
     if (
-        np.any(kind > max(Kind))
+        np.any(kind > _LAST_KIND)
         or np.any(entry >= len(ENTRY_NAMES))
         or np.any(align_log2 > 63)
         or np.any(flags & ~np.uint8(_KNOWN_FLAGS))

@@ -2,6 +2,8 @@
 
     events ──► merge ──► items in one order ──► slots, ranks, hand-overs ──► spool ──► trace
 
+The items are made ahead, in a thread of their own.
+
 Objects are those of the events; no address is looked at. An op waits for another thread's where it
 uses an object that the other one had last, and where the program made or joined a thread; never
 because a slot is used again: that is its own thread's.
@@ -10,7 +12,8 @@ The trace has two parts: all that the program did, and a drain that frees what i
 it can be repeated as a whole. Of several threads each is born and ends in its part, and the drain
 is one more.
 
-Memory is that of a chunk, of four bytes an object, and of sixteen a slot.
+Memory is that of a few chunks, of four bytes an object, and of sixteen a slot; where what was
+touched is learnt, of twelve bytes an object more.
 """
 
 from __future__ import annotations
@@ -25,13 +28,17 @@ import numpy.typing as npt
 
 from allocphase.errors import DataError, UsageError
 from allocphase.operation import MAX_OPERATIONS, MAX_THREADS, Kind
+from allocphase.recorder import left_out
+from allocphase.recorder.ahead import ahead
 from allocphase.recorder.event_file import Recording
 from allocphase.recorder.events import RecordingFacts
 from allocphase.recorder.merge import ITEM, Items, Merged, merged, too_many_threads
 from allocphase.recorder.spool import Spool
 from allocphase.recorder.stacks import Matching, SlotStack
-from allocphase.trace.provenance import Provenance, written_provenance
+from allocphase.recorder.touched import Touched, touched_of
+from allocphase.trace.provenance import RECORDED, Provenance, written_provenance
 from allocphase.trace.records import (
+    COLUMN,
     FLAGS_SHIFT,
     NO_THREAD,
     OP,
@@ -39,6 +46,7 @@ from allocphase.trace.records import (
     THREAD,
     UNTAGGED,
     WAIT,
+    Column,
     Touch,
     Trace,
     gap_codes,
@@ -54,17 +62,21 @@ _NOBODY = np.uint16(0xFFFF)
 _MAKES = np.isin(np.arange(256), (Kind.MALLOC, Kind.CALLOC, Kind.ALIGNED_ALLOC))
 _NAMES = _MAKES | (np.arange(256) == Kind.REALLOC)  # whose object is a new one
 _USES = np.isin(np.arange(256), (Kind.FREE, Kind.REALLOC))
+_UNTOLD = "blocks of a page or more whose touched bytes are unknown, touched whole"
+_FILLS = ~np.isin(np.arange(256), (Kind.FREE, Kind.SYNC))  # behind which a slot has an object
 _MOVES = _MAKES | (np.arange(256) == Kind.FREE)  # that take a slot or give one back
 
 
-def convert(recording: Recording, path: Path, *, touch: Touch = Touch.FIRST) -> Provenance:
+def convert(recording: Recording, path: Path, *, learnt: Recording | None = None) -> Provenance:
     """Writes the trace of a recording, packed where the name ends in .zst; returns what it says of
-    itself. `touch`: what a replay does to new memory, which a recording does not tell.
+    itself. `learnt`: one of the same command that tells what was touched, may be the same. A replay
+    touches that; without it, the first byte of each object.
 
-    Raises UsageError for a recording of no calls, or of some that no trace can have; DataError for
-    a damaged one; AllocphaseError where the trace cannot be written.
+    Raises UsageError for a recording of no calls, or of some that no trace can have, and as
+    touched_of; DataError for a damaged one; AllocphaseError where the trace cannot be written.
     """
     found = merged(recording)
+    touched = None if learnt is None else touched_of(recording, learnt)
     if len(found.threads) + 1 > MAX_THREADS:
         raise too_many_threads(recording, len(found.threads), MAX_THREADS - 1)
     alone = len(found.threads) <= 1
@@ -72,16 +84,19 @@ def convert(recording: Recording, path: Path, *, touch: Touch = Touch.FIRST) -> 
     live = recording.objects  # no more are left than were born
     # The drain comes last: behind the only thread's operations, or as a thread of its own.
     capacity = np.append(capacity, live) if not alone else capacity + live
-    with Spool(capacity, path.absolute().parent) as spool:
-        slots = _Slots(found, spool)
-        for items in found.items(CHUNK):
+    with Spool(capacity, path.absolute().parent, touched=touched is not None) as spool:
+        slots = _Slots(found, spool, touched)
+        for items in ahead(found.items(CHUNK)):
             slots.add(items)
         if not spool.counts.sum():
             raise UsageError(f"{recording.path}: has no call that can be replayed")
         never_freed = slots.drain(0 if alone else len(found.threads))
         if spool.counts.sum() > MAX_OPERATIONS:
             raise UsageError(f"{recording.path}: more calls than a trace has: {MAX_OPERATIONS:,}")
+        if touched is not None and touched.untold:
+            found.notes[_UNTOLD] += touched.untold
         said = _provenance(found, never_freed=never_freed)
+        touch = Touch.FIRST if touched is None else Touch.RECORDED
         spool.write(_head(slots, spool, said, touch=touch, drained=never_freed, alone=alone), path)
     return said
 
@@ -89,9 +104,10 @@ def convert(recording: Recording, path: Path, *, touch: Touch = Touch.FIRST) -> 
 class _Slots:
     """Which slot each object has, and where each slot's operations stand."""
 
-    def __init__(self, found: Merged, spool: Spool) -> None:
+    def __init__(self, found: Merged, spool: Spool, touched: Touched | None) -> None:
         self._found = found
         self._spool = spool
+        self._touched = touched
         edges = found.edges
         self._of_object = np.full(found.recording.objects, _NOWHERE, dtype=np.uint32)
         self._aligned = np.zeros(found.recording.objects, dtype=np.bool_)
@@ -126,7 +142,7 @@ class _Slots:
         split = resized[self._aligned[items["old"][resized]]]
         if not len(split):
             return items
-        self._found.notes["reallocs of aligned blocks, replayed as free and malloc"] += len(split)
+        self._found.notes[left_out.SPLIT] += len(split)
         count = np.ones(len(items), dtype=np.int64)
         count[split] = 2
         at = np.cumsum(count)[split] - 2
@@ -172,10 +188,11 @@ class _Slots:
         syncs = kind == Kind.SYNC
         slot[syncs] = items["object"][syncs]
         uses = np.flatnonzero(_USES[kind])
-        where = self._of_object[self._used(items)[uses]]
+        used = self._used(items)[uses]
+        where = self._of_object[used]
         inside = (where & _MARK) != 0
-        parent[uses[inside]] = where[inside] & ~_MARK
-        slot[uses[~inside]] = where[~inside]
+        parent[uses] = np.where(inside, where & ~_MARK, uses)
+        slot[uses] = where  # of those inside, their parent's comes instead
         matchings = [self._match(items, thread, slot, parent) for thread in self._threads(items)]
         unknown = np.flatnonzero(parent != np.arange(n, dtype=np.int32))
         while len(unknown):  # each round halves the way to where the slot is known
@@ -187,9 +204,8 @@ class _Slots:
         for stack, pushes, matching in matchings:
             stack.settle(matching, slot[pushes])
         births = np.flatnonzero(_NAMES[kind])
-        self._of_object[self._used(items)[uses]] = _NOWHERE
         self._of_object[items["object"][births]] = slot[births]
-        self._of_object[self._used(items)[uses[inside]]] = _NOWHERE
+        self._of_object[used] = _NOWHERE
         return slot
 
     def _threads(self, items: Items) -> list[int]:
@@ -235,61 +251,74 @@ class _Slots:
         order, grouped = halves[:, 0].astype(np.int32), halves[:, 1].astype(np.int32)
         first = np.ones(len(order), dtype=np.bool_)
         np.not_equal(grouped[1:], grouped[:-1], out=first[1:])
-        last = np.append(first[1:], True)
-        self._check_lives(kind[order], grouped, first)
+        begins = np.flatnonzero(first)
+        last = np.append(begins[1:] - 1, len(order) - 1)
+        heads = grouped[begins]
+        self._check_lives(kind[order], begins, heads)
         epoch = np.empty(len(items), dtype=np.uint32)
         epoch[order] = self._epoch[grouped] + (here - np.maximum.accumulate(here * first))
         places = self._spool.places(threads)
-        flags = self._flags(len(items), threads, order, grouped, first)
-        self._follow_live(size, order, grouped, first, places)
+        flags = self._flags(threads, order, begins, heads)
+        self._follow_live(size[order], order, begins, heads, places)
         ops = np.zeros(len(items), dtype=OP)
         ops["slot"], ops["size"], ops["align_log2"] = slot, size, items["align_log2"]
         ops["epoch"], ops["kind_flags"] = epoch, kind | flags << FLAGS_SHIFT
-        ends, at = grouped[last], order[last]
-        self._epoch[ends] = epoch[at] + np.uint32(1)
-        self._thread[ends], self._size[ends] = threads[at], size[at]
-        self._place[ends] = places[at]
-        self._filled[ends] = (kind[at] != Kind.FREE) & (kind[at] != Kind.SYNC)
-        self._spool.add(threads, places, ops, gap_codes(items["gap_ns"]))
+        at = order[last]
+        self._epoch[heads] = epoch[at] + np.uint32(1)
+        self._thread[heads], self._size[heads] = threads[at], size[at]
+        self._place[heads] = places[at]
+        self._filled[heads] = _FILLS[kind[at]]
+        self._spool.add(
+            threads, places, ops, gap_codes(items["gap_ns"]), self._touched_of(items, size)
+        )
 
-    def _check_lives(self, kind: Any, grouped: Any, first: Any) -> None:
+    def _touched_of(self, items: Items, size: Any) -> Column | None:
+        """Of each operation that makes or resizes an object, as much as it has."""
+        if self._touched is None:
+            return None
+        found = np.zeros(len(items), COLUMN)
+        named = _NAMES[items["kind"]]
+        told = self._touched.bytes[items["object"][named]]
+        found[named] = np.minimum(told, size[named])
+        return found
+
+    def _check_lives(self, kind: Any, begins: Any, heads: Any) -> None:
         """Only a damaged file has an object that ends twice. Raises DataError."""
         filled = np.empty(len(kind), dtype=np.bool_)
-        filled[1:] = (kind[:-1] != Kind.FREE) & (kind[:-1] != Kind.SYNC)
-        filled[first] = self._filled[grouped[first]]
+        filled[1:] = _FILLS[kind[:-1]]
+        filled[begins] = self._filled[heads]
         if (filled != _USES[kind]).any():
             raise DataError(f"{self._found.recording.path}: has an object that ends twice")
 
-    def _flags(
-        self, count: int, threads: Any, order: Any, grouped: Any, first: Any
-    ) -> npt.NDArray[np.uint8]:
+    def _flags(self, threads: Any, order: Any, begins: Any, heads: Any) -> npt.NDArray[np.uint8]:
         """WAIT and POST of each, and POST of those from before that another thread follows."""
-        flags = np.zeros(count, dtype=np.uint8)
+        flags = np.zeros(len(threads), dtype=np.uint8)
         if len(self._stacks) == 1:
             return flags
         mine = threads[order]
         before = np.empty_like(mine)
         before[1:] = mine[:-1]
-        before[first] = self._thread[grouped[first]]
+        before[begins] = self._thread[heads]
         waits = (before != mine) & (before != _NOBODY)
         flags[order[waits]] = WAIT
-        followed = np.append(waits[1:] & ~first[1:], False)
+        followed = np.append(waits[1:], False)
+        followed[begins[1:] - 1] = False
         flags[order[followed]] |= POST
-        self._spool.post(self._place[grouped[first & waits]])
+        self._spool.post(self._place[heads[waits[begins]]])
         return flags
 
-    def _follow_live(self, size: Any, order: Any, grouped: Any, first: Any, places: Any) -> None:
-        held = size[order].astype(np.int64)
-        change = np.empty_like(held)
-        change[1:] = held[1:] - held[:-1]
-        change[first] = held[first] - self._size[grouped[first]]
+    def _follow_live(self, held: Any, order: Any, begins: Any, heads: Any, places: Any) -> None:
+        """held: bytes behind each operation, in the order of `order`."""
+        change = np.empty(len(held), dtype=np.int64)
+        np.subtract(held[1:], held[:-1], out=change[1:], dtype=np.int64)
+        change[begins] = held[begins].astype(np.int64) - self._size[heads]
         in_order = np.empty_like(change)
         in_order[order] = change
-        live = self.live_bytes + np.cumsum(in_order)
-        self.live_bytes = int(live[-1])
-        at = int(np.argmax(live))
-        if int(live[at]) > self.peak_bytes or self.peak_place < 0:
-            self.peak_bytes, self.peak_place = int(live[at]), int(places[at])
+        live = np.cumsum(in_order, out=in_order)
+        at, before = int(np.argmax(live)), self.live_bytes
+        self.live_bytes = before + int(live[-1])
+        if before + int(live[at]) > self.peak_bytes or self.peak_place < 0:
+            self.peak_bytes, self.peak_place = before + int(live[at]), int(places[at])
 
     def _make_room(self) -> None:
         if self.count <= len(self._epoch):
@@ -344,9 +373,9 @@ def _thread_table(counts: npt.NDArray[np.int64], *, drained: int, alone: bool) -
 
 
 def _provenance(found: Merged, *, never_freed: int) -> Provenance:
-    facts, notes = found.recording.facts, found.notes
+    facts, notes, cost = found.recording.facts, found.notes, found.recording.facts.cost
     return Provenance(
-        origin="recorded by allocphase record",
+        origin=RECORDED,
         command=facts.command,
         recorded=_date(facts),
         allocator=facts.allocator,
@@ -355,7 +384,10 @@ def _provenance(found: Merged, *, never_freed: int) -> Provenance:
         calls=dict(sorted(found.calls.items())),
         notes=_all_notes(notes, found.recording),
         never_freed=never_freed,
-        preamble_operations=notes["blocks inherited from a fork"],
+        preamble_operations=notes[left_out.INHERITED],
+        wall_ns=0 if cost is None else cost.wall_ns,
+        wall_without_ns=0 if cost is None else cost.wall_without_ns,
+        recorder_rss_bytes=0 if cost is None else cost.peak_rss_bytes,
     )
 
 

@@ -248,12 +248,15 @@ class _Writable(Protocol):
 
 
 class EventFileWriter:
-    """Appends records to a file, each in one write. Raises OSError."""
+    """Appends records to a file, each in one write. Raises OSError.
 
-    def __init__(self, file: _Writable) -> None:
+    file_bytes: what the file has already, 0 of a new one.
+    """
+
+    def __init__(self, file: _Writable, *, file_bytes: int = 0) -> None:
         self._file = file
         self._packer = zstandard.ZstdCompressor(level=LEVEL)
-        self.file_bytes = file.write(MAGIC)
+        self.file_bytes = file_bytes or file.write(MAGIC)
         self.raw_bytes = 0
 
     def chunk(self, chunk: Chunk, raw: bytes, *, most_bytes: int | None = None) -> bool:
@@ -266,9 +269,10 @@ class EventFileWriter:
         self.raw_bytes += len(raw)
         return True
 
-    def facts(self, facts: RecordingFacts) -> None:
-        """What is known of the process by now."""
-        self._add(_Record.FACTS, json.dumps(plain(facts)).encode("utf-8"))
+    def facts(self, facts: RecordingFacts, *, most_bytes: int | None = None) -> bool:
+        """What is known of the process by now; False as of `chunk`."""
+        raw = json.dumps(plain(facts)).encode("utf-8")
+        return self._add(_Record.FACTS, raw, most_bytes=most_bytes)
 
     def end(self) -> None:
         """Nothing follows."""

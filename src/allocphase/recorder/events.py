@@ -31,6 +31,9 @@ object and the birth of the one that took its memory there is no gap in which bo
     FAILED          an allocation of `size` bytes that returned NULL, or threw
     INHERITED       object: a block that the process had when it was forked; size: bytes asked for.
                     These come first, of the one thread that a fork leaves
+    TOUCHED         object: a block of a page or more that is about to die, or that is left at the
+                    exit; size: how many of its bytes were touched. No call; only where
+                    `record --touched` asked for it
 
 After a REALLOC_BEGIN the thread's next event is its end, unless a signal handler calls in between:
 then the handler's events stand in between, complete and in order, unless it leaves by longjmp.
@@ -70,6 +73,7 @@ __all__ = [
     "Entry",
     "Kind",
     "RecordedThread",
+    "RecordingCost",
     "RecordingFacts",
 ]
 
@@ -86,6 +90,7 @@ class Kind(IntEnum):
     USABLE_SIZE = 6
     FAILED = 7
     INHERITED = 8
+    TOUCHED = 9
 
 
 BIRTHS = (Kind.ALLOCATION, Kind.REALLOC_END, Kind.INHERITED)
@@ -186,6 +191,22 @@ class RecordedThread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingCost:
+    """What recording took, of the whole tree of processes.
+
+    wall_ns:         of the command under the recorder
+    wall_without_ns: of one run without it before, 0 where nobody asked for that
+    peak_rss_bytes:  of the recorder's own two processes
+    cpu_ns:          of the one that reads the rings
+    """
+
+    wall_ns: Count
+    wall_without_ns: Count = 0
+    peak_rss_bytes: Count
+    cpu_ns: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFacts:
     """What stands in the file about the image beside its events.
 
@@ -206,6 +227,7 @@ class RecordingFacts:
                         seen too late
     unrecorded:         calls that came before the allocator behind the recorder could be asked, and
                         were served by the recorder itself
+    cost:               None where the recording ended before it was known
     """
 
     command: tuple[str, ...]
@@ -225,3 +247,4 @@ class RecordingFacts:
     stalled_ns: Count = 0
     ambiguous: Count = 0
     unrecorded: Count = 0
+    cost: RecordingCost | None = None

@@ -21,18 +21,22 @@ __all__ = ["import_trace"]
 MAX_TEXT_BYTES = 1 << 34
 
 
-def import_trace(path: Path, output: Path) -> Iterator[str]:
+def import_trace(path: Path, output: Path, *, touched: Path | None = None) -> Iterator[str]:
     """Writes the trace that `path` is, whatever its form, and yields what is to be said of it.
+    touched: for an event file, one of the same command that tells what was touched.
 
     Raises UsageError with the file, the line and what is wrong.
     """
     start = _start(path)
     if start.startswith(MAGIC):
-        said = convert(open_recording(path), output)
+        learnt = None if touched is None else open_recording(touched)
+        said = convert(open_recording(path), output, learnt=learnt)
         yield f"{output}: {said.origin}"
         for note, count in said.notes.items():
             yield f"  {note}: {count:,}"
         return
+    if touched is not None:
+        raise UsageError(f"{path}: is no event file: --touched says nothing of it")
     if start.startswith(FIRST_LINE.encode()):
         with opened(path, max_bytes=MAX_TEXT_BYTES, follow=True) as file:
             text = io.TextIOWrapper(file, encoding="utf-8", errors="replace")

@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from allocphase.errors import UsageError
 from allocphase.operation import Kind as Op
+from allocphase.recorder import left_out
 from allocphase.recorder.event_file import Recording
 from allocphase.recorder.events import ENTRY_NAMES, NO_OBJECT, UNKNOWN_OBJECT, Entry, Kind
 from allocphase.text.units import counted
@@ -64,7 +65,8 @@ LEARNT_FROM = 1 << 18
 
 _ENDS = (Kind.REALLOC_END, Kind.REALLOC_FREED, Kind.REALLOC_FAILED)
 _DROPPED = 255
-_IS_CALL = ~np.isin(np.arange(256), (*_ENDS, Kind.INHERITED))
+_KINDS = max(Kind) + 1
+_IS_CALL = ~np.isin(np.arange(256), (*_ENDS, Kind.INHERITED, Kind.TOUCHED))
 _OP_OF = np.full(256, _DROPPED, dtype=np.uint8)
 _OP_OF[[Kind.ALLOCATION, Kind.INHERITED]] = Op.MALLOC
 _OP_OF[Kind.FREE] = Op.FREE
@@ -269,22 +271,21 @@ class _Calls:
 
     def _count(self, events: Any) -> None:
         kind = events["kind"]
-        calls = events["entry"][_IS_CALL[kind]]
-        by_entry = np.bincount(calls, minlength=len(ENTRY_NAMES))
+        pairs = np.bincount(events["entry"] * np.uint16(_KINDS) + kind, minlength=256 * _KINDS)
+        pairs = pairs.reshape(256, _KINDS)
+        by_entry, by_kind = pairs[:, _IS_CALL[:_KINDS]].sum(axis=1), pairs.sum(axis=0)
         for entry in np.flatnonzero(by_entry).tolist():
             name = ENTRY_NAMES[entry] if entry < len(ENTRY_NAMES) else "unknown"
             self.calls[name] += int(by_entry[entry])
-        by_kind = np.bincount(kind, minlength=len(Kind))
         nowhere = kind[events["object"] >= UNKNOWN_OBJECT] == Kind.FREE
         null = kind[events["object"] == NO_OBJECT] == Kind.FREE
         notes = {
-            "frees of NULL": np.count_nonzero(null),
-            "frees of blocks never seen, left out": np.count_nonzero(nowhere)
-            - np.count_nonzero(null),
-            "allocations that failed, left out": by_kind[Kind.FAILED],
-            "reallocs that failed, left out": by_kind[Kind.REALLOC_FAILED],
-            "questions for a usable size, left out": by_kind[Kind.USABLE_SIZE],
-            "blocks inherited from a fork": by_kind[Kind.INHERITED],
+            left_out.NULL_FREES: np.count_nonzero(null),
+            left_out.UNSEEN_FREES: np.count_nonzero(nowhere) - np.count_nonzero(null),
+            left_out.FAILED: by_kind[Kind.FAILED],
+            left_out.REALLOC_FAILED: by_kind[Kind.REALLOC_FAILED],
+            left_out.USABLE_SIZE: by_kind[Kind.USABLE_SIZE],
+            left_out.INHERITED: by_kind[Kind.INHERITED],
         }
         for name, number in notes.items():
             if number:
@@ -338,7 +339,13 @@ class _Calls:
         """`ends`: places of ends; of each the old object, and the size that was asked for."""
         kind, known = events["kind"][ends], old < UNKNOWN_OBJECT
         if unknown := int(np.count_nonzero(old == UNKNOWN_OBJECT)):
-            self.notes["reallocs of blocks never seen, replayed as malloc"] += unknown
+            self.notes[left_out.UNSEEN_REALLOCS] += unknown
+        for note, which in (
+            (left_out.NULL_REALLOCS, (kind == Kind.REALLOC_END) & (old == NO_OBJECT)),
+            (left_out.FREED_BY_REALLOC, (kind == Kind.REALLOC_FREED) & known),
+        ):
+            if number := int(np.count_nonzero(which)):
+                self.notes[note] += number
         op = np.full(len(ends), _DROPPED, dtype=np.uint8)
         moved = kind == Kind.REALLOC_END
         op[moved & known] = Op.REALLOC
@@ -377,8 +384,10 @@ class _Calls:
         key = time * 2
         first = self.recording.first_object
         low, high = int(first[lane.recorded]), int(first[lane.recorded + 1])
-        used = np.where(found["kind"] == Op.REALLOC, found["old"], found["object"])
-        uses = (found["kind"] == Op.REALLOC) | (found["kind"] == Op.FREE)
+        used, resizes = found["object"], found["kind"] == Op.REALLOC
+        if resizes.any():
+            used = np.where(resizes, found["old"], used)
+        uses = resizes | (found["kind"] == Op.FREE)
         foreign = uses & ((used < low) | (used >= high))
         key[foreign] += 2 * LATE_TICKS
         np.maximum.accumulate(key, out=key)

@@ -32,13 +32,16 @@ _FLAGS_AT = OP.fields["kind_flags"][1] if OP.fields else 0
 
 
 class Spool:
-    """`capacity`: the most operations that each thread can have."""
+    """`capacity`: the most operations that each thread can have. `touched`: whether there is a
+    column of what was touched.
+    """
 
-    def __init__(self, capacity: Indices, folder: Path) -> None:
+    def __init__(self, capacity: Indices, folder: Path, *, touched: bool = False) -> None:
         self._first = np.concatenate([[0], np.cumsum(capacity)])
         self.counts = np.zeros(len(capacity), dtype=np.int64)
         self._ops = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
         self._gaps = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._touched = tempfile.TemporaryFile(dir=folder) if touched else None  # noqa: SIM115
 
     def __enter__(self) -> Spool:
         return self
@@ -51,6 +54,8 @@ class Spool:
     ) -> None:
         self._ops.close()
         self._gaps.close()
+        if self._touched is not None:
+            self._touched.close()
 
     def places(self, threads: npt.NDArray[np.uint16]) -> Indices:
         """Where operations of these threads go that come next, in this order; shape (n,)."""
@@ -65,10 +70,17 @@ class Spool:
         found[order] = (self._first[:-1] + self.counts)[grouped] + rank
         return found
 
-    def add(self, threads: npt.NDArray[np.uint16], places: Indices, ops: Ops, gaps: Column) -> None:
+    def add(
+        self,
+        threads: npt.NDArray[np.uint16],
+        places: Indices,
+        ops: Ops,
+        gaps: Column,
+        touched: Column | None = None,
+    ) -> None:
         """Writes them at their `places`."""
         if len(self.counts) == 1:
-            self._put(int(places[0]), ops, gaps)
+            self._put(int(places[0]), ops, gaps, touched)
             self.counts[0] += len(ops)
             return
         order = np.argsort(threads, kind="stable")
@@ -76,7 +88,8 @@ class Spool:
         starts = np.flatnonzero(np.concatenate([[True], grouped[1:] != grouped[:-1]])).tolist()
         for start, end in zip(starts, [*starts[1:], len(grouped)], strict=True):
             mine = order[start:end]
-            self._put(int(places[mine[0]]), ops[mine], gaps[mine])
+            own = None if touched is None else touched[mine]
+            self._put(int(places[mine[0]]), ops[mine], gaps[mine], own)
             self.counts[grouped[start]] += end - start
 
     def post(self, places: Indices) -> None:
@@ -95,15 +108,22 @@ class Spool:
         return before + place - int(self._first[thread])
 
     def write(self, trace: Trace, path: Path) -> str:
-        """The trace whose operations and gaps are these: `trace` has none. Returns its digest."""
+        """The trace that has these operations and columns, `trace` has none. Returns its digest."""
         counts = int(self.counts.sum())
 
         def parts(digest: bytes) -> Iterator[bytes]:
-            yield from head_parts(trace, digest_bytes=digest, ops=counts, gaps=True)
+            has_touched = self._touched is not None
+            yield from head_parts(
+                trace, digest_bytes=digest, ops=counts, gaps=True, touched=has_touched
+            )
             yield from self._pieces(self._ops, OP)
             end = counts * OP.itemsize
             yield bytes(aligned(end) - end)
             yield from self._pieces(self._gaps, COLUMN)
+            if self._touched is not None:
+                end = counts * COLUMN.itemsize
+                yield bytes(aligned(end) - end)
+                yield from self._pieces(self._touched, COLUMN)
 
         sha = hashlib.sha256()
         for part in parts(bytes(DIGEST_BYTES)):
@@ -116,11 +136,14 @@ class Spool:
             for part in parts(sha.digest()):
                 file.write(part)
 
-        write_whole(path, fill)
+        write_whole(path, fill, synced=False)  # whoever finds it lost makes it again
         return sha.hexdigest()
 
-    def _put(self, place: int, ops: Ops, gaps: Column) -> None:
-        for file, items in ((self._ops, ops), (self._gaps, gaps)):
+    def _put(self, place: int, ops: Ops, gaps: Column, touched: Column | None) -> None:
+        columns = [(self._ops, ops), (self._gaps, gaps)]
+        if self._touched is not None and touched is not None:
+            columns.append((self._touched, touched))
+        for file, items in columns:
             _write_all(file.fileno(), items.tobytes(), place * items.dtype.itemsize)
 
     def _pieces(self, file: Any, dtype: np.dtype[Any]) -> Iterator[bytes]:

@@ -22,19 +22,28 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, cast
 
 from allocphase import resources
 from allocphase.errors import AllocphaseError, shown
+from allocphase.recorder.events import RecordingCost
 from allocphase.recorder.frames import DrainerEnd, Frame, FrameKind, end_of, frames, image_of
+from allocphase.recorder.touched import LIBRARY, require_kernel_tells
 from allocphase.recorder.tree_files import RecordedImage, TreeFiles
 
-__all__ = ["RecordedTree", "record", "recording_environment", "seconds_without"]
+__all__ = [
+    "RecordedTree",
+    "learn_touched",
+    "record",
+    "recording_environment",
+    "wall_without_ns",
+]
 
 ARENA_VARIABLE = "ALLOCPHASE_RECORDER"
 # What a terminal sends to us as well as to the command.
@@ -51,16 +60,15 @@ class RecordedTree:
 
     exit_status: of the command, as subprocess has it: negative for a signal. ended: None, or what
     ended the recording before the command did: "max-bytes", "recorder", or "write" with `refusal`,
-    the disk's words. drainer: None where it died. own_rss_bytes: of this process.
+    the disk's words. drainer: None where it died.
     """
 
     exit_status: int
-    seconds: float
     images: tuple[RecordedImage, ...]
     ended: str | None
     refusal: str
     drainer: DrainerEnd | None
-    own_rss_bytes: int
+    cost: RecordingCost
 
 
 def record(
@@ -69,14 +77,78 @@ def record(
     environment: Mapping[str, str],
     *,
     path: Path,
-    max_bytes: int | None,
+    max_bytes: int | None = None,
+    wall_without_ns: int = 0,
 ) -> RecordedTree:
     """Runs a command to its end and writes its event files.
 
-    environment: of the command, without the recorder. Raises UsageError where a file is there
-    already, AllocphaseError where the recorder cannot be started, OSError where the command can
-    not.
+    environment: of the command, without the recorder. wall_without_ns: of a run without it, to be
+    kept in the files. Raises UsageError where a file is there already, AllocphaseError where the
+    recorder cannot be started, OSError where the command can not.
     """
+    return _recorded(
+        partial(_started, program, command),
+        environment,
+        path=path,
+        max_bytes=max_bytes,
+        wall_without_ns=wall_without_ns,
+    )
+
+
+def learn_touched(
+    program: Path,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    path: Path,
+    max_bytes: int | None = None,
+) -> RecordedTree:
+    """Records the command once more, for what it touches of its blocks (touched.py); what it prints
+    is not shown, and it reads the same standard input where that is a file, else nothing. Which
+    allocator serves it is no matter, but for those that are preloaded behind.
+
+    Raises as record(), and AllocphaseError where the kernel does not tell what is touched.
+    """
+    require_kernel_tells()
+    with _input_kept() as stdin:
+        return _recorded(
+            partial(_started, program, command, is_silent=True, stdin=stdin),
+            _preloaded(LIBRARY, environment),
+            path=path,
+            max_bytes=max_bytes,
+        )
+
+
+def record_apart(
+    program: Path,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    path: Path,
+    folder: Path,
+    stdin: Path | None,
+) -> RecordedTree:
+    """Records a command in a folder of its own; what it prints is not shown. It reads `stdin`, or
+    nothing. Raises as record().
+    """
+    with (stdin or Path(os.devnull)).open("rb") as file:
+        start = partial(
+            _started, program, command, is_silent=True, stdin=file.fileno(), folder=folder
+        )
+        return _recorded(start, environment, path=path, max_bytes=None)
+
+
+_Start = Callable[[Mapping[str, str]], "subprocess.Popen[bytes]"]
+
+
+def _recorded(
+    start_command: _Start,
+    environment: Mapping[str, str],
+    *,
+    path: Path,
+    max_bytes: int | None,
+    wall_without_ns: int = 0,
+) -> RecordedTree:
     files = TreeFiles(path, max_bytes=max_bytes)
     with _drainer() as drainer:
         arena = _arena_of(drainer)
@@ -84,7 +156,7 @@ def record(
         with _signals() as child:
             start = time.monotonic()
             try:
-                process = _started(program, command, variables)
+                process = start_command(variables)
             except OSError:
                 drainer.kill()
                 raise
@@ -92,15 +164,25 @@ def record(
             watch = _Watch(process, drainer)
             ended = _collect(drainer, files, watch)
             watch.thread.join()
-        images = files.close(ended.reason or "recorder")
+        cost = _cost(watch.end - start, ended.drainer, wall_without_ns)
+        images = files.close(ended.reason or "recorder", cost)
     return RecordedTree(
         exit_status=process.returncode,
-        seconds=watch.end - start,
         images=tuple(images),
         ended=ended.reason,
         refusal=ended.refusal,
         drainer=ended.drainer,
-        own_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        cost=cost,
+    )
+
+
+def _cost(seconds: float, drainer: DrainerEnd | None, wall_without_ns: int) -> RecordingCost:
+    own_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return RecordingCost(
+        wall_ns=round(seconds * 1e9),
+        wall_without_ns=wall_without_ns,
+        peak_rss_bytes=own_bytes + (drainer.peak_rss_bytes if drainer is not None else 0),
+        cpu_ns=drainer.cpu_ns if drainer is not None else 0,
     )
 
 
@@ -109,30 +191,43 @@ def recording_environment(environment: Mapping[str, str], arena: str) -> dict[st
 
     Raises AllocphaseError where it is not installed, or lies where nothing can be preloaded from.
     """
-    library = str(resources.find("driver/liballocphase-recorder.so").absolute())
+    return {**_preloaded("liballocphase-recorder.so", environment), ARENA_VARIABLE: arena}
+
+
+def _preloaded(name: str, environment: Mapping[str, str]) -> dict[str, str]:
+    library = str(resources.find(f"driver/{name}").absolute())
     if re.search(r"[\s:]", library):
         raise AllocphaseError(
             f"{shown(library)}: a path with a blank or a colon cannot be preloaded: install "
             "allocphase elsewhere"
         )
     others = environment.get("LD_PRELOAD")
-    preloads = f"{library}:{others}" if others else library
-    return {**environment, "LD_PRELOAD": preloads, ARENA_VARIABLE: arena}
+    return {**environment, "LD_PRELOAD": f"{library}:{others}" if others else library}
 
 
-def seconds_without(program: Path, command: Sequence[str], environment: Mapping[str, str]) -> float:
+def wall_without_ns(program: Path, command: Sequence[str], environment: Mapping[str, str]) -> int:
     """How long the command takes without the recorder; what it prints is not shown.
 
     It reads the same standard input where that is a file, else nothing. Raises OSError.
     """
+    with _input_kept() as stdin:
+        start = time.monotonic_ns()
+        _started(program, command, environment, is_silent=True, stdin=stdin).wait()
+        return time.monotonic_ns() - start
+
+
+@contextmanager
+def _input_kept() -> Iterator[int | None]:
+    """Standard input as Popen takes it, where that is a file: the next one to read it begins where
+    we did. Else nothing.
+    """
     is_file = stat.S_ISREG(os.fstat(0).st_mode)
     place = os.lseek(0, 0, os.SEEK_CUR) if is_file else 0
-    start = time.monotonic()
-    _started(program, command, environment, is_silent=True, reads=is_file).wait()
-    seconds = time.monotonic() - start
-    if is_file:
-        os.lseek(0, place, os.SEEK_SET)
-    return seconds
+    try:
+        yield None if is_file else subprocess.DEVNULL
+    finally:
+        if is_file:
+            os.lseek(0, place, os.SEEK_SET)
 
 
 # ---- The drainer --------------------------------------------------------------------------
@@ -232,7 +327,8 @@ def _started(
     variables: Mapping[str, str],
     *,
     is_silent: bool = False,
-    reads: bool = True,
+    stdin: int | None = None,
+    folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """As `exec` would: with all descriptors that we were given. Raises OSError."""
     path = command[0] if "/" in command[0] else str(program)
@@ -244,7 +340,8 @@ def _started(
             executable=executable,
             env=dict(variables),
             close_fds=False,
-            stdin=None if reads else subprocess.DEVNULL,
+            stdin=stdin,
+            cwd=folder,
             stdout=output,
             stderr=output,
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from allocphase.recorder.events import RecordingFacts
+from allocphase.recorder.events import RecordingCost, RecordingFacts
 from allocphase.recorder.start import RecordedTree
 from allocphase.text.units import counted, format_bytes, format_ns
 
-__all__ = ["cost_line", "ending_line", "summary_lines"]
+__all__ = ["cost_line", "ending_line", "summary_lines", "touched_line"]
 
 
 def summary_lines(tree: RecordedTree) -> Iterator[str]:
@@ -23,7 +23,7 @@ def summary_lines(tree: RecordedTree) -> Iterator[str]:
     where = images[0].path if len(images) == 1 else f"{images[0].path} and {len(images) - 1} more"
     yield (
         f"{events:,} events of {counted(threads, 'thread')} in "
-        f"{counted(len(images), 'process')} in {tree.seconds:.2f} s: {where}, "
+        f"{counted(len(images), 'process')} in {tree.cost.wall_ns / 1e9:.2f} s: {where}, "
         f"{format_bytes(packed)} ({packed / events:.2f} bytes an event, {raw / events:.2f} before "
         "compression)"
     )
@@ -63,20 +63,33 @@ def _cost(tree: RecordedTree) -> str:
         waited += f", {format_ns(stalled_ns)} in all"
     if tree.drainer is None:
         return waited
-    rss = format_bytes(tree.drainer.peak_rss_bytes + tree.own_rss_bytes)
+    rss = format_bytes(tree.cost.peak_rss_bytes)
     return (
         f"{waited}; it took {rss} of its own, {format_bytes(tree.drainer.arena_bytes)} of it "
-        f"shared with the program, and {format_ns(tree.drainer.cpu_ns)} of another core beside "
+        f"shared with the program, and {format_ns(tree.cost.cpu_ns)} of another core beside "
         "compression"
     )
 
 
-def cost_line(tree: RecordedTree, seconds_without: float) -> str:
-    """Wall time with and without the recorder, of one run each."""
-    factor = tree.seconds / seconds_without if seconds_without > 0 else float("nan")
+def cost_line(cost: RecordingCost) -> str | None:
+    """Wall time with and without the recorder, of one run each; None where there was none."""
+    if not cost.wall_without_ns:
+        return None
     return (
-        f"{tree.seconds:.3f} s with the recorder, {seconds_without:.3f} s without it: "
-        f"{factor:.2f} times as long (one run each)"
+        f"{cost.wall_ns / 1e9:.3f} s with the recorder, {cost.wall_without_ns / 1e9:.3f} s without "
+        f"it: {cost.wall_ns / cost.wall_without_ns:.2f} times as long (one run each)"
+    )
+
+
+def touched_line(tree: RecordedTree) -> str:
+    """What a run that tells what is touched has told; `tree` is its recording."""
+    path = next((image.path for image in tree.images if image.path is not None), None)
+    if path is None:
+        return "what the command touches could not be learnt: it made no call that was seen"
+    told = sum(image.facts.counts.get("touched", 0) for image in tree.images)
+    return (
+        f"what it touches, in a run before: {path}, {counted(told, 'block')} of a page or more; "
+        "for `trace import --touched`"
     )
 
 

@@ -16,9 +16,9 @@ from allocphase.errors import UsageError
 from allocphase.files.durable import GrowingFile, named_errors, require_writable
 from allocphase.recorder.columns import Chunk
 from allocphase.recorder.event_file import EventFileWriter
-from allocphase.recorder.events import RecordingFacts
+from allocphase.recorder.events import RecordingCost, RecordingFacts
 
-__all__ = ["RecordedImage", "TreeFiles"]
+__all__ = ["RecordedImage", "TreeFiles", "require_new"]
 
 # What is kept of the limit for what threads have not yet given on when it is reached.
 _RESERVE_SHARE = 8
@@ -34,6 +34,7 @@ class _Image:
     events: int = 0
     raw_bytes: int = 0
     file_bytes: int = 0
+    end_bytes: int = 0  # of the record that ends a whole file
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,7 @@ class TreeFiles:
     """Takes what the drainer tells, process by process. Raises OSError where the disk refuses."""
 
     def __init__(self, path: Path, *, max_bytes: int | None) -> None:
-        taken = [path, *path.parent.glob(f"{_escaped(path.stem)}.*{_escaped(path.suffix)}")]
-        for other in taken:
-            if other.exists() and (other == path or _is_number(other, path)):
-                raise UsageError(f"{other}: is there already: remove it or name another one")
-        require_writable(path)
+        require_new(path)
         self.path = path
         self._max_bytes = max_bytes
         self._images: dict[int, _Image] = {}
@@ -111,7 +108,9 @@ class TreeFiles:
         if image.writer is None or image.file is None:
             return
         image.writer.facts(image.facts)
+        before = image.writer.file_bytes
         image.writer.end()
+        image.end_bytes = image.writer.file_bytes - before
         self._close(image)
 
     def _close(self, image: _Image) -> None:
@@ -121,27 +120,51 @@ class TreeFiles:
         image.file.close()
         image.file = image.writer = None
 
-    def close(self, ended: str) -> list[RecordedImage]:
+    def close(self, ended: str, cost: RecordingCost) -> list[RecordedImage]:
         """All processes, in the order in which they began; files that are still open are ended as
-        they are.
+        they are, and all of them say what recording took.
         """
         for image in self._images.values():
+            image.facts = replace(image.facts, cost=cost)
             if image.writer is not None:
                 image.facts = replace(image.facts, ended=ended)
                 with suppress(OSError):  # a full disk: what is there can be read as it is
                     image.writer.facts(image.facts)
                 self._close(image)
+            elif image.path is not None and ended != "write":
+                self._tell_cost(image, image.path)
         self._name_first()
         return [
             RecordedImage(image.facts, image.path, image.events, image.raw_bytes, image.file_bytes)
             for _, image in sorted(self._images.items())
         ]
 
+    def _tell_cost(self, image: _Image, path: Path) -> None:
+        """In the place of the end of a file that is whole, if there is room; then the end again."""
+        with suppress(OSError), path.open("r+b") as file:
+            file.seek(image.file_bytes - image.end_bytes)
+            writer = EventFileWriter(file, file_bytes=file.tell())
+            room = None
+            if self._max_bytes is not None:
+                room = self._max_bytes - self.file_bytes
+            if writer.facts(image.facts, most_bytes=room):
+                writer.end()
+                image.file_bytes = writer.file_bytes
+
     def _name_first(self) -> None:
         written = [image for _, image in sorted(self._images.items()) if image.path is not None]
         if written and written[0].path != self.path:
             with named_errors(self.path):
                 written[0].path = cast(Path, written[0].path).rename(self.path)
+
+
+def require_new(path: Path) -> None:
+    """Raises UsageError where a recording of that name is there, or cannot be written."""
+    taken = [path, *path.parent.glob(f"{_escaped(path.stem)}.*{_escaped(path.suffix)}")]
+    for other in taken:
+        if other.exists() and (other == path or _is_number(other, path)):
+            raise UsageError(f"{other}: is there already: remove it or name another one")
+    require_writable(path)
 
 
 def _escaped(part: str) -> str:

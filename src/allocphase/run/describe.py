@@ -47,7 +47,9 @@ def describe_run(
         label=request.label,
         started=started.isoformat(timespec="seconds"),
         command=tuple(request.command),
-        environment=environment(tuning=request.kept_variables),
+        environment=environment(
+            tuning=request.kept_variables, simulated_caches=request.simulated_caches or None
+        ),
         plan=PlanEntry(
             probes=tuple(plan.probes),
             rounds=plan.rounds,
@@ -63,6 +65,7 @@ def describe_run(
             time_budget_s=budget_s if math.isfinite(budget_s) else None,
             resumable=request.resumable,
             keep_failed=request.keep_failed,
+            keep_profiles=request.keep_profiles,
         ),
         allocators=tuple(_describe_allocator(allocator) for allocator in plan.allocators),
         scenarios=tuple(scenarios),

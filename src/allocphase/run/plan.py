@@ -21,6 +21,7 @@ from typing import Any
 
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
+from allocphase.process.callgrind import CACHE_SIM
 from allocphase.process.driver import Job, TraceJob, padding
 from allocphase.process.program import ProgramJob
 from allocphase.scenario import Program
@@ -49,11 +50,14 @@ COUNT_PROCESSES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A scenario's trace on disk."""
+    """A scenario's trace on disk. `paced`: a timed replay takes as long as the program at least,
+    whatever the allocator.
+    """
 
     name: str
     trace: Path
     threads: int
+    paced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +241,8 @@ def _options(plan: Plan, probe: Probe) -> dict[str, str]:
     options = dict(plan.driver_options)
     if probe is not Probe.VERIFY:
         options.pop(CHECK_EVERY, None)
+    if probe is not Probe.INSTRUCTIONS:
+        options.pop(CACHE_SIM, None)
     if probe.joined:
         options["fixed-addresses"] = "1"
     if probe is Probe.SYSCALLS:

@@ -20,6 +20,7 @@ from allocphase.errors import AllocphaseError, UsageError
 from allocphase.files.folder_lock import FolderLock
 from allocphase.machine.environment import timed_cpus
 from allocphase.machine.fingerprint import driver_sha256
+from allocphase.process.callgrind import CACHE_SIM
 from allocphase.run.describe import describe_program, describe_run, describe_scenario
 from allocphase.run.plan import (
     CHECK_EVERY,
@@ -31,12 +32,12 @@ from allocphase.run.plan import (
 )
 from allocphase.run.request import Request
 from allocphase.run.traces import make_inputs, make_trace, trace_path
-from allocphase.scenario import AnyScenario, Program
+from allocphase.scenario import AnyScenario, Program, is_paced
 from allocphase.store.manifest import ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 
-__all__ = ["Begun", "begin"]
+__all__ = ["Begun", "begin", "new_folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Begun:
     """A run directory to be filled. `finished`: what an earlier part of the run has measured.
 
     `ended`: there is nothing left to measure. `lock`: nobody else fills it meanwhile.
-    `keep_failed`: what repeats a failed process stays there.
+    `keep_failed`: what repeats a failed process stays there. `keep_profiles`: what callgrind wrote.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Begun:
     finished: tuple[ProcessRecord, ...] = ()
     ended: bool = False
     keep_failed: bool = False
+    keep_profiles: bool = False
 
 
 # One warm pass of 4 ms instead of five of 20: a process is short, and its figure less steady.
@@ -68,7 +70,7 @@ def begin(request: Request) -> Begun:
     """
     started = datetime.datetime.now(tz=datetime.UTC)
     allocators = [one.keeping(request.kept_variables) for one in _with_floor(request)]
-    path = _new_folder(request, started)
+    path = new_folder(request.out, request.label, started)
     lock = FolderLock(path)
     with _gone_when_it_fails(path, lock):
         writer = RunWriter(path)
@@ -82,6 +84,7 @@ def begin(request: Request) -> Begun:
         lock=lock,
         time_budget_s=request.time_budget_s,
         keep_failed=request.keep_failed,
+        keep_profiles=request.keep_profiles,
     )
 
 
@@ -106,10 +109,12 @@ def _plan(
 
 
 def _driver_options(request: Request) -> dict[str, str]:
-    quick = QUICK_OPTIONS if request.quick else {}
-    if request.check_every is None:
-        return dict(quick)
-    return {**quick, CHECK_EVERY: str(request.check_every)}
+    found = dict(QUICK_OPTIONS if request.quick else {})
+    if request.check_every is not None:
+        found[CHECK_EVERY] = str(request.check_every)
+    if request.simulated_caches:
+        found[CACHE_SIM] = request.simulated_caches
+    return found
 
 
 def _with_floor(request: Request) -> tuple[Allocator, ...]:
@@ -124,13 +129,13 @@ def _with_floor(request: Request) -> tuple[Allocator, ...]:
     return (*resolve(FLOOR), *chosen)
 
 
-def _new_folder(request: Request, started: datetime.datetime) -> Path:
+def new_folder(out: Path, label: str, started: datetime.datetime) -> Path:
     """A folder of its own for each run, also for two that start in one second."""
     stem = started.strftime("%Y%m%d-%H%M%S")
-    label = re.sub(r"[^\w.-]+", "-", request.label).strip("-") or "run"
+    words = re.sub(r"[^\w.-]+", "-", label).strip("-") or "run"
     for attempt in range(100):
         suffix = f"-{attempt}" if attempt else ""
-        folder = request.out / f"{stem}-{label}{suffix}"
+        folder = out / f"{stem}-{words}{suffix}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
@@ -138,7 +143,7 @@ def _new_folder(request: Request, started: datetime.datetime) -> Path:
         except OSError as error:
             raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
         return folder
-    raise AllocphaseError(f"{request.out}: a hundred runs named {stem}-{label} already")
+    raise AllocphaseError(f"{out}: a hundred runs named {stem}-{words} already")
 
 
 @contextmanager
@@ -163,7 +168,13 @@ def _make_workloads(
             entries.append(describe_program(chosen))
             continue
         made = make_trace(writer, index, chosen)
-        trace = trace_path(writer.path, index)
-        workloads.append(Workload(name=chosen.name, trace=trace, threads=len(made.threads)))
+        workloads.append(
+            Workload(
+                name=chosen.name,
+                trace=trace_path(writer.path, index),
+                threads=len(made.threads),
+                paced=is_paced(chosen),
+            )
+        )
         entries.append(describe_scenario(chosen, made, digest=made.digest))
     return workloads, entries

@@ -16,6 +16,7 @@ from allocphase import allocator, scenario
 from allocphase.allocator import Allocator
 from allocphase.allocator.environment import allocator_variables
 from allocphase.errors import NothingMeasuredError, UsageError, shown
+from allocphase.machine.simulated_caches import simulated_caches
 from allocphase.probe.probe import Probe
 from allocphase.scenario import AnyScenario, Program, Recorded, Traced
 from allocphase.spec import Setting, Spec
@@ -59,8 +60,10 @@ class Request:
     `resumable`: the plan alone says what is run, so that it can be continued; a gate's rounds are
     chosen while it runs. `check_every`: operations between two looks of verify's at all live
     objects; None: none. `keep_failed`: what repeats a failed process stays in the run directory.
+    `keep_profiles`: what callgrind wrote of each process of the instructions probe does.
     `kept_variables`: settings of allocators that the user's shell exports, where every process is
-    to have them; else none has.
+    to have them; else none has. `simulated_caches`: what callgrind simulates beside counting, as
+    machine.simulated_caches writes them; "" for none.
     """
 
     allocators: Sequence[Allocator]
@@ -79,7 +82,9 @@ class Request:
     resumable: bool = True
     check_every: int | None = None
     keep_failed: bool = False
+    keep_profiles: bool = False
     kept_variables: Mapping[str, str] = field(default_factory=dict)
+    simulated_caches: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +93,8 @@ class RunOptions:
 
     `allocators`, `scenarios`, `sweep`, `probes`: as they are written on a command line.
     `rounds`: of a run that is not `quick`. `seed`: None for a drawn one. `cflags`: as it is written
-    in a shell. `program`: of the command line. `touch`, `mode`: of all recorded scenarios. The rest
-    as in Request.
+    in a shell. `program`: of the command line. `touch`, `mode`: of all recorded scenarios.
+    `cache_sim`: as machine.simulated_caches takes it. The rest as in Request.
     """
 
     allocators: Sequence[str]
@@ -108,9 +113,11 @@ class RunOptions:
     cflags: str | None = None
     check_every: int | None = None
     keep_failed: bool = False
+    keep_profiles: bool = False
     keep_allocator_environment: bool = False
     touch: str | None = None
     mode: str | None = None
+    cache_sim: str | None = None
 
 
 def requested(
@@ -147,6 +154,16 @@ def requested(
         raise UsageError(
             "--check-every is for the verify probe, which is no part of this run: add -p verify"
         )
+    if options.cache_sim is not None and Probe.INSTRUCTIONS not in probes:
+        raise UsageError(
+            "--cache-sim is for the instructions probe, which is no part of this run: add "
+            "-p instructions"
+        )
+    if options.keep_profiles and Probe.INSTRUCTIONS not in probes:
+        raise UsageError(
+            "--keep-profiles is for the instructions probe, which is no part of this run: add "
+            "-p instructions"
+        )
     return Request(
         allocators=chosen,
         scenarios=wanted,
@@ -162,7 +179,9 @@ def requested(
         command=command,
         check_every=options.check_every,
         keep_failed=options.keep_failed,
+        keep_profiles=options.keep_profiles,
         kept_variables=kept_variables(keep=options.keep_allocator_environment),
+        simulated_caches=simulated_caches(options.cache_sim) if options.cache_sim else "",
         only=_default_cells(options, chosen, wanted, unnamed=unnamed),
     )
 

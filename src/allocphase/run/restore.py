@@ -13,7 +13,7 @@ from allocphase.files.typed import FieldError, plain, read
 from allocphase.operation import TOUCHES
 from allocphase.run.plan import Plan, Workload, program_workload
 from allocphase.run.traces import inputs_path, trace_path
-from allocphase.scenario import AnyScenario, Program, Recorded, Scenario
+from allocphase.scenario import AnyScenario, Program, Recorded, Scenario, is_paced
 from allocphase.scenario.families import FAMILIES
 from allocphase.scenario.program import ProgramTable
 from allocphase.store.manifest import (
@@ -58,7 +58,12 @@ def _plan(run: Path, manifest: Manifest, scenarios: Sequence[AnyScenario]) -> Pl
     workloads = [
         program_workload(found, inputs_path(run, index), cpus=len(said.cpus))
         if isinstance(found, Program)
-        else Workload(name=entry.name, trace=trace_path(run, index), threads=entry.threads)
+        else Workload(
+            name=entry.name,
+            trace=trace_path(run, index),
+            threads=entry.threads,
+            paced=is_paced(found),
+        )
         for index, (entry, found) in enumerate(zip(manifest.scenarios, scenarios, strict=True))
     ]
     every = {(a.name, w.name, p.value) for a in allocators for w in workloads for p in said.probes}
@@ -137,6 +142,7 @@ def _recorded(entry: ScenarioEntry, said: RecordingEntry) -> Recorded:
         changed=said.changed,
         paced=said.paced,
         validation=None,
+        program=None,
         work_ns=entry.work_ns,
         default=False,
         provenance=None,

@@ -81,6 +81,7 @@ def _reopened(files: RunFiles, restored: Restored, lock: FolderLock) -> Begun:
         finished=finished,
         ended=left is None,
         keep_failed=files.manifest.plan.keep_failed,
+        keep_profiles=files.manifest.plan.keep_profiles,
     )
 
 
@@ -104,7 +105,10 @@ def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
     version = manifest.environment.get("allocphase")
     then = machine_facts(manifest.environment, driver=manifest.driver_sha256)
     kept = then["tuning"]  # is kept: it is in each arm's variables
-    now = fingerprint(kept if isinstance(kept, Mapping) else None)
+    now = fingerprint(
+        kept if isinstance(kept, Mapping) else None,
+        simulated_caches=_text(then["simulated_caches"]),  # is the plan's
+    )
     changed = differences(_facts(then, plan.cpus), _facts(now, timed_cpus()))
     instructions_only = set(then) - set(TIME_FACTS)
     for fact, line in changed.items():
@@ -118,6 +122,10 @@ def _changes(manifest: Manifest, plan: Plan) -> Iterator[str]:
                 yield f"allocator {allocator.name}: {allocator.path} is another object now"
         except OSError as error:
             yield f"allocator {allocator.name}: {allocator.path}: {error.strerror}"
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _facts(facts: Mapping[str, object], cpus: Sequence[int]) -> Mapping[str, object]:

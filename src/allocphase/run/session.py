@@ -7,6 +7,7 @@ plan, a gate takes rounds until it has decided.
 from __future__ import annotations
 
 import queue
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -18,6 +19,7 @@ from typing import TypeAlias
 from allocphase import interruption
 from allocphase.errors import AllocphaseError
 from allocphase.files.durable import named_errors, require_room
+from allocphase.files.regular import refuse_linked_folder
 from allocphase.interruption import InterruptionError
 from allocphase.machine.lock import MachineLock
 from allocphase.probe.arrays import Arrays
@@ -26,7 +28,14 @@ from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome, TraceJob
 from allocphase.run.failed import keep_failed
-from allocphase.run.plan import COUNT_PROCESSES, FLOOR, process_count, round_jobs, untimed_jobs
+from allocphase.run.plan import (
+    COUNT_PROCESSES,
+    FLOOR,
+    Workload,
+    process_count,
+    round_jobs,
+    untimed_jobs,
+)
 from allocphase.run.prepare import Begun, begin
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
@@ -36,11 +45,16 @@ from allocphase.store.record import Event, ProcessRecord
 from allocphase.store.writer import RunWriter
 from allocphase.text.units import counted
 
-__all__ = ["Session", "fill", "run"]
+__all__ = ["PROFILES", "Session", "fill", "run"]
 
 
 # What a process leaves at most, but for what grows with the trace and is less than it.
 FILES_BYTES = 4 << 20
+
+# Of a run directory, where callgrind's profiles are kept.
+PROFILES = "profiles"
+# Of an allocator's or a scenario's name in that of a file.
+MOST_LETTERS = 60
 
 _Future: TypeAlias = "Future[tuple[Job, Outcome]]"
 # What of a process that has just run goes into the run directory.
@@ -87,9 +101,11 @@ class Session:
         self._done = len(begun.finished)
         self._total = process_count(begun.plan)
         self._slow: set[tuple[str, str]] = set()
+        self._paced = {w.name for w in begun.plan.workloads if isinstance(w, Workload) and w.paced}
         self._arms_share_replays = arms_share_replays
         self._what_to_keep = keep
         self._keep_failed = begun.keep_failed
+        self._keep_profiles = begun.keep_profiles
         self._replays: dict[tuple[str, str], int] = {}
         self._work_iterations: dict[str, int] = {}
         for record in begun.finished:
@@ -136,7 +152,7 @@ class Session:
             if record is None:
                 record = self._measure(job)
                 records.append(record)
-            if record.result.is_slow:
+            if record.result.is_slow and job.scenario not in self._paced:
                 self._slow.add(cell)
         return records
 
@@ -227,6 +243,8 @@ class Session:
     def _run(self, job: Job) -> Outcome:
         """On a full disk a process fails, and cannot even say why: the allocator is not blamed."""
         interruption.check()
+        if self._keep_profiles and isinstance(job, TraceJob) and job.probe is Probe.INSTRUCTIONS:
+            job = replace(job, profile=profile_path(self.path, job))
         beside = self.path / "traces"  # where an executor has its own files
         with named_errors(beside):
             outcome = self._executor.run(job)
@@ -245,6 +263,17 @@ class Session:
         self._done += 1
         self._progress(job, self._done, self._total)
         return record
+
+
+def profile_path(run: Path, job: Job) -> Path:
+    """ "profiles/callgrind.out.libc.random-churn.12": as KCachegrind looks for them."""
+    folder = run / PROFILES
+    with named_errors(folder):
+        folder.mkdir(exist_ok=True)
+    refuse_linked_folder(folder)
+    names = (re.sub(r"[^\w+-]+", "-", name) for name in (job.allocator.name, job.scenario))
+    parts = ".".join(name.strip("-")[:MOST_LETTERS] for name in names)
+    return folder / f"callgrind.out.{parts}.{job.id}"
 
 
 def run(request: Request, executor: Executor, *, progress: Progress) -> Path:

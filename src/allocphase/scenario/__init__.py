@@ -19,6 +19,7 @@ from allocphase.scenario.collection import (
     collected,
     digest_of,
     generate,
+    is_paced,
     load,
     resolve,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "collected",
     "digest_of",
     "generate",
+    "is_paced",
     "load",
     "resolve",
 ]

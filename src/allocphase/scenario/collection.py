@@ -36,6 +36,7 @@ __all__ = [
     "collected",
     "digest_of",
     "generate",
+    "is_paced",
     "load",
     "resolve",
 ]
@@ -77,8 +78,6 @@ class _Description:
     mode: Annotated[str, known(MODES)] | None = None
 
     def __post_init__(self) -> None:
-        if self.program is not None and self.trace is not None:
-            raise FieldError("is not for a program", ".trace")
         kind, needed, foreign = self._keys()
         for key in needed:
             if getattr(self, key) is None:
@@ -89,10 +88,13 @@ class _Description:
 
     def _keys(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """What kind it is, the keys that it must have, and those that it must not."""
+        if self.trace is not None:
+            foreign = ("family", "parameters", "work_ns")
+            if self.program is not None:
+                return "recording", ("seed",), foreign
+            return "recording", (), ("seed", *foreign)
         if self.program is not None:
             return "program", ("seed",), ("family", "touch", "mode", "parameters", "work_ns")
-        if self.trace is not None:
-            return "recording", (), ("family", "seed", "parameters", "work_ns")
         return "family", ("family", "seed", "touch"), ("mode",)
 
 
@@ -196,6 +198,7 @@ def _recorded(found: _Description, trace: Path, path: Path) -> Recorded:
             if value is not None
         },
         default=found.default,
+        program=None if found.program is None else _program(found, found.program, path),
     )
 
 
@@ -207,7 +210,7 @@ def _program(found: _Description, table: ProgramTable, path: Path) -> Program:
     if table.folder is not None or table.input is not None:
         raise UsageError(f"{path}: program.folder, program.input: are for a command line only")
     return Program(
-        name=path.stem,
+        name=path.stem if found.trace is None else f"{path.stem}-program",
         title=found.title,
         stands_for=found.stands_for,
         source=found.source,
@@ -239,6 +242,11 @@ def digest_of(scenario: AnyScenario) -> str:
     if isinstance(scenario, Recorded):
         return scenario.digest()
     return scenario.digest if isinstance(scenario, Program) else generate(scenario).digest
+
+
+def is_paced(scenario: AnyScenario) -> bool:
+    """Whether its replay waits for what the program did between its calls."""
+    return isinstance(scenario, Recorded) and scenario.paced
 
 
 def generate(scenario: AnyScenario) -> Trace:

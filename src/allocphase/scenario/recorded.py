@@ -6,6 +6,7 @@
     trace = "app.trace"                      beside it; .trace.zst is a packed one
     touch = "pages"                          instead of the trace's own
     mode = "paced"                           instead of as soon as it can
+    [program]                                of what it was recorded, as in program.py, with a seed
 
 Both may be set as parameters are: `-s 'app.trace?mode=asap,paced&touch=pages'`. What was recorded
 is not made again: there is no seed, and there is nothing else to set.
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from allocphase.errors import UsageError, unknown
 from allocphase.operation import MODES, TOUCHES
+from allocphase.scenario.program import Program
 from allocphase.spec import Spec, written
 from allocphase.text.units import counted
 from allocphase.trace.file import mapped, validate
@@ -38,7 +40,7 @@ MAX_CHECKED = 1 << 24
 class Recorded:
     """A scenario that is a trace file. `touch`, `work_ns` and `paced` are those of the replay;
     `changed` says that touch or pace is not the file's own. `provenance`, `validation`: None where
-    the trace has none.
+    the trace has none. `program`: what it was recorded of, where the scenario's file says it.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Recorded:
     provenance: Provenance | None
     paced: bool
     validation: Validation | None
+    program: Program | None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -138,10 +141,11 @@ def recorded(
     texts: Mapping[str, str] | None = None,
     changes: Mapping[str, object] | None = None,
     default: bool = False,
+    program: Program | None = None,
 ) -> Recorded:
     """The scenario that the trace in `path` is, by its header. texts: title, stands_for, source and
-    does_not_show; without them it describes itself. changes: its own mode and touch. Raises
-    TraceError that names the file, and as Recorded.with_parameters.
+    does_not_show; without them it describes itself. changes: its own mode and touch. program: of
+    which it was recorded. Raises TraceError that names the file, and as Recorded.with_parameters.
     """
     head = summary(path)
     found = Recorded(
@@ -154,6 +158,7 @@ def recorded(
         provenance=head.provenance,
         paced=False,
         validation=read_validation(path, head.digest),
+        program=program,
         **(texts or _own_texts(path, head.provenance)),
     )
     return replace(found.with_parameters(changes), name=name) if changes else found

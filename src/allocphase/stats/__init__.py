@@ -12,6 +12,7 @@ are used throughout, since run times are skewed and lumpy; every level and cover
   unpaired                          compares arms that were not measured together
   exact                             two counts on which all processes of a side agree
   boundary, sequential, forecast    compare arms while rounds come in
+  pooled                            the signs of several hosts, in one sequence
   growth, scaling                   exponents and speed-ups of a sweep
 """
 

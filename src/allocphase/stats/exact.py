@@ -9,8 +9,12 @@ from allocphase.stats.verdict import Verdict
 __all__ = ["count_change", "count_ratio"]
 
 
-def count_change(base: float, candidate: float, theta: float) -> Verdict:
-    """Regressed or improved by more than a share theta, either way as a factor; else unchanged."""
+def count_change(base: float, candidate: float, theta: float, *, grain: float = 0.0) -> Verdict:
+    """Regressed or improved by more than a share theta, either way as a factor; else unchanged, and
+    so where the difference is not more than `grain`.
+    """
+    if abs(candidate - base) <= grain:
+        return Verdict.UNCHANGED
     if candidate > (1.0 + theta) * base:
         return Verdict.REGRESSED
     return Verdict.IMPROVED if candidate < base / (1.0 + theta) else Verdict.UNCHANGED

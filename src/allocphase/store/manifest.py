@@ -30,6 +30,7 @@ __all__ = [
     "MAX_ROUNDS",
     "SCHEMA",
     "AllocatorEntry",
+    "BenchmarkEntry",
     "Manifest",
     "PlanEntry",
     "ProgramEntry",
@@ -51,14 +52,16 @@ class PlanEntry:
 
     left_out: by allocator, the scenarios in which it has no cell; left_out_cells: [allocator,
     scenario, probe]. resumable: the plan alone says what is run; a gate chooses as it goes.
-    keep_failed: what repeats a failed process stays in the run directory.
+    cpus: empty where nothing was measured here, but imported.
+    keep_failed: what repeats a failed process stays in the run directory. keep_profiles: so does
+    what callgrind wrote of each process of the instructions probe.
     """
 
     probes: tuple[Probe, ...]
     rounds: Annotated[int, at_most(MAX_ROUNDS)]
     seed: Count
     timeout_s: Positive
-    cpus: Annotated[tuple[Count, ...], length(least=1)]
+    cpus: tuple[Count, ...]
     syscall_backend: str
     processes: Count
     quick: bool
@@ -68,6 +71,7 @@ class PlanEntry:
     time_budget_s: Amount | None
     resumable: bool
     keep_failed: bool = False
+    keep_profiles: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +140,21 @@ class RecordingEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkEntry:
+    """Of a benchmark that others ran, and that was imported: what ran it, and the file's name."""
+
+    tool: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioEntry:
     """What a scenario is, and what its trace came to. `digest`: SHA-256 of the trace, in hex; of a
     program, which has none and nothing that is a trace's, of what decides what it does.
     `work_ns`: of the program's own after each operation, 0 where a replay calls as soon as it can.
 
-    recording: of a trace file, which has neither family nor seed.
+    recording: of a trace file, which has neither family nor seed. benchmark: of one that was
+    imported, of which no trace is known, and of whose digest its name decides.
     lane_operations: by lane, how many operations a replay has there, of those that are repeated;
     span_operations: of these the longest chain in which each waits for the one before.
     """
@@ -168,6 +181,7 @@ class ScenarioEntry:
     span_operations: Operations = 0
     program: ProgramEntry | None = None
     recording: RecordingEntry | None = None
+    benchmark: BenchmarkEntry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,6 +105,7 @@ class Event(StrEnum):
 
     RESUMED = "resumed"
     UNLOCKED = "unlocked"
+    IMPORTED = "imported"
     ENDED = "ended"
 
 

@@ -16,7 +16,7 @@ from allocphase.trace.records import FLAGS_SHIFT, WAIT, Part, Touch, Trace, gaps
 from allocphase.trace.schedule import global_order
 from allocphase.trace.slots import History
 
-__all__ = ["Facts", "facts_of", "facts_text"]
+__all__ = ["Facts", "facts_of", "facts_text", "program_live_bytes"]
 
 POINTS = 60
 _BARS = "▁▂▃▄▅▆▇█"
@@ -50,15 +50,9 @@ class Facts:
 def facts_of(trace: Trace) -> Facts:
     """Of a valid trace. Raises TraceError for a description that is none."""
     kinds, parts = kind_of(trace.ops), trace.part_of_ops()
-    order = global_order(trace)
-    ops = trace.ops[order]
-    slot_order = np.lexsort((np.arange(len(ops)), ops["slot"]))
-    first = np.ones(len(ops), np.bool_)
-    grouped = ops["slot"][slot_order]
-    first[1:] = grouped[1:] != grouped[:-1]
-    history = History(order=slot_order, ops=ops[slot_order], first=first)
+    history, order = _in_global_order(trace)
     live = np.cumsum(history.live_change())
-    at = np.linspace(0, len(ops) - 1, min(POINTS, len(ops))).astype(int)
+    at = np.linspace(0, len(live) - 1, min(POINTS, len(live))).astype(int)
     sized = kinds <= Kind.ALIGNED_ALLOC
     asked = int(np.sum(trace.ops["size"], where=sized, dtype=np.int64))
     return Facts(
@@ -79,6 +73,30 @@ def facts_of(trace: Trace) -> Facts:
         digest=trace.digest,
         provenance=read_provenance(trace.meta),
     )
+
+
+def program_live_bytes(trace: Trace) -> list[npt.NDArray[np.int64]]:
+    """Of each thread with calls of the program's own, what they leave live: after each of them, all
+    bytes that the thread allocated so far, less those that it freed. Without the drain and syncs.
+    """
+    history, order = _in_global_order(trace)
+    change = np.empty(len(order), np.int64)
+    change[order] = history.live_change()
+    own = (kind_of(trace.ops) != Kind.SYNC) & (trace.part_of_ops() != Part.DRAIN)
+    ends = np.cumsum(trace.threads["op_count"].astype(np.int64))[:-1]
+    parts = zip(np.split(change, ends), np.split(own, ends), strict=True)
+    return [np.cumsum(mine[is_own]) for mine, is_own in parts if is_own.any()]
+
+
+def _in_global_order(trace: Trace) -> tuple[History, npt.NDArray[np.int64]]:
+    """Slots' histories over all threads, and where in the trace each operation of that order is."""
+    order = global_order(trace)
+    ops = trace.ops[order]
+    slot_order = np.lexsort((np.arange(len(ops)), ops["slot"]))
+    first = np.ones(len(ops), np.bool_)
+    grouped = ops["slot"][slot_order]
+    first[1:] = grouped[1:] != grouped[:-1]
+    return History(order=slot_order, ops=ops[slot_order], first=first), order
 
 
 def _lifetimes(history: History, parts: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -106,6 +124,8 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         if said.recorded:
             under = f", under {said.allocator}" if said.allocator else ""
             yield "recorded", f"{said.recorded}{under}"
+        if said.wall_ns:
+            yield "recorder", _cost(said)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in facts.counts.items() if count)
     yield "operations", f"{format_count(sum(facts.counts.values()))}: {kinds}"
     if len(facts.sizes):
@@ -124,6 +144,15 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         for note, count in said.notes.items():
             yield "note", f"{note}: {count:,}"
     yield "digest", facts.digest
+
+
+def _cost(said: Provenance) -> str:
+    """What recording took."""
+    wall = f"the program took {format_ns(said.wall_ns)}"
+    if said.wall_without_ns:
+        factor = said.wall_ns / said.wall_without_ns
+        wall += f", {format_ns(said.wall_without_ns)} without it ({factor:.2f} times as long)"
+    return f"{wall}; {format_bytes(said.recorder_rss_bytes)} of its own"
 
 
 def _threads(facts: Facts) -> Iterator[tuple[str, str]]:

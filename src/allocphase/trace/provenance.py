@@ -14,8 +14,10 @@ from allocphase.files.typed import Count, FieldError, plain, read
 from allocphase.trace.encoding import MAX_META_BYTES
 from allocphase.trace.records import TraceError
 
-__all__ = ["Provenance", "is_cut", "read_provenance", "written_provenance"]
+__all__ = ["RECORDED", "Provenance", "is_cut", "read_provenance", "written_provenance"]
 
+# The origin of a whole recording.
+RECORDED = "recorded by allocphase record"
 # A command line can be longer than what a description has room for.
 _MAX_ARGUMENTS, _MAX_LETTERS = 200, 400
 
@@ -33,6 +35,9 @@ class Provenance:
     notes:               what the trace has otherwise than the program, and how often
     never_freed:         objects that the program left; the drain frees them
     preamble_operations: of a window, how many operations make what lived when it began
+    wall_ns:             of the program under the recorder; 0: not known
+    wall_without_ns:     of one run without it; 0: there was none
+    recorder_rss_bytes:  what the recorder took of its own
     """
 
     origin: str
@@ -45,6 +50,9 @@ class Provenance:
     notes: Mapping[str, Count] = field(default_factory=dict)
     never_freed: Count = 0
     preamble_operations: Count = 0
+    wall_ns: Count = 0
+    wall_without_ns: Count = 0
+    recorder_rss_bytes: Count = 0
 
 
 def written_provenance(provenance: Provenance) -> bytes:

@@ -11,8 +11,11 @@ from pathlib import Path
 from allocphase.files.durable import write_whole
 from allocphase.files.typed import Amount, load_json, plain
 
-__all__ = ["Label", "Validation", "label_text", "read_validation", "write_validation"]
+__all__ = ["EXACT", "Label", "Validation", "label_text", "read_validation", "write_validation"]
 
+# Those that are exact or not, whatever the allocators differ in.
+EXACT = ("calls", "live_bytes")
+_LEAST_SHOWN = 1e-4
 SUFFIX = ".validation.json"
 SCHEMA = 1
 
@@ -22,7 +25,8 @@ class Label:
     """Of one metric in one mode of replay. predicted: None where the program shows no difference
     between allocators (`within` is None too), or does not know one well enough; within: the largest
     error, a share; order: whether allocators come in the program's order, None where its
-    differences are all chance.
+    differences are all chance. Of those in EXACT predicted is whether program and replay are the
+    same, and within how far they are apart.
     """
 
     metric: str
@@ -70,7 +74,10 @@ def read_validation(trace: Path, digest: str) -> Validation | None:
 
 def label_text(label: Label) -> str:
     """ "time: predicted within 12%"."""
-    if label.within is None:
+    if label.metric in EXACT and label.within is not None:
+        apart = f"{label.within:.2%}" if label.within >= _LEAST_SHOWN else "less than 0.01%"
+        words = "exact" if label.predicted else f"not exact, off by up to {apart}"
+    elif label.within is None:
         words = "the program shows no difference"
     elif label.predicted is None:
         words = f"cannot tell, the program's own interval is wide (off by up to {label.within:.0%})"

@@ -53,6 +53,7 @@ WORDS = {
     "function": "arena_alloc",
     "stat": "pool_hits",
     "entry": "calloc",
+    "event": "cycles",
 }
 
 
@@ -297,12 +298,18 @@ def test_every_metric_of_json_is_in_the_catalogue_and_the_reverse(run: frames.Ru
             "syscalls_total",
         )
     }
-    # What the written run has no cause for: verify, valgrind and single threads of one trace.
+    # What the written run has no cause for: verify, valgrind, a processor's counters and single
+    # threads of one trace.
     assert known - found == {
         "allocator_stats",
+        "hardware_floor_per_op",
+        "hardware_per_op",
         "instruction_functions",
         "instructions",
         "instructions_per_op",
+        "simulated_l1_misses_per_op",
+        "simulated_ll_misses_per_op",
+        "simulated_mispredictions_per_op",
         "thread_syscalls",
         "thread_time_per_op_ns",
         "verified",

@@ -40,6 +40,25 @@ def test_a_statistic_that_the_allocator_does_not_have_gets_the_nearest_one(run: 
     assert "did you mean 'allocator_stats.pool_hit_rate'" in finding.measured
 
 
+@pytest.mark.parametrize(
+    ("metric", "relation", "verdict"),
+    [
+        ("instructions_per_op", "equals = 45", "reproduced"),
+        ("instructions", "at_most = 44", "contradicted"),
+        ("instructions.malloc", "at_most = 60", "reproduced"),
+        ("instructions.free", "equals = 30", "reproduced"),
+        ("instructions.realloc", "equals = 0", "not measured"),
+    ],
+)
+def test_instructions_are_counts_as_others(
+    run: Writer, metric: str, relation: str, verdict: str
+) -> None:
+    part = {"calls": {"malloc": 10, "free": 10}, "counted": {"malloc": 600, "free": 300}}
+    for _ in range(2):
+        run.add("quick", "instructions", {"repeated_operations": 20, "instructions": part})
+    assert only(judged(run, count(metric, relation))).verdict == verdict
+
+
 def test_system_calls_that_nothing_could_see_are_not_zero(run: Writer) -> None:
     run.add("quick", "syscalls", {"operations": 20, "syscalls": {}})
     assert only(judged(run, count("syscalls.operation", "equals = 0"))).verdict == "not measured"

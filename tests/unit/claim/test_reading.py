@@ -297,6 +297,12 @@ def test_both_sides_of_a_ratio_are_needed_and_verified(tmp_path: Path) -> None:
     }
 
 
+def test_a_claim_on_instructions_asks_for_their_probe(tmp_path: Path) -> None:
+    text = HEAD + RATIO + 'at_most = 2\nto = { allocator = "phase1" }'
+    text = text.replace('"time_per_op_ns"', '"instructions_per_op"')
+    assert requirements(load(written(tmp_path, text))).probes == ("instructions", "verify")
+
+
 def test_growth_needs_the_scenario_at_each_value(tmp_path: Path) -> None:
     text = HEAD + GROWTH + "values = [3000, 300]\nabout = 1\nwithin = 0.1"
     text = text.replace('"phase-report"', '"random-churn?operations=900"')

@@ -444,3 +444,30 @@ def test_too_few_rounds_bound_no_time_saved_and_the_document_has_null(tmp_path: 
     row = document(found)["rows"][0]
     assert row["saved_ns"] == pytest.approx(-1.0, abs=0.2)
     assert (row["saved_ns_lower"], row["saved_ns_upper"]) == (None, None)
+
+
+def test_what_the_run_was_asked_for_is_compared_and_held_against_the_time(tmp_path: Path) -> None:
+    executor = FigureExecutor(
+        time_ns=lambda job: {"new": 12.0, "old": 10.0}.get(job.allocator.name, 5.0),
+        memory=lambda job: {**MEMORY, "page_faults": 9 if job.allocator.name == "new" else 5},
+    )
+    request = Request(
+        allocators=[arm("old"), arm("new")],
+        scenarios=[small_scenario()],
+        probes=[Probe.THROUGHPUT, Probe.MEMORY, Probe.INSTRUCTIONS],
+        rounds=20,
+        seed=1,
+        out=tmp_path,
+        label="asked",
+        command=[],
+    )
+    path = run(request, executor, progress=no_progress)
+    found = compare(path, baseline="old")
+    rows = {row.metric: row for row in found.rows}
+    assert rows["instructions"].verdict is Verdict.UNCHANGED
+    assert rows["instructions"].candidate == 9.0
+    (note,) = (note for note in found.notes if "instructions" in note)
+    assert "they tell less than half of that" in note
+    assert "What else is more: page faults in operation, 5 to 9" in note
+    by_kind = compare(path, baseline="old", metrics=["instructions.malloc"])
+    assert [row.candidate for row in by_kind.rows] == [9.0]

@@ -70,7 +70,7 @@ def against(
 def elsewhere(monkeypatch: pytest.MonkeyPatch, **facts: object) -> None:
     """From here on this is another machine, by these facts."""
     here = fingerprint()
-    monkeypatch.setattr(saved_module, "fingerprint", lambda _: {**here, **facts})
+    monkeypatch.setattr(saved_module, "fingerprint", lambda *_, **__: {**here, **facts})
 
 
 def test_a_baseline_keeps_a_figure_of_each_process_and_its_fingerprint(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_baseline_of_counts_has_no_times_and_gates_the_instructions(tmp_path: 
     assert not any(job.probe.timed for job in executor.jobs)
     (entry,) = found.scenarios.values()
     assert "time" not in entry.values
-    assert set(entry.values["instructions"]) == {9.0}
+    assert set(entry.values["instructions"]) == set(entry.values["instructions.malloc"]) == {9.0}
     lines = ("time=off", "instructions=exact")
     assert against(tmp_path, FigureExecutor(calls=calls), *lines).exit_code == 0
     more = FigureExecutor(calls=calls, instructions=lambda _: 901)
@@ -108,6 +108,17 @@ def test_a_baseline_of_counts_has_no_times_and_gates_the_instructions(tmp_path: 
     assert verdict.exit_code == 3
     worse = [row.row.id for row in verdict.rows if row.outcome is Outcome.REGRESSED]
     assert worse == [f"instructions:{small_scenario().name}"]
+
+
+def test_one_kind_of_call_is_gated_by_its_instructions_where_a_limit_names_it(
+    tmp_path: Path,
+) -> None:
+    save(tmp_path, FigureExecutor(calls=calls), probes=COUNTING_PROBES)
+    lines = ("time=off", "instructions.malloc=exact")
+    more = FigureExecutor(calls=calls, instructions=lambda _: 901)
+    verdict = against(tmp_path, more, *lines)
+    worse = [row.row.id for row in verdict.rows if row.outcome is Outcome.REGRESSED]
+    assert worse == [f"instructions.malloc:{small_scenario().name}"]
 
 
 def test_what_a_baseline_of_counts_lacks_is_said_and_the_rest_is_judged(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from allocphase.gate import Arms, baseline_arm, candidate_arm, run_gate
 from allocphase.gate.planned import planned_in
 from allocphase.judge import GateVerdict, Outcome, read_limits
 from allocphase.judge.document import read_verdict
+from allocphase.judge.render.explain import explain
 from allocphase.machine.disturbance import Disturbance
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
@@ -51,6 +52,22 @@ def times(candidate: float, *, spread: float = 0.003, twin: float = 1.0) -> Call
     rng = random.Random(3)
     ratios = {"candidate": candidate, "twin": twin}
     return lambda job: 10.0 * ratios.get(job.allocator.name, 1.0) * rng.lognormvariate(0, spread)
+
+
+def test_a_time_that_its_instructions_do_not_tell_is_explained_with_what_moved_beside(
+    tmp_path: Path,
+) -> None:
+    executor = FigureExecutor(
+        time_ns=times(1.1),
+        memory=lambda job: {**MEMORY, "page_faults": 9 if job.allocator.name == "candidate" else 5},
+    )
+    lines = ("*=off", "time=2%", "page_faults=exact", "instructions=exact")
+    verdict = gate(tmp_path, *lines, executor=executor)
+    for metric in ("time", "instructions"):
+        text = explain(verdict, f"{metric}:{small_scenario().name}")
+        assert "and 1.000x of its instructions: they tell less than half of that" in text
+        assert "What else is more: page faults in operation, 5 to 9" in text
+    assert "instructions" not in explain(verdict, f"page_faults:{small_scenario().name}")
 
 
 def gate(tmp_path: Path, *lines: str, executor: Executor, **changes: Any) -> GateVerdict:

@@ -30,9 +30,10 @@ def judged(
     rule: Rule = EXACT,
     *,
     final: bool = False,
+    grain: float = 0.0,
 ) -> Judged:
     arms = (np.array(arm, dtype=np.float64) for arm in (base, twin, candidate))
-    return judge_counted(Values(*arms), rule, sampled, final=final)
+    return judge_counted(Values(*arms), rule, sampled, final=final, grain=grain)
 
 
 def test_an_equal_count_is_settled_once_enough_processes_agree() -> None:
@@ -66,6 +67,31 @@ def test_a_regression_in_three_processes_of_four_is_found() -> None:
     assert judged([2] * 40, [2] * 40, candidate).outcome is Outcome.REGRESSED
     one_more = [3, 3, 3, 2] * 10
     assert judged([2] * 40, [2] * 40, one_more).outcome is Outcome.REGRESSED
+
+
+@pytest.mark.parametrize(
+    ("candidate", "word"),
+    [
+        ([0.009] * 8, Outcome.UNCHANGED),
+        ([0.001, 0.009] * 4, Outcome.UNCHANGED),
+        ([0.011] * 8, Outcome.REGRESSED),
+        ([0.03, 0.04] * 10, Outcome.REGRESSED),
+    ],
+)
+def test_what_is_within_the_grain_is_no_difference_whatever_share_it_is(
+    candidate: Sequence[float], word: Outcome
+) -> None:
+    base = [0.0] * len(candidate)
+    assert judged(base, base, candidate, SHARE, grain=0.01).outcome is word
+    assert judged(candidate, candidate, base, SHARE, grain=0.01).outcome in (
+        Outcome.UNCHANGED,
+        Outcome.IMPROVED,
+    )
+
+
+def test_beyond_the_grain_the_share_decides() -> None:
+    assert judged([1.0] * 8, [1.0] * 8, [1.04] * 8, SHARE, grain=0.01).outcome is Outcome.UNCHANGED
+    assert judged([1.0] * 8, [1.0] * 8, [1.06] * 8, SHARE, grain=0.01).outcome is Outcome.REGRESSED
 
 
 def test_something_where_the_baseline_has_nothing_is_a_regression() -> None:

@@ -102,7 +102,7 @@ def test_a_glob_of_calls_by_path_is_of_each_call() -> None:
     found = limits("syscalls.operation.m*=off")
     assert found.rule(measure("syscalls.mmap"), "any") is None
     assert found.rule(measure("syscalls.brk"), "any") == Rule(0.05, exact=True, named=False)
-    assert found.named_calls() == []
+    assert found.named_members() == []
 
 
 @pytest.mark.parametrize("glob", ["program_syscalls.m*", "program_syscalls.calls.m*"])
@@ -115,7 +115,7 @@ def test_a_glob_of_a_program_s_calls_is_of_each_call_and_not_of_all_together(glo
 
 
 def test_a_call_that_is_named_by_its_path_is_planned_by_its_short_name() -> None:
-    assert limits("syscalls.operation.mmap=exact").named_calls() == ["syscalls.mmap"]
+    assert limits("syscalls.operation.mmap=exact").named_members() == ["syscalls.mmap"]
 
 
 @pytest.mark.parametrize(

@@ -194,13 +194,24 @@ def test_the_loaded_libc_is_digested_whatever_its_version_says(tmp_path: Path) -
     assert facts_of(tmp_path)["libc_sha256"] is None
 
 
+def test_caches_are_named_by_level_and_kind(tmp_path: Path) -> None:
+    cache = "sys/devices/system/cpu/cpu0/cache"
+    sizes = {"Data": ("1", "48K"), "Instruction": ("1", "32K"), "Unified": ("3", "32768K")}
+    files = {
+        f"{cache}/index{number}/{name}": text
+        for number, (kind, (level, size)) in enumerate(sizes.items())
+        for name, text in (("type", kind), ("level", level), ("size", size))
+    }
+    assert facts_of(tmp_path, **files)["caches"] == {"L1d": "48K", "L1i": "32K", "L3": "32768K"}
+
+
 def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
     found = facts_of(tmp_path)
     from_files = {name for name, value in found.items() if value is None}
     assert from_files >= {
         *("chip", "microcode", "smt", "cpu_quota", "virtual", "governor", "boost", "mitigations"),
         *("libc_sha256", "transparent_huge_pages", "huge_page_defrag", "huge_page_shmem"),
-        *("huge_page_sizes", "overcommit", "aslr"),
+        *("huge_page_sizes", "overcommit", "aslr", "caches"),
     }
 
 

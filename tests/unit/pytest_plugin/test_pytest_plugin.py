@@ -22,6 +22,7 @@ from allocphase.pytest_plugin.cell import Cell
 from allocphase.pytest_plugin.measurement import Measurement, Order, request
 from allocphase.pytest_plugin.record import VirtualClock, record
 from allocphase.scenario import Program
+from tests.support.gates import FigureExecutor
 from tests.support.runs import FakeExecutor
 
 # Sums of these round, so a clock that ran on would not give them back.
@@ -173,6 +174,17 @@ def test_a_floor_that_ends_badly_costs_the_floor_only(tmp_path: Path) -> None:
 def test_throughput_is_measured_whatever_the_probes(tmp_path: Path) -> None:
     wanted = request(_order(tmp_path, probes=("syscalls", "memory")))
     assert list(wanted.probes) == [Probe.THROUGHPUT, Probe.SYSCALLS, Probe.MEMORY]
+
+
+def test_instructions_are_measured_where_they_are_asked_for(tmp_path: Path) -> None:
+    assert Probe.INSTRUCTIONS not in request(_order(tmp_path, probes=None)).probes
+    wanted = request(_order(tmp_path, probes=("instructions",), rounds=1))
+    assert list(wanted.probes) == [Probe.THROUGHPUT, Probe.INSTRUCTIONS]
+    measured = Measurement(wanted, FigureExecutor())
+    measured.run_round()
+    measured.close()
+    cell = measured.cell()
+    assert (cell.instructions_per_op, cell.metric("instructions.malloc")) == (9.0, 9.0)
 
 
 def test_a_program_has_probes_of_its_own_and_all_that_belongs_to_it(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from allocphase.machine.fingerprint import fingerprint
 from allocphase.probe.probe import TRACE_PROBES, Probe
 from allocphase.probe.result import Throughput, Work
 from allocphase.probe.status import Status
+from allocphase.process.callgrind import CACHE_SIM
 from allocphase.process.driver import Job, Outcome
 from allocphase.run import resume as resuming
 from allocphase.run.plan import Plan, round_jobs, untimed_jobs
@@ -385,6 +386,18 @@ def test_a_run_goes_on_with_the_variables_that_it_kept_whatever_the_shell_has_no
     assert RunFiles(folder).manifest.environment["tuning"] == kept
 
 
+def test_a_run_goes_on_with_the_caches_that_it_chose(tmp_path: Path) -> None:
+    caches = "I1=32768,8,64,D1=32768,8,64,LL=1048576,16,64"
+    folder = broken_run(tmp_path, 4, simulated_caches=caches)
+    executor = FakeExecutor()
+    go_on(folder, executor)
+    assert executor.jobs
+    assert not any(CACHE_SIM in job.options for job in executor.jobs)  # none under callgrind
+    manifest = RunFiles(folder).manifest
+    assert manifest.environment["simulated_caches"] == caches
+    assert manifest.plan.driver_options[CACHE_SIM] == caches
+
+
 def test_a_refusal_is_one_line_whatever_the_run_says_of_its_machine(tmp_path: Path) -> None:
     folder = broken_run(tmp_path, 4)
     facts = dict.fromkeys(("kernel", "libc", "cpu", "chip", "microcode"), "x\n::error::y" * 5000)
@@ -432,7 +445,7 @@ def test_an_object_that_changed_or_is_gone_is_named(tmp_path: Path) -> None:
 def test_every_change_is_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = broken_run(tmp_path, 2)
     here = fingerprint()
-    monkeypatch.setattr(resuming, "fingerprint", lambda _: {**here, "driver": "0"})
+    monkeypatch.setattr(resuming, "fingerprint", lambda *_, **__: {**here, "driver": "0"})
     monkeypatch.setattr(resuming, "timed_cpus", lambda: [9])
     line = refusal(folder)
     assert "driver: " in line

@@ -45,6 +45,7 @@ from tests.support.runs import (
     small_scenario,
 )
 from tests.support.scenarios import trace_of
+from tests.support.traces import batch, write_trace
 
 
 def go(out: Path, executor: FakeExecutor, **changes: Any) -> Path:
@@ -68,14 +69,16 @@ def test_timed_cells_run_in_every_round_and_a_check_once(tmp_path: Path) -> None
     assert [job.round for job in executor.timed] == [0] * 3 + [1] * 3 + [2] * 3
 
 
-def test_a_slow_cell_is_timed_once_and_counted_as_often_as_any(tmp_path: Path) -> None:
-    def slow(job: Job) -> Outcome:
-        part = Throughput(cold_ns_per_op=1e9, warm_ns_per_op=(1e9,))
-        outcome = good(job)
-        if job.probe is Probe.THROUGHPUT:
-            outcome = replace(outcome, result=replace(outcome.result, throughput=part))
-        return outcome
+def slow(job: Job) -> Outcome:
+    """One whose replay takes seconds."""
+    part = Throughput(cold_ns_per_op=1e9, warm_ns_per_op=(1e9,))
+    outcome = good(job)
+    if job.probe is Probe.THROUGHPUT:
+        outcome = replace(outcome, result=replace(outcome.result, throughput=part))
+    return outcome
 
+
+def test_a_slow_cell_is_timed_once_and_counted_as_often_as_any(tmp_path: Path) -> None:
     (threads,) = resolve("larson?slots=4&replacements=40")
     executor = FakeExecutor(slow)
     probes = [Probe.THROUGHPUT, Probe.MEMORY]
@@ -85,6 +88,22 @@ def test_a_slow_cell_is_timed_once_and_counted_as_often_as_any(tmp_path: Path) -
         **{(name, Probe.THROUGHPUT): 1 for name in ("null", "one", "two")},
         **{(name, Probe.MEMORY): COUNT_PROCESSES for name in ("one", "two")},
     }
+
+
+@pytest.mark.parametrize(("mode", "times"), [("asap", 1), ("paced", 6)])
+def test_a_paced_replay_takes_long_on_purpose(tmp_path: Path, mode: str, times: int) -> None:
+    path = write_trace(tmp_path / "app.trace", batch(3), gaps_ns=[100] * 6)
+    executor = FakeExecutor(slow)
+    go(
+        tmp_path,
+        executor,
+        scenarios=resolve(f"{path}?mode={mode}"),
+        probes=[Probe.THROUGHPUT],
+        rounds=6,
+    )
+    assert Counter(job.allocator.name for job in executor.jobs) == dict.fromkeys(
+        ("null", "one", "two"), times
+    )
 
 
 def repeating(job: Job) -> Outcome:

@@ -76,6 +76,23 @@ def test_a_scenario_file_names_a_trace_beside_it(app: Path) -> None:
     assert one.write(app.with_name("y")) == digest_of(one)
 
 
+def test_a_scenario_file_says_what_was_recorded(app: Path) -> None:
+    path = app.with_name("mine.toml")
+    path.with_name("input").write_text("x")
+    table = '[program]\ncommand = ["cat", "{inputs}/input"]\nfiles = ["input"]'
+    path.write_text(f'{TEXTS}trace = "app.trace"\nseed = 1\n{table}\n')
+    one = load(path)
+    assert isinstance(one, Recorded)
+    assert one.program is not None
+    assert (one.name, one.program.name, one.program.missing) == ("mine", "mine-program", None)
+    inputs = app.with_name("inputs")
+    inputs.mkdir()
+    one.program.make_inputs(inputs)
+    assert one.program.arguments(inputs) == ["cat", str(inputs / "input")]
+    assert (inputs / "input").read_text() == "x"
+    assert one.with_parameters({"touch": "all"}).program == one.program
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -83,7 +100,7 @@ def test_a_scenario_file_names_a_trace_beside_it(app: Path) -> None:
         ('trace = "app.trace"\nfamily = "window"', "family: is not for a recording"),
         ('trace = "app.trace"\nseed = 3', "seed: is not for a recording"),
         ('trace = "app.trace"\nwork_ns = 3', "work_ns: is not for a recording"),
-        ('trace = "app.trace"\nprogram = {command = ["x"]}', "trace: is not for a program"),
+        ('trace = "app.trace"\nprogram = {command = ["x"]}', "seed: missing"),
         ('family = "window"\ntouch = "none"', "seed: missing"),
     ],
 )

@@ -82,3 +82,16 @@ def test_a_program_without_a_difference_is_told_as_that() -> None:
     assert label_text(LABELS[2]) == "time: the program shows no difference"
     wide = label_text(replace(LABELS[0], predicted=None, order=None))
     assert wide == "time: cannot tell, the program's own interval is wide (off by up to 90%)"
+
+
+@pytest.mark.parametrize(
+    ("within", "text"),
+    [
+        (0.0, "live bytes: exact"),
+        (0.0003, "live bytes: not exact, off by up to 0.03%"),
+        (1e-9, "live bytes: not exact, off by up to less than 0.01%"),
+    ],
+)
+def test_what_is_to_be_exact_is_told_as_that(within: float, text: str) -> None:
+    label = Label(metric="live_bytes", mode="asap", predicted=within == 0, within=within)
+    assert label_text(label) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from allocphase.analysis.discrepancy import INSTRUCTIONS, TIME, Change, discrepancy
 from allocphase.errors import UsageError, unknown
 from allocphase.judge.outcome import Judged, Outcome
 from allocphase.judge.render.words import (
@@ -18,6 +19,8 @@ from allocphase.judge.render.words import (
     value_text,
 )
 from allocphase.judge.verdict import GateRow, GateVerdict
+from allocphase.stats import Interval
+from allocphase.stats.exact import count_ratio
 from allocphase.text.units import counted
 
 __all__ = ["explain", "found_row"]
@@ -62,6 +65,8 @@ def _sentences(row: GateRow, verdict: GateVerdict) -> Iterator[str]:
     yield from (f"  {line}" for line in _session(row, row.first, "first"))
     if row.again:
         yield from (f"  {line}" for line in _session(row, row.again, "second"))
+    if text := _discrepancy(row, verdict):
+        yield f"  {text}"
     if row.outcome is Outcome.INCONCLUSIVE:
         yield f"  {suggestion(row).capitalize() if row.flagged else suggestion(row)}."
     if row.advisory:
@@ -71,6 +76,43 @@ def _sentences(row: GateRow, verdict: GateVerdict) -> Iterator[str]:
     for failure in verdict.failures:
         if failure.scenario == row.row.scenario:
             yield f"  {failure_text(failure)}"
+
+
+def _discrepancy(row: GateRow, verdict: GateVerdict) -> str:
+    """Of a time and of instructions, where the two do not tell the same; "" of other rows."""
+    rows = {
+        one.row.measure.name: one for one in verdict.rows if one.row.scenario == row.row.scenario
+    }
+    names = (TIME.name, INSTRUCTIONS.name)
+    if row.row.measure.name not in names or not all(name in rows for name in names):
+        return ""
+    found = {name: _change(one) for name, one in rows.items()}
+    times, counts = (found[name] for name in names)
+    others = list(found.values())
+    return discrepancy(times, counts, others, name="The candidate", base="the baseline")
+
+
+def _change(row: GateRow) -> Change:
+    """By its last session that bounds it. Of counts what its processes gave bounds the ratio."""
+    judged = row.again if row.again and row.again.ratio.bounded else row.first
+    return Change(
+        measure=row.row.measure,
+        base=judged.base,
+        candidate=judged.candidate,
+        ratio=judged.ratio if row.row.measure.timed else _bounded(judged),
+    )
+
+
+def _bounded(judged: Judged) -> Interval:
+    base, candidate = judged.values
+    if not base or not candidate:
+        return judged.ratio
+    return Interval(
+        judged.ratio.estimate,
+        count_ratio(max(base), min(candidate)),
+        count_ratio(min(base), max(candidate)),
+        1.0,
+    )
 
 
 def _advice(verdict: GateVerdict) -> str:

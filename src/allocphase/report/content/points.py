@@ -10,8 +10,8 @@ import numpy.typing as npt
 from allocphase.analysis.frames import CAUSES, Run
 from allocphase.analysis.latency import uncalled_kinds
 from allocphase.analysis.metrics import KIND_NAMES
+from allocphase.analysis.thin import kept
 from allocphase.probe.probe import Probe
-from allocphase.report.content.thin import kept
 from allocphase.report.content.threads import ThreadCalls, thread_calls
 
 __all__ = ["Points", "cell_points", "points_per_cell"]

@@ -50,6 +50,8 @@ def by_time(cells: Iterable[Cell]) -> list[Cell]:
 
 def workload_text(scenario: ScenarioEntry) -> str:
     """What it does in a few words: its operations, or the command of a program."""
+    if scenario.benchmark is not None:
+        return f"a benchmark of {scenario.benchmark.tool}, imported from {scenario.benchmark.file}"
     if scenario.recording is not None:
         return f"{recording_text(scenario.recording)}: {operations_text(scenario)}"
     if scenario.program is None:

@@ -70,6 +70,16 @@ VIEWS = (
     TIME,
     SAVED,
     View(
+        name="instructions",
+        title="instructions",
+        noun="instructions",
+        metrics=("instructions",),
+        steps=(1.1, 1.5, 4.0),
+        hint="Instructions of the allocator's own an operation, in a warm replay, as callgrind "
+        "counts them, and below that number; nothing of the kernel, of page faults and of caches "
+        "is in them. A program's are not counted.",
+    ),
+    View(
         name="p99_9",
         title="p99.9",
         noun="p99.9 of malloc",

@@ -5,22 +5,41 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from allocphase.resources import read_resource
+from allocphase.resources import find, read_resource
 
-__all__ = ["PARTS", "policy", "scripts", "style"]
+__all__ = ["PARTS", "policy", "script", "scripts", "style", "template"]
 
 # The files of reports/script/, in the order in which they use each other: one may use those
 # before it.
 PARTS = ("numbers", "state", "tables", "calls", "figures", "page")
 
 
-def style() -> Markup:
-    """The style sheet."""
-    return Markup(read_resource("reports/report.css"))  # noqa: S704 (ours)
+def template(name: str) -> Any:
+    """One of reports/, in which every value is escaped and must be there."""
+    environment = Environment(
+        loader=FileSystemLoader(find(f"reports/{name}").parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def style(*more: str) -> Markup:
+    """The style sheet, and those of reports/ that come after it."""
+    names = ("report", *more)
+    return Markup("\n".join(read_resource(f"reports/{name}.css") for name in names))  # noqa: S704
+
+
+def script(name: str) -> Markup:
+    """One of reports/script/ by itself."""
+    return Markup(read_resource(f"reports/script/{name}.js"))  # noqa: S704 (ours)
 
 
 def scripts() -> list[Markup]:

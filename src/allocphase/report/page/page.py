@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metrics import CONFIDENCE
 from allocphase.claim.document import read_section
@@ -20,11 +18,10 @@ from allocphase.report.content.scaling import scaling_parts
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
 from allocphase.report.content.views import SAVED, TIME, View, columns_of, views_of
-from allocphase.report.page.assets import policy, scripts, style
+from allocphase.report.page.assets import policy, scripts, style, template
 from allocphase.report.page.environment import allocators, commands, machines
 from allocphase.report.page.parts.scenario import fragment, scenario_part
 from allocphase.report.page.payload import as_json, figures_payload, page_payload
-from allocphase.resources import find
 from allocphase.text.units import format_count, format_ns
 
 __all__ = ["page"]
@@ -37,7 +34,7 @@ def page(source: Source) -> str:
     inline, changed = scripts(), changes(source)
     growth, scaling = growth_parts(source), scaling_parts(source)
     claims = read_section(source.run.path)
-    text: str = _template().render(
+    text: str = template("report.html").render(
         **_head(source),
         policy=policy(inline),
         css=style(),
@@ -62,17 +59,6 @@ def page(source: Source) -> str:
         **_method(source),
     )
     return text
-
-
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(find("reports/report.html").parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html")
 
 
 def _head(source: Source) -> Values:

@@ -7,7 +7,16 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from allocphase.analysis.cell import Cell
+from allocphase.analysis.discrepancy import INSTRUCTIONS
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
+from allocphase.report.content.counters import counters
+from allocphase.report.content.instructions import (
+    call_kinds,
+    call_texts,
+    counted_cells,
+    discrepancies,
+    functions,
+)
 from allocphase.report.content.matrix import MatrixCell, matrix_row, mean_row
 from allocphase.report.content.rows import (
     COLUMNS,
@@ -15,6 +24,7 @@ from allocphase.report.content.rows import (
     REPLAY_LEGEND,
     Value,
     program_rows,
+    ratio_text,
     rows,
 )
 from allocphase.report.content.scaling import COLUMNS as SCALING
@@ -22,11 +32,19 @@ from allocphase.report.content.scaling import notes, swept
 from allocphase.report.content.scaling import rows as scaling_rows
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
-from allocphase.report.content.values import by_time, workload_text
+from allocphase.report.content.values import (
+    by_time,
+    format_percent,
+    ranged_text,
+    workload_text,
+)
 from allocphase.text.markdown import escaped
 from allocphase.text.units import format_ns
 
 __all__ = ["markdown"]
+
+# Of an allocator's functions, those that a line has room for.
+MOST_NAMED = 3
 
 
 def markdown(source: Source) -> str:
@@ -86,7 +104,8 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     yield ""
     entry = source.entry(scenario)
     columns, table = (COLUMNS, rows) if entry.program is None else (PROGRAM_COLUMNS, program_rows)
-    of_trace = f"; floor {floor} an op" if entry.program is None else ""
+    has_floor = entry.program is None and entry.benchmark is None
+    of_trace = f"; floor {floor} an op" if has_floor else ""
     yield f"{escaped(workload_text(entry))}{of_trace}."
     yield ""
     yield _row(*(name for name, _ in columns))
@@ -94,8 +113,11 @@ def _block(source: Source, scenario: str) -> Iterator[str]:
     for row in table(cells, source.ratios(scenario)):
         yield _row(escaped(row.allocator), *map(_one_line, row.values))
     yield from _causes(cells)
+    yield from _counters(source, cells)
+    yield from _instructions(source, scenario)
     notes = [f"{c.allocator}: {c.status}: {c.message}" for c in cells if not c.ok]
     notes += [f"{', '.join(doubt.allocators)}: {doubt.text}" for doubt in source.doubts(scenario)]
+    notes += discrepancies(source, scenario)
     if notes:
         yield ""
         yield from (f"- {escaped(note)}" for note in notes)
@@ -126,3 +148,33 @@ def _causes(cells: Sequence[Cell]) -> Iterator[str]:
     for found in (why(cell, quantile, causes) for cell in by_time(cells)):
         pairs = zip(found.shares, found.costs, strict=True)
         yield _row(escaped(found.allocator), *(escaped(f"{s} ({c})" if c else s) for s, c in pairs))
+
+
+def _counters(source: Source, cells: Sequence[Cell]) -> Iterator[str]:
+    found = counters(source, cells)
+    if found is None:
+        return
+    yield ""
+    yield _row("counters", *(one.heading for one in found.columns))
+    yield _row("---", *["---:"] * len(found.columns))
+    for row in (*found.rows, *([found.floor] if found.floor else [])):
+        yield _row(escaped(row.name), *map(escaped, row.texts))
+    yield ""
+    yield escaped(" ".join(found.notes))
+
+
+def _instructions(source: Source, scenario: str) -> Iterator[str]:
+    cells = by_time(counted_cells(source, scenario))
+    if not cells:
+        return
+    kinds, against = call_kinds(cells), source.compared(scenario, INSTRUCTIONS)
+    columns = ["an operation", "ratio", *(f"a {kind}" for kind in kinds), "costliest functions"]
+    yield ""
+    yield _row("instructions", *columns)
+    yield _row("---", *["---:"] * (len(columns) - 1), "---")
+    for cell in cells:
+        ratio = ratio_text(against.ratio(source.baseline or "", cell.allocator))
+        costliest = functions(source, cell.allocator, scenario)[:MOST_NAMED]
+        named = ", ".join(f"{one.name} {format_percent(one.share)}" for one in costliest)
+        figures = (ranged_text(INSTRUCTIONS, cell.metrics), ratio, *call_texts(cell, kinds), named)
+        yield _row(escaped(cell.allocator), *map(escaped, figures))

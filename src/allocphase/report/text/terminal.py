@@ -12,10 +12,18 @@ from rich.padding import Padding
 from rich.text import Text
 
 from allocphase.analysis.cell import Cell
+from allocphase.analysis.discrepancy import INSTRUCTIONS
 from allocphase.analysis.frames import Run
 from allocphase.analysis.metric_names import measure
 from allocphase.analysis.sweep import Sweep
 from allocphase.report.content.causes import FEW, NAMES, causes_seen, shown_quantile, why
+from allocphase.report.content.counters import counters
+from allocphase.report.content.instructions import (
+    call_kinds,
+    call_texts,
+    counted_cells,
+    discrepancies,
+)
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import (
     PROGRAM_COLUMNS,
@@ -99,6 +107,8 @@ def _block(source: Source, scenario: str, width: int) -> RenderableType:
     elif measured:
         parts.append(figures_table(measured, source.ratios(scenario)))
         parts += _causes(measured)
+        parts += _counters(source, measured)
+        parts += _instructions(source, scenario)
         parts += [note(line, "dim") for cell in measured if (line := _ranges(cell))]
     parts += [failure(cell) for cell in cells if not _ok(cell)]
     parts += [
@@ -176,6 +186,39 @@ def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
         for row in rows
     ]
     return [Fitted(_columns(NAMES[quantile], causes), table)]
+
+
+def _counters(source: Source, cells: Sequence[Cell]) -> list[RenderableType]:
+    """A row an allocator, and the floor's."""
+    found = counters(source, cells)
+    if found is None:
+        return []
+    rows = [*found.rows, *([found.floor] if found.floor else [])]
+    columns = _columns("counters", [one.heading for one in found.columns])
+    table = Fitted(columns, [[Text(row.name), *map(Text, row.texts)] for row in rows])
+    return [table, *(note(text, "dim") for text in found.notes)]
+
+
+def _instructions(source: Source, scenario: str) -> list[RenderableType]:
+    """A row an allocator whose instructions were counted; then where they and its time do not tell
+    the same.
+    """
+    cells = by_time(counted_cells(source, scenario))
+    if not cells:
+        return []
+    kinds, against = call_kinds(cells), source.compared(scenario, INSTRUCTIONS)
+    table = [
+        [
+            Text(cell.allocator),
+            Text(figure_text(INSTRUCTIONS, cell.metrics)),
+            Text(ratio_text(against.ratio(source.baseline or "", cell.allocator))),
+            *map(Text, call_texts(cell, kinds)),
+        ]
+        for cell in cells
+    ]
+    columns = _columns("instructions", ["an op", "ratio", *(f"a {kind}" for kind in kinds)])
+    notes = [note(text, "dim") for text in discrepancies(source, scenario)]
+    return [Fitted(columns, table), *notes]
 
 
 def _ranges(cell: Cell) -> str:

@@ -18,6 +18,8 @@ from allocphase.report.content.values import with_range, workload_text
 from allocphase.report.figures.catalogue import slug
 from allocphase.report.page.parts.arms import Values, named
 from allocphase.report.page.parts.causes import why_part
+from allocphase.report.page.parts.counters import counters_part
+from allocphase.report.page.parts.instructions import instructions_part
 from allocphase.report.page.parts.memory import memory_part
 from allocphase.report.page.parts.program import change_part
 from allocphase.report.page.parts.replays import replays_part
@@ -67,9 +69,11 @@ def _of_trace(source: Source, scenario: str, cells: Sequence[Cell]) -> Values:
     """What only a trace has, whose calls are looked at one by one."""
     return {
         "timeline": _timeline_caption(source, scenario),
+        "instructions": instructions_part(source, scenario),
         "why": why_part(source, scenario),
         "calls": _calls(source, cells),
         "replays": replays_part(source, scenario),
+        "counters": counters_part(source, scenario),
         "memory": memory_part(source, scenario),
         "threads": threads_part(source, scenario),
         "clock": _clock(source, scenario),
@@ -78,7 +82,7 @@ def _of_trace(source: Source, scenario: str, cells: Sequence[Cell]) -> Values:
 
 def _facts(source: Source, scenario: str) -> list[str]:
     entry, floor_ns = source.entry(scenario), source.floor_ns(scenario)
-    if entry.program is not None:
+    if entry.program is not None or entry.benchmark is not None:
         return [workload_text(entry)]
     facts = [workload_text(entry), *_parts(entry)]
     facts += [f"{entry.threads} threads"] * (entry.threads > 1)

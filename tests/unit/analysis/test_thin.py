@@ -7,7 +7,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocphase.report.content.thin import SLOWEST_SHARE, kept
+from allocphase.analysis.thin import SLOWEST_SHARE, kept
 
 Cell = tuple[npt.NDArray[np.float64], npt.NDArray[np.int8]]
 

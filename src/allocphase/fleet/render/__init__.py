@@ -1,0 +1,1 @@
+"""A fleet's verdict for its readers: terminal, Markdown, JSON, and the page."""

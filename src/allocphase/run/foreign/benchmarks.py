@@ -1,0 +1,74 @@
+"""What a file of benchmarks says, whatever its format."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from allocphase.files.typed import LEAST_AMOUNT, MOST_AMOUNT
+
+__all__ = [
+    "MOST_REPETITIONS",
+    "Benchmark",
+    "Benchmarks",
+    "Repetition",
+    "named_allocator",
+    "of_time",
+]
+
+# Of all benchmarks of a file together: a run's journal has as many lines.
+MOST_REPETITIONS = 100_000
+# "BM_alloc/allocator:mimalloc/64", "BenchmarkAlloc/allocator=mimalloc": a part of the name.
+_ALLOCATOR = re.compile(r"/allocator[=:]([^/]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repetition:
+    """One of them. time_ns: of an iteration, by the wall; None where it failed, and problem says
+    why. told: what else the file has of it, by name: counters, CPU time, iterations.
+    """
+
+    time_ns: float | None
+    problem: str = ""
+    iterations: int = 0
+    told: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Under the name that it has without its allocator; allocator: "" where the name has none."""
+
+    name: str
+    allocator: str
+    threads: int
+    repetitions: tuple[Repetition, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmarks:
+    """A whole file. tool: its name for people; version: of what measured, as far as it is told;
+    environment: facts of the machine (machine/fingerprint.py); started: ISO 8601, "" where the
+    file does not say. notes: what was left out, and what is doubtful, a sentence each.
+    """
+
+    tool: str
+    version: str
+    environment: Mapping[str, object]
+    started: str
+    benchmarks: tuple[Benchmark, ...]
+    notes: tuple[str, ...] = ()
+
+
+def named_allocator(name: str) -> tuple[str, str]:
+    """A benchmark's name without the part that names an allocator, and that; "" for none."""
+    found = _ALLOCATOR.search(name)
+    return (name, "") if found is None else (name[: found.start()] + name[found.end() :], found[1])
+
+
+def of_time(value: float) -> float:
+    """A time in ns that a run may have. Raises ValueError."""
+    if not math.isfinite(value) or not (value == 0 or LEAST_AMOUNT <= value <= MOST_AMOUNT):
+        raise ValueError(f"a time of {value:g} ns")
+    return value

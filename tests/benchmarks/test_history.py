@@ -251,11 +251,12 @@ SMALL = Real(
     "syscalls",
     ("-s", "phase-report?allocations=50", "-p", "syscalls"),
 )
-# From the 13th commit on malloc counts 5% further.
+# From the 13th commit on malloc counts a tenth further, and its time an operation is 5% longer
+# (1.04 to 1.06, the two in 9 rounds side by side).
 WHOLE = Real(
-    [working(100 if number < 12 else 105) + f"/* {number} */\n" for number in range(20)],
+    [working(100 if number < 12 else 110) + f"/* {number} */\n" for number in range(20)],
     "time",
-    ("-s", "phase-report?allocations=2000", "-p", "throughput", "-r", "9"),
+    ("-s", "phase-report?allocations=2000", "-p", "throughput", "-r", "7"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ def confirm(
     """Gate the two commits at each change of the series, or of all, and keep what that says.
 
     A change point is a guess from runs of different days. Here both commits are measured side by
-    side. Of a scenario from a file, give the file with -s.
+    side; where they do not differ, those nearby. Of a scenario from a file, give the file with -s.
 
     \b
     Exit codes: 0 every change was decided, 3 something is confirmed to be worse,
@@ -113,7 +113,6 @@ def confirm(
         for line in left_out:
             say(f"! {line}", err=True)
         for one in todo:
-            say(f"gating {one}", err=True)
             _confirm(found, one, revisions, **rest)
         sides = {(one.series.id, one.before.side, one.after.side) for one in wanted}
         said = [
@@ -128,20 +127,23 @@ def confirm(
 def _confirm(
     found: History, one: Confirmation, revisions: Revisions | None, **options: Any
 ) -> None:
-    """Keeps what a gate says; where it cannot be run, says why, and the change stays advice."""
+    """Keeps what gates say; where one cannot be run, says why, and what is left stays advice."""
     from allocphase.gate import run_gate
-    from allocphase.gate.confirmation import decided
+    from allocphase.gate.confirmation import Said, confirmed, said_of
 
-    try:
-        request = _request(found, one, revisions, **options)
+    def ask(asked: Confirmation) -> Mapping[tuple[int, str, str], Said]:
+        say(f"gating {asked}", err=True)
+        request = _request(found, asked, revisions, **options)
         with measuring() as (executor, progress):
             verdict = run_gate(request, executor, progress=progress)
+        _tell(verdict, asked)
+        return said_of(asked, verdict)
+
+    try:
+        for decision in confirmed(one, ask):
+            found.decide(decision)
     except (UsageError, NothingMeasuredError) as error:
         say(f"! {one}: {error}", err=True)
-        return
-    for decision in decided(one, verdict):
-        found.decide(decision)
-    _tell(verdict, one)
 
 
 def _tell(verdict: GateVerdict, one: Confirmation) -> None:

@@ -26,7 +26,7 @@ def history() -> None:
     \b
     Example:
       allocphase history add out/20261123-101500-bench
-      allocphase history list 'time:*'
+      allocphase history list 'time*'
       allocphase history show time:random-churn:mine
       allocphase history confirm --repo . --build make --object '{source}/libmine.so'
       allocphase history gate --since v1.2
@@ -64,7 +64,7 @@ def add(
 
     \b
     Example:
-      allocphase history add out/*-nightly
+      allocphase history add out/2026*-nightly
       allocphase history add out/20261123-101500-bench --commit HEAD~1 --branch main
     """
     from allocphase.gate.repository import Repository
@@ -104,13 +104,13 @@ def _add(found: History, path: Path, *, renew: bool = False, **told: Any) -> Non
 def list_command(series: Sequence[str], db: Path, branch: str | None, lists_runs: bool) -> None:
     """List the series with their changes, or the runs.
 
-    A series is named by its id, or METRIC:SCENARIO:ALLOCATOR with * for anything. Where a scenario
-    or the machine changes, another series of the same name begins.
+    A series is named by its id, or METRIC:SCENARIO:ALLOCATOR, in which an asterisk stands for
+    anything. Where a scenario or the machine changes, another series of the same name begins.
 
     \b
     Example:
       allocphase history list
-      allocphase history list 'time:*:mine' --branch main
+      allocphase history list 'time*:mine' --branch main
     """
     from allocphase.history import changes_of, open_history
     from allocphase.history.choice import chosen_series

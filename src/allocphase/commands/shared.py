@@ -253,8 +253,8 @@ def branch_option(command: _Command) -> _Command:
     """--branch: whose runs of a history are looked at."""
     return click.option(
         "--branch",
-        metavar="NAME|*",
-        help="Whose runs are looked at, * for all. Without it: that with most runs.",
+        metavar="NAME",
+        help="Whose runs are looked at, an asterisk for all. Without it: that with most runs.",
     )(command)
 
 

@@ -4,6 +4,9 @@ What changed between the same two commits the same way is one gate, whose rows a
 no others. Where it got better, the later one is the baseline: a gate asks whether the candidate is
 worse, in two sessions, and so both ways are told with the same certainty.
 
+A change point may stand a commit or two beside the change. What does not differ between its own two
+commits is gated over those nearby; and where it differs there, halves are gated, down to two.
+
 Place in the pipeline: above history, which has the changes, and below the command, which runs them.
 """
 
@@ -11,8 +14,8 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase.allocator import Allocator
@@ -26,7 +29,7 @@ from allocphase.judge.limits import parse_limit
 from allocphase.spec import Setting, Spec, base_name
 from allocphase.store.reader import RunFiles
 
-__all__ = ["Confirmation", "arms_of", "confirmations", "decided"]
+__all__ = ["Ask", "Confirmation", "Said", "arms_of", "confirmations", "confirmed", "said_of"]
 
 _WAY_OUT = "say how its commit is built: --repo DIR, --build COMMAND, --object FILE"
 # What a row that is not worse says of a change; what is not among them cannot be told.
@@ -64,8 +67,25 @@ class Confirmation:
         lines = tuple(parse_limit(line) for line in ("*=off", *rows))
         return Limits(theta=theta, memory_theta=theta, lines=lines)
 
+    def between(self, before: Point, after: Point, changes: Iterable[Change]) -> Confirmation:
+        """The same of other commits, for some of the changes."""
+        return replace(self, before=before, after=after, changes=tuple(changes))
+
     def __str__(self) -> str:
         return f"{self.allocator}: {_name(self.before)} against {_name(self.after)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one gate said of one change: see Decision."""
+
+    verdict: Decided
+    ratio: float | None
+    gate: str
+
+
+# Gates, and says something of each change, by its place.
+Ask = Callable[[Confirmation], Mapping[tuple[int, str, str], Said]]
 
 
 def confirmations(changes: Iterable[Change]) -> tuple[list[Confirmation], list[str]]:
@@ -106,32 +126,86 @@ def arms_of(one: Confirmation, history: History, revisions: Revisions | None) ->
     return Arms(old_arm, new_arm)
 
 
-def decided(one: Confirmation, verdict: GateVerdict) -> Iterator[Decision]:
-    """What the gate says of each of its changes."""
+def confirmed(one: Confirmation, ask: Ask) -> Iterator[Decision]:
+    """What is decided of each of its changes; raises as `ask`."""
+    said = ask(one)
+    beside = []
+    for change in one.changes:
+        mine = said[change.place]
+        if mine.verdict is Decided.REFUTED and len(change.nearby) > 2:
+            beside.append(change)
+        else:
+            yield _decision(change, mine, (one.before, one.after))
+    if not beside:
+        return
+    nearby = beside[0].nearby  # those of the same two commits have the same ones, as a rule
+    said = ask(one.between(nearby[0], nearby[-1], beside))
+    found = [change for change in beside if said[change.place].verdict.confirms]
+    for change in beside:
+        if change not in found:
+            yield _decision(change, said[change.place], (one.before, one.after))
+    yield from _located(one, found, said, nearby, ask)
+
+
+def _located(
+    one: Confirmation,
+    changes: Sequence[Change],
+    said: Mapping[tuple[int, str, str], Said],
+    points: Sequence[Point],
+    ask: Ask,
+) -> Iterator[Decision]:
+    """Of changes that differ between the first and the last of the points, where they do."""
+    if not changes:
+        return
+    if len(points) == 2:
+        for change in changes:
+            yield _decision(change, said[change.place], (points[0], points[1]))
+        return
+    middle = len(points) // 2
+    half = ask(one.between(points[0], points[middle], changes))
+    early = [change for change in changes if half[change.place].verdict.confirms]
+    late = [change for change in changes if half[change.place].verdict is Decided.REFUTED]
+    for change in changes:
+        if change not in early and change not in late:
+            yield _decision(change, said[change.place], (points[0], points[-1]))
+    yield from _located(one, early, half, points[: middle + 1], ask)
+    yield from _located(one, late, said, points[middle:], ask)
+
+
+def _decision(change: Change, said: Said, found: tuple[Point, Point]) -> Decision:
+    before, after = found if said.verdict.confirms else (change.before, change.after)
+    return Decision(
+        series=change.series.id,
+        before=change.before.side,
+        after=change.after.side,
+        verdict=said.verdict,
+        found_before=before.side,
+        found_after=after.side,
+        ratio=said.ratio,
+        gate=said.gate,
+        decided=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def said_of(one: Confirmation, verdict: GateVerdict) -> dict[tuple[int, str, str], Said]:
+    """What a gate says of each of the changes, by its place."""
     (session, *_) = verdict.sessions
     ran = RunFiles(Path(session.path)).manifest.scenarios
     digests = {entry.name: entry.digest for entry in ran}
     rows = {(row.metric, row.scenario): row for row in verdict.rows}
-    now = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
+    found = {}
     for change in one.changes:
         key = change.series.key
         row = rows.get((measure(key.metric).name, key.scenario))
-        said, ratio = Decided.OPEN, None
+        word, ratio = Decided.OPEN, None
         if row is not None and digests.get(key.scenario) == key.digest:
             judged = row.again or row.first
             ratio = _after_over_before(judged.ratio.estimate, worse=one.worse)
-            said = _TOLD.get(row.outcome, Decided.OPEN)
+            word = _TOLD.get(row.outcome, Decided.OPEN)
             if row.outcome is Outcome.REGRESSED:
-                said = Decided.WORSE if one.worse else Decided.BETTER
-        yield Decision(
-            change.series.id,
-            change.before.side,
-            change.after.side,
-            said,
-            ratio,
-            session.path,
-            now,
-        )
+                word = Decided.WORSE if one.worse else Decided.BETTER
+        found[change.place] = Said(word, ratio, session.path)
+    return found
 
 
 def _kept(history: History, point: Point, allocator: str) -> Allocator:

@@ -29,11 +29,13 @@ from allocphase.stats.changepoint import (
 )
 from allocphase.stats.values import FloatArray
 
-__all__ = ["Change", "Detection", "changes_of"]
+__all__ = ["NEAR", "Change", "Detection", "changes_of"]
 
 # Of what is kept of earlier looks: another one where the rule is another.
 _RULE = 1
 _ALL_BRANCHES = "\0all"
+# A change of 5% is found within so many commits of where it is (tests/benchmarks/test_history.py).
+NEAR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,9 @@ class Change:
     """A change of a series between two points that follow each other, of different commits.
 
     before, after: the last point before it, the first one after it. level_before, level_after:
-    medians of the pieces on both sides. p: of the search, 0 of an exact one. decision: what a gate
-    of the two said, None before there was one.
+    medians of the pieces on both sides. nearby: a point of each commit from NEAR before those to
+    NEAR after them. p: of the search, 0 of an exact one. decision: what gates said, None before
+    there was one.
     """
 
     series: SeriesEntry
@@ -60,6 +63,7 @@ class Change:
     after: Point
     level_before: float
     level_after: float
+    nearby: tuple[Point, ...]
     p: float
     exact: bool
     decision: Decision | None
@@ -92,7 +96,7 @@ def changes_of(
     looked for again. Raises UsageError where ruptures is not installed and is needed.
     """
     how = detection or Detection()
-    decisions = {(one.series, one.before, one.after): one for one in history.decisions()}
+    decisions = {place: one for one in history.decisions() for place in one.places}
     known: dict[str, dict[int, tuple[str, str]]] = {}
     fresh: dict[str, dict[int, tuple[str, str]]] = {}
     changes = []
@@ -167,14 +171,17 @@ def _change(
     level: LevelChange,
     decisions: dict[tuple[int, str, str], Decision],
 ) -> Change:
-    before = steps.points[_previous(steps, level.position)][-1]
-    after = steps.points[level.position][0]
+    first = _previous(steps, level.position)
+    before, after = steps.points[first][-1], steps.points[level.position][0]
+    earlier = [each[-1] for each in steps.points[max(first - NEAR, 0) : first]]
+    later = [each[0] for each in steps.points[level.position + 1 : level.position + 1 + NEAR]]
     return Change(
         series=series.entry,
         before=before,
         after=after,
         level_before=level.before,
         level_after=level.after,
+        nearby=(*earlier, before, after, *later),
         p=level.p,
         exact=steps.is_exact,
         decision=decisions.get((series.entry.id, before.side, after.side)),

@@ -90,7 +90,9 @@ def confirmed_after(
     after = _later(runs, since)
     if not after:
         raise NothingMeasuredError(f"{history.path}: no run is of a commit after {since.short}")
-    confirmed = [one for one in history.decisions() if one.verdict.confirms and one.after in after]
+    confirmed = [
+        one for one in history.decisions() if one.verdict.confirms and one.found_after in after
+    ]
     undecided = [
         change for change in changes if change.after.side in after and not change.is_decided
     ]

@@ -207,25 +207,47 @@ class History:
     def decisions(self) -> list[Decision]:
         """What gates have said of changes, in the order in which they did."""
         rows = self._connection.execute(
-            "SELECT series_id, before, after, verdict, ratio, gate, decided FROM decisions "
-            "ORDER BY decided"
+            "SELECT series_id, before, after, verdict, found_before, found_after, ratio, gate, "
+            "decided FROM decisions ORDER BY decided"
         )
         with self._believed():
             return [
-                Decision(number, before, after, Decided(verdict), ratio, gate, decided)
-                for number, before, after, verdict, ratio, gate, decided in rows
+                Decision(
+                    series=series,
+                    before=before,
+                    after=after,
+                    verdict=Decided(verdict),
+                    found_before=found_before,
+                    found_after=found_after,
+                    ratio=ratio,
+                    gate=gate,
+                    decided=decided,
+                )
+                for (
+                    series,
+                    before,
+                    after,
+                    verdict,
+                    found_before,
+                    found_after,
+                    ratio,
+                    gate,
+                    decided,
+                ) in rows
             ]
 
     def decide(self, decision: Decision) -> None:
         """Keeps what a gate said; of the same two sides the last one holds."""
         with self.transaction():
             self._connection.execute(
-                "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     decision.series,
                     decision.before,
                     decision.after,
                     decision.verdict,
+                    decision.found_before,
+                    decision.found_after,
                     decision.ratio,
                     decision.gate,
                     decision.decided,

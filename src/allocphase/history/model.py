@@ -201,16 +201,28 @@ class Decided(StrEnum):
         return self in (Decided.WORSE, Decided.BETTER)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a gate said of a change. series: its id; before, after: as Point.side has them; ratio:
-    after over before, in the gate; gate: its run directory; decided: when, ISO 8601.
+    """What gates said of a change. series: its id; before, after: its sides, as Point.side has
+    them; found_before, found_after: those that differ, which may be others nearby; the same where
+    nothing is confirmed. ratio: after over before, in the last gate that found it, or the only one;
+    gate: that one's run directory; decided: when, ISO 8601.
     """
 
     series: int
     before: str
     after: str
     verdict: Decided
+    found_before: str
+    found_after: str
     ratio: float | None
     gate: str
     decided: str
+
+    @property
+    def places(self) -> set[tuple[int, str, str]]:
+        """Where the change was, and where it is: it holds at both, as Change.place has them."""
+        return {
+            (self.series, self.before, self.after),
+            (self.series, self.found_before, self.found_after),
+        }

@@ -87,6 +87,8 @@ CREATE TABLE decisions (
     before TEXT NOT NULL,
     after TEXT NOT NULL,
     verdict TEXT NOT NULL,
+    found_before TEXT NOT NULL,
+    found_after TEXT NOT NULL,
     ratio REAL,
     gate TEXT NOT NULL,
     decided TEXT NOT NULL,

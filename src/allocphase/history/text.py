@@ -68,7 +68,7 @@ def decision_line(
     commits = {run.commit.hash: run.commit for run in runs if run.commit}
     places = [
         f"{found.short} {found.subject}".rstrip() if (found := commits.get(side)) else side
-        for side in (decision.after, decision.before)
+        for side in (decision.found_after, decision.found_before)
     ]
     ratio = decision.ratio
     size = "" if ratio is None else f", {_ratio_text(ratio)},"
@@ -174,9 +174,17 @@ def _place(point: Point) -> str:
 
 
 def _said(change: Change) -> str:
-    assert change.decision is not None, "it is asked for where there is one"
-    verdict = change.decision.verdict
-    return f"confirmed, {verdict}" if verdict.confirms else f"gated: {verdict}"
+    """And between which commits, where those are others."""
+    decision = change.decision
+    assert decision is not None, "it is asked for where there is one"
+    if not decision.verdict.confirms:
+        return f"gated: {decision.verdict}"
+    found = (decision.found_before, decision.found_after)
+    if found == (change.before.side, change.after.side):
+        return f"confirmed, {decision.verdict}"
+    places = {point.side: _place(point) for point in change.nearby}
+    before, after = (places.get(side, side) for side in found)
+    return f"confirmed, {decision.verdict}, at {after}, after {before}"
 
 
 def _style(changes: Sequence[Change]) -> str:

@@ -30,6 +30,7 @@ def test_a_change_lies_between_two_commits(tmp_path: Path) -> None:
         assert (one.before.commit, one.after.commit) == (commit(17), commit(18))
         assert one.ratio == pytest.approx(1.05, rel=0.01)
         assert one.is_worse and not one.exact and one.decision is None
+        assert [point.commit for point in one.nearby] == [commit(n) for n in range(15, 21)]
 
 
 def test_runs_of_one_commit_are_one_value(tmp_path: Path) -> None:
@@ -63,13 +64,15 @@ def test_what_a_gate_said_stands_at_the_change(tmp_path: Path) -> None:
         add_commits(history, 30, stepped(18))
         (one,) = found(history)
         said = Decision(
-            one.series.id,
-            one.before.side,
-            one.after.side,
-            Decided.WORSE,
-            1.05,
-            "/gates/1",
-            "2026-03-01T00:00:00+00:00",
+            series=one.series.id,
+            before=one.before.side,
+            after=one.after.side,
+            verdict=Decided.WORSE,
+            found_before=commit(16).hash,
+            found_after=commit(17).hash,
+            ratio=1.05,
+            gate="/gates/1",
+            decided="2026-03-01T00:00:00+00:00",
         )
         history.decide(said)
         assert [each.decision for each in found(history)] == [said]

@@ -168,7 +168,7 @@ def test_what_nobody_wrote_so_is_told_by_the_file_s_name(tmp_path: Path) -> None
         history.add(run_of(1, [value(1.0)]))
     connection = sqlite3.connect(path)
     connection.execute("UPDATE facts SET facts = 'no JSON'")
-    connection.execute("INSERT INTO decisions VALUES (1, 'a', 'b', 'perhaps', NULL, '', '')")
+    connection.execute("INSERT INTO decisions VALUES (1, 'a', 'b', 'perhaps', '', '', 1, '', '')")
     connection.commit()
     connection.close()
     with open_history(path) as history:

@@ -62,7 +62,9 @@ def ns_per_op(driver: Driver, path: Path, *, processes: int) -> float:
     for _ in range(processes):
         done = driver.run(Probe.THROUGHPUT, path, libc, timeout_s=TIMEOUT_S, passes=1, replays=1)
         assert done.status == "ok", done.message
-        found.append(done.result.part(Throughput).cold_ns_per_op)
+        cold_ns = done.result.part(Throughput).cold_ns_per_op
+        assert cold_ns is not None
+        found.append(cold_ns)
     return min(found)
 
 

@@ -27,6 +27,8 @@ __all__ = [
     "check_regular",
     "open_regular",
     "opened",
+    "opened_to_change",
+    "opened_to_give",
     "read_regular",
     "read_regular_text",
     "refuse_linked_folder",
@@ -69,6 +71,20 @@ def opened(path: Path, *, max_bytes: int, follow: bool = False) -> Iterator[Bina
     with os.fdopen(open_regular(path, os.O_RDONLY, follow=follow), "rb") as file:
         if os.fstat(file.fileno()).st_size > max_bytes:
             raise _too_long(path, max_bytes)
+        yield file
+
+
+@contextmanager
+def opened_to_change(path: Path) -> Iterator[BinaryIO]:
+    """A regular file to read and write in. Raises OSError."""
+    with os.fdopen(open_regular(path, os.O_RDWR), "r+b") as file:
+        yield file
+
+
+@contextmanager
+def opened_to_give(path: Path | None) -> Iterator[BinaryIO]:
+    """What a program is to read from its standard input; None: nothing. Raises OSError."""
+    with (path or Path(os.devnull)).open("rb") as file:
         yield file
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from allocphase.errors import AllocphaseError, UsageError, shown
+from allocphase.files.regular import read_regular_text
 from allocphase.machine.valgrind import NOT_INSTALLED, find_valgrind
 from allocphase.text.line import plain
 
@@ -29,6 +30,7 @@ _NAMES = ("I1", "D1", "LL")
 _CACHE = r"(?:I1|D1|LL)=\d{1,12},\d{1,6},\d{1,6}"
 _DESCRIBED = re.compile(r"desc: (I1|D1|LL) cache: (\d+) B, (\d+) B, (\d+)-way associative")
 _TIMEOUT_S = 60.0
+_MAX_PROFILE_BYTES = 64 << 20
 
 
 def simulated_caches(text: str) -> str:
@@ -50,7 +52,7 @@ def simulated_caches(text: str) -> str:
             )
             if done.returncode != 0:
                 raise UsageError(f"--cache-sim {shown(text)}: {plain(_objection(done.stderr))}")
-            found = described_caches(profile.read_text(encoding="utf-8").splitlines())
+            found = described_caches(read_regular_text(profile, _MAX_PROFILE_BYTES).splitlines())
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             raise AllocphaseError(f"--cache-sim: valgrind cannot be asked: {error}") from None
     if not found:

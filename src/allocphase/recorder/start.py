@@ -32,6 +32,7 @@ from typing import BinaryIO, cast
 
 from allocphase import resources
 from allocphase.errors import AllocphaseError, shown
+from allocphase.files.regular import opened_to_give
 from allocphase.recorder.events import RecordingCost
 from allocphase.recorder.frames import DrainerEnd, Frame, FrameKind, end_of, frames, image_of
 from allocphase.recorder.touched import LIBRARY, require_kernel_tells
@@ -131,7 +132,7 @@ def record_apart(
     """Records a command in a folder of its own; what it prints is not shown. It reads `stdin`, or
     nothing. Raises as record().
     """
-    with (stdin or Path(os.devnull)).open("rb") as file:
+    with opened_to_give(stdin) as file:
         start = partial(
             _started, program, command, is_silent=True, stdin=file.fileno(), folder=folder
         )

@@ -14,6 +14,7 @@ from typing import cast
 
 from allocphase.errors import UsageError
 from allocphase.files.durable import GrowingFile, named_errors, require_writable
+from allocphase.files.regular import opened_to_change
 from allocphase.recorder.columns import Chunk
 from allocphase.recorder.event_file import EventFileWriter
 from allocphase.recorder.events import RecordingCost, RecordingFacts
@@ -141,7 +142,7 @@ class TreeFiles:
 
     def _tell_cost(self, image: _Image, path: Path) -> None:
         """In the place of the end of a file that is whole, if there is room; then the end again."""
-        with suppress(OSError), path.open("r+b") as file:
+        with suppress(OSError), opened_to_change(path) as file:
             file.seek(image.file_bytes - image.end_bytes)
             writer = EventFileWriter(file, file_bytes=file.tell())
             room = None

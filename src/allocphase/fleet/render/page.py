@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from allocphase.fleet.hosts import FleetFiles, Host, facts_of, separating
 from allocphase.fleet.render.matrix import Matrix, gate_matrices, run_matrices
@@ -21,8 +20,8 @@ from allocphase.fleet.render.table import LEGEND, headline, overview, remarks, t
 from allocphase.fleet.standing import listed
 from allocphase.fleet.verdict import FleetVerdict
 from allocphase.fleet.winners import Change, Place, changes, places_of
-from allocphase.report.page.assets import policy, style
-from allocphase.resources import find, read_resource
+from allocphase.report.page.assets import policy, script, style
+from allocphase.resources import find
 
 __all__ = ["FILE", "page"]
 
@@ -32,14 +31,13 @@ Values = dict[str, Any]
 
 def page(files: FleetFiles, verdict: FleetVerdict) -> str:
     """The whole document. Hosts are read one after the other."""
-    script = Markup(read_resource("reports/fleet.js"))  # noqa: S704 (ours)
     facts = {host.name: facts_of(host) for host in files.hosts}
     links = {host.name: link for host in files.hosts if (link := _link(files, host))}
     told = _Told.of(files, verdict, facts)
     text: str = _template().render(
-        policy=policy([script]),
+        policy=policy([script("fleet")]),
         css=style(),
-        script=script,
+        script=script("fleet"),
         kind=verdict.kind,
         label=verdict.label,
         head=_head(files, verdict),

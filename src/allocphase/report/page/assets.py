@@ -38,8 +38,8 @@ def style(*more: str) -> Markup:
 
 
 def script(name: str) -> Markup:
-    """One of reports/script/ by itself."""
-    return Markup(read_resource(f"reports/script/{name}.js"))  # noqa: S704 (ours)
+    """One of reports/: of a page that is none of a run's."""
+    return Markup(read_resource(f"reports/{name}.js"))  # noqa: S704 (ours)
 
 
 def scripts() -> list[Markup]:

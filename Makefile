@@ -26,8 +26,12 @@ bench: mallocs $(VENV)/installed-mallocs
 # the tests out.
 PARALLEL := -n $(shell expr $$(nproc) + 1) --maxprocesses 9 --no-loadscope-reorder
 
+# What a commit may break. The rest, which takes longer than this together, is for CI, which skips
+# nothing (.ci/run): ALLOCPHASE_STRICT=1 make test. It is listed in tests/support/thorough.py.
+EVERYDAY := $(if $(filter 1,$(ALLOCPHASE_STRICT)),,-m "not thorough")
+
 test: system $(VENV)/installed-test
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PARALLEL)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PARALLEL) $(EVERYDAY)
 
 # What to run after each change: lint, types and the unit tests, within a minute and a half
 check: lint

@@ -15,6 +15,7 @@ from tests.support.driving import Driver
 from tests.support.plugins import Plugins
 from tests.support.sharding import FileScheduling
 from tests.support.sharing import Shared
+from tests.support.thorough import THOROUGH
 
 Needs = Callable[..., None]
 
@@ -23,6 +24,12 @@ Needs = Callable[..., None]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling:
     """Of `pytest -n 2` and the like."""
     return FileScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(THOROUGH):
+            item.add_marker("thorough")
 
 
 def _needs(present: object, what: str, *, install: str) -> None:

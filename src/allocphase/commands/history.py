@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["history"]
 
+# What a page shows where nobody names series.
+HEADLINES = {
+    "time", "wall", "cpu", "instructions", "syscalls", "page_faults", "peak_rss",
+    "program_peak_rss", "program_page_faults",
+}  # fmt: skip
+
 
 @click.group()
 def history() -> None:
@@ -28,6 +34,7 @@ def history() -> None:
       allocphase history add out/20261123-101500-bench
       allocphase history list 'time*'
       allocphase history show time:random-churn:mine
+      allocphase history report
       allocphase history confirm --repo . --build make --object '{source}/libmine.so'
       allocphase history gate --since v1.2
     """
@@ -149,6 +156,57 @@ def show(series: Sequence[str], db: Path, branch: str | None) -> None:
         for entry in chosen_series(found.series(), series):
             loaded = found.load(entry, branch=chosen)
             print_series(loaded, changes_of(found, [loaded]))
+
+
+@history.command()
+@click.argument("series", nargs=-1, metavar="[SERIES...]")
+@db_option
+@branch_option
+@click.option(
+    "-o",
+    "--output",
+    default="history.html",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the page goes; one that is there is written anew.",
+)
+def report(series: Sequence[str], db: Path, branch: str | None, output: Path) -> None:
+    """Draw the series over their commits as one page, the changed ones first.
+
+    Without SERIES (as `list` takes them): times, memory, page faults, system calls and instructions
+    of all branches; with --branch of that one.
+
+    \b
+    Example:
+      allocphase history report
+      allocphase history report 'time*' --branch main -o times.html
+    """
+    from allocphase.files.durable import require_writable, write_text
+    from allocphase.history import changes_of, open_history
+    from allocphase.history.choice import chosen_series
+    from allocphase.report.page.history import page
+
+    require_writable(output)
+    with open_history(db) as found:
+        every = found.series()
+        entries = chosen_series(every, series)
+        if not series:
+            entries = [one for one in entries if one.key.metric in HEADLINES]
+        branches = [_branch(found, branch)] if branch is not None else list(found.branches())
+        loaded = [
+            one
+            for name in branches
+            for entry in entries
+            if (one := found.load(entry, branch=name)).points
+        ]
+        if not loaded:
+            raise UsageError(f"{db}: has no points of these series")
+        changes = changes_of(found, loaded)
+    left_out = len(every) - len(entries)
+    text = page(loaded, changes, folder=output.absolute().parent, left_out=left_out)
+    write_text(output, text)
+    say(f"page: {output}")
 
 
 @history.command()

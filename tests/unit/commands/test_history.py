@@ -18,7 +18,7 @@ from allocphase.history import History, open_history
 from allocphase.process import driver
 from allocphase.process.driver import Job
 from tests.support.gates import FigureExecutor
-from tests.support.histories import add_commits, history_path
+from tests.support.histories import add_commits, history_path, run_of, value
 from tests.support.repositories import GitRepository, made_repository
 
 main: click.Group = importlib.import_module("allocphase.cli").main
@@ -309,3 +309,17 @@ def test_what_is_wrong_is_said_in_a_line(world: World, arguments: list[str], wor
     assert done.exit_code == 2, done.output
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_page_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
+    with open_history(history_path(tmp_path), make=True) as history:
+        history.add(run_of(1, [value(7.0), value(8.0, metric="latency.malloc.p99")]))
+    db = ["--db", str(history_path(tmp_path))]
+    target = tmp_path / "page.html"
+    done = CliRunner().invoke(main, ["history", "report", *db, "-o", str(target)])
+    assert (done.exit_code, done.output) == (0, f"page: {target}\n")
+    text = target.read_text(encoding="utf-8")
+    assert "1 series; 1 more are in the database" in text
+    done = CliRunner().invoke(main, ["history", "report", "nobody's*", *db, "-o", str(target)])
+    assert done.exit_code == 2
+    assert target.read_text(encoding="utf-8") == text

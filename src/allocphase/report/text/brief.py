@@ -29,7 +29,14 @@ from allocphase.report.content.scaling import swept
 from allocphase.report.content.sentences import verdict
 from allocphase.report.content.source import Source
 from allocphase.report.content.values import by_time, figure_text
-from allocphase.report.text.terminal import NAME_WIDTH, coloured, failure, note, scaling_block
+from allocphase.report.text.terminal import (
+    NAME_WIDTH,
+    coloured,
+    counters_block,
+    failure,
+    note,
+    scaling_block,
+)
 from allocphase.text.console import terminal
 from allocphase.text.fitted import Column, Fitted
 from allocphase.text.units import MISSING, counted
@@ -79,6 +86,8 @@ def _print_tables(console: Console, source: Source, tables: Mapping[str, _Table]
         else:
             for row in rows:
                 console.print(note(f"{row[0].plain}: ok", ""))
+        for block in counters_block(source, source.cells(scenario)):
+            console.print(block)
         for text in discrepancies(source, scenario):
             console.print(note(text, "dim"))
         for cell in source.cells(scenario):

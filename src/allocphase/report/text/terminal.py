@@ -52,6 +52,7 @@ from allocphase.text.units import format_ns
 __all__ = [
     "NAME_WIDTH",
     "coloured",
+    "counters_block",
     "failure",
     "figures_table",
     "note",
@@ -107,7 +108,7 @@ def _block(source: Source, scenario: str, width: int) -> RenderableType:
     elif measured:
         parts.append(figures_table(measured, source.ratios(scenario)))
         parts += _causes(measured)
-        parts += _counters(source, measured)
+        parts += counters_block(source, measured)
         parts += _instructions(source, scenario)
         parts += [note(line, "dim") for cell in measured if (line := _ranges(cell))]
     parts += [failure(cell) for cell in cells if not _ok(cell)]
@@ -188,7 +189,7 @@ def _causes(cells: Sequence[Cell]) -> list[RenderableType]:
     return [Fitted(_columns(NAMES[quantile], causes), table)]
 
 
-def _counters(source: Source, cells: Sequence[Cell]) -> list[RenderableType]:
+def counters_block(source: Source, cells: Sequence[Cell]) -> list[RenderableType]:
     """A row an allocator, and the floor's."""
     found = counters(source, cells)
     if found is None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
+from allocphase.errors import shown
 from allocphase.files.typed import MOST_AMOUNT
 from allocphase.run.foreign.benchmarks import (
     MOST_REPETITIONS,
@@ -59,7 +60,7 @@ def parse(text: str) -> Benchmarks:
 
 def _benchmark(name: str, repetitions: list[Repetition]) -> Benchmark:
     if not name.isprintable():
-        raise ValueError(f"a name that cannot be printed: {name!a}")
+        raise ValueError(f"a name that cannot be printed: {shown(name)}")
     bare, allocator = named_allocator(name)
     return Benchmark(bare, unquote(allocator), 1, tuple(repetitions))
 

@@ -205,7 +205,7 @@ def _validate(ctx: click.Context, tree: RecordedTree, trace: Path, learnt: Path 
         say(f"allocphase: of {counted(len(others) + 1, 'process')} {first} is validated", err=True)
     for line in import_trace(first, trace, touched=learnt):
         say(line, err=True)
-    ctx.invoke(validate, trace=trace)
+    ctx.invoke(validate, trace=str(trace))
 
 
 def _nothing(name: str, tree: RecordedTree, hindrance: str | None) -> str:

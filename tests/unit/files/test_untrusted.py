@@ -130,7 +130,7 @@ def test_an_error_quotes_no_more_than_a_line() -> None:
         ("throughput", {}, ".throughput: missing"),
         (
             "throughput",
-            {"throughput": {"cold_ns_per_op": None, "warm_ns_per_op": []}},
+            {"throughput": {"cold_ns_per_op": -1.0, "warm_ns_per_op": []}},
             ".throughput.cold_ns_per_op",
         ),
         ("latency", {"clock": {"hz": 0, "overhead_ns": 1, "step_ns": 1}}, ".clock.hz"),

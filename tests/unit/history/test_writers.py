@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def test_two_processes_add_and_are_killed_fifty_times_and_every_run_is_there_onc
         writers = [Writer(path, order, f"pair {pair}") for order in orders]
         for writer in writers:
             time.sleep(rng.uniform(0.0, 0.1))
-            os.kill(writer.process.pid or 0, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has added all of them
+                os.kill(writer.process.pid or 0, signal.SIGKILL)
         for writer in writers:
             writer.process.join()
             kills += writer.process.exitcode == -signal.SIGKILL

@@ -15,6 +15,7 @@ from allocphase.machine.fingerprint import (
     FACTS,
     INSTRUCTION_FACTS,
     MEMORY_FACTS,
+    SIMULATION_FACTS,
     TIME_FACTS,
     differences,
     fingerprint,
@@ -226,7 +227,8 @@ def test_this_machine_has_every_fact_under_its_name_and_its_libc_s_digest() -> N
 
 def test_each_group_of_facts_has_all_of_the_one_before() -> None:
     assert set(CALL_FACTS) < set(MEMORY_FACTS) < set(TIME_FACTS)
-    assert set(FACTS) == set(TIME_FACTS) | set(INSTRUCTION_FACTS)
+    assert set(FACTS) == set(TIME_FACTS) | set(SIMULATION_FACTS)
+    assert set(INSTRUCTION_FACTS) < set(SIMULATION_FACTS)
     assert len(set(FACTS)) == len(FACTS)
     assert not {"load_average", "memory_bytes", "python", "user"} & set(FACTS)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import random
-import resource
+import re
 import shutil
 import sys
 import time
@@ -279,7 +279,8 @@ def _fleet(names: Sequence[str], facts: Mapping[str, Mapping[str, object]]) -> F
 
 
 def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    (kib,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text("ascii"))
+    return int(kib) * 1024  # ru_maxrss has what the process was before it was this program
 
 
 def _told(simulation: Simulation, verdict: FleetVerdict, fleet: Path) -> dict[str, object]:

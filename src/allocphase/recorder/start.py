@@ -32,7 +32,7 @@ from typing import BinaryIO, cast
 
 from allocphase import resources
 from allocphase.errors import AllocphaseError, shown
-from allocphase.files.regular import opened_to_give
+from allocphase.files.regular import opened_to_give, read_regular_text
 from allocphase.recorder.events import RecordingCost
 from allocphase.recorder.frames import DrainerEnd, Frame, FrameKind, end_of, frames, image_of
 from allocphase.recorder.touched import LIBRARY, require_kernel_tells
@@ -178,13 +178,19 @@ def _recorded(
 
 
 def _cost(seconds: float, drainer: DrainerEnd | None, wall_without_ns: int) -> RecordingCost:
-    own_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    own_bytes = _peak_rss_bytes()
     return RecordingCost(
         wall_ns=round(seconds * 1e9),
         wall_without_ns=wall_without_ns,
         peak_rss_bytes=own_bytes + (drainer.peak_rss_bytes if drainer is not None else 0),
         cpu_ns=drainer.cpu_ns if drainer is not None else 0,
     )
+
+
+def _peak_rss_bytes() -> int:
+    """Of this process since it is this program; ru_maxrss has what it was forked from, too."""
+    status = read_regular_text(Path("/proc/self/status"), 1 << 16)
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def recording_environment(environment: Mapping[str, str], arena: str) -> dict[str, str]:

@@ -5,22 +5,6 @@
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const root = document.documentElement;
 
-  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-  let chosenTheme = null;
-  const applyTheme = () => {
-    root.dataset.theme = chosenTheme ?? (prefersDark.matches ? "dark" : "light");
-  };
-  applyTheme();
-  prefersDark.addEventListener("change", applyTheme);
-  $("#theme").addEventListener("click", () => {
-    chosenTheme = root.dataset.theme === "dark" ? "light" : "dark";
-    applyTheme();
-  });
-  addEventListener("beforeprint", () => (root.dataset.theme = "light"));
-  addEventListener("afterprint", applyTheme);
-  $("#print").addEventListener("click", () => print());
-  $("#controls").addEventListener("submit", (event) => event.preventDefault());
-
   const runs = JSON.parse($("#runs").textContent);
   const panels = $$("article");
 

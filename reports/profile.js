@@ -1,25 +1,9 @@
-// The page of a profile: zoom, keys, search, theme and print. The graphs are there without it.
+// The page of a profile: zoom, keys and search. The graphs are there without it.
 "use strict";
 {
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const root = document.documentElement;
-
-  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-  let chosen = null;
-  const applyTheme = () => {
-    root.dataset.theme = chosen ?? (prefersDark.matches ? "dark" : "light");
-  };
-  applyTheme();
-  prefersDark.addEventListener("change", applyTheme);
-  $("#theme").addEventListener("click", () => {
-    chosen = root.dataset.theme === "dark" ? "light" : "dark";
-    applyTheme();
-  });
-  addEventListener("beforeprint", () => (root.dataset.theme = "light"));
-  addEventListener("afterprint", applyTheme);
-  $("#print").addEventListener("click", () => print());
-  $("#controls").addEventListener("submit", (event) => event.preventDefault());
 
   const isShown = (item) => item.offsetWidth > 0;
   const itemsOf = (list) => [...(list?.children ?? [])].filter(isShown);

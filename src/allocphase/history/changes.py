@@ -52,13 +52,14 @@ class Detection:
 class Change:
     """A change of a series between two points that follow each other, of different commits.
 
-    before, after: the last point before it, the first one after it. level_before, level_after:
-    medians of the pieces on both sides. nearby: a point of each commit from NEAR before those to
-    NEAR after them. p: of the search, 0 of an exact one. decision: what gates said, None before
-    there was one.
+    branch: whose points they are, as the series has it. before, after: the last point before it,
+    the first one after it. level_before, level_after: medians of the pieces on both sides. nearby:
+    a point of each commit from NEAR before those to NEAR after them. p: of the search, 0 of an
+    exact one. decision: what gates said, None before there was one.
     """
 
     series: SeriesEntry
+    branch: str | None
     before: Point
     after: Point
     level_before: float
@@ -177,6 +178,7 @@ def _change(
     later = [each[0] for each in steps.points[level.position + 1 : level.position + 1 + NEAR]]
     return Change(
         series=series.entry,
+        branch=series.branch,
         before=before,
         after=after,
         level_before=level.before,

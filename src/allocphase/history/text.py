@@ -20,6 +20,7 @@ __all__ = [
     "change_line",
     "change_text",
     "decision_line",
+    "interval_text",
     "print_list",
     "print_runs",
     "print_series",
@@ -36,6 +37,15 @@ def value_text(unit: str, value: float | None) -> str:
     if unit in ("ns", "bytes", "count", "rate"):
         return format_in(unit, value)
     return f"{format_rate(value)} {unit}".rstrip()
+
+
+def interval_text(unit: str, point: Point) -> str:
+    """ "7.20 ns to 7.44 ns", or "exact", or MISSING where there were too few processes."""
+    if point.exact:
+        return "exact"
+    if point.lower is None or point.upper is None:
+        return MISSING
+    return f"{value_text(unit, point.lower)} to {value_text(unit, point.upper)}"
 
 
 def change_text(change: Change) -> str:
@@ -151,18 +161,12 @@ def print_runs(runs: Sequence[RunEntry], stream: IO[str] | None = None) -> None:
 def _point_row(series: Series, point: Point, change: Change | None) -> list[Cell]:
     unit = series.entry.unit
     commit = point.commit
-    bounds = (point.lower, point.upper)
-    interval = MISSING
-    if point.exact:
-        interval = "exact"
-    elif None not in bounds:
-        interval = f"{value_text(unit, point.lower)} to {value_text(unit, point.upper)}"
     return [
         Cell(commit.short if commit else MISSING),
         Cell(plain(commit.subject) if commit else plain(point.run.label)),
         Cell(point.time[:10]),
         Cell(value_text(unit, point.value)),
-        Cell(interval),
+        Cell(interval_text(unit, point)),
         Cell(change_text(change), _style([change])) if change else Cell(""),
     ]
 

@@ -44,7 +44,7 @@ _KINDS = (
 
 def page(found: Profiled, *, command: Sequence[str]) -> str:
     """The whole document."""
-    inline = [script("profile")]
+    inline = [script("theme"), script("profile")]
     colours = looks(one.allocator for one in found.profiles)
     most = max((one.per_op or 0.0 for one in found.profiles), default=0.0)
     text: str = template("profile.html").render(

@@ -9,7 +9,6 @@ Place in the pipeline: above history, whose series and changes it is given.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -18,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from allocphase import __version__
 from allocphase.history.changes import Change
 from allocphase.history.model import Point, RunEntry, Series
-from allocphase.history.text import change_line, change_text, value_text
+from allocphase.history.text import change_line, change_text, interval_text, value_text
 from allocphase.report.page.assets import policy, script, style, template
+from allocphase.report.page.payload import as_json
 from allocphase.text.line import plain
+from allocphase.text.units import MISSING
 
 __all__ = ["MOST_PANELS", "page"]
 
@@ -61,17 +61,14 @@ def page(
     it. left_out: how many series are not among these.
     """
     by_series: dict[tuple[int, str | None], list[Change]] = {}
-    places = {(one.entry.id, one.branch): {point.run.id for point in one.points} for one in found}
     for change in changes:
-        for place, known in places.items():
-            if place[0] == change.series.id and change.after.run.id in known:
-                by_series.setdefault(place, []).append(change)
+        by_series.setdefault((change.series.id, change.branch), []).append(change)
     panels = [_Panel(one, tuple(by_series.get((one.entry.id, one.branch), ()))) for one in found]
     panels.sort(key=lambda one: one.rank)
     shown = panels[:MOST_PANELS]
     runs = _Runs(folder)
     drawn = [_drawn(number, one, runs) for number, one in enumerate(shown)]
-    inline = [script("history")]
+    inline = [script("theme"), script("history")]
     text: str = template("history.html").render(
         policy=policy(inline),
         css=style("history"),
@@ -83,7 +80,7 @@ def page(
         panels=drawn,
         left_out=left_out + len(panels) - len(shown),
         choices=_choices(shown),
-        runs=_inert(runs.rows),
+        runs=as_json(runs.rows),
     )
     return text
 
@@ -187,7 +184,7 @@ def _drawn(number: int, panel: _Panel, runs: _Runs) -> Values:
         "mark": plain(series.entry.mark),
         "thinned": len(points) if len(kept) < len(points) else 0,
         "count": len(kept),
-        "data": _inert(
+        "data": as_json(
             [
                 [
                     runs.place(points[i].run),
@@ -242,18 +239,6 @@ def _side(point: Point) -> str:
 
 
 def _said(unit: str, point: Point) -> str:
-    """ "7.31 ns (7.20 to 7.44 ns)"."""
-    text = value_text(unit, point.value)
-    if point.exact:
-        return f"{text} (exact)"
-    if point.lower is None or point.upper is None:
-        return text
-    return f"{text} ({value_text(unit, point.lower)} to {value_text(unit, point.upper)})"
-
-
-def _inert(value: object) -> Markup:
-    """JSON that ends no element and begins none."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 (escaped above)
+    """ "7.31 ns (7.20 ns to 7.44 ns)"."""
+    text, interval = value_text(unit, point.value), interval_text(unit, point)
+    return text if interval == MISSING else f"{text} ({interval})"

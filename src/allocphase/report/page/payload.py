@@ -189,7 +189,7 @@ def packed(values: npt.ArrayLike, kind: str) -> str:
     return f"{kind}:{base64.b64encode(content).decode('ascii')}"
 
 
-def as_json(values: Values) -> Markup:
+def as_json(values: object) -> Markup:
     """JSON that can stand in a script element: it can neither end it nor open a comment."""
     try:
         text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import random
+import re
 import zipfile
 from collections.abc import Mapping, MutableMapping, MutableSequence
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = [
     "mutated_arrays",
     "mutated_bytes",
     "mutated_json",
+    "mutated_numbers",
     "mutated_text",
     "mutated_toml",
     "toml_text",
@@ -69,6 +71,18 @@ def mutated_text(text: str, rng: random.Random) -> str:
             case _:
                 letters[at:at] = [str(_hostile(rng))]
     return "".join(letters)
+
+
+def mutated_numbers(text: str, rng: random.Random) -> str:
+    """Some of a text's numbers are others, in range and far beyond."""
+    share = rng.choice((0.02, 0.2))
+
+    def another(number: re.Match[str]) -> str:
+        if rng.random() > share:
+            return number[0]
+        return f"{10 ** rng.uniform(-25, 25):g}" if rng.random() < 0.5 else str(_hostile(rng))
+
+    return re.sub(r"[0-9]+(\.[0-9]+)?", another, text)
 
 
 def mutated_json(document: Any, rng: random.Random) -> bytes:

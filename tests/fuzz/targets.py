@@ -38,7 +38,7 @@ from allocphase.claim import (
     section_markdown,
 )
 from allocphase.compare import CompareSettings, compare_runs
-from allocphase.errors import NothingMeasuredError, UsageError
+from allocphase.errors import DataError, NothingMeasuredError, UsageError
 from allocphase.export.cells import cells_document
 from allocphase.export.exported import Choice
 from allocphase.export.formats import FORMATS
@@ -85,6 +85,7 @@ from tests.fuzz.mutate import (
     mutated_arrays,
     mutated_bytes,
     mutated_json,
+    mutated_numbers,
     mutated_text,
     mutated_toml,
 )
@@ -533,7 +534,8 @@ def _imports(folder: Path) -> Try:
 def _import_benchmarks(path: Path, rng: random.Random) -> None:
     """What comes out is a run that can be read."""
     name = rng.choice(list(BENCHMARKS))
-    path.write_bytes(mutated_text(BENCHMARKS[name], rng).encode("utf-8", "replace"))
+    mutated = rng.choice([mutated_text, mutated_numbers])
+    path.write_bytes(mutated(BENCHMARKS[name], rng).encode("utf-8", "replace"))
     allocator_name = rng.choice([None, "mine"])
     source = BenchmarkSource(path=path, name=name, allocator=allocator_name, paired=True)
     found = read_benchmarks(source)
@@ -542,6 +544,8 @@ def _import_benchmarks(path: Path, rng: random.Random) -> None:
         write_imported(found, source, made)
         for cell in Run(made).cell_list:
             assert cell.metrics["floor_ns"] is None
+    except DataError as error:
+        raise AssertionError("what was imported cannot be read") from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
 

@@ -118,6 +118,50 @@ def test_a_benchmark_that_failed_is_a_cell_with_its_message(imported: Import) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("iterations", "time_ns", "problem"),
+    [
+        ("9" * 400, "1", "inf iterations of 1 ns"),
+        ("9" * 5000, "1", "inf iterations of 1 ns"),
+        ("9" * 19, "1", r"1e\+19 iterations of 1 ns"),
+        ("9" * 17, "1e18", r"1e\+17 iterations of 1e\+18 ns"),
+        ("1", "1e19", r"a time of 1e\+19 ns"),
+        ("1", "nan", "a time of nan ns"),
+    ],
+)
+def test_figures_that_no_run_can_have_are_refused_with_their_line(
+    source: Callable[..., BenchmarkSource], iterations: str, time_ns: str, problem: str
+) -> None:
+    described = source(f"pkg: x\nBenchmarkA {iterations} {time_ns} ns/op\n", "go")
+    with pytest.raises(UsageError, match=f"file: line 2: {problem}"):
+        read_benchmarks(described)
+
+
+def test_iterations_that_google_benchmark_cannot_have_made_are_refused(
+    source: Callable[..., BenchmarkSource],
+) -> None:
+    entries = [*times([1.0]), google_entry("BM", 1.0, iterations=2**63)]
+    with pytest.raises(UsageError, match=r"benchmarks\[1\]: 9.2\S+ iterations of 1 ns"):
+        read_benchmarks(source(google(entries)))
+
+
+def test_more_threads_than_any_trace_has_are_refused(
+    source: Callable[..., BenchmarkSource],
+) -> None:
+    with pytest.raises(UsageError, match=r"benchmarks\[0\]\.threads: must be an integer between"):
+        read_benchmarks(source(google([google_entry("BM", 1.0, threads=2**31)])))
+
+
+def test_a_unit_that_no_run_can_hold_is_refused(source: Callable[..., BenchmarkSource]) -> None:
+    with pytest.raises(UsageError, match=r"line 1: a unit of more than 300 characters"):
+        read_benchmarks(source(f"BenchmarkA 1 2 ns/op 3 {'x' * 301}\n", "go"))
+
+
+def test_a_time_too_short_for_a_clock_can_be_imported(imported: Import) -> None:
+    run = imported("BenchmarkA 1 0.0000001 ns/op\n", "go")
+    assert run.times["mine", "BenchmarkA"].tolist() == [1e-7]
+
+
 def test_facts_of_the_machine_are_those_of_the_file(imported: Import) -> None:
     run = imported(google(times([1.0])))
     assert run.manifest.environment == {

@@ -14,8 +14,8 @@ __all__ = [
     "Benchmark",
     "Benchmarks",
     "Repetition",
+    "measured",
     "named_allocator",
-    "of_time",
 ]
 
 # Of all benchmarks of a file together: a run's journal has as many lines.
@@ -32,8 +32,14 @@ class Repetition:
 
     time_ns: float | None
     problem: str = ""
-    iterations: int = 0
+    iterations: float = 0.0
     told: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def wall_s(self) -> float:
+        """Of all its iterations; 0 where that is less than a run can tell."""
+        seconds = (self.time_ns or 0.0) * self.iterations / 1e9
+        return seconds if seconds >= LEAST_AMOUNT else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,10 @@ def named_allocator(name: str) -> tuple[str, str]:
     return (name, "") if found is None else (name[: found.start()] + name[found.end() :], found[1])
 
 
-def of_time(value: float) -> float:
-    """A time in ns that a run may have. Raises ValueError."""
-    if not math.isfinite(value) or not (value == 0 or LEAST_AMOUNT <= value <= MOST_AMOUNT):
-        raise ValueError(f"a time of {value:g} ns")
-    return value
+def measured(time_ns: float, iterations: float, told: Mapping[str, float]) -> Repetition:
+    """A repetition that went well. Raises ValueError where a run cannot have such a time."""
+    if not math.isfinite(time_ns) or not (time_ns == 0 or LEAST_AMOUNT <= time_ns <= MOST_AMOUNT):
+        raise ValueError(f"a time of {time_ns:g} ns")
+    if iterations > MOST_AMOUNT or time_ns * iterations / 1e9 > MOST_AMOUNT:
+        raise ValueError(f"{iterations:g} iterations of {time_ns:g} ns")
+    return Repetition(time_ns=time_ns, iterations=iterations, told=told)

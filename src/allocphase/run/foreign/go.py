@@ -12,14 +12,15 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
 from allocphase.errors import shown
+from allocphase.files.documents import MAX_KEY_LENGTH
 from allocphase.files.typed import MOST_AMOUNT
 from allocphase.run.foreign.benchmarks import (
     MOST_REPETITIONS,
     Benchmark,
     Benchmarks,
     Repetition,
+    measured,
     named_allocator,
-    of_time,
 )
 from allocphase.text.units import counted
 
@@ -40,7 +41,7 @@ def parse(text: str) -> Benchmarks:
         if (key := _CONFIG.fullmatch(line)) is not None:
             config[key[1]] = key[2]
         elif (result := _RESULT.fullmatch(line.rstrip())) is not None:
-            repetition = _repetition(int(result[2]), _values(result[3].split(), number), number)
+            repetition = _repetition(result, number)
             if repetition is None:
                 without += 1
             else:
@@ -65,28 +66,31 @@ def _benchmark(name: str, repetitions: list[Repetition]) -> Benchmark:
     return Benchmark(bare, unquote(allocator), 1, tuple(repetitions))
 
 
-def _values(words: list[str], number: int) -> dict[str, float]:
+def _repetition(result: re.Match[str], number: int) -> Repetition | None:
+    """None: there is no time in it."""
+    try:
+        values = _values(result[3].split())
+        unit = next((unit for unit in _NS if unit in values), None)
+        if unit is None:
+            return None
+        iterations = float(result[2])
+        told = {name: value for name, value in values.items()
+                if name != unit and abs(value) <= MOST_AMOUNT}  # fmt: skip
+        told["iterations"] = iterations
+        return measured(values[unit] * _NS[unit], iterations, told)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from None
+
+
+def _values(words: list[str]) -> dict[str, float]:
     if len(words) % 2:
-        raise ValueError(f"line {number}: a value without a unit")
+        raise ValueError("a value without a unit")
+    if any(len(unit) > MAX_KEY_LENGTH for unit in words[1::2]):
+        raise ValueError(f"a unit of more than {MAX_KEY_LENGTH} characters")
     try:
         return {unit: float(value) for value, unit in zip(words[::2], words[1::2], strict=True)}
     except ValueError:
-        raise ValueError(f"line {number}: a value that is no number") from None
-
-
-def _repetition(iterations: int, values: Mapping[str, float], number: int) -> Repetition | None:
-    unit = next((unit for unit in _NS if unit in values), None)
-    if unit is None:
-        return None
-    told = {name: value for name, value in values.items()
-            if name != unit and abs(value) <= MOST_AMOUNT}  # fmt: skip
-    try:
-        time_ns = of_time(values[unit] * _NS[unit])
-    except ValueError as error:
-        raise ValueError(f"line {number}: {error}") from None
-    return Repetition(
-        time_ns=time_ns, iterations=iterations, told={**told, "iterations": float(iterations)}
-    )
+        raise ValueError("a value that is no number") from None
 
 
 def _environment(config: Mapping[str, str]) -> Iterator[tuple[str, object]]:

@@ -10,17 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from allocphase.files.documents import parse_json
-from allocphase.files.typed import MOST_AMOUNT, Amount, Count, FieldError, Name, Number, read
+from allocphase.files.typed import (
+    MOST_AMOUNT,
+    Amount,
+    Count,
+    FieldError,
+    Name,
+    Number,
+    at_most,
+    read,
+)
+from allocphase.operation import MAX_THREADS
 from allocphase.run.foreign.benchmarks import (
     MOST_REPETITIONS,
     Benchmark,
     Benchmarks,
     Repetition,
+    measured,
     named_allocator,
-    of_time,
 )
 
 __all__ = ["parse"]
@@ -50,7 +60,7 @@ class _Entry:
     cpu_time: Number | None = None
     time_unit: str = "ns"
     iterations: Count = 0
-    threads: Count = 1
+    threads: Annotated[int, at_most(MAX_THREADS)] = 1
     error_occurred: bool = False
     error_message: str = ""
     skipped: bool = False
@@ -134,9 +144,10 @@ def _repetition(entry: _Entry, value: Mapping[str, object], number: int) -> Repe
         told["iterations"] = float(entry.iterations)
     if entry.cpu_time is not None and abs(entry.cpu_time * scale) <= MOST_AMOUNT:
         told["cpu_time_ns"] = entry.cpu_time * scale
-    return Repetition(
-        time_ns=of_time(entry.real_time * scale), iterations=entry.iterations, told=told
-    )
+    try:
+        return measured(entry.real_time * scale, entry.iterations, told)
+    except ValueError as error:
+        raise ValueError(f"benchmarks[{number}]: {error}") from None
 
 
 def _counters(entry: Mapping[str, object]) -> Iterator[tuple[str, float]]:

@@ -240,7 +240,7 @@ def _record(one: Benchmark, repetition: Repetition, number: int, turn: int) -> P
         probe=Probe.THROUGHPUT,
         status=Status.OK if good else Status.UNSUPPORTED,
         message=repetition.problem,
-        wall_s=(repetition.time_ns or 0.0) * repetition.iterations / 1e9,
+        wall_s=repetition.wall_s,
         result=_result(repetition.time_ns, repetition.told),
     )
 

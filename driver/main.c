@@ -9,10 +9,12 @@
  * What the allocator does wrong is a result with a status; only what the driver
  * or its caller does wrong is an exit code.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/channel.h"
@@ -159,6 +161,18 @@ static void prove_binding(struct session *session) {
   session_end_early(session, "unsupported", line);
 }
 
+/* That a thread is gone and nobody has joined it, a robust mutex tells (team.c): some emulators
+ * and sandboxes have none, and a replay would wait for ever. */
+static void prove_mortality(struct session *session) {
+  void *list;
+  size_t bytes;
+  if (!trace_threads_end(&session->trace)) return;
+  if (syscall(SYS_get_robust_list, 0, &list, &bytes) == 0 || errno != ENOSYS) return;
+  session_end_early(session, "unsupported",
+                    "the ends of the trace's threads cannot be seen here:"
+                    " this kernel or emulator has no robust mutexes (get_robust_list: ENOSYS)");
+}
+
 static void load_subject(struct session *session) {
   struct refusal refusal;
   uint32_t threads = session->trace.header->thread_count;
@@ -166,6 +180,7 @@ static void load_subject(struct session *session) {
   prove_binding(session);
   tampering_watch();
   system_expect_the_worst(); /* under a preload it has been said already */
+  prove_mortality(session);
   if (!subject_load(&session->subject, &session->options, threads, &refusal))
     session_end_early(session, refusal.status, refusal.message);
 }

@@ -1,13 +1,15 @@
 #!/bin/sh
 # What the tests want from the system: allocators to compare, a C++ compiler, an outside tracer to
 # check against, a debugger and memcheck to repeat what failed, a fuzzer, a browser to look at
-# the report. `system.sh mallocs`: the allocators alone, for a first table. As root they are
-# installed; an ordinary user is told the command, and the tests that need them skip and say so.
+# the report, another machine's compiler and emulator. `system.sh mallocs`: the allocators alone,
+# for a first table. As root they are installed; an ordinary user is told the command, and the
+# tests that need them skip and say so.
 set -eu
 
 mallocs="libjemalloc2 libtcmalloc-minimal4 libgoogle-perftools4 libmimalloc2.0 libtbbmalloc2"
 mallocs="$mallocs libclang-rt-14-dev"
 tools="g++ git jq perl xz-utils strace gdb valgrind libc6-dbg clang-14 chromium linux-perf"
+tools="$tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 case "${1:-}" in
   mallocs) wanted="$mallocs"; purpose="to compare with more allocators" ;;
   *) wanted="$tools $mallocs"; purpose="for the tests that are skipped without them" ;;

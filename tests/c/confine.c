@@ -1,12 +1,13 @@
 /* confine.c: runs a command in a sandbox like a container's.
  *
- *   confine [without ptrace|dispatch|affinity|counters]... -- COMMAND...
+ *   confine [without ptrace|dispatch|affinity|counters|robust]... -- COMMAND...
  *
  * The filter refuses what Docker's default profile refuses a process without
  * capabilities and a measurement might want: any personality() but the plain ones,
  * performance counters, namespaces, mounts, keys, NUMA policies, userfaultfd. "without"
  * takes more: ptrace(2), Syscall User Dispatch, sched_setaffinity(2); "counters" are refused as a
- * kernel with a high perf_event_paranoid does, which has looked at the flags before.
+ * kernel with a high perf_event_paranoid does, which has looked at the flags before; "robust" is
+ * what emulators and some sandboxes lack, the list of mutexes that outlive their owner.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -86,7 +87,10 @@ static int refuse_more(const char *what) {
   if (strcmp(what, "ptrace") == 0) refuse(SYS_ptrace, EPERM);
   else if (strcmp(what, "affinity") == 0) refuse(SYS_sched_setaffinity, EPERM);
   else if (strcmp(what, "counters") == 0) refuse_counters();
-  else if (strcmp(what, "dispatch") == 0) refuse_argument(SYS_prctl, SET_DISPATCH);
+  else if (strcmp(what, "robust") == 0) {
+    refuse(SYS_get_robust_list, ENOSYS);
+    refuse(SYS_set_robust_list, ENOSYS);
+  } else if (strcmp(what, "dispatch") == 0) refuse_argument(SYS_prctl, SET_DISPATCH);
   else return -1;
   return 0;
 }

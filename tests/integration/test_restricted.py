@@ -115,6 +115,19 @@ def test_where_system_calls_cannot_be_seen_the_rest_is_measured(
     assert {levels[name] for name in ("clock", "memory")} == {"ok"}
 
 
+def test_where_ends_of_threads_cannot_be_seen_their_replay_is_refused_and_does_not_hang(
+    confine: str, tmp_path: Path
+) -> None:
+    before = [confine, "without", "robust", "--"]
+    ended, standing = (f"{name}?threads=2" for name in ("larson", "xmalloc"))
+    command = ["-a", "libc", "-s", ended, "-s", standing, "-p", "verify", "--rounds", "1"]
+    done = start(before, "run", *command, "--out", str(tmp_path), "--json", "-")
+    cells = {cell["scenario"]: cell for cell in json.loads(done.stdout)["cells"]}
+    assert cells[standing]["status"] == "ok"
+    assert cells[ended]["status"] == "unsupported"
+    assert "the ends of the trace's threads cannot be seen here" in cells[ended]["message"]
+
+
 def test_where_ptrace_is_not_permitted_a_program_s_other_figures_are_measured(
     confine: str, tmp_path: Path
 ) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -98,28 +101,46 @@ def test_no_allocator_s_source_and_no_leftover_is_shipped(wheel: Path) -> None:
     assert allocators == {".so", ".toml"}
 
 
-def test_the_installed_command_measures(environment: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def command(environment: Path) -> Iterator[str]:
     """With this interpreter's click and numpy behind it: the wheel brings no dependency."""
     behind = site_packages(environment) / "behind.pth"
     behind.write_text(sysconfig.get_path("purelib") + "\n")
-    try:
-        command = [str(environment / "bin" / "allocphase"), "run", "-a", "phase21", "-p", "verify"]
-        done = subprocess.run(
-            [*command, "-s", "phase-report", "--out", str(tmp_path / "out"), "--json", "-"],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-        )
-        where = subprocess.run(
-            [str(environment / "bin" / "allocphase"), "abi"], capture_output=True, text=True
-        )
-    finally:
-        behind.unlink()
+    yield str(environment / "bin" / "allocphase")
+    behind.unlink()
+
+
+def in_an_empty_folder(
+    folder: Path, *words: str, path: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = os.environ if path is None else {**os.environ, "PATH": path}
+    return subprocess.run(words, capture_output=True, text=True, cwd=folder, env=environment)
+
+
+def test_the_installed_command_measures(command: str, environment: Path, tmp_path: Path) -> None:
+    allocator = ("-a", "phase21", "-p", "verify", "-s", "phase-report")
+    done = in_an_empty_folder(tmp_path, command, "run", *allocator, "--json", "-")
     assert done.returncode == 0, done.stderr
     assert '"verified": true' in done.stdout
-    assert where.stdout.strip() == str(
-        site_packages(environment) / "allocphase" / "driver" / "allocphase.h"
-    )
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    where = in_an_empty_folder(tmp_path, command, "abi").stdout.strip()
+    assert where == str(site_packages(environment) / "allocphase" / "driver" / "allocphase.h")
+
+
+def test_the_installed_command_tests_itself(command: str, tmp_path: Path) -> None:
+    """The plug-in that is slower by a known amount is compiled where it is wanted."""
+    words = ("selftest", "--quick", "--max-rounds", "6", "--theta", "50%", "-s", "phase-report")
+    done = in_an_empty_folder(tmp_path, command, *words, "--json", "trials.json")
+    assert done.returncode == 0, done.stderr
+    effects = json.loads((tmp_path / "trials.json").read_text("utf-8"))["effects"]
+    assert [entry["effect"] for entry in effects] == [0.0, 0.05, 0.1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "trials.json"]
+
+
+def test_without_a_compiler_the_self_test_says_what_it_wants(command: str, tmp_path: Path) -> None:
+    done = in_an_empty_folder(tmp_path, command, "selftest", "--quick", path=str(tmp_path))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "compiler" in done.stderr
 
 
 def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:

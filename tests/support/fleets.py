@@ -48,7 +48,9 @@ def whole_cells(folder: Path, jobs: Path) -> Fleet:
 
 
 class TrialFleet:
-    """The processes of a fleet. `prefix`: of each role's command, by host or "scheduler"."""
+    """The processes of a fleet. `prefix`: of each role's command, by host or "scheduler"; `lock`:
+    the machine's, so that hosts take turns; without it each has one of its own, as machines have.
+    """
 
     def __init__(
         self,
@@ -57,11 +59,13 @@ class TrialFleet:
         *,
         address: str = "127.0.0.1",
         prefix: Mapping[str, Sequence[str]] | None = None,
+        lock: Path | None = None,
     ) -> None:
         self.folder = folder
         self.hosts = tuple(hosts)
         self.jobs = folder / "jobs"
         self._prefix = prefix or {}
+        self._lock = lock
         self._certificates = folder / "certificates"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._controllers: list[subprocess.Popen[bytes]] = []
@@ -71,7 +75,7 @@ class TrialFleet:
     def start(self, who: str) -> None:
         """ "scheduler", or the worker of a host."""
         command = self._scheduler() if who == "scheduler" else self._worker(who)
-        lock = {"ALLOCPHASE_LOCK": str(self.folder / f"{who}.lock")}  # hosts do not share a machine
+        lock = {"ALLOCPHASE_LOCK": str(self._lock or self.folder / f"{who}.lock")}
         with (self.folder / f"{who}.log").open("ab") as log:
             self._processes[who] = subprocess.Popen(
                 [*self._prefix.get(who, ()), *command],

@@ -9,6 +9,7 @@ THOROUGH = (
     "tests/benchmarks/",  # signs of life of what `make benchmark` measures
     "tests/browser/test_report_access.py",
     "tests/fuzz/",
+    "tests/integration/test_aarch64.py",
     "tests/integration/test_action.py",
     "tests/integration/test_cache_sim.py",
     "tests/integration/test_failed.py",

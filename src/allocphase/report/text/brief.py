@@ -21,6 +21,8 @@ from allocphase.report.content.instructions import discrepancies
 from allocphase.report.content.ratios import Ratio
 from allocphase.report.content.rows import (
     REPLAY_LEGEND,
+    REPLAY_MARK,
+    UNDECIDED,
     interval_text,
     ratio_text,
     saved_text,
@@ -66,7 +68,8 @@ def print_brief(run: Run, stream: IO[str] | None = None) -> None:
     for sweep in swept(source):
         console.print(scaling_block(source, sweep))
     if has_figures:
-        console.print(Text(_legend(source), style="dim"))
+        shown = (*traces.values(), *programs.values())
+        console.print(Text(_legend(source, shown), style="dim"))
     for line in source.notes:
         console.print(note(f"! {line}", "bold"))
 
@@ -157,11 +160,19 @@ def _measured(cell: Cell) -> bool:
     return bool(cell.ok or cell.time_ns)
 
 
-def _legend(source: Source) -> str:
+def _legend(source: Source, tables: Sequence[_Table]) -> str:
+    """Of what is shown, and no more."""
+    headings = {column.name for columns, _ in tables for column in columns}
+    words = {
+        "ratio": f"ratio: to {source.baseline}, paired by round, {UNDECIDED} where its interval "
+        "holds 1 or is unbounded",
+        "saved": f"saved: {source.baseline}'s time less this one",
+        "p99": "p99: of malloc",
+    }
+    clauses = [text for heading, text in words.items() if heading in headings]
+    if any(cell.plain.endswith(REPLAY_MARK) for _, rows in tables for row in rows for cell in row):
+        clauses.insert(1, REPLAY_LEGEND)
     doubts = sum(len(source.doubts(scenario)) for scenario in source.scenarios)
     hidden = f", and {counted(doubts, 'doubt')} about figures" if doubts else ""
-    return (
-        f"ratio: to {source.baseline}, paired by round, ~ where its interval holds 1 or is "
-        f"unbounded; {REPLAY_LEGEND}; saved: {source.baseline}'s time less this one; p99: of "
-        f"malloc. With -v: the floor, causes of slow calls, further columns, ranges{hidden}."
-    )
+    more = f"With -v: the floor, causes of slow calls, further columns, ranges{hidden}."
+    return ". ".join(["; ".join(clauses), more] if clauses else [more])

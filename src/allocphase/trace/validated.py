@@ -78,7 +78,7 @@ def label_text(label: Label) -> str:
         apart = f"{label.within:.2%}" if label.within >= _LEAST_SHOWN else "less than 0.01%"
         words = "exact" if label.predicted else f"not exact, off by up to {apart}"
     elif label.within is None:
-        words = "the program shows no difference"
+        words = "no difference told by the program, beyond its own spread"
     elif label.predicted is None:
         words = f"cannot tell, the program's own interval is wide (off by up to {label.within:.0%})"
     elif label.predicted:

@@ -79,7 +79,7 @@ def test_nor_of_a_replay_that_touches_more(app: Path) -> None:
 
 
 def test_a_program_without_a_difference_is_told_as_that() -> None:
-    assert label_text(LABELS[2]) == "time: the program shows no difference"
+    assert label_text(LABELS[2]) == "time: no difference told by the program, beyond its own spread"
     wide = label_text(replace(LABELS[0], predicted=None, order=None))
     assert wide == "time: cannot tell, the program's own interval is wide (off by up to 90%)"
 

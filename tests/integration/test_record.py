@@ -394,8 +394,9 @@ def test_a_signal_that_is_sent_to_us_goes_to_the_command(tmp_path: Path) -> None
 
 
 def test_what_goes_on_after_the_command_is_left_alone(record: Recorder, tmp_path: Path) -> None:
-    done, go = tmp_path / "done", tmp_path / "go"
-    script = f"(until [ -e {go} ]; do sleep 0.1; done; echo yes > {done}) > /dev/null 2>&1 &"
+    begun, done, go = (tmp_path / name for name in ("begun", "done", "go"))
+    after = f"echo yes > {begun}; until [ -e {go} ]; do sleep 0.1; done; echo yes > {done}"
+    script = f"({after}) > /dev/null 2>&1 & until [ -e {begun} ]; do sleep 0.1; done"
     found = record("bash", "-c", script, counted=False)
     assert found.done.returncode == 0
     assert {recording.facts.ended for recording in found.recordings} >= {"running", "exit"}

@@ -19,7 +19,8 @@ touched is learnt, of twelve bytes an object more.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ class _Slots:
 
         Marks where in the chunk objects are born.
         """
-        kind = items["kind"]
+        kind = items["kind"].copy()
         births = np.flatnonzero(_NAMES[kind])
         self._of_object[items["object"][births]] = births.astype(np.uint32) | _MARK
         uses = np.flatnonzero(_USES[kind])
@@ -182,7 +183,7 @@ class _Slots:
         return np.where(resizes, items["old"], used) if resizes.any() else used
 
     def _slots_of(self, items: Items) -> npt.NDArray[np.uint32]:
-        kind, n = items["kind"], len(items)
+        kind, n = items["kind"].copy(), len(items)
         slot = np.zeros(n, dtype=np.uint32)
         parent = np.arange(n, dtype=np.int32)  # the item that has the same slot, or itself
         syncs = kind == Kind.SYNC
@@ -193,7 +194,11 @@ class _Slots:
         inside = (where & _MARK) != 0
         parent[uses] = np.where(inside, where & ~_MARK, uses)
         slot[uses] = where  # of those inside, their parent's comes instead
-        matchings = [self._match(items, thread, slot, parent) for thread in self._threads(items)]
+        steps = np.flatnonzero(_MOVES[kind])
+        matchings = [
+            self._match(kind, mine, thread, slot, parent)
+            for thread, mine in self._by_thread(items["thread"], steps)
+        ]
         unknown = np.flatnonzero(parent != np.arange(n, dtype=np.int32))
         while len(unknown):  # each round halves the way to where the slot is known
             nearer = parent[unknown]
@@ -208,20 +213,25 @@ class _Slots:
         self._of_object[used] = _NOWHERE
         return slot
 
-    def _threads(self, items: Items) -> list[int]:
+    def _by_thread(self, thread: Any, steps: Any) -> Iterator[tuple[int, Any]]:
+        """Of each thread its steps, in order."""
         if len(self._stacks) == 1:
-            return [0]
-        return np.flatnonzero(np.bincount(items["thread"])).tolist()
+            yield 0, steps
+            return
+        threads = thread[steps]
+        order = np.argsort(threads, kind="stable")  # radix, of 16 bits
+        grouped = threads[order]
+        ends = np.flatnonzero(np.append(grouped[1:] != grouped[:-1], len(order) > 0)) + 1
+        for begin, end in pairwise([0, *ends.tolist()]):
+            yield int(grouped[begin]), steps[order[begin:end]]
 
     def _match(
-        self, items: Items, thread: int, slot: npt.NDArray[np.uint32], parent: Any
+        self, kind: Any, steps: Any, thread: int, slot: npt.NDArray[np.uint32], parent: Any
     ) -> tuple[SlotStack, Any, Matching]:
-        """Gives the thread's new objects free slots, or new ones."""
-        kind, stack = items["kind"], self._stacks[thread]
-        moves = _MOVES[kind]
-        if len(self._stacks) > 1:
-            moves &= items["thread"] == thread
-        steps = np.flatnonzero(moves)
+        """Gives the thread's new objects free slots, or new ones. kind: of all items; steps: which
+        of them are the thread's.
+        """
+        stack = self._stacks[thread]
         is_push = kind[steps] == Kind.FREE
         pushes, pops = steps[is_push], steps[~is_push]
         matching = stack.match(is_push)

@@ -141,6 +141,11 @@ class Outcome:
     arrays: Arrays = field(default_factory=dict)
     failure: Failure | None = None
 
+    def require(self, allocator: Allocator) -> None:
+        """Raises AllocphaseError with what became of it, unless it ended well."""
+        if self.status is not Status.OK:
+            raise AllocphaseError(f"{allocator.name}: {self.status}: {self.message}")
+
 
 class Executor(Protocol):
     """Runs one job to its end, whatever that is."""

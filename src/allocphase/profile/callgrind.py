@@ -13,10 +13,8 @@ from pathlib import Path
 
 from allocphase import resources
 from allocphase.allocator import Allocator
-from allocphase.errors import AllocphaseError
 from allocphase.files.regular import opened
 from allocphase.probe.probe import Probe
-from allocphase.probe.status import Status
 from allocphase.process.callgrind import COUNTED, MAX_PROFILE_BYTES, Costs, read_costs
 from allocphase.process.driver import Executor, TraceJob
 from allocphase.profile.stacks import FOREIGN, Frame, Kind, Profile, merged
@@ -56,8 +54,7 @@ def profiled(allocator: Allocator, trace: Path, executor: Executor, *, timeout_s
             callers=CALLERS,
         )
     )
-    if outcome.status is not Status.OK:
-        raise AllocphaseError(f"{allocator.name}: {outcome.status}: {outcome.message}")
+    outcome.require(allocator)
     with opened(path, max_bytes=MAX_PROFILE_BYTES) as file:
         costs = read_costs(file)
     path.unlink()

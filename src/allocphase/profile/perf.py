@@ -21,7 +21,6 @@ from allocphase.errors import AllocphaseError
 from allocphase.machine.kernel_file import read_text
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
-from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, TraceJob
 from allocphase.process.program import ProgramJob
 from allocphase.profile.stacks import FOREIGN, Frame, Kind, Profile, merged
@@ -108,8 +107,7 @@ def profiled(
             before=_recording(folder, FREQUENCY),
         )
     )
-    if outcome.status is not Status.OK:
-        raise AllocphaseError(f"{allocator.name}: {outcome.status}: {outcome.message}")
+    outcome.require(allocator)
     objects = [] if allocator.path is None else [allocator.path]
     samples = _samples(folder, objects, replayed=True)
     (warm,) = outcome.result.part(Throughput).warm_ns_per_op[:1] or (0.0,)
@@ -143,8 +141,7 @@ def profiled_program(
             before=_recording(folder, PROGRAM_FREQUENCY),
         )
     )
-    if outcome.status is not Status.OK:
-        raise AllocphaseError(f"{allocator.name}: {outcome.status}: {outcome.message}")
+    outcome.require(allocator)
     objects = [] if allocator.path is None else [allocator.path]
     if allocator.kind == "plugin":
         objects.append(resources.malloc_preload())

@@ -9,17 +9,22 @@
 #define HAS_EXTRA 16u
 #define DIRECT 253u /* the first byte that is not itself the number */
 
-static void *room(struct stream *stream, size_t bytes) {
-  if (stream->length + bytes > stream->capacity) {
-    stream->capacity = stream->capacity == 0 ? 64 : stream->capacity * 2;
-    stream->bytes = memory_resize(stream->bytes, stream->capacity);
-  }
+static __attribute__((noinline, cold)) void grow(struct stream *stream) {
+  stream->capacity = stream->capacity == 0 ? 64 : stream->capacity * 2;
+  stream->bytes = memory_resize(stream->bytes, stream->capacity);
+}
+
+/* An event writes to six streams or so: this is most of what it costs. */
+static inline __attribute__((always_inline)) void *room(struct stream *stream, size_t bytes) {
+  if (stream->length + bytes > stream->capacity) grow(stream);
   void *found = stream->bytes + stream->length;
   stream->length += bytes;
   return found;
 }
 
-static void add_byte(struct stream *stream, uint8_t byte) { *(uint8_t *)room(stream, 1) = byte; }
+static inline void add_byte(struct stream *stream, uint8_t byte) {
+  *(uint8_t *)room(stream, 1) = byte;
+}
 
 /* Little-endian, as the machines are that this is built for. */
 static void add_wide(struct stream *stream, uint64_t value, size_t bytes) {

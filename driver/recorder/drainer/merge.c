@@ -79,6 +79,7 @@ int64_t merge(struct image *image, uint64_t limit) {
     if (rings_next(image->ends[i]) == RING_DAMAGED) is_damaged = true;
   while (!is_damaged && (end = earliest(image, limit, &until)) != NULL) {
     do {
+      objects_expect(&image->objects, rings_soon(end));
       take_next(image, end);
       if (++taken % EVENTS_A_TURN == 0) rings_give_back(end);
       if (rings_next(end) == RING_DAMAGED) is_damaged = true;

@@ -24,11 +24,15 @@ static size_t look_up(const struct objects *objects, uint64_t address) {
 static void grow(struct objects *objects) {
   struct objects before = *objects;
   objects->bits = before.bits == 0 ? FIRST_BITS : before.bits + 1;
-  objects->places = memory_new(((size_t)1 << objects->bits) * sizeof *objects->places);
+  objects->places = memory_new_table(((size_t)1 << objects->bits) * sizeof *objects->places);
   for (size_t i = 0; before.bits != 0 && i <= mask_of(&before); i++)
     if (before.places[i].address != 0)
       objects->places[look_up(objects, before.places[i].address)] = before.places[i];
   free(before.places);
+}
+
+void objects_expect(const struct objects *objects, uint64_t address) {
+  if (objects->bits != 0) __builtin_prefetch(&objects->places[place_of(objects, address)], 1);
 }
 
 bool objects_add(struct objects *objects, const struct object *object) {
@@ -67,7 +71,7 @@ struct objects objects_copy(const struct objects *objects) {
   struct objects copy = *objects;
   if (objects->bits == 0) return copy;
   size_t bytes = (mask_of(objects) + 1) * sizeof *copy.places;
-  copy.places = memory_new(bytes);
+  copy.places = memory_new_table(bytes);
   memcpy(copy.places, objects->places, bytes);
   return copy;
 }

@@ -24,6 +24,9 @@ struct objects {
   unsigned bits; /* there are 2^bits places; 0: none yet */
 };
 
+/* It will be asked for soon: with many objects each look is a miss, and so several are under way. */
+void objects_expect(const struct objects *objects, uint64_t address);
+
 /* False: another one lives at its address, which is gone now. */
 bool objects_add(struct objects *objects, const struct object *object);
 

@@ -11,6 +11,10 @@
 
 #include "recorder/arena.h"
 
+/* Events ahead: of the hundred nanoseconds or two that a miss takes, and of as many again. */
+#define RINGS_SOON 12
+#define RINGS_LATER 64
+
 struct whole_event {
   uint64_t name, size, extra;
   uint64_t time; /* ticks of the arena's clock */
@@ -39,6 +43,16 @@ bool rings_look(struct ring_end *end);
 /* The next event into `event`, which it holds until `rings_use`. */
 enum ring_next rings_next(struct ring_end *end);
 static inline void rings_use(struct ring_end *end) { end->holds = false; }
+
+/* The address of an event that comes soon; 0: that is not known yet. The lines of the ring are in
+ * the cache of whoever writes it, and are asked for sooner still. */
+static inline uint64_t rings_soon(const struct ring_end *end) {
+  uint64_t left = end->limit - end->taken;
+  if (left > RINGS_LATER) __builtin_prefetch(&end->events[(end->taken + RINGS_LATER) % RING_EVENTS]);
+  if (left <= RINGS_SOON) return 0;
+  const struct event *event = &end->events[(end->taken + RINGS_SOON) % RING_EVENTS];
+  return event_address(__atomic_load_n(&event->name, __ATOMIC_RELAXED));
+}
 
 /* Whether it has an event of one of these kinds (bits) at that address, until `time`. */
 bool rings_have(const struct ring_end *end, unsigned kinds, uint64_t address, uint64_t time);

@@ -154,14 +154,14 @@ def _recorded(
     with _drainer() as drainer:
         arena = _arena_of(drainer)
         variables = recording_environment(environment, arena)
-        with _signals() as child:
+        with _signals() as forwarding:
             start = time.monotonic()
             try:
                 process = start_command(variables)
             except OSError:
                 drainer.kill()
                 raise
-            child.append(process.pid)
+            forwarding.begin(process.pid)
             watch = _Watch(process, drainer)
             ended = _collect(drainer, files, watch)
             watch.thread.join()
@@ -392,25 +392,42 @@ class _Watch:
                 _tell(self.drainer, word)
 
 
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Ours, while the command runs: its pid is to be put into the list."""
-    child: list[int] = []
+class _Forwarding:
+    """Of signals to the command. One that comes while it is being started is kept until then."""
 
-    def send_on(number: int, _: FrameType | None) -> None:
-        for pid in child:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._early: list[int] = []
+
+    def send_on(self, number: int, _: FrameType | None = None) -> None:
+        """A handler."""
+        if self._pid is None:
+            self._early.append(number)
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, number)
+
+    def begin(self, pid: int) -> None:
+        """To this process, also what has come already."""
+        self._pid = pid
+        for number in self._early:
+            self.send_on(number)
+
+
+@contextmanager
+def _signals() -> Iterator[_Forwarding]:
+    """Ours, while the command runs."""
+    forwarding = _Forwarding()
 
     def leave(number: int, _: FrameType | None) -> None:
         """The terminal has told the command too. No SIG_IGN, which it would inherit."""
 
-    ours = dict.fromkeys(_FROM_TERMINAL, leave) | dict.fromkeys(_SENT_ON, send_on)
+    ours = dict.fromkeys(_FROM_TERMINAL, leave) | dict.fromkeys(_SENT_ON, forwarding.send_on)
     # What whoever started us ignores the command is to ignore as well.
     ours = {n: ours[n] for n in ours if signal.getsignal(n) != signal.SIG_IGN}
     before = {number: signal.signal(number, handler) for number, handler in ours.items()}
     try:
-        yield child
+        yield forwarding
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -35,7 +35,7 @@ test: system $(VENV)/installed-test
 
 # What to run after each change: lint, types and the unit tests, within a minute and a half
 check: lint
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q $(PARALLEL) tests/unit
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q $(PARALLEL) --hypothesis-profile=brief tests/unit
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

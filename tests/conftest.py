@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from allocphase.allocator import Allocator, resolve
@@ -18,6 +19,9 @@ from tests.support.sharing import Shared
 from tests.support.thorough import THOROUGH
 
 Needs = Callable[..., None]
+
+# `make check`: a fifth of the examples that are drawn otherwise.
+hypothesis.settings.register_profile("brief", max_examples=20)
 
 
 @pytest.hookimpl(optionalhook=True)

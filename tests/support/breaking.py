@@ -118,7 +118,7 @@ def no_leftovers(folder: Path) -> None:
     """Of a run that has ended: nothing half done, no trace, samples of its processes only."""
     files = RunFiles(folder)
     assert files.unfinished() is None
-    assert not list(folder.rglob("*.partial"))
+    assert list(folder.rglob("*.partial")) == []
     assert not (folder / "traces").exists()
     latencies = {f"{r.id}.npz" for r in files.processes() if r.probe == "latency"}
     assert latencies <= {path.name for path in (folder / "samples").iterdir()}

@@ -16,7 +16,7 @@ from tests.support.driving import Driver
 from tests.support.plugins import Plugins
 from tests.support.sharding import FileScheduling
 from tests.support.sharing import Shared
-from tests.support.thorough import THOROUGH
+from tests.support.thorough import LONG, THOROUGH
 
 Needs = Callable[..., None]
 
@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(THOROUGH):
             item.add_marker("thorough")
+        if item.nodeid.startswith(LONG):
+            item.add_marker("long")
 
 
 def _needs(present: object, what: str, *, install: str) -> None:

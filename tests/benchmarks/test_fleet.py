@@ -48,13 +48,8 @@ def started(folder: Path, hosts: tuple[str, ...], *, apart: bool) -> Iterator[Tr
     separate = namespaces(hosts) if apart else nullcontext({})
     with separate as prefix:
         address = "10.77.0.1" if apart else "127.0.0.1"
-        fleet = TrialFleet(folder, hosts, address=address, prefix=prefix)
-        try:
-            for who in ("scheduler", *hosts):
-                fleet.start(who)
+        with TrialFleet(folder, hosts, address=address, prefix=prefix).running() as fleet:
             yield fleet
-        finally:
-            fleet.end()
 
 
 class Killer:

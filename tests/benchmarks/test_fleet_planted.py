@@ -48,13 +48,9 @@ def fleet(tmp_path: Path) -> Iterator[TrialFleet]:
     if seen.stdout.strip() != "epyc":
         pytest.skip(f"a UTS namespace is not permitted here: {seen.stderr.strip()}")
     prefix = {host: named(host) for host in HOSTS}
-    found = TrialFleet(tmp_path, HOSTS, prefix=prefix, lock=tmp_path / "machine.lock")
-    try:
-        for who in ("scheduler", *HOSTS):
-            found.start(who)
+    lock = tmp_path / "machine.lock"
+    with TrialFleet(tmp_path, HOSTS, prefix=prefix, lock=lock).running() as found:
         yield found
-    finally:
-        found.end()
 
 
 def turns_for(effect: float, driver: Driver, trace: Path, plugins: Plugins) -> tuple[int, float]:

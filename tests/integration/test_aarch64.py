@@ -18,7 +18,7 @@ import pytest
 from allocphase.allocator import Allocator, resolve
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Footprint, Hardware, Latency, Memory, Syscalls, Throughput
-from allocphase.process.driver import DriverExecutor, Outcome, TraceJob
+from allocphase.process.driver import DriverExecutor, Outcome
 from allocphase.process.keeper import Command, Ending
 from tests.support.driving import Driver
 from tests.support.plugins import ROOT, plugin
@@ -51,24 +51,10 @@ class Machine:
     """Runs the driver of an aarch64 build."""
 
     build: Path
-    executor: DriverExecutor
-
-    def plugin(self, name: str) -> Allocator:
-        return plugin(self.build / f"{name}.so")
 
     def run(self, probe: Probe, trace: Path, name: str) -> Outcome:
-        job = TraceJob(
-            id=0,
-            round=0,
-            allocator=self.plugin(name),
-            scenario="test",
-            trace=trace,
-            probe=probe,
-            cpus=(),
-            timeout_s=TIMEOUT_S,
-            options={},
-        )
-        return self.executor.run(job)
+        driver = Driver(trace.parent, Emulated(driver=self.build / "driver"))
+        return driver.run(probe, trace, plugin(self.build / f"{name}.so"), timeout_s=TIMEOUT_S)
 
     def measure(self, probe: Probe, trace: Path, name: str) -> Outcome:
         outcome = self.run(probe, trace, name)
@@ -103,7 +89,7 @@ def machine(shared: Shared, needs: Callable[..., None]) -> Machine:
     for tool in (COMPILER, EMULATOR):
         needs(shutil.which(tool), tool, install=f"apt-get install {packages}")
     build = made_once(shared("aarch64") / "build", cross_built)
-    return Machine(build, Emulated(driver=build / "driver"))
+    return Machine(build)
 
 
 def native(name: str) -> Allocator:

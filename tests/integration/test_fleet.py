@@ -20,13 +20,8 @@ QUICK = ("-s", "phase-report?allocations=500", "-p", "throughput", "-r", "3")
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrialFleet]:
-    found = TrialFleet(tmp_path_factory.mktemp("fleet"), HOSTS)
-    try:
-        for who in ("scheduler", *HOSTS):
-            found.start(who)
+    with TrialFleet(tmp_path_factory.mktemp("fleet"), HOSTS).running() as found:
         yield found
-    finally:
-        found.end()
 
 
 def test_a_run_survives_the_death_of_worker_scheduler_and_controller(

@@ -25,9 +25,10 @@ FULL_SPEED = (Probe.THROUGHPUT, Probe.LATENCY, Probe.MEMORY)
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """The driver with a folder for its files."""
+    """The driver with a folder for its files. executor: None is the package's own driver."""
 
     folder: Path
+    executor: DriverExecutor | None = None
 
     def run(
         self,
@@ -43,7 +44,7 @@ class Driver:
 
         Without `cpus` it has one CPU, whatever the number of threads.
         """
-        return DriverExecutor().run(
+        return (self.executor or DriverExecutor()).run(
             TraceJob(
                 id=0,
                 round=0,

@@ -159,7 +159,17 @@ class TrialFleet:
             for path in sorted(self.folder.glob("*.log"))
         )
 
-    def end(self) -> None:
+    @contextmanager
+    def running(self) -> Iterator[TrialFleet]:
+        """With its scheduler and all workers; nothing of it is left afterwards."""
+        try:
+            for who in ("scheduler", *self.hosts):
+                self.start(who)
+            yield self
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         started = [*self._controllers, *self._processes.values()]
         for process in started:
             process.terminate()

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from allocphase.recorder.ahead import ahead
 from allocphase.recorder.event_file import Recording
 from allocphase.recorder.events import RecordingFacts
 from allocphase.recorder.merge import ITEM, Items, Merged, merged, too_many_threads
-from allocphase.recorder.spool import Spool
+from allocphase.recorder.spool import Spool, by_thread
 from allocphase.recorder.stacks import Matching, SlotStack
 from allocphase.recorder.touched import Touched, touched_of
 from allocphase.trace.provenance import RECORDED, Provenance, written_provenance
@@ -158,7 +157,7 @@ class _Slots:
 
         Marks where in the chunk objects are born.
         """
-        kind = items["kind"].copy()
+        kind = items["kind"]
         births = np.flatnonzero(_NAMES[kind])
         self._of_object[items["object"][births]] = births.astype(np.uint32) | _MARK
         uses = np.flatnonzero(_USES[kind])
@@ -183,7 +182,7 @@ class _Slots:
         return np.where(resizes, items["old"], used) if resizes.any() else used
 
     def _slots_of(self, items: Items) -> npt.NDArray[np.uint32]:
-        kind, n = items["kind"].copy(), len(items)
+        kind, n = items["kind"], len(items)
         slot = np.zeros(n, dtype=np.uint32)
         parent = np.arange(n, dtype=np.int32)  # the item that has the same slot, or itself
         syncs = kind == Kind.SYNC
@@ -218,12 +217,8 @@ class _Slots:
         if len(self._stacks) == 1:
             yield 0, steps
             return
-        threads = thread[steps]
-        order = np.argsort(threads, kind="stable")  # radix, of 16 bits
-        grouped = threads[order]
-        ends = np.flatnonzero(np.append(grouped[1:] != grouped[:-1], len(order) > 0)) + 1
-        for begin, end in pairwise([0, *ends.tolist()]):
-            yield int(grouped[begin]), steps[order[begin:end]]
+        for number, mine in by_thread(thread[steps]):
+            yield number, steps[mine]
 
     def _match(
         self, kind: Any, steps: Any, thread: int, slot: npt.NDArray[np.uint32], parent: Any

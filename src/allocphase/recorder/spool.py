@@ -12,6 +12,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -24,7 +25,7 @@ from allocphase.trace.encoding import DIGEST_BYTES, aligned, head_parts
 from allocphase.trace.packed import SUFFIX, pack
 from allocphase.trace.records import COLUMN, FLAGS_SHIFT, OP, POST, Column, Ops, Trace
 
-__all__ = ["Spool"]
+__all__ = ["Spool", "by_thread"]
 
 Indices = npt.NDArray[np.int64]
 _PIECE_BYTES = 4 << 20
@@ -83,14 +84,10 @@ class Spool:
             self._put(int(places[0]), ops, gaps, touched)
             self.counts[0] += len(ops)
             return
-        order = np.argsort(threads, kind="stable")
-        grouped = threads[order]
-        starts = np.flatnonzero(np.concatenate([[True], grouped[1:] != grouped[:-1]])).tolist()
-        for start, end in zip(starts, [*starts[1:], len(grouped)], strict=True):
-            mine = order[start:end]
+        for thread, mine in by_thread(threads):
             own = None if touched is None else touched[mine]
             self._put(int(places[mine[0]]), ops[mine], gaps[mine], own)
-            self.counts[grouped[start]] += end - start
+            self.counts[thread] += len(mine)
 
     def post(self, places: Indices) -> None:
         """Says of operations that were added that another thread has the slot next."""
@@ -153,6 +150,15 @@ class Spool:
                 piece = os.pread(file.fileno(), min(_PIECE_BYTES, end - at), at)
                 yield piece
                 at += len(piece)
+
+
+def by_thread(threads: npt.NDArray[np.uint16]) -> Iterator[tuple[int, Indices]]:
+    """Of each thread that is among these which are its own, in order."""
+    order = np.argsort(threads, kind="stable")  # radix, of 16 bits
+    grouped = threads[order]
+    ends = np.flatnonzero(np.append(grouped[1:] != grouped[:-1], len(order) > 0)) + 1
+    for begin, end in pairwise([0, *ends.tolist()]):
+        yield int(grouped[begin]), order[begin:end]
 
 
 def _write_all(file: int, content: bytes, at: int) -> None:

@@ -15,6 +15,9 @@ from tests.conftest import Needs
 from tests.support.plugins import Plugins
 
 THREADS = (1, 2, 4)
+# A thread that nobody else can hold up sleeps once in a thousand calls or so all the same: the kernel
+# waits for a page, or the host does.
+SELDOM = 0.01
 # Longer than what the driver does between two calls, so that threads meet.
 SPINS = "malloc_ns=20000&free_ns=20000"
 
@@ -48,14 +51,15 @@ def points(run: Run, allocator: str) -> list[ScalingPoint]:
 def test_threads_behind_the_driver_s_lock_wait_for_each_other(swept: tuple[Run, str]) -> None:
     """Its futex calls are the driver's own, and are not counted as the allocator's."""
     alone, *several = points(swept[0], "locked")
-    assert alone.waited == 0.0
-    assert all(point.waited is not None and point.waited > 0.01 for point in several)
+    assert alone.waited is not None and alone.waited < SELDOM
+    assert all(point.waited is not None and point.waited > SELDOM for point in several)
     assert {point.futex_per_op for point in (alone, *several)} == {0.0}
 
 
 def test_a_lock_of_the_allocator_s_own_makes_futex_calls(swept: tuple[Run, str]) -> None:
     alone, *several = points(swept[0], "mutex")
-    assert alone.futex_per_op == alone.waited == 0.0
+    assert alone.futex_per_op == 0.0
+    assert alone.waited is not None and alone.waited < SELDOM
     assert all(point.futex_per_op is not None and point.futex_per_op > 0.01 for point in several)
 
 

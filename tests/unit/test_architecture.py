@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 from allocphase.probe.probe import Probe
 from cli import main
@@ -14,6 +15,14 @@ SOURCE = ROOT / "src" / "allocphase"
 
 # What in code is a place in the tree: it has a folder, or ends as a source file does.
 PATH = re.compile(r"/|\.(py|c|h|inc|toml|js|html|css)$")
+
+# A binding list, and what their tools look for in this place.
+TOP_LEVEL = {
+    *("pyproject.toml", "allocators", "scenarios", "reports", "cli.py", "tests"),
+    *("claims", "driver", "src", "docs", "CMakeLists.txt", "Makefile", "Containerfile"),
+    *("README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"),
+    *("action.yml", ".ci", ".github", ".gitignore"),
+}
 
 # Without these nobody can read the code.
 TERMS = (
@@ -45,6 +54,12 @@ def test_every_room_of_the_package_stands_there_and_nothing_else() -> None:
 def test_every_room_of_the_driver_stands_there_and_nothing_else() -> None:
     entries = {path.stem for path in (ROOT / "driver").glob("[!.]*")}
     assert sorted(rooms("Rooms of driver/")) == sorted(entries)
+
+
+def test_the_top_level_holds_what_its_readers_expect_and_nothing_left_over() -> None:
+    done = subprocess.run(["git", "ls-tree", "--name-only", "HEAD"], cwd=ROOT, capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert set(done.stdout.split()) == TOP_LEVEL
 
 
 def test_every_path_that_is_named_is_there() -> None:

@@ -15,8 +15,8 @@ from tests.conftest import Needs
 from tests.support.plugins import Plugins
 
 THREADS = (1, 2, 4)
-# A thread that nobody else can hold up sleeps once in a thousand calls or so all the same: the kernel
-# waits for a page, or the host does.
+# A thread that nobody else can hold up sleeps once in a thousand calls or so all the same: the
+# kernel waits for a page, or the host does.
 SELDOM = 0.01
 # Longer than what the driver does between two calls, so that threads meet.
 SPINS = "malloc_ns=20000&free_ns=20000"

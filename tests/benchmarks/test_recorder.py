@@ -1,7 +1,8 @@
 """What does recording a program cost, and how many bytes does an event take?
 
 Alternating runs: without, under `allocphase record`, and under heaptrack where that is installed.
-Wall time of the command alone: what the tools need to begin and to report is not in it.
+Wall time of the command alone: what the tools need to begin and to report is not in it. Each event
+has its time: what reading the clock so often takes is the least that a recorder could cost here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from allocphase.recorder.event_file import open_recording
 from allocphase.recorder.start import record
 from tests.benchmarks.conftest import Say
+from tests.support.plugins import ROOT
 
+TICKS = Path(__file__).parent / "c" / "ticks.c"
 SQL = (
     "create table t(id integer primary key, a text, b real);"
     "with recursive n(i) as (select 1 union all select i+1 from n where i < {n})"
@@ -35,7 +38,8 @@ JSON_PY = (
 PROGRAMS: dict[str, tuple[list[str], int]] = {
     "jq": (["jq", "-n", "[range({n}) | tostring | tonumber] | add"], 600_000),
     "sqlite3": (["sqlite3", ":memory:", SQL], 400_000),
-    "python3": (["python3", "-c", JSON_PY], 300_000),
+    # Not by its name: that may be a shell script, which starts dozens of processes.
+    "python3": ([sys.executable, "-c", JSON_PY], 300_000),
     "bash": (["bash", "-c", "for ((i = 0; i < {n}; i++)); do a[i]=$i; done"], 200_000),
 }
 ENVIRON = {**os.environ, "PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"}
@@ -72,6 +76,24 @@ def _recorded(command: list[str], path: Path) -> float:
     return tree.cost.wall_ns / 1e9
 
 
+@pytest.fixture(scope="module")
+def clock_ns(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """What the recorder's clock costs, of readings one after the other."""
+    program = tmp_path_factory.mktemp("ticks") / "ticks"
+    compiler = os.environ.get("CC", "cc")
+    command = [
+        compiler,
+        "-std=gnu11",
+        "-O2",
+        f"-I{ROOT / 'driver'}",
+        "-o",
+        str(program),
+        str(TICKS),
+    ]
+    subprocess.run(command, check=True)
+    return float(subprocess.run([program], check=True, capture_output=True, text=True).stdout)
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_recording_costs(
     name: str,
@@ -80,20 +102,22 @@ def test_recording_costs(
     say: Say,
     tmp_path: Path,
     needs: Callable[..., None],
+    clock_ns: float,
 ) -> None:
     needs(shutil.which(name), name, install=f"apt-get install {name}")
     words, count = PROGRAMS[name]
     command = [re.sub(r"\{n\}", str(count if full else 2000), word) for word in words]
     command = [word.replace("{{", "{").replace("}}", "}") for word in command]
     path = tmp_path / "r.events"
+    alone: list[float] = []
     factors: list[float] = []
     theirs: list[float] = []
 
     def measure() -> None:
-        alone = _seconds(command)
-        factors.append(_recorded(command, path) / alone)
+        alone.append(_seconds(command))
+        factors.append(_recorded(command, path) / alone[-1])
         if (seconds := _heaptrack(command, tmp_path)) is not None:
-            theirs.append(seconds / alone)
+            theirs.append(seconds / alone[-1])
 
     benchmark.pedantic(measure, rounds=7 if full else 1, iterations=1)
     paths = [path, *path.parent.glob(f"{path.stem}.*{path.suffix}")]
@@ -101,9 +125,14 @@ def test_recording_costs(
     events = sum(recording.events for recording in recordings)
     raw = sum(recording.raw_bytes for recording in recordings) / events
     packed = sum(recording.file_bytes for recording in recordings) / events
+    spent_ns = statistics.median(alone) * 1e9 / events
+    least = 1 + clock_ns / spent_ns
+    waited_s = sum(recording.facts.stalled_ns for recording in recordings) / 1e9
     beside = f", heaptrack {statistics.median(theirs):.2f}" if theirs else ""
     say(
-        f"{name}: {events:,} events, {statistics.median(factors):.2f} times as long{beside}; "
+        f"{name}: {events:,} events, {1e3 / spent_ns:.0f} million a second; "
+        f"{statistics.median(factors):.2f} times as long{beside}, {waited_s:.2f} s of it spent "
+        f"waiting for the recorder; with a clock of {clock_ns:.1f} ns at least {least:.2f}; "
         f"{raw:.2f} bytes an event, {packed:.2f} compressed"
     )
     benchmark.extra_info |= {"factor": statistics.median(factors), "bytes": packed, "raw": raw}

@@ -41,7 +41,7 @@ struct columns {
   struct stream streams[STREAMS];
   uint32_t words[MOST_WORDS]; /* the dictionary */
   uint32_t word_count;
-  uint32_t last_word; /* place of the one that was looked up last */
+  uint8_t guesses[MOST_WORDS]; /* where a word was found last, by its hash; mostly right */
   uint32_t count, births;
   uint64_t base_time, time; /* before the first event, and of the last */
   uint64_t first_birth;

@@ -6,9 +6,15 @@
 #include "recorder/drainer/memory.h"
 
 #define FIRST_BITS 10
+#define GRANULE_BITS 5 /* a place for each 32 bytes */
+#define STRETCH_BITS 5 /* of 32 times as many */
 
+/* What lies together in the program's memory does here, too, and in few lines of the cache: as a
+ * rule it is asked for together. */
 static size_t place_of(const struct objects *objects, uint64_t address) {
-  return (size_t)(address * 0x9e3779b97f4a7c15u >> (64 - objects->bits));
+  uint64_t granule = address >> GRANULE_BITS, stretch = granule >> STRETCH_BITS;
+  size_t place = (size_t)(stretch * 0x9e3779b97f4a7c15u >> (64 - objects->bits));
+  return place ^ (granule & ((1u << STRETCH_BITS) - 1));
 }
 
 static size_t mask_of(const struct objects *objects) { return ((size_t)1 << objects->bits) - 1; }

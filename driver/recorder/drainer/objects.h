@@ -11,12 +11,14 @@
 #include <stdint.h>
 
 struct object {
-  uint64_t address; /* never 0 */
-  uint64_t birth;   /* of its thread's */
+  uint64_t address : 48; /* never 0 */
+  uint64_t align_log2 : 6;
+  uint64_t thread : 20;
+  uint64_t birth : 44; /* of its thread's */
   uint64_t size;
-  uint32_t thread;
-  uint32_t align_log2;
 };
+
+_Static_assert(sizeof(struct object) == 24, "nearly three to a line");
 
 struct objects {
   struct object *places; /* of address 0: empty */

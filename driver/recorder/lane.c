@@ -93,12 +93,21 @@ static void register_end(void) {
   pthread_setspecific(ends_key, (void *)1);
 }
 
+/* The last number that there is, of whoever has none of its own. */
+#define SHARED_AT_LAST (MOST_THREADS - 1)
+
+static uint32_t shared_number(void) {
+  uint32_t number = lane_new_number();
+  return number < SHARED_AT_LAST ? number : SHARED_AT_LAST;
+}
+
 /* The calling thread's own, NULL where there is none for it. */
 static struct lane *own_lane(void) {
   if (caller.parted) return NULL;
   if (caller.lane->ring != NULL) return caller.lane;
   uint32_t number = caller.number != 0 ? caller.number - 1 : lane_new_number();
   caller.number = 0; /* a fork's one thread is another than it was in the parent */
+  if (number >= SHARED_AT_LAST) return NULL;
   struct ring *ring = image_take_ring(number, false, lane_ticks());
   if (ring == NULL) return NULL;
   struct lane *lane = &image_own->lanes[ring - image_arena->rings];
@@ -113,7 +122,7 @@ static void append_shared(uint64_t name, uint64_t size, uint64_t extra) {
   struct own *own = image_own;
   lock_take(&own->lock);
   struct lane *lane = &own->shared;
-  if (lane->ring == NULL) lane_open(lane, image_take_ring(lane_new_number(), true, lane_ticks()));
+  if (lane->ring == NULL) lane_open(lane, image_take_ring(shared_number(), true, lane_ticks()));
   if (lane->ring != NULL) append(lane, name, size, extra);
   lock_drop(&own->lock);
 }

@@ -1,5 +1,6 @@
 #include "recorder/drainer/image.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "recorder/drainer/memory.h"
@@ -22,8 +23,13 @@ struct thread *image_thread(struct image *image, uint64_t number) {
   return image->threads[number];
 }
 
+void image_begin_writing(struct thread *thread) {
+  thread->writing = memory_new(sizeof *thread->writing);
+  thread->writing->columns.first_birth = thread->births;
+}
+
 void image_tell_chunk(struct image *image, uint32_t number) {
-  struct columns *columns = &image->threads[number]->columns;
+  struct columns *columns = &image->threads[number]->writing->columns;
   if (columns->count == 0) return;
   uint32_t lengths[STREAMS];
   columns_lengths(columns, lengths);
@@ -41,6 +47,15 @@ void image_tell_chunk(struct image *image, uint32_t number) {
   output(lengths, sizeof lengths);
   for (size_t i = 0; i < STREAMS; i++) output(columns->streams[i].bytes, lengths[i]);
   columns_begin(columns);
+}
+
+void image_end_writing(struct image *image, uint32_t number) {
+  struct thread *thread = image->threads[number];
+  if (thread->writing == NULL) return;
+  image_tell_chunk(image, number);
+  columns_drop(&thread->writing->columns);
+  free(thread->writing);
+  thread->writing = NULL;
 }
 
 void image_tell(const struct image *image, double ticks_per_second, bool is_last) {

@@ -12,7 +12,6 @@
 #include "recorder/drainer/output.h"
 #include "recorder/drainer/rings.h"
 
-#define MOST_THREADS (1u << 20) /* of one image; as recorder/event_file.py */
 #define RESIZED 64              /* reallocs that are between their begin and their end */
 #define MOST_COPIES 64          /* of forks whose child did not come forward */
 
@@ -33,12 +32,17 @@ static inline uint64_t scaled(uint64_t ticks) {
   return ticks > image_scale.zero ? (ticks - image_scale.zero) >> image_scale.shift : 0;
 }
 
-struct thread {
-  struct thread_frame told;
+/* Of a thread that may still write. */
+struct writing {
   struct columns columns;
-  uint64_t births;
   struct object resized[RESIZED];
   unsigned resized_count; /* so far: the place of the next one, modulo RESIZED */
+};
+
+struct thread {
+  struct thread_frame told;
+  uint64_t births;
+  struct writing *writing; /* NULL: nothing that was not told */
 };
 
 struct fork_copy {
@@ -68,9 +72,12 @@ struct image {
 /* By its number in the process; made where it is not there. NULL: none has such a number. */
 struct thread *image_thread(struct image *image, uint64_t number);
 
-/* What `allocphase record` is to know by now: the events of a thread since the last time; and the
- * image, without its threads before it is over. */
+void image_begin_writing(struct thread *thread);
+
+/* What `allocphase record` is to know by now: the events of a thread since the last time, and those
+ * of one that writes no more; and the image, without its threads before it is over. */
 void image_tell_chunk(struct image *image, uint32_t number);
+void image_end_writing(struct image *image, uint32_t number);
 void image_tell(const struct image *image, double ticks_per_second, bool is_last);
 
 #endif

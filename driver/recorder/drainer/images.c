@@ -31,10 +31,11 @@ void images_open(struct arena *opened, const struct time_scale *given) {
 
 #define EVENTS_TO_KEEP 8192 /* of a ring: the next thread finds their pages */
 
-/* Its ring is anybody's again. */
+/* Its thread writes no more, and the ring is anybody's again. */
 static void give_ring(size_t index) {
   struct ring_end *end = ends[index];
   struct image_frame *told = &owners[index]->told;
+  image_end_writing(owners[index], end->thread);
   owners[index]->threads[end->thread]->told.stalls += end->ring->stalls;
   told->stalls += end->ring->stalls;
   told->stalled_ns += end->ring->stalled_ticks; /* ticks until they are told */
@@ -203,14 +204,10 @@ static void look_at_rings(bool *is_over) {
 /* ---- Ends ---------------------------------------------------------------------------------- */
 
 static void close_image(struct image *image) {
-  for (uint32_t i = 0; i < image->thread_count; i++) image_tell_chunk(image, i);
   for (size_t i = 0; i < ARENA_RINGS; i++)
     if (owners[i] == image) give_ring(i);
   image_tell(image, hertz, true);
-  for (uint32_t i = 0; i < image->thread_count; i++) {
-    columns_drop(&image->threads[i]->columns);
-    free(image->threads[i]);
-  }
+  for (uint32_t i = 0; i < image->thread_count; i++) free(image->threads[i]);
   objects_drop(&image->objects);
   objects_drop(&image->inherited);
   free(image->threads);
@@ -230,8 +227,6 @@ static void give_ended_rings(const bool *is_over) {
   for (size_t i = 0; i < ARENA_RINGS; i++) {
     struct ring_end *end = ends[i];
     if (end == NULL || !is_over[i] || end->holds || end->taken != end->limit) continue;
-    image_tell_chunk(owners[i], end->thread);
-    columns_drop(&owners[i]->threads[end->thread]->columns);
     give_ring(i);
   }
 }

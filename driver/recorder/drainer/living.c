@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 static void add_row(struct image *image, uint32_t number, const struct row *row) {
-  struct columns *columns = &image->threads[number]->columns;
+  struct columns *columns = &image->threads[number]->writing->columns;
   if (row->kind < COUNTED_KINDS) image->told.counts[row->kind]++;
   if (columns_add(columns, row)) return;
   image_tell_chunk(image, number);
@@ -42,17 +42,18 @@ static void die(struct image *image, uint32_t number, uint64_t address, struct r
     return;
   }
   tell_object(image, number, &object, row);
-  struct thread *thread = image->threads[number];
-  if (row->kind == KIND_REALLOC_BEGIN) thread->resized[thread->resized_count++ % RESIZED] = object;
+  struct writing *writing = image->threads[number]->writing;
+  if (row->kind == KIND_REALLOC_BEGIN)
+    writing->resized[writing->resized_count++ % RESIZED] = object;
 }
 
 /* It lives on, as what it was. */
 static void live_on(struct image *image, uint32_t number, uint64_t address, struct row *row) {
-  struct thread *thread = image->threads[number];
+  const struct writing *writing = image->threads[number]->writing;
   if (address == 0) return;
   row->told = TOLD_UNKNOWN;
   for (unsigned back = 1; back <= RESIZED; back++) {
-    const struct object *object = &thread->resized[(thread->resized_count - back) % RESIZED];
+    const struct object *object = &writing->resized[(writing->resized_count - back) % RESIZED];
     if (object->address != address) continue;
     tell_object(image, number, object, row);
     objects_add(&image->objects, object);
@@ -115,10 +116,12 @@ void living_take(struct image *image, uint32_t number, const struct whole_event 
                     .size = event->size,
                     .extra = event->extra};
   uint64_t address = event_address(event->name);
+  struct thread *thread = image->threads[number];
   if (row.kind == KIND_NOTE) {
     take_note(image, number, event);
     return;
   }
+  if (__builtin_expect(thread->writing == NULL, 0)) image_begin_writing(thread);
   if (!image->has_inherited) inherit(image, number, scaled(image->start));
   switch (row.kind) {
     case KIND_ALLOCATION:

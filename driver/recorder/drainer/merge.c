@@ -58,6 +58,7 @@ static void take_what_goes_before(struct image *image, struct ring_end *self, un
       found = event_is(end->event.name, kinds, address);
       take_next(image, end);
     }
+    if (rings_next(end) == RING_DAMAGED) is_damaged = true; /* its turn may be the next one */
     break;
   }
   self->waits = false;

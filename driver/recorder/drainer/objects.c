@@ -6,8 +6,8 @@
 #include "recorder/drainer/memory.h"
 
 #define FIRST_BITS 10
-#define GRANULE_BITS 5 /* a place for each 32 bytes */
-#define STRETCH_BITS 5 /* of 32 times as many */
+#define GRANULE_BITS 4 /* a place for each 16 bytes */
+#define STRETCH_BITS 4 /* of 16 times as many */
 
 /* What lies together in the program's memory does here, too, and in few lines of the cache: as a
  * rule it is asked for together. */

@@ -59,6 +59,7 @@ MAX_SLOTS = 1 << 30
 _MARK = np.uint32(1 << 31)  # of an object: where in the chunk it is born
 _NOWHERE = np.uint32((1 << 32) - 1)
 _NOBODY = np.uint16(0xFFFF)
+_MOST_EVENTS = 2 * MAX_OPERATIONS  # a realloc is two
 _MAKES = np.isin(np.arange(256), (Kind.MALLOC, Kind.CALLOC, Kind.ALIGNED_ALLOC))
 _NAMES = _MAKES | (np.arange(256) == Kind.REALLOC)  # whose object is a new one
 _USES = np.isin(np.arange(256), (Kind.FREE, Kind.REALLOC))
@@ -75,6 +76,8 @@ def convert(recording: Recording, path: Path, *, learnt: Recording | None = None
     Raises UsageError for a recording of no calls, or of some that no trace can have, and as
     touched_of; DataError for a damaged one; AllocphaseError where the trace cannot be written.
     """
+    if recording.events > _MOST_EVENTS:
+        raise UsageError(f"{recording.path}: more calls than a trace has: {MAX_OPERATIONS:,}")
     found = merged(recording)
     touched = None if learnt is None else touched_of(recording, learnt)
     if len(found.threads) + 1 > MAX_THREADS:
@@ -415,7 +418,5 @@ def _date(facts: RecordingFacts) -> str:
 
 
 def _duration_ns(found: Merged) -> int:
-    """From the first chunk's begin to the last one's, which is close to its end."""
-    bases = [place.chunk.base_time for place in found.recording.places]
-    span = max(bases, default=0) - found.recording.facts.start
-    return max(0, int(span * 1e9 / found.recording.facts.ticks_per_second))
+    span = found.span.last - found.span.first if found.span.called else 0
+    return int(span * 1e9 / found.recording.facts.ticks_per_second)

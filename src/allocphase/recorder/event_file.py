@@ -32,6 +32,8 @@ from allocphase.files.typed import FieldError, plain, read
 from allocphase.recorder.columns import MAX_EVENTS, MAX_RAW_BYTES, Chunk, decode, encode
 from allocphase.recorder.events import (
     BIRTHS,
+    MAX_THREADS,
+    MAX_TICKS,
     Batch,
     RecordedThread,
     RecordingFacts,
@@ -54,11 +56,13 @@ HEADER = np.dtype(
         ("_reserved", "<u4"),
     ]
 )
-MAX_THREADS = 1 << 20
-MAX_FACTS_BYTES = 64 << 20
+MAX_FACTS_BYTES = 256 * MAX_THREADS  # and a thread's take less
 MAX_FILE_BYTES = 1 << 44  # its records are found by their headers, and never all in memory
 # What zstd takes for level 3 is little, and more gains little on streams like these.
 LEVEL = 3
+
+
+_BEYOND = "times of centuries"
 
 
 class _Record(IntEnum):
@@ -135,6 +139,8 @@ class Recording:
                     try:
                         raw = _payload(file, place, unpacker)
                         events = decode(raw, place.chunk, self.first_object)
+                        if events["time"].max(initial=0) >= MAX_TICKS:
+                            raise ValueError(_BEYOND)
                     except ValueError as error:
                         raise _damaged(self.path, str(error)) from None
                     yield Batch(place.chunk.thread, events)
@@ -180,7 +186,9 @@ def _found(path: Path, file: BinaryIO) -> Recording:
     if facts is None:
         raise ValueError("says nothing about its process")
     document = read(RecordingFacts, parse_json(facts.decode("utf-8")))
-    return Recording(path, document, complete, end, tuple(places))
+    found = Recording(path, document, complete, end, tuple(places))
+    _check_threads(found)
+    return found
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[_Place, _Record]]:
@@ -194,6 +202,9 @@ def _records(file: BinaryIO) -> Iterator[tuple[_Place, _Record]]:
         packed = int(head["packed_bytes"])
         if offset + packed > size:
             return
+        raw = int(head["raw_bytes"])
+        if packed > raw + raw // 128 + 1024:  # zstd's bound, and some
+            raise ValueError("a record that takes more packed than unpacked")
         kind = int(head["kind"])
         if kind not in list(_Record):
             raise ValueError(f"a record of kind {kind} at byte {offset - HEADER.itemsize}")
@@ -204,7 +215,7 @@ def _records(file: BinaryIO) -> Iterator[tuple[_Place, _Record]]:
             births=int(head["births"]),
             base_time=int(head["base_time"]),
         )
-        yield _Place(chunk, offset, packed, int(head["raw_bytes"]), int(head["sum"])), _Record(kind)
+        yield _Place(chunk, offset, packed, raw, int(head["sum"])), _Record(kind)
         offset += packed
 
 
@@ -216,6 +227,22 @@ def _check_chunk(place: _Place, births: int) -> None:
         raise ValueError("chunks that do not follow each other")
     if place.raw_bytes > MAX_RAW_BYTES:
         raise ValueError("a chunk of more bytes than its events take")
+    if chunk.base_time >= MAX_TICKS:
+        raise ValueError(_BEYOND)
+
+
+def _check_threads(recording: Recording) -> None:
+    """Those whom its facts name are there, and their times as the recorder writes them."""
+    count = len(recording.threads)
+    if count > MAX_THREADS:
+        raise ValueError("more threads than the recorder tells apart")
+    ticks = [recording.facts.start]
+    for thread in recording.facts.threads:
+        ticks += [thread.created or 0, thread.birth or 0, thread.end or 0, thread.joined or 0]
+        if max(thread.parent or 0, thread.joined_by or 0) >= count:
+            raise ValueError("a thread of whose parent there is nothing")
+    if max(ticks) >= MAX_TICKS:
+        raise ValueError(_BEYOND)
 
 
 def _payload(file: BinaryIO, place: _Place, unpacker: zstandard.ZstdDecompressor) -> bytes:

@@ -67,6 +67,8 @@ __all__ = [
     "DEATHS",
     "ENTRY_NAMES",
     "EVENT",
+    "MAX_THREADS",
+    "MAX_TICKS",
     "NO_OBJECT",
     "UNKNOWN_OBJECT",
     "Batch",
@@ -76,6 +78,10 @@ __all__ = [
     "RecordingCost",
     "RecordingFacts",
 ]
+
+
+MAX_THREADS = 1 << 17  # of one process, one after the other; driver/recorder/arena.h has it too
+MAX_TICKS = 1 << 61  # some seven hundred years: no time of a recording is so late
 
 
 class Kind(IntEnum):

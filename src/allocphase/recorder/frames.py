@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocphase.recorder.columns import MAX_RAW_BYTES, Chunk
-from allocphase.recorder.events import Kind, RecordedThread, RecordingFacts
+from allocphase.recorder.events import MAX_THREADS, Kind, RecordedThread, RecordingFacts
 
 __all__ = ["DrainerEnd", "Frame", "FrameKind", "end_of", "frames", "image_of"]
 
@@ -86,7 +86,10 @@ NEVER = (1 << 64) - 1
 ORIGINS = ("start", "fork", "exec")
 ENDED = ("exit", "exec", "running", "max-bytes")
 CLOCKS = ("tsc", "cntvct", "monotonic")
-MAX_PAYLOAD_BYTES = max(MAX_RAW_BYTES, THREAD.itemsize << 20)
+_WORDS_BYTES = 4096  # driver/recorder/arena.h: of an image's command and allocator
+MAX_PAYLOAD_BYTES = max(
+    MAX_RAW_BYTES, IMAGE.itemsize + THREAD.itemsize * MAX_THREADS + _WORDS_BYTES
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,11 +72,31 @@ _OP_OF[[Kind.ALLOCATION, Kind.INHERITED]] = Op.MALLOC
 _OP_OF[Kind.FREE] = Op.FREE
 
 
+@dataclass(slots=True)
+class Span:
+    """Ticks of the first and the last event of a call, of all threads, where there is any."""
+
+    called: bool = False
+    first: int = 0
+    last: int = 0
+
+    def add(self, events: Any) -> None:
+        """A batch of one thread: its times never decrease."""
+        calls = _IS_CALL[events["kind"]]
+        if not calls.any():
+            return
+        first = int(events["time"][int(calls.argmax())])
+        last = int(events["time"][len(calls) - 1 - int(calls[::-1].argmax())])
+        self.first = min(self.first, first) if self.called else first
+        self.last = max(self.last, last)
+        self.called = True
+
+
 @dataclass(frozen=True, slots=True)
 class Merged:
     """The items of a recording. `threads`: which recorded ones have any; an item's thread is a
-    place in it. `edges`: pairs of syncs. `notes` and `calls` are complete when all items were
-    taken.
+    place in it. `edges`: pairs of syncs. `notes`, `calls` and `span` are complete when all items
+    were taken.
     """
 
     recording: Recording
@@ -84,6 +104,7 @@ class Merged:
     edges: int
     notes: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
+    span: Span = field(default_factory=Span)
 
     def capacity(self) -> npt.NDArray[np.int64]:
         """The most items that each thread can have, shape (threads,)."""
@@ -105,7 +126,7 @@ class Merged:
 
     def _windows(self) -> Iterator[Items]:
         """What is before the first of the batches' ends that has a batch behind it."""
-        reader = _Calls(self.recording, self.notes, self.calls)
+        reader = _Calls(self.recording, self.notes, self.calls, self.span)
         lanes = [_Lane(self.recording, t, n, reader) for n, t in enumerate(self.threads)]
         places = {thread: number for number, thread in enumerate(self.threads)}
         for thread, sync in _edges(self.recording, set(self.threads)):
@@ -244,6 +265,7 @@ class _Calls:
     recording: Recording
     notes: Counter[str]
     calls: Counter[str]
+    span: Span
     learnt: tuple[int, int] | None = None  # ticks of an allocation and of a free
 
     def items(self, lane: _Lane, events: Any, syncs: list[_Sync]) -> Items:
@@ -253,6 +275,7 @@ class _Calls:
         start = np.zeros(count, dtype=np.int64)
         if count:
             self._count(events)
+            self.span.add(events)
             found["object"], found["old"] = events["object"], NO_OBJECT
             start[:] = events["time"]
             self._kinds(events, found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from allocphase.files.documents import parse_json
 from allocphase.files.typed import Count, FieldError, plain, read
@@ -56,11 +56,18 @@ class Provenance:
 
 
 def written_provenance(provenance: Provenance) -> bytes:
-    """What a trace carries of it."""
-    values = plain(provenance)
-    if "command" in values:
-        values["command"] = [text[:_MAX_LETTERS] for text in values["command"][:_MAX_ARGUMENTS]]
-    return json.dumps(values, ensure_ascii=True).encode()
+    """What a trace carries of it. Raises TraceError where it cannot."""
+    command = tuple(text[:_MAX_LETTERS] for text in provenance.command[:_MAX_ARGUMENTS])
+    short = replace(
+        provenance,
+        origin=provenance.origin[:_MAX_LETTERS],
+        command=command,
+        allocator=provenance.allocator[:_MAX_LETTERS],
+    )
+    meta = json.dumps(plain(short), ensure_ascii=True).encode()
+    if len(meta) > MAX_META_BYTES:
+        raise TraceError(f"its description takes {len(meta):,} bytes of {MAX_META_BYTES:,}")
+    return meta
 
 
 def is_cut(command: Sequence[str]) -> bool:

@@ -233,6 +233,31 @@ def test_a_gap_is_from_the_end_of_a_call_to_the_start_of_the_next(tmp_path: Path
     assert gaps_ns(made.gaps).tolist() == [600, 500, 470]
 
 
+@pytest.mark.parametrize("batch", [1, 2, 50])
+def test_the_duration_is_from_the_first_call_to_the_last_one(tmp_path: Path, batch: int) -> None:
+    calls = [
+        Call(1, "malloc", 1, 8, 150),
+        Call(0, "malloc", 0, 8, 300),
+        Call(0, "free", 0, 0, 5_000_000),
+        Call(1, "free", 1, 0, 4_000_000),
+    ]
+    threads = (RecordedThread(birth=40), RecordedThread(birth=50, parent=0, created=50))
+    recording = recording_of(tmp_path / "x.events", calls, facts(*threads), batch=batch)
+    said = convert(recording, tmp_path / "x.trace")
+    assert said.duration_ns == (5_000_000 - 150) * 10
+
+
+def test_more_events_than_any_trace_has_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [Call(0, "malloc", block, 8, 10 * block) for block in range(9)]
+    recording = recording_of(tmp_path / "x.events", calls, facts(ALONE))
+    monkeypatch.setattr("allocphase.recorder.convert._MOST_EVENTS", 8)
+    monkeypatch.setattr(type(recording), "batches", None)
+    with pytest.raises(UsageError, match=r"x\.events: more calls than a trace has"):
+        convert(recording, tmp_path / "x.trace")
+
+
 def test_what_calls_take_is_learnt_and_is_no_gap(tmp_path: Path) -> None:
     """Mallocs end every 7 ticks, but for each fifth, behind which the program worked for 100."""
     tick, calls = 0, []

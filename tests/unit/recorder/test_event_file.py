@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,22 @@ import numpy.typing as npt
 import pytest
 
 from allocphase.errors import DataError
-from allocphase.recorder.event_file import HEADER, MAGIC, open_recording, write_recording
+from allocphase.files.typed import plain
+from allocphase.recorder.columns import Chunk, encode
+from allocphase.recorder.event_file import (
+    HEADER,
+    MAGIC,
+    MAX_FACTS_BYTES,
+    EventFileWriter,
+    open_recording,
+    write_recording,
+)
 from allocphase.recorder.events import (
     BIRTHS,
     DEATHS,
     EVENT,
+    MAX_THREADS,
+    MAX_TICKS,
     NO_OBJECT,
     UNKNOWN_OBJECT,
     Batch,
@@ -150,3 +163,90 @@ def test_an_object_whose_birth_was_not_written_is_unknown(tmp_path: Path) -> Non
 
 
 FREES_OF_FIRST = events_of((7, 1, 0, 0, Kind.FREE, Entry.FREE, 0))
+
+
+LATEST = MAX_TICKS - 1
+
+
+def test_whatever_threads_there_were_their_facts_are_read_again() -> None:
+    most = RecordedThread(
+        tid=(1 << 31) - 1,
+        parent=MAX_THREADS - 1,
+        created=LATEST,
+        birth=LATEST,
+        end=LATEST,
+        joined=LATEST,
+        joined_by=MAX_THREADS - 1,
+        stalls=(1 << 63) - 1,
+        shared=False,
+    )
+    assert (len(json.dumps(plain(most))) + 2) * MAX_THREADS < MAX_FACTS_BYTES
+
+
+def written(
+    path: Path, facts: RecordingFacts, *, base_time: int = 0, last: int | None = None
+) -> None:
+    """A file of one thread's chunk of two births, which nobody has looked at."""
+    events = events_of(
+        (base_time, 0, 8, 0, Kind.ALLOCATION, Entry.MALLOC, 0),
+        (base_time if last is None else last, 1, 8, 0, Kind.ALLOCATION, Entry.MALLOC, 0),
+    )
+    chunk = Chunk(thread=0, count=2, first_birth=0, births=2, base_time=base_time)
+    with path.open("wb") as file:
+        writer = EventFileWriter(file)
+        writer.chunk(chunk, encode(events, chunk, np.array([0, 2], "u8")))
+        writer.facts(facts)
+        writer.end()
+
+
+@pytest.mark.parametrize(
+    "thread",
+    [
+        RecordedThread(birth=MAX_TICKS),
+        RecordedThread(created=1 << 63),
+        RecordedThread(end=(1 << 64) - 1),
+        RecordedThread(joined=1 << 62),
+    ],
+)
+def test_times_beyond_all_recordings_are_refused(tmp_path: Path, thread: RecordedThread) -> None:
+    path = tmp_path / "a.events"
+    written(path, replace(FACTS, threads=(thread,)))
+    with pytest.raises(DataError, match=r"a\.events: .*times of centuries"):
+        open_recording(path)
+    written(path, FACTS, base_time=MAX_TICKS)
+    with pytest.raises(DataError, match=r"a\.events: .*times of centuries"):
+        open_recording(path)
+    written(path, replace(FACTS, start=MAX_TICKS))
+    with pytest.raises(DataError, match=r"a\.events: .*times of centuries"):
+        open_recording(path)
+
+
+@pytest.mark.parametrize("base_time", [0, LATEST])
+def test_an_event_s_time_beyond_all_recordings_is_refused(tmp_path: Path, base_time: int) -> None:
+    path = tmp_path / "a.events"
+    written(path, FACTS, base_time=base_time, last=MAX_TICKS)
+    with pytest.raises(DataError, match=r"a\.events: .*times of centuries"):
+        list(open_recording(path).batches())
+
+
+@pytest.mark.parametrize(
+    "thread",
+    [RecordedThread(parent=7), RecordedThread(joined_by=1), RecordedThread(parent=1 << 63)],
+)
+def test_a_thread_of_nobody_is_refused(tmp_path: Path, thread: RecordedThread) -> None:
+    path = tmp_path / "a.events"
+    written(path, replace(FACTS, threads=(thread,)))
+    with pytest.raises(DataError, match=r"a\.events: .*whose parent there is nothing"):
+        open_recording(path)
+
+
+def test_a_record_that_claims_to_be_packed_larger_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.events"
+    write_recording(path, FACTS, BATCHES)
+    content = bytearray(path.read_bytes())
+    head = np.frombuffer(content, HEADER, 1, len(MAGIC)).copy()
+    head["packed_bytes"] = head["raw_bytes"] + 1_000_000
+    content[len(MAGIC) : len(MAGIC) + HEADER.itemsize] = head.tobytes()
+    path.write_bytes(bytes(content) + bytes(2_000_000))
+    with pytest.raises(DataError, match=r"a\.events: .*more packed than unpacked"):
+        open_recording(path)

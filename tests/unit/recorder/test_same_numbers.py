@@ -7,8 +7,7 @@ import re
 import pytest
 
 from allocphase.recorder import columns, frames
-from allocphase.recorder.event_file import MAX_THREADS
-from allocphase.recorder.events import Entry, Kind
+from allocphase.recorder.events import MAX_THREADS, Entry, Kind
 from tests.support.plugins import ROOT
 
 RECORDER = ROOT / "driver" / "recorder"
@@ -74,6 +73,7 @@ def test_streams_are_the_same() -> None:
     assert tuple(name.lower() for name in numbers) == columns.NUMBERS
     assert f"#define NUMBERS {len(columns.NUMBERS)}\n" in COLUMNS_H
     assert f"#define CHUNK_EVENTS {columns.MAX_EVENTS}u\n" in COLUMNS_H
-    source = (RECORDER / "drainer" / "image.h").read_text()
-    assert MAX_THREADS == 1 << 20
-    assert "#define MOST_THREADS (1u << 20)" in source
+    shift = MAX_THREADS.bit_length() - 1
+    assert 1 << shift == MAX_THREADS
+    assert f"#define MOST_THREADS (1u << {shift}) " in (RECORDER / "arena.h").read_text()
+    assert f"thread : {max(20, shift)};" in (RECORDER / "drainer" / "objects.h").read_text()

@@ -172,6 +172,17 @@ def test_a_command_line_of_any_length_has_room() -> None:
     assert len(written_provenance(said)) < 1 << 20
 
 
+def test_a_name_of_any_length_has_room() -> None:
+    said = Provenance(origin="x" * 3_000_000, allocator="y" * 3_000_000)
+    assert len(written_provenance(said)) < 1 << 20
+
+
+def test_notes_beyond_what_a_trace_carries_are_refused() -> None:
+    said = Provenance(origin="recorded", notes={"x" * 2_000_000: 1})
+    with pytest.raises(TraceError, match=r"its description takes 2,000,\d+ bytes of 1,048,576"):
+        written_provenance(said)
+
+
 @pytest.mark.parametrize("meta", [b"{", b"[]", b"\xff", b'{"origin": 5}', b"[" * 100_000])
 def test_a_description_by_others_is_refused(meta: bytes) -> None:
     with pytest.raises(TraceError, match="its description: "):

@@ -1,0 +1,87 @@
+"""The drainer by itself, fed with rings as threads leave them, and beyond its last thread."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import pytest
+
+from allocphase import resources
+from allocphase.recorder.columns import decode
+from allocphase.recorder.events import MAX_THREADS, UNKNOWN_OBJECT, Kind
+from allocphase.recorder.frames import FrameKind, frames, image_of
+from tests.support.plugins import ROOT
+from tests.support.recordings import Recorder, events_of
+from tests.support.sharing import Shared
+
+DRIVER = ("-D_GNU_SOURCE", f"-I{ROOT / 'driver'}")
+CALLS = 3 * 200_000  # tests/c/many_threads.c
+
+
+@pytest.fixture
+def record(tmp_path: Path, shared: Shared) -> Recorder:
+    return Recorder(tmp_path, shared("drained"))
+
+
+def drained(writer: Path, *words: str) -> tuple[dict[int, list[tuple[Kind, int, int]]], int]:
+    """What the drainer makes of the rings that `writer` writes: by thread its events as kind,
+    object and size; and how many births it found ambiguous.
+    """
+    drainer = str(resources.find("driver/allocphase-recorder"))
+    chunks, ambiguous = [], -1
+    with subprocess.Popen([drainer], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        said = frames(cast(BinaryIO, process.stdout))
+        arena = next(said).payload.decode()
+        subprocess.run([writer, *words], env={"ALLOCPHASE_RECORDER": arena}, check=True)
+        process.stdin.write(b"e")
+        process.stdin.flush()
+        for frame in said:
+            if frame.kind == FrameKind.CHUNK:
+                chunks.append(frame)
+            if frame.kind == FrameKind.IMAGE:
+                ambiguous = image_of(frame)[0].ambiguous
+    births = np.zeros(3, "u8")
+    for frame in chunks:
+        births[frame.chunk.thread + 1] += np.uint64(frame.chunk.births)
+    events = {
+        frame.chunk.thread: decode(frame.payload, frame.chunk, births.cumsum(dtype="u8"))
+        for frame in chunks
+    }
+    return {
+        thread: [(Kind(int(e["kind"])), int(e["object"]), int(e["size"])) for e in found]
+        for thread, found in events.items()
+    }, ambiguous
+
+
+@pytest.mark.parametrize("early", [0, 1, 200])
+def test_a_free_that_seems_to_come_before_its_birth_disturbs_no_other_object(
+    record: Recorder, early: int
+) -> None:
+    """The other thread's ring goes on in its turn: OLD is dead before NEW is freed."""
+    last, old, handed, new = range(4)
+    events, ambiguous = drained(record.program("rings", *DRIVER), str(early))
+    assert events == {
+        0: [(Kind.FREE, handed, 0), (Kind.FREE, new, 0), (Kind.ALLOCATION, last, 16)],
+        1: [
+            (Kind.ALLOCATION, old, 32),
+            (Kind.ALLOCATION, handed, 33),
+            (Kind.FREE, old, 0),
+            (Kind.ALLOCATION, new, 64),
+        ],
+    }
+    assert ambiguous == 0
+
+
+def test_threads_beyond_the_last_number_share_one(record: Recorder) -> None:
+    found = record(record.program("many_threads", *DRIVER), counted=False)
+    assert found.done.returncode == 0
+    (recording,) = found.recordings
+    assert recording.threads[-1].shared
+    assert len(recording.threads) == MAX_THREADS
+    events = events_of(recording)
+    assert np.count_nonzero(events["kind"] == Kind.FREE) >= CALLS
+    assert not np.any(events["object"] == UNKNOWN_OBJECT)

@@ -24,6 +24,7 @@ from allocphase.errors import UsageError
 from allocphase.export.exported import Choice, Exported
 from allocphase.export.figures import figures_of, lost_cells, number_text
 from allocphase.machine.fingerprint import differences, machine_facts
+from allocphase.text.times import in_utc
 from allocphase.text.units import counted
 
 __all__ = ["ATTRIBUTES", "TIME", "History", "history_of", "write"]
@@ -121,10 +122,9 @@ def _notes(runs: Sequence[Run], named: int, whole: int, ours: int) -> Iterator[s
 
 def _started(run: Run) -> datetime:
     try:
-        found = datetime.fromisoformat(run.manifest.started)
+        return in_utc(run.manifest.started, zone=UTC)
     except ValueError:
         raise UsageError(f"{run.path / 'run.json'}: started: no date and time") from None
-    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
 
 
 def _text(time: datetime) -> str:

@@ -8,7 +8,6 @@ Place in the pipeline: above repository; what it finds goes into a history with 
 
 from __future__ import annotations
 
-import datetime
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +97,7 @@ def _require_unchanged(arm: RunArm, repository: Repository, commit: Commit) -> N
             same = False
         if not same:
             raise UsageError(f"{arm.run.path}: {one.path} is not what it measured: {_WAY_OUT}")
-    started = datetime.datetime.fromisoformat(arm.run.manifest.started)
-    if repository.committed(commit) > started.astimezone(datetime.UTC):
+    if repository.committed(commit) > arm.started:
         raise UsageError(f"{arm.run.path}: commit {commit} is younger than it: {_WAY_OUT}")
 
 

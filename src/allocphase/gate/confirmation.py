@@ -5,7 +5,8 @@ no others. Where it got better, the later one is the baseline: a gate asks wheth
 worse, in two sessions, and so both ways are told with the same certainty.
 
 A change point may stand a commit or two beside the change. What does not differ between its own two
-commits is gated over those nearby; and where it differs there, halves are gated, down to two.
+commits is gated over those nearby; and where it differs there, halves are gated, down to two. Each
+is gated before it is narrowed into: two small steps may differ together where neither does.
 
 Place in the pipeline: above history, which has the changes, and below the command, which runs them.
 """
@@ -25,7 +26,7 @@ from allocphase.gate.arms import Arms, named_arm
 from allocphase.gate.revisions import Revisions
 from allocphase.history import Change, Decided, Decision, History, Point
 from allocphase.judge import GateVerdict, Limits, Outcome
-from allocphase.judge.limits import parse_limit
+from allocphase.judge.limits import Limit, parse_limit
 from allocphase.spec import Setting, Spec, base_name
 from allocphase.store.reader import RunFiles
 
@@ -61,11 +62,15 @@ class Confirmation:
     def limits(self, theta: float) -> Limits:
         """Those series and nothing else; an exact count by any difference."""
         rows = [
-            f"{one.series.key.metric}={'exact' if one.exact else theta}:{one.series.key.scenario}"
+            Limit(
+                measure(one.series.key.metric).name,
+                one.series.key.scenario.replace("[", "[[]"),  # as a glob, of itself
+                "exact" if one.exact else f"{theta:.4%}",
+                None if one.exact else theta,
+            )
             for one in self.changes
         ]
-        lines = tuple(parse_limit(line) for line in ("*=off", *rows))
-        return Limits(theta=theta, memory_theta=theta, lines=lines)
+        return Limits(theta=theta, memory_theta=theta, lines=(parse_limit("*=off"), *rows))
 
     def between(self, before: Point, after: Point, changes: Iterable[Change]) -> Confirmation:
         """The same of other commits, for some of the changes."""
@@ -154,7 +159,9 @@ def _located(
     points: Sequence[Point],
     ask: Ask,
 ) -> Iterator[Decision]:
-    """Of changes that differ between the first and the last of the points, where they do."""
+    """Of changes that differ between the first and the last of the points, where they do: down to
+    two, or to the points within which no half differs by itself, or cannot be told.
+    """
     if not changes:
         return
     if len(points) == 2:
@@ -162,14 +169,17 @@ def _located(
             yield _decision(change, said[change.place], (points[0], points[1]))
         return
     middle = len(points) // 2
-    half = ask(one.between(points[0], points[middle], changes))
-    early = [change for change in changes if half[change.place].verdict.confirms]
-    late = [change for change in changes if half[change.place].verdict is Decided.REFUTED]
-    for change in changes:
-        if change not in early and change not in late:
-            yield _decision(change, said[change.place], (points[0], points[-1]))
-    yield from _located(one, early, half, points[: middle + 1], ask)
-    yield from _located(one, late, said, points[middle:], ask)
+    whole, asked = list(changes), list(changes)
+    for half in (points[: middle + 1], points[middle:]):
+        told = ask(one.between(half[0], half[-1], asked))
+        found = [change for change in asked if told[change.place].verdict.confirms]
+        yield from _located(one, found, told, half, ask)
+        whole = [change for change in whole if change not in found]
+        asked = [change for change in asked if told[change.place].verdict is Decided.REFUTED]
+        if not asked:
+            break
+    for change in whole:
+        yield _decision(change, said[change.place], (points[0], points[-1]))
 
 
 def _decision(change: Change, said: Said, found: tuple[Point, Point]) -> Decision:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from allocphase.errors import NothingMeasuredError, UsageError, shown, unknown
 from allocphase.history.changes import Change
 from allocphase.history.database import History
 from allocphase.history.model import CommitEntry, Decision, RunEntry, SeriesEntry
+from allocphase.text.times import in_utc
 
 __all__ = ["ALL_BRANCHES", "chosen_branch", "chosen_series", "commit_of", "confirmed_after", "utc"]
 
@@ -102,9 +102,8 @@ def confirmed_after(
 def utc(option: str, text: str) -> str:
     """A day or a time as a history writes them. Raises UsageError with the option."""
     try:
-        found = datetime.datetime.fromisoformat(text)
+        return in_utc(text).isoformat(timespec="seconds")
     except ValueError:
         raise UsageError(
             f"{option} {shown(text)}: is written 2026-01-31 or 2026-01-31T12:00"
         ) from None
-    return found.astimezone(datetime.UTC).isoformat(timespec="seconds")

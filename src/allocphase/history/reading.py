@@ -35,6 +35,7 @@ from allocphase.stats.values import FloatArray, agree
 from allocphase.store.manifest import AllocatorEntry, ScenarioEntry
 from allocphase.store.reader import MAX_JOURNAL_BYTES
 from allocphase.store.record import ProcessRecord, rounds_of
+from allocphase.text.times import in_utc
 
 __all__ = ["RunArm", "measured", "read_run"]
 
@@ -68,6 +69,16 @@ class RunArm:
     def identity(self) -> str:
         """The same whenever this arm of this run is read: run.json is written once."""
         return f"{_digest(self.run.path / 'run.json')} {self.arm}".rstrip()
+
+    @property
+    def started(self) -> datetime.datetime:
+        """In UTC, so that texts have the order of times. Raises DataError where it is no time."""
+        started = self.run.manifest.started
+        try:
+            return in_utc(started)
+        except ValueError:
+            where = self.run.path / "run.json"
+            raise DataError(f"{where}: started: {shown(started)} is no time") from None
 
 
 def read_run(path: Path) -> list[RunArm]:
@@ -109,22 +120,13 @@ def measured(
         arm=arm.arm,
         label=manifest.label if label is None else label,
         branch=branch,
-        started=_in_utc(arm.run.path, manifest.started),
+        started=arm.started.isoformat(timespec="seconds"),
         commit=commit,
         objects={arm.names[name]: one for name, one in arm.objects.items()},
         values=tuple(_values(arm)),
     )
     told = (journal, found.path, found.label, branch, commit)
     return replace(found, content=hashlib.sha256(repr(told).encode("utf-8")).hexdigest())
-
-
-def _in_utc(folder: Path, started: str) -> str:
-    """So that texts have the order of times."""
-    try:
-        found = datetime.datetime.fromisoformat(started)
-    except ValueError:
-        raise DataError(f"{folder / 'run.json'}: started: {shown(started)} is no time") from None
-    return found.astimezone(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _gate_arm(run: Run, arm: str, told: ArmEntry, entry: AllocatorEntry) -> RunArm:

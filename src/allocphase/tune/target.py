@@ -45,8 +45,10 @@ class Bound:
         return self.limit * default if self.relative else self.limit
 
     def factor(self, default: float) -> float:
-        """The same over the default's; infinite over nothing."""
-        if self.relative:
+        """The same over the default's; infinite over nothing, and of nothing over nothing 0: only a
+        value that was never anything keeps it.
+        """
+        if self.relative or self.limit == 0.0:
             return self.limit
         return self.limit / default if default > 0.0 else math.inf
 

@@ -110,7 +110,9 @@ def _share(factor: float) -> float:
     """
     if math.isnan(factor):
         factor = 1.0
-    return min(factor - 1.0 if factor >= 1.0 else 1.0 / factor - 1.0, 1e6)
+    if factor < 1.0:
+        factor = 1.0 / factor if factor > 0.0 else math.inf
+    return min(factor - 1.0, 1e6)
 
 
 def _is_kept(bound: Bound, verdict: GateVerdict, found: Found) -> bool:

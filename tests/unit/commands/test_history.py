@@ -118,6 +118,17 @@ def test_a_commit_that_is_younger_than_the_run_is_not_believed(
     assert "added" in world.add(run, "--commit", "HEAD~1").stdout
 
 
+@pytest.mark.parametrize("started", ["some day", "9999-12-31T23:59:59-05:00"])
+def test_a_run_of_no_time_is_told_by_its_file(world: World, started: str) -> None:
+    run = world.run("First", 3)
+    text = (run / "run.json").read_text(encoding="utf-8")
+    text = re.sub(r'"started": "[^"]*"', f'"started": "{started}"', text)
+    (run / "run.json").write_text(text, encoding="utf-8")
+    done = world.add(run)
+    assert done.exit_code == 2
+    assert f"run.json: started: '{started}' is no time" in done.stderr
+
+
 def test_an_object_that_is_another_one_by_now_is_not_believed(world: World) -> None:
     run = world.run("First", 3)
     shutil.copy(resources.find("allocators/phase1/phase1.so"), world.repository.folder / "mine.so")
@@ -297,6 +308,10 @@ def test_the_table_for_notebooks_has_every_point(world: World) -> None:
         (["add", "nowhere"], "no run directory"),
         (["add", "nowhere", "--repo", "."], "add --commit REVISION"),
         (["prune", "--before", "soon", "--db", "there.db"], "is written 2026-01-31"),
+        (
+            ["prune", "--before", "0001-01-01T00:00:00+05:00", "--db", "there.db"],
+            "is written 2026-01-31",
+        ),
         (["show", "tim:some:mine", "--db", "there.db"], "did you mean 'time:some:mine'?"),
         (["list", "--branch", "man", "--db", "there.db"], "did you mean 'main'?"),
         (["gate", "--since", "00000", "--db", "there.db"], "begins 3 commits: give more of it"),

@@ -100,7 +100,8 @@ def test_of_another_trace_nothing_is_one_series(runs: list[Run]) -> None:
     assert header == ["time", "run", "label"]
 
 
-def test_a_run_without_a_time_is_refused_with_its_file(runs: list[Run]) -> None:
-    undated = changed(runs[0].path, started="some day")
+@pytest.mark.parametrize("started", ["some day", "9999-12-31T23:59:59-05:00"])
+def test_a_run_without_a_time_is_refused_with_its_file(runs: list[Run], started: str) -> None:
+    undated = changed(runs[0].path, started=started)
     with pytest.raises(UsageError, match=r"run\.json: started: no date and time"):
         otava.write([undated], Choice())

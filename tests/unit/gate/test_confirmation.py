@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from allocphase.analysis.metric_names import measure
 from allocphase.gate.confirmation import Confirmation, Said, confirmations, confirmed
 from allocphase.history import Change, Decided, changes_of, open_history
 from tests.support.histories import add_commits, commit
@@ -52,7 +54,8 @@ def test_the_two_commits_that_differ_are_found_within_two_of_the_point(
     assert decision.verdict is Decided.WORSE
     assert (decision.before, decision.after) == (commit(3).hash, commit(4).hash)
     assert (decision.found_before, decision.found_after) == (commit(at - 1).hash, commit(at).hash)
-    assert len(asked) == 1 if at == AT else len(asked) <= 5
+    assert len(asked) == 1 if at == AT else len(asked) <= 6
+    assert (at - 1, at) in asked
 
 
 def test_what_differs_nowhere_nearby_is_no_change_after_two_gates(change: Change) -> None:
@@ -63,12 +66,46 @@ def test_what_differs_nowhere_nearby_is_no_change_after_two_gates(change: Change
     assert decision.found_after == decision.after == commit(4).hash
 
 
+def test_a_change_that_no_half_has_by_itself_is_of_the_whole_that_was_gated(
+    change: Change,
+) -> None:
+    """Levels that rise by less than the limit from commit to commit."""
+    ((one,), _) = confirmations([change])
+    asked: list[tuple[int, int]] = []
+
+    def ask(one: Confirmation) -> dict[tuple[int, str, str], Said]:
+        before, after = number(one)
+        asked.append((before, after))
+        verdict = Decided.WORSE if after - before > 3 else Decided.REFUTED
+        return {each.place: Said(verdict, None, f"{before}-{after}") for each in one.changes}
+
+    (decision,) = confirmed(one, ask)
+    assert asked == [(3, 4), (1, 6), (1, 4), (4, 6)]
+    assert (decision.verdict, decision.gate) == (Decided.WORSE, "1-6")
+    assert (decision.found_before, decision.found_after) == (commit(1).hash, commit(6).hash)
+
+
 def test_a_half_that_cannot_be_told_leaves_the_whole_as_the_place(change: Change) -> None:
     ((one,), _) = confirmations([change])
     told = iter((Decided.REFUTED, Decided.WORSE, Decided.OPEN))
     (decision,) = confirmed(one, lambda _: {change.place: Said(next(told), None, "")})
     assert decision.verdict is Decided.WORSE
     assert (decision.found_before, decision.found_after) == (commit(1).hash, commit(6).hash)
+
+
+@pytest.mark.parametrize("theta", [0.02, 0.99, 1.5])
+@pytest.mark.parametrize("scenario", ["some", "some?threads=2", "x[1]", "[!b]?c=1"])
+def test_a_gate_has_the_limit_of_its_series_whatever_its_scenario_is_called(
+    change: Change, theta: float, scenario: str
+) -> None:
+    key = replace(change.series.key, scenario=scenario)
+    series = replace(change.series, key=key)
+    for exact in (True, False):
+        ((one,), _) = confirmations([replace(change, series=series, exact=exact)])
+        rule = one.limits(theta).rule(measure("syscalls"), scenario)
+        assert rule is not None
+        assert (rule.exact, exact or rule.theta) == (exact, exact or theta)
+        assert one.limits(theta).rule(measure("syscalls"), "another") is None
 
 
 def test_a_metric_that_no_gate_has_stays_advice(tmp_path: Path) -> None:

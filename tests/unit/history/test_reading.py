@@ -90,6 +90,8 @@ def test_a_run_that_went_on_is_renewed_with_all_of_its_processes(tmp_path: Path)
     [
         (lambda path: (path / "run.json").unlink(), UsageError, "no run directory"),
         (lambda path: replace_in(path, '"started": "', '"started": "some '), DataError, "started"),
+        (lambda path: start(path, "9999-12-31T23:59:59-05:00"), DataError, "started: .* no time"),
+        (lambda path: start(path, "0001-01-01T00:00:00+05:00"), DataError, "started: .* no time"),
     ],
 )
 def test_a_run_that_cannot_be_read_is_told(
@@ -99,6 +101,10 @@ def test_a_run_that_cannot_be_read_is_told(
     damage(path)
     with pytest.raises(error, match=words):
         taken(path)
+
+
+def start(path: Path, started: str) -> None:
+    replace_in(path, frames.load(path).manifest.started, started)
 
 
 def replace_in(path: Path, old: str, new: str) -> None:

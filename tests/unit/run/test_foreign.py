@@ -197,6 +197,59 @@ def test_names_with_blanks_markup_and_letters_are_kept(imported: Import) -> None
     assert imported(google(times([1.0], name))).scenarios == [name]
 
 
+def of_packages(*packages: str) -> str:
+    """`BenchmarkAlloc` of each, of 10 ns in the first, 20 in the second; BenchmarkFree of one."""
+    lines = [
+        f"pkg: {name}\nBenchmarkAlloc-8 100 {10 * place}.0 ns/op"
+        for place, name in enumerate(packages, start=1)
+    ]
+    return "\n".join([*lines, "BenchmarkFree-8 100 1.0 ns/op"]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("packages", "names"),
+    [
+        (("example.org/a", "example.org/b"), ["a.BenchmarkAlloc-8", "b.BenchmarkAlloc-8"]),
+        (
+            ("example.org/a/x", "example.org/b/x"),
+            ["example.org/a/x.BenchmarkAlloc-8", "example.org/b/x.BenchmarkAlloc-8"],
+        ),
+    ],
+)
+def test_a_name_of_go_in_several_packages_is_a_scenario_of_each(
+    imported: Import, packages: tuple[str, ...], names: list[str]
+) -> None:
+    run = imported(of_packages(*packages), "go")
+    assert run.scenarios == [*names, "BenchmarkFree-8"]
+    assert [run.times["mine", name].tolist() for name in names] == [[10.0], [20.0]]
+
+
+def test_a_name_of_go_in_one_package_is_the_same_whatever_the_package(imported: Import) -> None:
+    run = imported(of_packages("example.org/a", "example.org/a"), "go")
+    assert run.scenarios == ["BenchmarkAlloc-8", "BenchmarkFree-8"]
+    assert run.times["mine", "BenchmarkAlloc-8"].tolist() == [10.0, 20.0]
+
+
+def test_a_package_that_cannot_be_printed_is_no_part_of_a_name(
+    source: Callable[..., BenchmarkSource],
+) -> None:
+    with pytest.raises(UsageError, match="cannot be printed"):
+        read_benchmarks(source(of_packages("a\u200e", "b"), "go"))
+
+
+@pytest.mark.parametrize(
+    "date", ["yesterday", "9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"]
+)
+def test_a_date_that_is_none_is_told_and_the_file_s_own_stands_for_it(
+    source: Callable[..., BenchmarkSource], date: str
+) -> None:
+    described = source(google(times([1.0]), date=date))
+    os.utime(described.path, (0, 86_400))
+    found = read_benchmarks(described)
+    assert found.started == "1970-01-02T00:00:00+00:00"
+    assert found.notes == (f"its date, '{date}', is no time: that of the file stands for it",)
+
+
 # ---- Allocators, and what is paired ------------------------------------------------------
 
 NAMED = {"BenchmarkA/allocator=one/64": [10.0, 11.0], "BenchmarkA/allocator=two/64": [5.0, 5.5]}
@@ -217,6 +270,30 @@ def test_several_are_one_run_only_where_their_rounds_were_paired(
     two = next(cell for cell in run.cell_list if cell.allocator == "two")
     assert two.metrics["saved_per_op_ns"] == 5.25
     assert "in one round, as was said" in run.files.notes()[0]
+
+
+def test_go_s_number_of_processors_is_the_benchmark_s_and_not_the_allocator_s(
+    imported: Import,
+) -> None:
+    run = imported("BenchmarkA/allocator=one-8 1 2.0 ns/op\n", "go", allocator=None)
+    assert (run.allocators, run.scenarios) == (["one"], ["BenchmarkA-8"])
+    run = imported("BenchmarkA/allocator=one-8/64-4 1 2.0 ns/op\n", "go", allocator=None)
+    assert (run.allocators, run.scenarios) == (["one-8"], ["BenchmarkA/64-4"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("go", go_text({"BenchmarkA/allocator=a/64": [1.0], "BenchmarkA/64/allocator=a": [2.0]})),
+        ("google-benchmark", google([*times([1.0], "B/allocator:a/64"),
+                                     *times([2.0], "B/64/allocator:a")])),
+    ],
+)  # fmt: skip
+def test_two_benchmarks_that_are_one_without_their_allocator_are_refused_by_both_names(
+    source: Callable[..., BenchmarkSource], name: str, text: str
+) -> None:
+    with pytest.raises(UsageError, match=r"'B\S*/allocator.a/64' and 'B\S*/64/allocator.a' are"):
+        read_benchmarks(source(text, name, allocator=None))
 
 
 def test_two_files_are_compared_unpaired_and_a_slowdown_is_found(imported: Import) -> None:
@@ -256,6 +333,15 @@ def test_what_export_writes_is_imported_with_the_same_times(awkward: Run, import
     assert run.times["mine", "keep/libc"] == pytest.approx(awkward.times["libc", "keep"])
 
 
+def test_an_allocator_with_a_number_at_its_end_comes_back_from_go_s_format(
+    imported: Import,
+) -> None:
+    first = imported(google(times([2.0], "BM")), allocator="one-8")
+    text = write_go([first], Choice()).content.decode("utf-8")
+    run = imported(text, "go", allocator=None)
+    assert (run.allocators, run.scenarios) == (["one-8"], ["BenchmarkImported/scenario=BM"])
+
+
 # ---- What is refused ---------------------------------------------------------------------
 
 
@@ -284,6 +370,8 @@ def test_what_export_writes_is_imported_with_the_same_times(awkward: Run, import
         ("go", "BenchmarkA 1 2\n", "line 1: a value without a unit"),
         ("go", "BenchmarkA 1 nan ns/op\n", "line 1: a time of nan ns"),
         ("go", "BenchmarkA\u200e 1 2 ns/op\n", "cannot be printed"),
+        ("go", "BenchmarkA/allocator=a%0Ab 1 2 ns/op\n", "cannot be printed"),
+        ("google-benchmark", google(times([1.0], "/allocator:x")), "'/allocator:x' names an"),
     ],
 )
 def test_a_file_that_is_none_is_one_line_with_its_name_and_the_place(

@@ -334,6 +334,34 @@ def test_a_bound_below_the_default_wants_that_much_less(tmp_path: Path) -> None:
     assert (found.answer, found.winner) == (Answer.BETTER, "mine?place=6")
 
 
+@pytest.mark.parametrize("default", [[0], [4], [3, 4, 5]])
+def test_no_system_calls_at_all_is_a_bound_like_any_other(
+    tmp_path: Path, default: list[int]
+) -> None:
+    def calls(job: Job) -> dict[str, int]:
+        return {"mmap": {"2": 1, "6": 0}.get(place(job), default[job.round % len(default)])}
+
+    executor = FigureExecutor(time_ns=faster(2, 6), calls=calls)
+    found = tune(tmp_path, executor, "syscalls<=0")
+    assert (found.answer, found.winner) == (Answer.BETTER, "mine?place=6")
+    assert found.confirmation is not None
+    assert found.confirmation.bounds == {"syscalls<=0": True}
+
+
+@pytest.mark.parametrize("default", [0, 4])
+def test_a_call_now_and_then_breaks_the_bound_of_none(tmp_path: Path, default: int) -> None:
+    """The search sees none; of the gate's processes every third one has one."""
+
+    def calls(job: Job) -> dict[str, int]:
+        if job.allocator.name == "candidate":
+            return {"mmap": int(job.round % 3 == 0)}
+        return {"mmap": 0 if place(job) == "6" else default}
+
+    executor = FigureExecutor(time_ns=faster(6), calls=calls)
+    found = tune(tmp_path, executor, "syscalls<=0")
+    assert (found.answer, found.use) == (Answer.UNDECIDED, None)
+
+
 def test_where_no_setting_keeps_a_bound_that_is_the_answer(tmp_path: Path) -> None:
     found = tune(tmp_path, FigureExecutor(time_ns=faster(2)), "peak_rss<=0.9x")
     assert (found.answer, found.exit_code) == (Answer.NONE_WITHIN, 0)

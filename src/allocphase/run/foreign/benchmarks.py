@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from allocphase.errors import shown
 from allocphase.files.typed import LEAST_AMOUNT, MOST_AMOUNT
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Benchmark",
     "Benchmarks",
     "Repetition",
+    "distinct",
     "measured",
     "named_allocator",
 ]
@@ -68,9 +70,34 @@ class Benchmarks:
 
 
 def named_allocator(name: str) -> tuple[str, str]:
-    """A benchmark's name without the part that names an allocator, and that; "" for none."""
+    """A benchmark's name without the part that names an allocator, and that; "" for none. Raises
+    ValueError where the name has no other part.
+    """
     found = _ALLOCATOR.search(name)
-    return (name, "") if found is None else (name[: found.start()] + name[found.end() :], found[1])
+    if found is None:
+        return name, ""
+    bare = name[: found.start()] + name[found.end() :]
+    if not bare:
+        raise ValueError(f"{shown(name)} names an allocator and no benchmark")
+    return bare, found[1]
+
+
+def distinct(named: Iterable[tuple[str, Benchmark]]) -> tuple[Benchmark, ...]:
+    """The benchmarks, each given with its name in the file. Raises ValueError where two of them
+    are one as soon as the allocator is no part of their names.
+    """
+    names: dict[tuple[str, str], str] = {}
+    found = []
+    for name, one in named:
+        key = (one.name, one.allocator)
+        if key in names:
+            raise ValueError(
+                f"{shown(names[key])} and {shown(name)} are both {shown(one.name)} of "
+                f"{shown(one.allocator)}: give one of them another name"
+            )
+        names[key] = name
+        found.append(one)
+    return tuple(found)
 
 
 def measured(time_ns: float, iterations: float, told: Mapping[str, float]) -> Repetition:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from allocphase.errors import shown
 from allocphase.files.documents import parse_json
 from allocphase.files.typed import (
     MOST_AMOUNT,
@@ -29,9 +30,11 @@ from allocphase.run.foreign.benchmarks import (
     Benchmark,
     Benchmarks,
     Repetition,
+    distinct,
     measured,
     named_allocator,
 )
+from allocphase.text.times import in_utc
 
 __all__ = ["parse"]
 
@@ -111,8 +114,8 @@ def parse(text: str) -> Benchmarks:
         tool="Google Benchmark",
         version=f"{context.library_version} {context.library_build_type}".strip(),
         environment=_environment(context),
-        started=context.date,
-        benchmarks=tuple(_benchmark(name, held) for name, held in found.items()),
+        started=context.date if _is_time(context.date) else "",
+        benchmarks=distinct((name, _benchmark(name, held)) for name, held in found.items()),
         notes=tuple(_notes(context)),
     )
 
@@ -170,8 +173,18 @@ def _environment(context: _Context) -> dict[str, object]:
     return found
 
 
+def _is_time(date: str) -> bool:
+    try:
+        in_utc(date)
+    except ValueError:
+        return False
+    return True
+
+
 def _notes(context: _Context) -> list[str]:
     notes = []
+    if context.date and not _is_time(context.date):
+        notes.append(f"its date, {shown(context.date)}, is no time: that of the file stands for it")
     if context.library_build_type == "debug":
         notes.append("the library was built for debugging, which its times contain")
     if context.cpu_scaling_enabled:

@@ -11,7 +11,7 @@ together because the trace is the same, operation by operation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from allocphase.analysis.latency import (
     pool,
     process_calls,
 )
+from allocphase.analysis.lost import message_of
 from allocphase.analysis.metrics import (
     cell_metrics,
     flatten,
@@ -255,7 +256,7 @@ class Run:
             allocator=allocator,
             scenario=scenario,
             status=bad.status if bad else Status.OK if records else Status.NOT_MEASURED,
-            message=_message(bad, records) if bad else "",
+            message=message_of(bad, records) if bad else "",
             metrics=metrics,
             warnings=cell_warnings(
                 records,
@@ -321,21 +322,6 @@ class Run:
 def load(path: str | Path) -> Run:
     """The run in a run directory. Raises UsageError when it is none."""
     return Run(Path(path))
-
-
-def _message(bad: ProcessRecord, records: Sequence[ProcessRecord]) -> str:
-    """What the first bad process said; of which probe, where the others said something else; and
-    where it says how to repeat it.
-    """
-    return f"{_words(bad, records)} ({bad.repeat_file})" if bad.kept else _words(bad, records)
-
-
-def _words(bad: ProcessRecord, records: Sequence[ProcessRecord]) -> str:
-    if len({record.probe for record in records}) > 1 and all(
-        (record.status, record.message) == (bad.status, bad.message) for record in records
-    ):
-        return f"in every probe: {bad.message}"
-    return f"{bad.probe}: {bad.message}"
 
 
 def _process_row(record: ProcessRecord) -> dict[str, Any]:

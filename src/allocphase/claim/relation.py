@@ -11,16 +11,21 @@ from allocphase.claim.verdict import Verdict
 from allocphase.stats import Interval
 from allocphase.stats.values import FloatArray
 
-__all__ = ["RELATION_KEYS", "Relation"]
+__all__ = ["RELATION_KEYS", "Relation", "rounding"]
 
 _KINDS = ("equals", "at_most", "at_least", "about")
 _MARGINS = ("tolerance", "within")
 RELATION_KEYS = (*_KINDS, *_MARGINS, "tied_to")
 
-# Bounds are written in decimals and figures are quotients: equal to the ninth digit is equal.
-_ROUNDING = 1e-9
 
 Format = Callable[[float], str]
+
+
+def rounding(bound: float) -> float:
+    """How far beyond a bound is equal to it: bounds are written in decimals and figures are
+    quotients, and equal to the ninth digit is equal.
+    """
+    return 1e-9 * abs(bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Relation:
         """A count, shape (processes,): it holds where it does in each process, and is contradicted
         where it does in none.
         """
-        slack = _ROUNDING * abs(self.bound)
+        slack = rounding(self.bound)
         holds = (self.low - slack <= values) & (values <= self.high + slack)
         if holds.all():
             return Verdict.REPRODUCED
@@ -84,7 +89,7 @@ class Relation:
 
     def judge_interval(self, interval: Interval) -> Verdict:
         """A timing: only the whole interval decides."""
-        slack = _ROUNDING * abs(self.bound)
+        slack = rounding(self.bound)
         if interval.within(self.low - slack, self.high + slack):
             return Verdict.REPRODUCED
         if interval.lower > self.high + slack or interval.upper < self.low - slack:

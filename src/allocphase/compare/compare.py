@@ -14,7 +14,7 @@ from allocphase.analysis.frames import Run
 from allocphase.analysis.measures import MEASURES, Measure
 from allocphase.analysis.metric_names import compared, measure
 from allocphase.analysis.process_metrics import ProcessMetrics
-from allocphase.compare.pairs import between_runs, within_run
+from allocphase.compare.pairs import between_runs, lost_cells, within_run
 from allocphase.compare.rows import (
     ALPHA,
     DEFAULT_METRICS,
@@ -58,8 +58,8 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
     """Compares the cells of one run with its baseline's, or the cells of two runs.
 
     Raises UsageError for a baseline that did not run, ScenarioChangedError for two runs whose
-    scenarios differ under one name, NothingMeasuredError when no cell has a partner, or none of the
-    metrics may be compared.
+    scenarios differ under one name, NothingMeasuredError when no cell has a partner, none of the
+    metrics may be compared, or no cell has one of them on both sides.
     """
     runs = [frames.load(path) for path in paths]
     if len(runs) == 1:
@@ -83,6 +83,10 @@ def compare_runs(paths: Sequence[Path], settings: CompareSettings) -> ComparedRu
             or "a quick run's times are not compared, nor is what no scenario has"
         )
         raise NothingMeasuredError(f"there is nothing to compare: {reason}")
+    if all(row.verdict is None for row in rows):
+        lost = lost_cells(found.pairs).values()
+        reason = next(iter(lost), f"no process has a figure of {', '.join(metrics)}")
+        raise NothingMeasuredError(f"nothing was measured of both sides: {reason}")
     notes = [*found.notes, *(f"different machines: {line}" for line in mismatch)]
     return ComparedRuns(found.against, tuple(rows), (*notes, *_doubts(rows), *_discrepancies(rows)))
 
@@ -167,7 +171,8 @@ def _noise(times: Sequence[CompareRow]) -> list[str]:
     What rounds see beyond theta shrinks as the root of their number; the aim is to see twice theta,
     as little as a gate calls small. A row that sees that lies too near the limit to be decided.
     """
-    noisy = [row for row in times if row.verdict is Verdict.INCONCLUSIVE and row.can_regress]
+    open_ = [row for row in times if row.verdict is Verdict.INCONCLUSIVE and not row.broken]
+    noisy = [row for row in open_ if row.can_regress]
     needed = [rounds for row in noisy if (rounds := _rounds_to_see_twice_theta(row)) > row.pairs]
     if not needed:
         return []

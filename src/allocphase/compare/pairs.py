@@ -9,11 +9,13 @@ from typing import Any
 from allocphase.analysis.baseline import default_baseline
 from allocphase.analysis.comparable import Replayed, holds, refuse_changed_scenarios
 from allocphase.analysis.frames import Run
+from allocphase.analysis.lost import first_broken, lost_line, message_of
 from allocphase.analysis.measures import Measure
 from allocphase.errors import NothingMeasuredError, UsageError, unknown
 from allocphase.machine.fingerprint import TIME_FACTS, differences, machine_facts
+from allocphase.store.record import ProcessRecord
 
-__all__ = ["Cell", "CellPair", "Pairs", "between_runs", "within_run"]
+__all__ = ["Cell", "CellPair", "Pairs", "between_runs", "lost_cells", "within_run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,16 @@ class Cell:
     run: Run
     allocator: str
     scenario: str
+
+    @property
+    def records(self) -> list[ProcessRecord]:
+        """Its processes, in order of finishing."""
+        return self.run.records_of(self.allocator, self.scenario)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether its allocator did what none must, in any process."""
+        return first_broken(self.records) is not None
 
     @property
     def is_program(self) -> bool:
@@ -72,7 +84,8 @@ def within_run(run: Run, baseline: str | None) -> Pairs:
         for other in others
     ]
     quick = _quick([run])
-    return Pairs(chosen, tuple(pairs), tuple(quick), counts_only=bool(quick))
+    notes = (*quick, *_lost_notes(pairs))
+    return Pairs(chosen, tuple(pairs), notes, counts_only=bool(quick))
 
 
 def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
@@ -96,8 +109,38 @@ def between_runs(before: Run, after: Run, baseline: str | None) -> Pairs:
             "two sessions: what changed on the machine between them is in these ratios; "
             "`allocphase gate` measures both sides together"
         )
-    notes += _lonely(before, after)
+    notes += [*_lonely(before, after), *_lost_notes(pairs)]
     return Pairs(str(before.path), tuple(pairs), tuple(notes), counts_only, differing)
+
+
+def lost_cells(pairs: Sequence[CellPair]) -> dict[Cell, str]:
+    """Of each cell with a process that did not end well a line of the first one that is broken, or
+    else of the first one; with its run where they are of two.
+    """
+    cells = dict.fromkeys(cell for pair in pairs for cell in (pair.base, pair.candidate))
+    names_run = len({cell.run.path for cell in cells}) > 1
+    return {
+        cell: f"{cell.run.path}: {line}" if names_run else line
+        for cell in cells
+        if (line := _lost_line(cell))
+    }
+
+
+def _lost_line(cell: Cell) -> str:
+    records = cell.records
+    bad = first_broken(records) or next((record for record in records if not record.ok), None)
+    if bad is None:
+        return ""
+    return lost_line(bad.status, cell.allocator, cell.scenario, message_of(bad, records))
+
+
+def _lost_notes(pairs: Sequence[CellPair]) -> list[str]:
+    """Those lines, and what a candidate that is broken is never called."""
+    broken = {pair.candidate for pair in pairs if pair.candidate.is_broken}
+    return [
+        f"{line.rstrip('.')}; so it is neither improved nor unchanged" if cell in broken else line
+        for cell, line in lost_cells(pairs).items()
+    ]
 
 
 def _replayed(run: Run) -> dict[str, Replayed]:

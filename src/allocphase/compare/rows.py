@@ -44,10 +44,10 @@ class CompareRow:
 
     ratio: candidate over base, with its own 95% interval; open on both sides for counts on which
     the processes of each side agree. saved_ns: of a time, base less candidate, with its own 95%
-    interval; None of a count. verdict: None where a side was not measured. exact: such a
-    count. can_regress: the processes suffice for a verdict at all. min_detectable_ratio: infinite
-    where they do not. pairs: rounds that both sides have; of what is not paired, the processes of
-    the side that has fewer.
+    interval; None of a count. verdict: None where a side was not measured. broken: the candidate's
+    cell is, so that it is neither improved nor unchanged. exact: such a count. can_regress: the
+    processes suffice for a verdict at all. min_detectable_ratio: infinite where they do not. pairs:
+    rounds that both sides have; of what is not paired, the processes of the side that has fewer.
     """
 
     allocator: str
@@ -63,6 +63,7 @@ class CompareRow:
     paired: bool
     exact: bool
     min_detectable_ratio: float
+    broken: bool
     verdict: Verdict | None
 
     @property
@@ -99,6 +100,7 @@ def wanted_rows(
             limit=theta if one.timed else memory_theta,
             within_run=pair.base.run is pair.candidate.run,
             is_of_session=_is_of_session(pair, one),
+            broken=pair.candidate.is_broken,
         )
         for pair in pairs
         for one in measures
@@ -138,7 +140,8 @@ class WantedRow:
     counts as a change, where a count varies. within_run: the two sides ran in the same rounds.
     is_of_session: two runs of the same may differ in it as a whole: how far threads are apart is a
     session's, so that all processes of a run may agree on one count, and all of the next run on
-    another. Then a run is one sample.
+    another. Then a run is one sample. broken: a process of the candidate's cell is, of whatever
+    probe.
     """
 
     allocator: str
@@ -149,6 +152,7 @@ class WantedRow:
     limit: float
     within_run: bool
     is_of_session: bool
+    broken: bool
 
     @property
     def is_exact(self) -> bool:
@@ -177,6 +181,8 @@ class WantedRow:
 def _verdict(wanted: WantedRow, found: Comparison) -> Verdict | None:
     if not found.pairs:
         return None
+    if wanted.broken and found.verdict is not Verdict.REGRESSED:
+        return Verdict.INCONCLUSIVE
     changed = found.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
     return Verdict.INCONCLUSIVE if changed and wanted.is_of_session else found.verdict
 
@@ -196,6 +202,7 @@ def _row(wanted: WantedRow, found: Comparison) -> CompareRow:
         paired=wanted.one.timed and wanted.within_run,
         exact=wanted.is_exact,
         min_detectable_ratio=found.min_detectable_ratio,
+        broken=wanted.broken,
         verdict=_verdict(wanted, found),
     )
 
@@ -209,7 +216,7 @@ class _Values:
     def of(self, cell: Cell, one: Measure) -> FloatArray:
         """Of a time by round, shape (rounds,), NaN where missing; of a count every process's."""
         processes = self._processes.setdefault(cell.run.path, ProcessMetrics(cell.run.files))
-        records = cell.run.records_of(cell.allocator, cell.scenario)
+        records = cell.records
         if not one.timed:
             return processes.every(records, one)
         return processes.by_round(records, one, rounds=rounds_of(records))

@@ -12,11 +12,11 @@ from typing import Any
 
 from allocphase.analysis.cell import Cell
 from allocphase.analysis.frames import Run
+from allocphase.analysis.lost import lost_line
 from allocphase.analysis.measures import CATALOGUE, MEASURES, Measure, value_at
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.probe.probe import Probe
 from allocphase.store.record import ProcessRecord
-from allocphase.text.line import plain
 
 __all__ = [
     "COMPARED",
@@ -110,9 +110,7 @@ def is_exact(run: Run, one: Measure) -> bool:
 def lost_cells(run: Run) -> list[str]:
     """A line a cell that has no figures, or not all: how it ended, and what was said."""
     return [
-        plain(f"{cell.status.value}: {cell.allocator} on {cell.scenario}: {cell.message}").rstrip(
-            " :"
-        )
+        lost_line(cell.status, cell.allocator, cell.scenario, cell.message)
         for cell in run.cell_list
         if not cell.ok
     ]

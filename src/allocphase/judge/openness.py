@@ -59,12 +59,12 @@ def openness(rows: Sequence[Told]) -> Openness:
     for row in rows:
         chances[row.cell] = min(1.0, chances.get(row.cell, 0.0) + row.chance)
     open_cells = {row.cell for row in rows if row.is_open}
-    times = {cell for cell in chances if cell[1].timed}
+    times = [row for row in rows if row.cell[1].timed]
     return Openness(
         rows=sum(row.is_open for row in rows),
         expected=sum(row.chance for row in rows),
         chance=_at_least(len(open_cells), chances.values()),
-        blind=len(times & open_cells) > (1.0 - LEAST_DECIDED) * len(times),
+        blind=sum(row.is_open for row in times) > (1.0 - LEAST_DECIDED) * len(times),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from allocphase.analysis.lost import BROKEN
 from allocphase.analysis.measures import MEASURES
 from allocphase.analysis.metric_names import is_compared, measure
 from allocphase.errors import unknown
@@ -30,10 +31,6 @@ __all__ = [
     "candidates_own",
     "final_rows",
 ]
-
-# What a candidate does that an allocator must not: it counts as worse. The other statuses say
-# that the object could not be measured at all.
-_BROKEN = frozenset({"crashed", "timeout", "out-of-memory", "corrupt"})
 
 _PASSED = frozenset(
     {
@@ -113,7 +110,7 @@ def candidates_own(failures: Iterable[Failure]) -> list[Failure]:
     """Where the candidate did what an allocator must not, and the baseline and its twin did not:
     what breaks all arms makes none of them the worse one.
     """
-    broken = [failure for failure in failures if failure.status in _BROKEN]
+    broken = [failure for failure in failures if failure.status in BROKEN]
     others = {failure.place for failure in broken if failure.arm != "candidate"}
     return [one for one in broken if one.arm == "candidate" and one.place not in others]
 

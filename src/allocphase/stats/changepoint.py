@@ -143,7 +143,8 @@ def _levels(samples: FloatArray, least: int) -> FloatArray:
     """See the module's docstring. samples: not all alike."""
     values = np.log(samples) if samples.min() > 0.0 else samples
     steps = np.diff(values)
-    sd = (spread(steps) or float(np.std(steps))) / math.sqrt(2.0)
+    # Where most steps are alike, von Neumann's estimate: it is 0 of equal values alone.
+    sd = (spread(steps) or float(np.sqrt(np.mean(steps**2)))) / math.sqrt(2.0)
     scaled = (values - np.median(values)) / sd
     middle = median_filter(scaled, size=2 * least - 1, mode="nearest")
     return np.asarray(np.clip(scaled, middle - _FARTHEST, middle + _FARTHEST))

@@ -81,6 +81,28 @@ def test_published_figures_are_held_against_what_a_word_can_mean(
     assert (finding.verdict, finding.measured, finding.expected) == (verdict, "5.00x", expected)
 
 
+@pytest.mark.parametrize(
+    ("operation", "figures", "bound"),
+    [
+        ("ratio", (0.3, 0.1), 'equals = "bound"\ntolerance = 0'),
+        ("ratio", (0.3, 0.1), "at_least = 3.0"),
+        ("reduction", (90.0, 100.0), 'equals = "bound"\ntolerance = 0'),
+        ("gain", (110.0, 100.0), "at_most = 0.1"),
+    ],
+)
+def test_published_figures_that_differ_in_the_last_bit_agree(
+    run: Writer, operation: str, figures: tuple[float, float], bound: str
+) -> None:
+    table = f'[[claim.check]]\nform = "arithmetic"\noperation = "{operation}"\n'
+    table += f'of = ["a_ns", "b_ns"]\n{bound}\n'
+    for off, verdict in ((0.0, "consistent"), (0.001, "inconsistent")):
+        sign = 1 if "at_most" in bound else -1
+        a = figures[0] * (1.0 + sign * off)
+        claimed = 3.0 if operation == "ratio" else 0.1
+        published = f"a_ns = {a}, b_ns = {figures[1]}, bound = {claimed}"
+        assert only(judged(run, table, published=published)).checks[0].verdict == verdict
+
+
 # ---- Timings ---------------------------------------------------------------------------------
 
 

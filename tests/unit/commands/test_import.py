@@ -43,6 +43,17 @@ def test_two_files_become_runs_that_compare_report_and_export_take(invoke: Invok
     assert "BenchmarkImported/scenario=BM%20<alloc>/allocator=mine 1 10 ns/op" in exported.stdout
 
 
+def test_runs_in_which_every_repetition_failed_are_not_compared(invoke: Invoke) -> None:
+    failed = google_entry("BM", 0.0, error_occurred=True, error_message="boom")
+    for name in ("old", "new"):
+        Path(f"{name}.json").write_text(google([failed] * 4), encoding="utf-8")
+        words = ("--from", "google-benchmark", f"{name}.json", "--allocator", "mine")
+        assert invoke("import", *words, "--output", name).exit_code == 0
+    compared = invoke("compare", "old", "new")
+    assert (compared.exit_code, compared.stdout) == (5, "")
+    assert "of both sides: old: unsupported: mine on BM: throughput: boom\n" in compared.stderr
+
+
 def test_without_a_place_the_run_lies_where_runs_lie(invoke: Invoke) -> None:
     write("x.json", 1.0)
     words = ("x.json", "--from", "google-benchmark", "--allocator", "a", "--label", "nightly")

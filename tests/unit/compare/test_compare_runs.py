@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -14,7 +15,8 @@ import pytest
 
 from allocphase.analysis.comparable import ScenarioChangedError
 from allocphase.compare import ComparedRuns, CompareSettings, compare_runs
-from allocphase.compare.export import csv_text, document
+from allocphase.compare.console import print_comparison
+from allocphase.compare.export import csv_text, document, markdown
 from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.probe.probe import Probe
 from allocphase.process.driver import Job
@@ -177,6 +179,107 @@ def test_a_cell_that_failed_has_no_verdict(tmp_path: Path) -> None:
     found = compare(measure(tmp_path, "one", executor=executor), baseline="old")
     assert {verdicts(found)["new", name] for name in ("time", "syscalls")} == {None}
     assert verdicts(found)["same", "time"] is Verdict.UNCHANGED
+
+
+# ---- Processes that did not end well ---------------------------------------------------------
+
+FASTER = {"old": 10.0, "new": 9.0, "same": 10.0}
+BROKEN = ("crashed", "corrupt", "timeout", "out-of-memory")
+
+
+def failing(name: str, status: str, *, message: str = "boom", probe: Probe = Probe.SYSCALLS) -> Any:
+    """Answers one process of that allocator with that status; the others are FASTER's."""
+
+    def time_ns(job: Job) -> float:
+        noise = 1 + 0.001 * math.sin(job.round * sum(map(ord, job.allocator.name)))
+        return FASTER.get(job.allocator.name, 5.0) * noise
+
+    def one(job: Job) -> tuple[str, str] | None:
+        chosen = job.allocator.name == name and job.probe is probe and job.repeat == 0
+        return (status, message) if chosen and job.round == 0 else None
+
+    return FigureExecutor(time_ns=time_ns, status=one)
+
+
+@pytest.mark.parametrize("status", BROKEN)
+def test_a_candidate_that_is_broken_is_neither_improved_nor_unchanged(
+    tmp_path: Path, status: str
+) -> None:
+    found = compare(measure(tmp_path, "one", executor=failing("new", status)), baseline="old")
+    (note,) = found.notes
+    assert note == (
+        f"{status}: new on phase-report?allocations=50: syscalls: boom; so it is neither improved "
+        "nor unchanged"
+    )
+    told = {(row.allocator, row.verdict) for row in found.rows}
+    assert told == {("new", Verdict.INCONCLUSIVE), ("same", Verdict.UNCHANGED)}
+    stream = io.StringIO()
+    print_comparison(found, stream)
+    assert f"! {status}: new on" in stream.getvalue()
+    assert note in document(found)["notes"]
+    assert f"- {status}: new on" in markdown(found)
+
+
+def test_a_candidate_that_is_broken_has_regressed_where_it_has(tmp_path: Path) -> None:
+    path = measure(tmp_path, "one", executor=failing("old", "corrupt"))
+    found = compare(path, baseline="new")
+    assert verdicts(found)["old", "time"] is Verdict.REGRESSED
+    assert verdicts(found)["old", "page_faults"] is Verdict.INCONCLUSIVE
+
+
+def test_of_a_baseline_that_is_broken_only_the_note_tells(tmp_path: Path) -> None:
+    path = measure(tmp_path, "one", executor=failing("old", "crashed", message="killed."))
+    found = compare(path, baseline="old", metrics=["time"])
+    assert found.notes == ("crashed: old on phase-report?allocations=50: syscalls: killed.",)
+    assert verdicts(found)["new", "time"] is Verdict.IMPROVED
+    assert verdicts(found)["same", "time"] is Verdict.UNCHANGED
+
+
+def test_what_cannot_be_measured_breaks_no_candidate(tmp_path: Path) -> None:
+    path = measure(tmp_path, "one", executor=failing("new", "unsupported"))
+    found = compare(path, baseline="old", metrics=["time"])
+    assert found.notes == ("unsupported: new on phase-report?allocations=50: syscalls: boom",)
+    assert verdicts(found)["new", "time"] is Verdict.IMPROVED
+
+
+def test_of_two_runs_a_process_that_failed_is_told_with_its_run(tmp_path: Path) -> None:
+    before = measure(tmp_path, "before", executor=failing("old", "crashed"))
+    after = measure(tmp_path, "after", executor=failing("new", "corrupt", probe=Probe.MEMORY))
+    found = compare(before, after)
+    assert found.notes[-2:] == (
+        f"{before}: crashed: old on phase-report?allocations=50: syscalls: boom",
+        f"{after}: corrupt: new on phase-report?allocations=50: memory: boom; so it is neither "
+        "improved nor unchanged",
+    )
+    assert verdicts(found)["old", "time"] is Verdict.UNCHANGED
+    assert verdicts(found)["new", "time"] is Verdict.INCONCLUSIVE
+
+
+def test_a_broken_candidate_is_not_inconclusive_by_noise(tmp_path: Path) -> None:
+    noise = noisy(0.04)
+    noise.status = failing("same", "crashed").status
+    path = measure(tmp_path, "one", names=("old", "same"), executor=noise)
+    notes = compare(path, metrics=["time"]).notes
+    assert not any("by noise" in note for note in notes)
+
+
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_runs_in_which_nothing_was_measured_are_refused_in_the_first_ones_words(
+    tmp_path: Path, first: str
+) -> None:
+    def status(job: Job) -> tuple[str, str] | None:
+        return ("crashed", "boom") if job.allocator.name in (first, "new") else None
+
+    path = measure(tmp_path, "one", names=("old", "new"), executor=FigureExecutor(status=status))
+    words = rf"both sides: crashed: {first} on .*: in every probe: boom$"
+    with pytest.raises(NothingMeasuredError, match=words):
+        compare(path, baseline="old")
+
+
+def test_times_of_nothing_are_refused_as_not_measured(tmp_path: Path) -> None:
+    path = measure(tmp_path, "one", executor=FigureExecutor(time_ns=lambda _: 0.0))
+    with pytest.raises(NothingMeasuredError, match=r"no process has a figure of time$"):
+        compare(path, baseline="old", metrics=["time"])
 
 
 def test_two_runs_are_compared_cell_by_cell(tmp_path: Path) -> None:

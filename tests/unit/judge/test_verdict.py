@@ -196,6 +196,15 @@ def test_rows_of_the_same_processes_are_one_event() -> None:
     assert openness([Told((name, Probe.SYSCALLS), True, 0.15) for name in "st"]).too_many
 
 
+@pytest.mark.parametrize(("open_", "blind"), [(13, False), (18, False), (19, True)])
+def test_a_session_is_blind_by_its_times_and_not_by_where_they_are(open_: int, blind: bool) -> None:
+    """Three times of each scenario: the first ones that are open are all in another one."""
+    places = [(f"s{n}", Probe.LATENCY) for _ in range(3) for n in range(12)]
+    counts = [Told(("s", Probe.MEMORY), True, 1.0)] * 40
+    times = [Told(place, index < open_, 1.0) for index, place in enumerate(places)]
+    assert openness([*times, *counts]).blind == blind
+
+
 def test_an_open_row_whose_limit_names_it_fails_whatever_explains_it() -> None:
     chances = (1.0, 0.0, 0.0)
     named = replace(TIME, rule=replace(TIME.rule, named=True, required=True))

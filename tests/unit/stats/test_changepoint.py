@@ -82,6 +82,14 @@ def test_a_count_may_be_none() -> None:
     assert (one.position, one.before, one.after, one.ratio) == (10, 0.0, 4.0, math.inf)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("step", [1.0, 4096.0])
+def test_equal_steps_from_none_are_in_the_unit_of_their_step(step: float) -> None:
+    assert change_points(np.arange(15) * step) == []
+    (one,) = change_points(np.arange(21) * step)
+    assert (one.position, one.before, one.after) == (10, 4.5 * step, 15.0 * step)
+
+
 def test_the_same_values_and_seed_give_the_same_answer() -> None:
     values = series(np.random.default_rng(7), 60, {30: 0.03})
     assert change_points(values) == change_points(values)

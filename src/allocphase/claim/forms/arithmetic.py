@@ -18,6 +18,7 @@ from typing import ClassVar
 from allocphase.claim.evidence import Evidence
 from allocphase.claim.fields import Fields
 from allocphase.claim.finding import Finding, Need, scaled
+from allocphase.claim.relation import rounding
 from allocphase.claim.verdict import Verdict
 
 __all__ = ["KEYS", "Arithmetic"]
@@ -49,7 +50,8 @@ _OPERATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """`figures` are the operands with their names; all outcomes in [low, high] agree.
+    """`figures` are the operands with their names; all outcomes in [low, high] agree, which
+    has room for rounding.
 
     unit: of the outcome, as `scaled` knows it.
     """
@@ -76,7 +78,7 @@ class Arithmetic:
             return cls(name, figures, operation.unit, *_bound(fields, published, operation.unit))
         equals = fields.text("equals")
         value = fields.named("equals", equals, published)
-        slack = fields.share("tolerance") * abs(value)
+        slack = fields.share("tolerance") * abs(value) + rounding(value)
         return cls(name, figures, equals, scaled(equals, value), value - slack, value + slack)
 
     @property
@@ -111,5 +113,6 @@ def _bound(fields: Fields, published: Mapping[str, float], unit: str) -> tuple[s
         raise fields.fail(" / ".join(given), "one of equals with tolerance, at_most, at_least")
     (key,) = given
     value = fields.figure(key, published)
-    low, high = (-math.inf, value) if key == "at_most" else (value, math.inf)
+    slack = rounding(value)
+    low, high = (-math.inf, value + slack) if key == "at_most" else (value - slack, math.inf)
     return f"{key.replace('_', ' ')} {scaled(unit, value)}", low, high

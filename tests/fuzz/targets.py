@@ -188,7 +188,8 @@ def _use_run(path: Path, *, thoroughly: bool) -> None:
         print_calls(call_differences(path, name, arms=arms), name, io.StringIO())
     print_section(judge(load("phase-report"), run), io.StringIO())
     if thoroughly:
-        compare_runs([path, path], CompareSettings())
+        with contextlib.suppress(NothingMeasuredError):
+            compare_runs([path, path], CompareSettings())
         report_markdown(Source.of(run))
         page(Source.of(run))
         for form in FORMATS:
@@ -381,8 +382,7 @@ def _judgements(folder: Path) -> Try:
     def attempt(rng: random.Random) -> None:
         if rng.random() < 0.3:
             path.write_bytes(mutated_toml(limits, rng))
-            for line in read_limits(path):
-                parse_limit(line)
+            read_limits(path)
             return
         path.write_bytes(mutated_toml(rng.choice(claims), rng))
         promised = load(str(path))

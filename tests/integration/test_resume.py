@@ -101,7 +101,7 @@ class Killer:
         process = self.kitchen.start("run", "--resume", str(folder))
         process.join()
         assert process.exitcode == 2
-        assert "nothing was measured yet" in self.kitchen.output
+        assert "nothing that can be continued" in self.kitchen.output
         shutil.rmtree(folder)
 
 

@@ -115,8 +115,8 @@ def load(spec: str) -> ClaimsFile:
 
 
 def _find(spec: str) -> Path:
-    if spec.endswith(".toml") or "/" in spec:
-        return Path(spec)
+    if spec.endswith(".toml") or "/" in spec or Path(spec).is_dir():
+        return Path(spec)  # of a folder the reader says what it is
     own = {path.stem: path for root in resources.folders("claims") for path in root.glob("*.toml")}
     if spec not in own:
         raise UsageError(unknown("claims file", spec, own))

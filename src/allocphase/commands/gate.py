@@ -39,7 +39,7 @@ from allocphase.commands.shared import (
     write_json,
     write_text,
 )
-from allocphase.errors import UsageError
+from allocphase.errors import UsageError, shown, unknown
 from allocphase.probe.probe import Probe
 
 if TYPE_CHECKING:
@@ -354,6 +354,7 @@ def _request(
         say=partial(say, err=True),
     )
     replays = [one.replayed_text for one in scenarios if isinstance(one, Recorded)]
+    _require_rows(explained, [one.name for one in scenarios])
     limits = _limits(options)
     request = GateRequest(
         arms=arms(),
@@ -380,6 +381,23 @@ def _request(
     return against_saved(request, options.saved, options.baseline_dir, allow_mismatch=allowed)
 
 
+def _require_rows(rows: Sequence[str], scenarios: Sequence[str]) -> None:
+    """Raises UsageError for rows to be explained that cannot be, before anything is measured."""
+    from allocphase.analysis.metric_names import compared
+
+    for row in rows:
+        metric, colon, scenario = row.partition(":")
+        if not colon or not metric:
+            example = f"such as time:{scenarios[0]}"
+            raise UsageError(f"--explain {shown(row)}: is written METRIC:SCENARIO, {example}")
+        try:
+            compared(metric)
+        except UsageError as error:
+            raise UsageError(f"--explain {shown(row)}: {error}") from None
+        if scenario not in scenarios:
+            raise UsageError(f"--explain {shown(row)}: {unknown('scenario', scenario, scenarios)}")
+
+
 def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:
     """Of rows to be explained those that calls make up; one that does not exist is told later."""
     from allocphase.analysis.metric_names import compared, is_compared
@@ -403,13 +421,12 @@ def _limits(options: GateOptions) -> Limits:
 
     if options.tails and options.only_counts:
         raise UsageError("--tails are times, and --only-counts leaves times out")
-    lines: Sequence[str] = TAILS if options.tails else ()
-    if options.limits_file is not None:
-        lines = [*lines, *read_limits(options.limits_file)]
+    tails = TAILS if options.tails else ()
+    from_file = () if options.limits_file is None else read_limits(options.limits_file)
     return Limits(
         theta=options.theta,
         memory_theta=options.memory_theta,
-        lines=tuple(parse_limit(line) for line in (*lines, *options.limits)),
+        lines=(*map(parse_limit, tails), *from_file, *map(parse_limit, options.limits)),
         chosen=tuple(
             parse_limit(line)
             for lines in (

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import click
 
 from allocphase.commands.shared import say
+from allocphase.errors import UsageError
 
 __all__ = ["list_command"]
 
 
 @click.command(name="list")
 @click.argument(
-    "what", type=click.Choice(["allocators", "scenarios", "families", "all"]), default="all"
+    "what", type=click.Choice(["allocators", "scenarios", "families", "all"]), required=False
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say what each is, and where it comes from.")
 @click.option(
@@ -33,7 +34,7 @@ __all__ = ["list_command"]
     help="Only this one, and what its trace comes to; repeat for more.",
 )
 def list_command(
-    what: str, verbose: bool, specs: Sequence[str], scenario_specs: Sequence[str]
+    what: str | None, verbose: bool, specs: Sequence[str], scenario_specs: Sequence[str]
 ) -> None:
     """List allocators, scenarios, and the families that scenario files name.
 
@@ -48,6 +49,9 @@ def list_command(
     from allocphase import allocator, scenario
     from allocphase.commands import listing
 
+    if what is not None and (specs or scenario_specs):
+        raise UsageError(f"{what}: either all of a kind, or those of -a and -s")
+    what = what or "all"
     if specs or scenario_specs:
         chosen = [found for spec in specs for found in allocator.resolve(spec)]
         if chosen:

@@ -83,14 +83,14 @@ def selftest(
       allocphase selftest --quick
       allocphase selftest -a mimalloc --theta 1%
     """
-    from allocphase.gate import candidate_arm
+    from allocphase.gate.arms import named_arm
     from allocphase.run.request import one_trace
     from allocphase.selftest import EFFECTS, Selftest, behind_toll, calibrate, run_trials
     from allocphase.selftest.text import document, table
 
     require_targets(ctx)
     scenario = one_trace(scenario_spec, reason="selftest takes one")
-    subject = behind_toll(candidate_arm(allocator))
+    subject = behind_toll(named_arm(allocator))
     with measuring() as (executor, progress), scratch_folder(out) as folder:
         plan = Selftest(
             subject=subject,

@@ -322,6 +322,8 @@ def scratch_folder(out: Path) -> Iterator[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix=".scratch-", dir=out)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"{out}: is no folder: --out names one, there or not yet") from None
     except OSError as error:
         raise AllocphaseError(f"{out}: cannot be made: {error.strerror}") from error
     with scratch as name:
@@ -341,14 +343,22 @@ def target_option(flag: str, name: str, *, help: str) -> Callable[[_Command], _C
 
 
 def require_targets(ctx: click.Context) -> None:
-    """Raises UsageError where a file that the command is to write cannot be: before it measures.
+    """Raises UsageError where a file that the command is to write cannot be, and for two on stdout:
+    before it measures.
 
     A target in the folder of --out may be the first thing there.
     """
     out = ctx.params.get("out")
-    for option in ctx.command.params:
-        given = ctx.params.get(str(option.name))
-        if option.type is not _TARGET or given in (None, "-"):
+    targets = {
+        option.opts[0]: ctx.params[str(option.name)]
+        for option in ctx.command.params
+        if option.type is _TARGET and ctx.params.get(str(option.name)) is not None
+    }
+    on_stdout = [flag for flag, given in targets.items() if given == "-"]
+    if len(on_stdout) > 1:
+        raise UsageError(f"{' and '.join(on_stdout)}: one of them can be -, and the others files")
+    for given in targets.values():
+        if given == "-":
             continue
         target = Path(given)
         if out is not None and out.absolute() in target.absolute().parents:

@@ -54,6 +54,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises UsageError with the file and the reason.
     """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder, and no TOML file")
     try:
         text = _text(path, MAX_TOML_BYTES, follow=True)
         if any(line.count(".") > MAX_DOTS_IN_LINE for line in text.splitlines()):

@@ -24,6 +24,8 @@ def chosen_series(entries: Sequence[SeriesEntry], specs: Sequence[str]) -> list[
     may have one name. Raises UsageError for a spec that means none.
     """
     chosen: set[int] = set()
+    if specs and not entries:
+        raise UsageError("there are no series yet: `allocphase history add RUN` adds a run's")
     for spec in specs:
         found = {entry.id for entry in entries if _means(spec, entry)}
         if not found:

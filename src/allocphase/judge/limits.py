@@ -177,6 +177,10 @@ class _LimitsFile:
     limits: tuple[str, ...] = ()
 
 
-def read_limits(path: Path) -> tuple[str, ...]:
+def read_limits(path: Path) -> tuple[Limit, ...]:
     """The lines of a limits file. Raises UsageError with the file and the key."""
-    return load_toml(_LimitsFile, path).limits
+    lines = load_toml(_LimitsFile, path).limits
+    try:
+        return tuple(parse_limit(line) for line in lines)
+    except UsageError as error:
+        raise UsageError(f"{path}: limits: {error}") from None

@@ -140,6 +140,8 @@ def new_folder(out: Path, label: str, started: datetime.datetime) -> Path:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
+        except NotADirectoryError:
+            raise UsageError(f"{out}: is no folder: --out names one, there or not yet") from None
         except OSError as error:
             raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
         return folder

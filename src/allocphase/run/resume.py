@@ -48,7 +48,7 @@ def resume(path: Path) -> Begun:
     """
     manifest = path / "run.json"
     if path.is_dir() and not (manifest.exists() or manifest.is_symlink()):
-        raise UsageError(f"{path}: nothing was measured yet: remove it, and start the run again")
+        raise UsageError(f"{path}: there is no run.json in it: nothing that can be continued")
     files = RunFiles(path)
     if not files.manifest.plan.resumable:
         raise UsageError(f"{path}: cannot be continued: only what `allocphase run` made can")

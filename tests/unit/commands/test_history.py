@@ -326,6 +326,16 @@ def test_what_is_wrong_is_said_in_a_line(world: World, arguments: list[str], wor
     assert done.stderr.count("\n") == 1
 
 
+def test_a_history_without_a_run_says_how_to_add_one(world: World) -> None:
+    (world.folder / "empty").mkdir()
+    assert world.add(world.folder / "empty").exit_code == 2
+    with open_history(history_path(world.folder), make=True):
+        pass
+    done = world("history", "show", "x")
+    assert done.exit_code == 2
+    assert "there are no series yet: `allocphase history add RUN` adds a run's" in done.stderr
+
+
 def test_the_page_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
     with open_history(history_path(tmp_path), make=True) as history:
         history.add(run_of(1, [value(7.0), value(8.0, metric="latency.malloc.p99")]))

@@ -107,7 +107,7 @@ def test_toml_that_would_harm_its_readers_is_refused(
 
 
 def test_a_file_that_cannot_be_read_is_named_with_its_reason(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="Is a directory"):
+    with pytest.raises(UsageError, match="is a folder, and no TOML file"):
         read_toml(tmp_path)
     with pytest.raises(UsageError, match="No such file"):
         read_toml(tmp_path / "none")

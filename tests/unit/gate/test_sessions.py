@@ -371,7 +371,7 @@ def test_the_limits_of_the_guide_have_an_effect_on_every_set_that_it_names(tmp_p
     )
     for names in (re.findall(r"-s (\S+)", command), ["default"]):
         scenarios = [found for name in names for found in resolve(name)]
-        request = gate_request(tmp_path, *lines, scenarios=scenarios)
+        request = gate_request(tmp_path, *map(str, lines), scenarios=scenarios)
         rows = planned_in(request).rows
         for line in request.limits.lines:
             places = [(row.measure, row.scenario) for row in rows]

@@ -161,7 +161,14 @@ def test_the_plan_has_the_rows_that_are_on_scenario_by_scenario() -> None:
 def test_a_limits_file_has_the_same_lines(tmp_path: Path) -> None:
     path = tmp_path / "gate.toml"
     path.write_text('limits = ["p99=10%:larson*", "time=3%"]', encoding="utf-8")
-    assert read_limits(path) == ("p99=10%:larson*", "time=3%")
+    assert read_limits(path) == (parse_limit("p99=10%:larson*"), parse_limit("time=3%"))
+
+
+def test_a_line_of_a_limits_file_that_is_none_is_told_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text('limits = ["p99=10%", "time=3"]', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"gate\.toml: limits: limit 'time=3': '3' is neither"):
+        read_limits(path)
 
 
 @pytest.mark.parametrize(

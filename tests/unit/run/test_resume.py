@@ -461,10 +461,12 @@ def test_a_journal_with_a_process_twice_is_refused(tmp_path: Path) -> None:
     assert "line 5: process 2 is there twice" in refusal(folder)
 
 
-def test_a_directory_without_run_json_says_that_nothing_was_measured(tmp_path: Path) -> None:
+def test_a_directory_without_run_json_is_named_and_nobody_is_told_to_remove_it(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "traces").mkdir()
     assert refusal(tmp_path) == (
-        f"{tmp_path}: nothing was measured yet: remove it, and start the run again"
+        f"{tmp_path}: there is no run.json in it: nothing that can be continued"
     )
 
 

@@ -357,7 +357,7 @@ def test_a_label_becomes_part_of_one_folder_s_name(tmp_path: Path, label: str, e
 
 def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(AllocphaseError, match="cannot be made: Not a directory"):
+    with pytest.raises(UsageError, match=r"file: is no folder: --out names one"):
         go(tmp_path / "file", FakeExecutor())
 
 

@@ -86,7 +86,10 @@ _KNOWN = {
 
 def parse(text: str) -> Benchmarks:
     """Raises ValueError with the key and the reason."""
-    document = parse_json(text)
+    try:
+        document = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"no JSON, as --benchmark_out_format=json writes it: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
         raise ValueError("benchmarks: missing: this is no JSON of Google Benchmark")
     context = _read(_Context, document.get("context", {}), "context")

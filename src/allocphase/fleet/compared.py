@@ -172,6 +172,9 @@ def _log_ratios(wanted: WantedRow) -> FloatArray:
 
 
 def _pooled(key: Key, found: Sequence[_Compared], *, rows: int) -> Pooled | None:
+    """None also of a candidate that is broken on a host: no number of times makes it the better."""
+    if any(one.wanted[key].broken for one in found if key in one.wanted):
+        return None
     ratios = {
         one.host.name: _log_ratios(one.wanted[key])
         for one in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def test_a_round_that_one_arm_lacks_is_dropped_for_both_and_counted(tmp_path: Pa
     assert [(one.rounds, one.dropped) for one in found.hosts] == [(20, 0), (19, 1)]
     assert found.pooled is not None
     assert found.pooled.rounds <= 39
+
+
+def test_a_candidate_that_is_broken_on_one_host_is_not_better_over_all(tmp_path: Path) -> None:
+    fleet = made_runs(tmp_path, [MadeHost(name, factor=mine(0.8)) for name in ("a", "b")])
+    assert "better" in row(compared(fleet)).finding
+    journal = host_folder(fleet, "b") / "processes.jsonl"
+    lines = journal.read_text("utf-8").splitlines()
+    place = next(place for place, line in enumerate(lines) if _is_lost(line))
+    crashed = {**json.loads(lines[place]), "status": "crashed", "message": "SIGSEGV in free"}
+    lines[place] = json.dumps(crashed)
+    journal.write_text("\n".join(lines) + "\n", "utf-8")
+    found = row(compared(fleet))
+    assert found.pooled is None
+    assert found.on(Standing.BETTER) == ["a"]
+    assert found.on(Standing.OPEN) == ["b"]
 
 
 def _is_lost(line: str) -> bool:

@@ -26,7 +26,7 @@ from allocphase.gate.arms import Arms, named_arm
 from allocphase.gate.revisions import Revisions
 from allocphase.history import Change, Decided, Decision, History, Point
 from allocphase.judge import GateVerdict, Limits, Outcome
-from allocphase.judge.limits import Limit, parse_limit
+from allocphase.judge.limits import Limit, of_itself, parse_limit
 from allocphase.spec import Setting, Spec, base_name
 from allocphase.store.reader import RunFiles
 
@@ -64,7 +64,7 @@ class Confirmation:
         rows = [
             Limit(
                 measure(one.series.key.metric).name,
-                one.series.key.scenario.replace("[", "[[]"),  # as a glob, of itself
+                of_itself(one.series.key.scenario),
                 "exact" if one.exact else f"{theta:.4%}",
                 None if one.exact else theta,
             )

@@ -24,7 +24,7 @@ from allocphase.errors import UsageError, shown, unknown
 from allocphase.files.typed import Amount, load_toml
 from allocphase.text.share import parse_share
 
-__all__ = ["Limit", "Limits", "Rule", "parse_limit", "read_limits"]
+__all__ = ["Limit", "Limits", "Rule", "of_itself", "parse_limit", "read_limits"]
 
 # Behind which `--json` has calls by name.
 _CALL_PATHS = tuple(
@@ -123,6 +123,11 @@ class Limits:
 
     def _spread(self, one: Measure) -> float:
         return self.memory_theta if one.spread is None else one.spread
+
+
+def of_itself(scenario: str) -> str:
+    """The glob that a scenario's name matches, and no other one's: a [ would begin a set."""
+    return scenario.replace("[", "[[]")
 
 
 def parse_limit(text: str) -> Limit:

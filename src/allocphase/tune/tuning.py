@@ -20,7 +20,7 @@ from allocphase.files.durable import write_text
 from allocphase.gate import Arms, GateRequest, require_decidable, run_gate
 from allocphase.gate.rounds import Clock, TooLittleTimeError
 from allocphase.judge import GateRow, GateVerdict, Limits, Outcome
-from allocphase.judge.limits import Limit, parse_limit
+from allocphase.judge.limits import Limit, of_itself, parse_limit
 from allocphase.judge.render.words import failure_text
 from allocphase.process.driver import Executor
 from allocphase.run.progress_bar import Progress
@@ -98,7 +98,7 @@ def _limits(request: TuneRequest, medians: Mapping[str, float]) -> Limits:
         shares[bound.measure.name] = _share(factor)
     lines = [parse_limit("*=off")]
     for name, share in sorted(shares.items(), key=lambda line: "." in line[0]):
-        lines.append(Limit(name, request.scenario.name, f"{share:.4%}", share))
+        lines.append(Limit(name, of_itself(request.scenario.name), f"{share:.4%}", share))
         if name == "syscalls":
             lines.append(parse_limit("syscalls.*=off"))
     return Limits(theta=request.theta, lines=tuple(lines))

@@ -104,10 +104,18 @@ def test_more_system_calls_fail_with_3_and_an_old_verdict_can_be_explained(cli: 
 
 def test_a_row_that_does_not_exist_costs_no_file(cli: Cli) -> None:
     arguments = ["gate", "--baseline", "phase21", "--candidate", "phase21", "-s", "phase-report"]
+    result = cli(*arguments, *COUNTS, "--junit", "gate.xml", "--explain", "p99:phase-report")
+    assert result.returncode == 2
+    assert "row 'p99:phase-report' does not exist" in result.stderr
+    assert (cli.folder / "gate.xml").is_file()
+
+
+def test_a_row_that_no_gate_has_is_told_before_anything_is_measured(cli: Cli) -> None:
+    arguments = ["gate", "--baseline", "phase21", "--candidate", "phase21", "-s", "phase-report"]
     result = cli(*arguments, *COUNTS, "--junit", "gate.xml", "--explain", "syscals:phase-report")
     assert result.returncode == 2
-    assert "did you mean 'syscalls:phase-report'" in result.stderr
-    assert (cli.folder / "gate.xml").is_file()
+    assert "metric 'syscals' does not exist: did you mean 'syscalls'?" in result.stderr
+    assert not (cli.folder / "gate.xml").exists()
 
 
 def test_a_missing_baseline_is_5_and_names_the_nearest(cli: Cli) -> None:

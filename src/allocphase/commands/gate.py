@@ -354,7 +354,7 @@ def _request(
         say=partial(say, err=True),
     )
     replays = [one.replayed_text for one in scenarios if isinstance(one, Recorded)]
-    _require_rows(explained, [one.name for one in scenarios])
+    of_calls = _scenarios_of_calls(explained, [one.name for one in scenarios])
     limits = _limits(options)
     request = GateRequest(
         arms=arms(),
@@ -369,7 +369,7 @@ def _request(
         label=options.label,
         command=command_line(),
         fail_inconclusive=options.inconclusive == "fail",
-        explained=_scenarios_of_times(explained),
+        explained=of_calls,
         kept_variables=kept_variables(keep=options.keep_allocator_environment),
         simulated_caches=simulated_caches(options.cache_sim) if options.cache_sim else "",
         notes=(*options.revisions.notes(), *replays),
@@ -381,33 +381,27 @@ def _request(
     return against_saved(request, options.saved, options.baseline_dir, allow_mismatch=allowed)
 
 
-def _require_rows(rows: Sequence[str], scenarios: Sequence[str]) -> None:
-    """Raises UsageError for rows to be explained that cannot be, before anything is measured."""
+def _scenarios_of_calls(rows: Sequence[str], scenarios: Sequence[str]) -> frozenset[str]:
+    """Of rows to be explained those that calls make up. Raises UsageError for one that no gate of
+    these scenarios can have; one that this gate has not is told later.
+    """
     from allocphase.analysis.metric_names import compared
 
+    found = []
     for row in rows:
         metric, colon, scenario = row.partition(":")
         if not colon or not metric:
             example = f"such as time:{scenarios[0]}"
             raise UsageError(f"--explain {shown(row)}: is written METRIC:SCENARIO, {example}")
         try:
-            compared(metric)
+            one = compared(metric)
         except UsageError as error:
             raise UsageError(f"--explain {shown(row)}: {error}") from None
         if scenario not in scenarios:
             raise UsageError(f"--explain {shown(row)}: {unknown('scenario', scenario, scenarios)}")
-
-
-def _scenarios_of_times(rows: Sequence[str]) -> frozenset[str]:
-    """Of rows to be explained those that calls make up; one that does not exist is told later."""
-    from allocphase.analysis.metric_names import compared, is_compared
-
-    parts = [row.partition(":") for row in rows]
-    return frozenset(
-        scenario
-        for metric, _, scenario in parts
-        if is_compared(metric) and _is_of_calls(compared(metric))
-    )
+        if _is_of_calls(one):
+            found.append(scenario)
+    return frozenset(found)
 
 
 def _is_of_calls(one: Measure) -> bool:

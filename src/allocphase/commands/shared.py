@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from allocphase.errors import AllocphaseError, UsageError, shown
+from allocphase.errors import UsageError, shown
 from allocphase.files import durable
 from allocphase.operation import MODES, TOUCHES
 from allocphase.text.line import inert
@@ -318,14 +318,12 @@ def measuring() -> Iterator[tuple[Executor, Progress]]:
 
 @contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
-    """A folder in `out` for sessions that nobody will look at again. Raises AllocphaseError."""
-    try:
+    """A folder in `out` for sessions that nobody will look at again. Raises as `making`."""
+    from allocphase.run.prepare import making
+
+    with making(out, out=out):
         out.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix=".scratch-", dir=out)
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"{out}: is no folder: --out names one, there or not yet") from None
-    except OSError as error:
-        raise AllocphaseError(f"{out}: cannot be made: {error.strerror}") from error
     with scratch as name:
         yield Path(name)
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allocphase.allocator import Allocator, collected
-from allocphase.errors import AllocphaseError, NothingMeasuredError, UsageError
+from allocphase.errors import NothingMeasuredError, UsageError
 from allocphase.files.durable import copy_whole
 from allocphase.judge import BASELINE, CANDIDATE, TWIN, ArmEntry
+from allocphase.run.prepare import making
 from allocphase.run.request import one_allocator
 from allocphase.spec import base_name
 
@@ -138,14 +139,12 @@ def fresh_copies(arms: Arms, folder: Path, *, twin: bool) -> Iterator[Copies]:
     """The arms of one session, under their labels, with copies that go away afterwards.
 
     `folder` is where run directories go: it lets objects be loaded, as /tmp does not everywhere.
-    Raises AllocphaseError when it cannot be written.
+    Raises as `making`, when it cannot be written.
     """
     labels = {BASELINE: arms.baseline, **({TWIN: arms.baseline} if twin else {})}
     chosen = {label: arm for label, arm in labels.items() if arm is not None}
-    try:
+    with making(folder, out=folder):
         folder.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix=".objects-", dir=folder)
-    except OSError as error:
-        raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
     with scratch as name:
         yield Copies({**chosen, CANDIDATE: arms.candidate}, Path(name).resolve())

@@ -77,7 +77,7 @@ def convert(recording: Recording, path: Path, *, learnt: Recording | None = None
     touched_of; DataError for a damaged one; AllocphaseError where the trace cannot be written.
     """
     if recording.events > _MOST_EVENTS:
-        raise UsageError(f"{recording.path}: more calls than a trace has: {MAX_OPERATIONS:,}")
+        raise _too_many_calls(recording)
     found = merged(recording)
     touched = None if learnt is None else touched_of(recording, learnt)
     if len(found.threads) + 1 > MAX_THREADS:
@@ -95,13 +95,17 @@ def convert(recording: Recording, path: Path, *, learnt: Recording | None = None
             raise UsageError(f"{recording.path}: has no call that can be replayed")
         never_freed = slots.drain(0 if alone else len(found.threads))
         if spool.counts.sum() > MAX_OPERATIONS:
-            raise UsageError(f"{recording.path}: more calls than a trace has: {MAX_OPERATIONS:,}")
+            raise _too_many_calls(recording)
         if touched is not None and touched.untold:
             found.notes[_UNTOLD] += touched.untold
         said = _provenance(found, never_freed=never_freed)
         touch = Touch.FIRST if touched is None else Touch.RECORDED
         spool.write(_head(slots, spool, said, touch=touch, drained=never_freed, alone=alone), path)
     return said
+
+
+def _too_many_calls(recording: Recording) -> UsageError:
+    return UsageError(f"{recording.path}: more calls than a trace has: {MAX_OPERATIONS:,}")
 
 
 class _Slots:

@@ -37,7 +37,7 @@ from allocphase.store.manifest import ScenarioEntry
 from allocphase.store.record import ProcessRecord
 from allocphase.store.writer import RunWriter
 
-__all__ = ["Begun", "begin", "new_folder"]
+__all__ = ["Begun", "begin", "making", "new_folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +129,19 @@ def _with_floor(request: Request) -> tuple[Allocator, ...]:
     return (*resolve(FLOOR), *chosen)
 
 
+@contextmanager
+def making(folder: Path, *, out: Path) -> Iterator[None]:
+    """Around the making of a folder in `out`. Raises UsageError where that is something else, and
+    AllocphaseError where it cannot be.
+    """
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"{out}: is no folder: --out names one, there or not yet") from None
+    except OSError as error:
+        raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
 def new_folder(out: Path, label: str, started: datetime.datetime) -> Path:
     """A folder of its own for each run, also for two that start in one second."""
     stem = started.strftime("%Y%m%d-%H%M%S")
@@ -136,14 +149,11 @@ def new_folder(out: Path, label: str, started: datetime.datetime) -> Path:
     for attempt in range(100):
         suffix = f"-{attempt}" if attempt else ""
         folder = out / f"{stem}-{words}{suffix}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except NotADirectoryError:
-            raise UsageError(f"{out}: is no folder: --out names one, there or not yet") from None
-        except OSError as error:
-            raise AllocphaseError(f"{folder}: cannot be made: {error.strerror}") from error
+        with making(folder, out=out):
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
         return folder
     raise AllocphaseError(f"{out}: a hundred runs named {stem}-{words} already")
 

@@ -539,6 +539,7 @@ SCENARIO = "phase-report?allocations=5"
         ([*GATE, "--explain", "time:larson"], "--explain 'time:larson': scenario 'larson' does"),
         ([*GATE, "--json", "-", "--junit", "-"], "--json and --junit: one of them can be -"),
         (["run", "-a", "libc", *SMALL, "--out", "file"], "file: is no folder: --out names one"),
+        ([*GATE, "--out", "file"], "file: is no folder: --out names one"),
         (["selftest", "-a", "nosuch", "--out", "file"], "allocator 'nosuch' does not exist"),
         (["selftest", "-a", "phase3", "--out", "file"], "file: is no folder: --out names one"),
         (["claims", "folder"], "folder: is a folder, and no TOML file"),

@@ -113,13 +113,14 @@ def parse(text: str) -> Benchmarks:
         )
     if len(entries) > MOST_REPETITIONS:
         raise ValueError(f"benchmarks: more than {MOST_REPETITIONS}")
+    started = context.date if _is_time(context.date) else ""
     return Benchmarks(
         tool="Google Benchmark",
         version=f"{context.library_version} {context.library_build_type}".strip(),
         environment=_environment(context),
-        started=context.date if _is_time(context.date) else "",
+        started=started,
         benchmarks=distinct((name, _benchmark(name, held)) for name, held in found.items()),
-        notes=tuple(_notes(context)),
+        notes=tuple(_notes(context, started)),
     )
 
 
@@ -184,9 +185,9 @@ def _is_time(date: str) -> bool:
     return True
 
 
-def _notes(context: _Context) -> list[str]:
+def _notes(context: _Context, started: str) -> list[str]:
     notes = []
-    if context.date and not _is_time(context.date):
+    if context.date != started:
         notes.append(f"its date, {shown(context.date)}, is no time: that of the file stands for it")
     if context.library_build_type == "debug":
         notes.append("the library was built for debugging, which its times contain")

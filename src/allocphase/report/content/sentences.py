@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -49,8 +50,10 @@ class Answer:
         return f"{self.question}: {self.text}"
 
 
-def verdict(source: Source) -> list[Answer]:
-    """At most six; those whose figures were not measured are left out."""
+def verdict(source: Source, *, most: int | None = None) -> list[Answer]:
+    """At most six, or the first `most`: the last one looks at every call of every cell. Those whose
+    figures were not measured are left out.
+    """
     parts: Sequence[Callable[[Source], Answer | None]] = (
         _fastest,
         _leanest,
@@ -59,7 +62,7 @@ def verdict(source: Source) -> list[Answer]:
         _costs,
         _growth,
     )
-    found = [answer for part in parts if (answer := part(source))]
+    found = list(islice((answer for part in parts if (answer := part(source))), most))
     return found or [Answer("Verdict", "nothing was measured that one could rest on.")]
 
 

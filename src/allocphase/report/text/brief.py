@@ -60,7 +60,7 @@ def print_brief(run: Run, stream: IO[str] | None = None) -> None:
     traces, programs = (_tables(source, program=program) for program in (False, True))
     has_figures = any(columns for columns, _ in (*traces.values(), *programs.values()))
     if has_figures:
-        for answer in verdict(source)[:_FIRST]:
+        for answer in verdict(source, most=_FIRST):
             console.print(Text.assemble((f"{answer.question}: ", "bold"), answer.text))
         console.print()
     for tables in (traces, programs):

@@ -92,6 +92,7 @@ static void apply(struct options *options, const char *name, const char *value) 
   else if (!strcmp(name, "--pass-ns")) options->pass_ns = parse_number(name, value);
   else if (!strcmp(name, "--replays")) options->replays = parse_small(name, value);
   else if (!strcmp(name, "--passes")) options->passes = parse_small(name, value);
+  else if (!strcmp(name, "--in-turns")) options->in_turns = parse_small(name, value) != 0;
   else if (!strcmp(name, "--work-iterations")) options->work_iterations = parse_small(name, value);
   else if (!strcmp(name, "--warm-replays")) options->warm_replays = parse_small(name, value);
   else if (!strcmp(name, "--raw-ops")) options->raw_ops = parse_number(name, value);

@@ -32,6 +32,7 @@ struct options {
   uint64_t pass_ns;       /* throughput: a pass lasts at least this long */
   uint64_t replays;       /* throughput: of a pass; 0: as many as last pass_ns */
   uint32_t passes;        /* throughput: warm passes */
+  bool in_turns;          /* throughput: with other processes, pass by pass (turn.h) */
   uint64_t work_iterations; /* between two operations, of a paced trace; 0: calibrated (work.h) */
   uint32_t warm_replays;  /* at most, in the probes that look at each call (trace.h) */
   uint64_t raw_ops;       /* latency: up to this many operations every sample is kept */

@@ -12,6 +12,10 @@
  * (run_delay_ns in all). What the allocator's own threads and children worked meanwhile
  * is not, and is told: helper_ns_per_op.
  *
+ * Where processes take turns (turn.h), each pass is one. What ran since the last one had the
+ * caches: a turn begins with a replay that is not timed. A replay that is long takes the time
+ * of several passes and fills the caches by itself, so there are fewer and it is left out.
+ *
  * Of a trace with threads the time of a pass is that of its repetitions (team.h). Each
  * thread's own time, from its start to its end and with what it waited for objects of
  * others, is the median over the warm replays.
@@ -21,12 +25,17 @@
 #include "probes/probes.h"
 #include "replay.h"
 #include "team.h"
+#include "turn.h"
 
 #define REPLAY_WORKS
 #include "replay_both.inc"
 
 /* One pass of what takes longer than this averages over enough. */
 #define LONG_REPLAY_NS 200000000u
+/* Of a process that takes turns: a replay that fills the caches and hardly notices; the least
+ * turns that others' are compared with. */
+#define FILLS_CACHES_NS 10000000u
+#define LEAST_TURNS 5
 
 /* Of one part's replays in one pass. Those in which others had the CPU are left out, unless
  * there are no others: then what they had comes off. */
@@ -48,9 +57,12 @@ struct throughput {
   const struct trace *trace;
   uint32_t passes;
   uint64_t replays; /* in each pass, of what is repeated */
+  uint64_t replay_ns; /* what one takes, warm */
+  uint64_t warming; /* replays before each turn's */
   enum trace_part first, last; /* what that is */
   double cold_ns;
   uint64_t delay_ns;
+  uint32_t turns; /* that it had, the one after the last pass too */
   bool splits; /* the parts are timed one by one */
   struct split split[TRACE_PARTS];
   struct figures figures;
@@ -129,10 +141,34 @@ static uint64_t calibrated(struct throughput *run) {
   uint64_t pass_ns = options->pass_ns, given = options->replays;
   for (run->replays = 1;; run->replays *= 2) {
     uint64_t ns = play_repeatedly(run).busy_ns;
+    run->replay_ns = ns / run->replays + 1;
     if (given > 0 && run->replays >= (given + 3) / 4) return given;
     if (ns >= (given > 0 ? MUCH_SLOWER * pass_ns : (pass_ns + 3) / 4))
       return run->replays * pass_ns / (ns ? ns : 1) + 1;
   }
+}
+
+/* In as much time as the passes would take without turns. */
+static uint32_t affordable_turns(const struct throughput *run) {
+  const struct options *options = &run->session->options;
+  uint64_t turn_ns = (run->replays + run->warming) * run->replay_ns;
+  uint64_t turns = options->passes * options->pass_ns / turn_ns;
+  if (turns < LEAST_TURNS) turns = LEAST_TURNS;
+  return turns < options->passes ? (uint32_t)turns : options->passes;
+}
+
+/* Before the first pass all come to as many replays and passes; but who is much slower keeps
+ * to its own replays, for the reason above. */
+static void agree(struct throughput *run, struct turn told) {
+  if (told.passes > 0 && told.passes < run->passes) run->passes = (uint32_t)told.passes;
+  if (told.replays > run->replays && told.replays < MUCH_SLOWER * run->replays)
+    run->replays = told.replays;
+}
+
+static void wait_for_turn(struct throughput *run) {
+  if (!run->session->options.in_turns) return;
+  struct turn told = turn_wait((struct turn){run->replays, run->passes});
+  if (run->turns++ == 0) agree(run, told);
 }
 
 static double per_op(const struct throughput *run, uint64_t ns) {
@@ -142,6 +178,8 @@ static double per_op(const struct throughput *run, uint64_t ns) {
 static void play_passes(struct throughput *run) {
   const struct figures *figures = &run->figures;
   for (uint32_t pass = 0; pass < run->passes; pass++) {
+    wait_for_turn(run);
+    if (run->warming > 0) play(run, run->first, run->last, run->warming);
     struct team_time time = play_repeatedly(run);
     figures->ns[pass] = per_op(run, time.busy_ns);
     figures->helper_ns[pass] = per_op(run, time.helper_ns);
@@ -183,7 +221,12 @@ static void play_all(void *probe) {
   struct throughput *run = probe;
   if (play_cold(run) < LONG_REPLAY_NS) run->replays = calibrated(run);
   else run->passes = 1;
+  if (run->session->options.in_turns && run->passes > 1) {
+    run->warming = run->replay_ns < FILLS_CACHES_NS;
+    run->passes = affordable_turns(run);
+  }
   play_passes(run);
+  wait_for_turn(run);
   if (run->first == TRACE_BUILD) play_split_passes(run);
   else if (run->trace->part_ops[TRACE_DRAIN] > 0)
     add_part(run, TRACE_DRAIN, (double)play(run, TRACE_DRAIN, TRACE_DRAIN, 1).busy_ns);
@@ -233,6 +276,7 @@ static void report(struct json *json, const struct throughput *run) {
   report_each(json, "drain_ns_per_op", figures->part_ns[TRACE_DRAIN],
               figures->part_passes[TRACE_DRAIN]);
   json_integer(json, "run_delay_ns", run->delay_ns);
+  json_integer(json, "turns", run->turns > 0 ? run->turns - 1 : 0);
   json_close(json);
 }
 

@@ -23,11 +23,21 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from allocphase import scenario
 from allocphase.allocator import Allocator
 from allocphase.analysis import frames
+from allocphase.analysis.measures import MEASURES
 from allocphase.analysis.metrics import process_time_ns
 from allocphase.commands.gate import TAILS
 from allocphase.gate import Arms, GateRequest, run_gate
 from allocphase.gate.request import STRETCH, TIME_BUDGET_S
-from allocphase.judge import BASELINE, CANDIDATE, TWIN, GateRow, GateVerdict, Limits, Outcome
+from allocphase.judge import (
+    BASELINE,
+    CANDIDATE,
+    TWIN,
+    Evidence,
+    GateRow,
+    GateVerdict,
+    Limits,
+    Outcome,
+)
 from allocphase.judge.judge import ALPHA, CONFIRM_ALPHA
 from allocphase.judge.limits import parse_limit
 from allocphase.process.driver import DriverExecutor
@@ -314,8 +324,9 @@ class Taken:
 
 
 def taken(trial: Trial, name: str, theta: float, *, ranks: bool) -> Taken:
-    """By ranks and then signs, as the gate does, or by signs twice with a twin that only looks on,
-    as it did. What was not flagged when it was recorded has no second session to replay.
+    """By ranks and then signs, of passes that met with the same, as the gate does; or by signs
+    twice, of whole processes, with a twin that only looks on, as it did. What was not flagged when
+    it was recorded has no second session to replay.
     """
     processes = 0
     for number, path in enumerate(trial.paths):
@@ -323,9 +334,8 @@ def taken(trial: Trial, name: str, theta: float, *, ranks: bool) -> Taken:
         alpha = CONFIRM_ALPHA if ranks and number else ALPHA
         rule = SequentialRank(theta=theta, alpha=alpha, others=others)
         recorded = frames.load(path)
-        logs = [
-            np.log(times(recorded, arm, name)) for arm in (CANDIDATE, BASELINE, TWIN)[: others + 1]
-        ]
+        found = gates_times(recorded, name) if ranks else whole_times(recorded, name)
+        logs = [np.log(arm) for arm in found[: others + 1]]
         x = np.column_stack([logs[0] - other for other in logs[1:]])
         outcome = rule.decide(x)
         bounded = next(n for n in range(1, 41) if rule.sides[n - 1] <= n * others)
@@ -335,6 +345,19 @@ def taken(trial: Trial, name: str, theta: float, *, ranks: bool) -> Taken:
         if not regressed:
             return Taken(False, processes)
     return Taken(len(trial.paths) == 2, processes)
+
+
+def gates_times(recorded: frames.Run, name: str) -> list[Floats]:
+    """Of the candidate, the baseline and its twin, as the gate reads them."""
+    evidence = Evidence()
+    evidence.add(recorded.records)
+    found = evidence.values(MEASURES["time"], name)
+    return [found.candidate, found.base, found.twin]
+
+
+def whole_times(recorded: frames.Run, name: str) -> list[Floats]:
+    """The same of each process by itself."""
+    return [times(recorded, arm, name) for arm in (CANDIDATE, BASELINE, TWIN)]
 
 
 def test_a_doubled_tail_is_found_where_it_is_gated(

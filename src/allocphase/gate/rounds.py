@@ -25,7 +25,7 @@ from allocphase.run.plan import Plan, process_count, round_jobs, untimed_jobs
 from allocphase.run.prepare import begin
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
-from allocphase.run.session import Session
+from allocphase.run.session import Session, compared_groups
 from allocphase.stats.values import agree
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import ProcessRecord
@@ -121,7 +121,7 @@ class _Rounds:
     def first(self) -> list[ProcessRecord]:
         """The first round of what is timed, the floor too."""
         jobs = round_jobs(self._session.plan, 0)
-        records = self._session.run_jobs(jobs)
+        records = self._session.run_compared(jobs)
         disturbed = sum(is_disturbed(record) for record in records)
         self._repeats_disturbed = disturbed <= _EXCEPTIONAL * len(records)
         return self._settled(jobs, records)
@@ -144,7 +144,7 @@ class _Rounds:
             if job.probe is not Probe.VERIFY
         ]
         timed = list(_chosen(self._timed_jobs(plan, round_index), wanted))
-        records = self._session.run_beside(counts) + self._session.run_jobs(timed)
+        records = self._session.run_beside(counts) + self._session.run_compared(timed)
         return self._settled([*counts, *timed], records)
 
     def _timed_jobs(self, plan: Plan, round_index: int) -> Iterator[Job]:
@@ -155,16 +155,17 @@ class _Rounds:
         self, jobs: Sequence[Job], records: Sequence[ProcessRecord]
     ) -> list[ProcessRecord]:
         """With a second process for each that the machine spoiled, as far as can be told without
-        looking at its time or its arm.
+        looking at its time or its arm; and for those that took turns with it.
         """
-        by_id = {job.id: job for job in jobs}
+        spoiled = {record.id for record in records if self._is_spoiled(record)}
         again = [
-            replace(by_id[record.id], id=next(self._ids))
-            for record in records
-            if record.id in by_id and self._is_spoiled(record)
+            replace(job, id=next(self._ids))
+            for group in compared_groups(jobs)
+            if any(job.id in spoiled for job in group)
+            for job in group
         ]
         self.repeated += len(again)
-        return [*records, *self._session.run_jobs(again)]
+        return [*records, *self._session.run_compared(again)]
 
     def _is_spoiled(self, record: ProcessRecord) -> bool:
         """Of processes that do not end the first one of a cell only: it may not end again."""

@@ -15,7 +15,8 @@ import numpy as np
 from allocphase.analysis.measures import CALL_PREFIX, CALL_PREFIXES, PROGRAM_CALL_PREFIX, Measure
 from allocphase.analysis.process_metrics import ProcessMetrics
 from allocphase.probe.probe import Probe
-from allocphase.probe.result import Instructions, ProgramSyscalls, Syscalls
+from allocphase.probe.result import Instructions, ProgramSyscalls, Syscalls, Throughput
+from allocphase.stats import matched
 from allocphase.stats.values import FloatArray
 from allocphase.store.record import ProcessRecord, rounds_of
 
@@ -24,6 +25,9 @@ __all__ = ["BASELINE", "CANDIDATE", "TWIN", "Evidence", "Saved", "Values"]
 # The arms' names in a run directory.
 BASELINE, TWIN, CANDIDATE = "baseline", "twin", "candidate"
 _ARMS = (BASELINE, TWIN, CANDIDATE)
+
+# What the passes of arms that take turns give.
+_TURNS = "time"
 
 # Saved values by (metric, scenario), in base units.
 Saved = Mapping[tuple[str, str], Sequence[float]]
@@ -90,6 +94,8 @@ class Evidence:
     def values(self, measure: Measure, scenario: str) -> Values:
         """One row's values."""
         arms = [self._arm(measure, scenario, arm) for arm in _ARMS]
+        if measure.name == _TURNS:
+            self._match(scenario, arms)
         places = sorted(set().union(*arms))
         base, twin, candidate = (
             np.array([arm.get(place, math.nan) for place in places]) for arm in arms
@@ -170,6 +176,18 @@ class Evidence:
             given = value > 0.0 if measure.timed else True
             found[record.round, record.repeat] = value if given else math.nan
         return found
+
+    def _match(self, scenario: str, arms: Sequence[dict[Place, float]]) -> None:
+        """Where arms took turns, as if all had met with the same machine (`stats.matched`)."""
+        cells = [self._cells.get((arm, scenario, Probe.THROUGHPUT), {}) for arm in _ARMS]
+        for place in set().union(*arms):
+            there = [at for at, values in enumerate(arms) if values.get(place, math.nan) > 0.0]
+            passes = [cells[at][place].part(Throughput) for at in there]
+            if len(there) > 1 and all(one.turns for one in passes):
+                for at, value in zip(
+                    there, matched([one.warm_ns_per_op for one in passes]), strict=True
+                ):
+                    arms[at][place] = float(value)
 
     def _saved(self, measure: Measure, scenario: str) -> FloatArray:
         assert self.saved is not None

@@ -95,7 +95,8 @@ class Work:
 class Throughput:
     """The warm list has a value a pass; those of build and drain one each time that they were
     timed by themselves; thread_ns_per_op, one a thread. cold_ns_per_op, helper_ns_per_op: None of
-    what others measured, and was imported.
+    what others measured, and was imported. turns: passes that took turns with those of other
+    processes, so that the n-th passes of all ran one after the other; 0, it was timed alone.
     """
 
     cold_ns_per_op: Amount | None = None
@@ -106,6 +107,7 @@ class Throughput:
     helper_ns_per_op: Amount | None = 0.0
     replays_per_pass: Count = 0
     run_delay_ns: Count = 0
+    turns: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ import resource
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +33,7 @@ from allocphase.process.counters import without_refused
 from allocphase.process.keeper import Command, Containment, Ending, Limits, Reason
 from allocphase.process.output import DamagedError, Delivery, ForeignError, read_delivery
 from allocphase.process.progress import FaultyOperation, faulty_operations, whereabouts
+from allocphase.process.turns import Turn
 from allocphase.text.line import plain
 from allocphase.text.units import format_bytes
 
@@ -84,7 +86,7 @@ class Job:
 
     repeat: which process of its cell within the round; 0 where there is one. options: the driver's
     by name, and CACHE_SIM, which is callgrind's. before: what it runs under with its keeper, see
-    keeper.Command.
+    keeper.Command. turn: with whom it takes turns (turns.py).
     """
 
     id: int
@@ -98,6 +100,7 @@ class Job:
     padding_bytes: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     before: tuple[str, ...] = ()
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +185,7 @@ class DriverExecutor:
         """
         assert isinstance(job, TraceJob), "others are for who has an executor of their own"
         beside = job.trace.parent.absolute()
-        with passing_folder(beside=beside) as folder:
+        with passing_folder(beside=beside) as folder, job.turn or nullcontext():
             start = time.monotonic()
             ending = self._run_in(folder, job)
             wall_s = time.monotonic() - start
@@ -231,6 +234,7 @@ class DriverExecutor:
                 file_bytes=file_bytes(job),
                 writable=[folder, *_also_writable()],
                 before=job.before,
+                stdin=None if job.turn is None else job.turn.stdin,
             )
         )
 
@@ -255,6 +259,8 @@ def driver_arguments(job: TraceJob, folder: Path) -> list[str]:
     for name, value in job.options.items():
         if name != CACHE_SIM:
             arguments += [f"--{name}", value]
+    if job.turn is not None:
+        arguments += ["--in-turns", "1"]
     if job.probe is Probe.INSTRUCTIONS:
         driver = resources.find("driver/allocphase-driver")
         caches = job.options.get(CACHE_SIM, "")

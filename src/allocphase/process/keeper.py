@@ -20,7 +20,16 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from allocphase.machine.kernel_file import read_text
 
-__all__ = ["Command", "Containment", "Ending", "Limits", "Reason", "keeping", "read_ending"]
+__all__ = [
+    "Command",
+    "Containment",
+    "Ending",
+    "Limits",
+    "Reason",
+    "half_of_memory",
+    "keeping",
+    "read_ending",
+]
 
 Reason: TypeAlias = Literal["ended", "timeout", "memory", "processes", "disk", "stopped", "lost"]
 
@@ -85,7 +94,8 @@ class Command:
     writable: beneath these it may write, where the kernel can see to that (driver/fence.h), and
     signal nobody but itself; none given, there is no fence. processes: how many it may have at
     once, where that is not what the limits say. before: a command that the keeper itself runs
-    under, such as perf's: with the rights of whoever runs this, and in no limits.
+    under, such as perf's: with the rights of whoever runs this, and in no limits. stdin: a file
+    descriptor; None, it reads nothing.
     """
 
     arguments: Sequence[str]
@@ -96,6 +106,7 @@ class Command:
     writable: Sequence[Path] = ()
     processes: int | None = None
     before: Sequence[str] = ()
+    stdin: int | None = None
 
 
 class Containment:
@@ -145,7 +156,7 @@ class Containment:
             [*command.before, str(self._keeper), *self._options(command), *command.arguments],
             env=dict(command.environment),
             cwd=command.folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if command.stdin is None else command.stdin,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,  # Ctrl-C is for the harness

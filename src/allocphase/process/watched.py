@@ -30,6 +30,8 @@ class WatchingExecutor:
         watch = self._watch(job.cpus)
         before = watch.started()
         outcome = self._inner.run(job)
+        if job.turn is not None:  # what the others of its group do is no disturbance
+            job.turn.wait_for_all()
         if outcome.status is not Status.OK:
             return outcome
         return replace(outcome, result=replace(outcome.result, disturbance=watch.since(before)))

@@ -51,13 +51,14 @@ COUNT_PROCESSES = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """A scenario's trace on disk. `paced`: a timed replay takes as long as the program at least,
-    whatever the allocator.
+    whatever the allocator. live_bytes: at its peak.
     """
 
     name: str
     trace: Path
     threads: int
     paced: bool = False
+    live_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

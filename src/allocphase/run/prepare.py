@@ -186,6 +186,7 @@ def _make_workloads(
                 trace=trace_path(writer.path, index),
                 threads=len(made.threads),
                 paced=is_paced(chosen),
+                live_bytes=made.peak_live_bytes,
             )
         )
         entries.append(describe_scenario(chosen, made, digest=made.digest))

@@ -63,6 +63,7 @@ def _plan(run: Path, manifest: Manifest, scenarios: Sequence[AnyScenario]) -> Pl
             trace=trace_path(run, index),
             threads=entry.threads,
             paced=is_paced(found),
+            live_bytes=entry.peak_live_bytes,
         )
         for index, (entry, found) in enumerate(zip(manifest.scenarios, scenarios, strict=True))
     ]

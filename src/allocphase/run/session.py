@@ -7,9 +7,10 @@ plan, a gate takes rounds until it has decided.
 from __future__ import annotations
 
 import queue
+import random
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome, TraceJob
+from allocphase.process.keeper import half_of_memory
+from allocphase.process.turns import PASS_NS, PASSES, run_in_turns
 from allocphase.run.failed import keep_failed
 from allocphase.run.plan import (
     COUNT_PROCESSES,
@@ -45,7 +48,7 @@ from allocphase.store.record import Event, ProcessRecord
 from allocphase.store.writer import RunWriter
 from allocphase.text.units import counted
 
-__all__ = ["PROFILES", "Session", "fill", "run"]
+__all__ = ["PROFILES", "Session", "compared_groups", "fill", "run"]
 
 
 # What a process leaves at most, but for what grows with the trace and is less than it.
@@ -53,6 +56,9 @@ FILES_BYTES = 4 << 20
 
 # Of a run directory, where callgrind's profiles are kept.
 PROFILES = "profiles"
+# Of what is live, what an allocator may take for it: those that take turns are there at once.
+OVER_LIVE = 4
+
 # Of an allocator's or a scenario's name in that of a file.
 MOST_LETTERS = 60
 
@@ -166,6 +172,19 @@ class Session:
         self._total = max(self._total, self._done + len(jobs))  # the plan may not know of them
         return [self._measure(job) for job in jobs]
 
+    def run_compared(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
+        """The same; but the allocators that are timed on one trace take turns, as those do that
+        are compared (`process.turns`), where their memory is enough for all of them at once.
+        """
+        self._total = max(self._total, self._done + len(jobs))
+        return [
+            record
+            for group in compared_groups(jobs)
+            for record in (
+                self._measure_in_turns(group) if self._take_turns(group) else self.run_jobs(group)
+            )
+        ]
+
     def run_beside(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
         """The same of what is not timed, as many at once as there are CPUs.
 
@@ -204,6 +223,21 @@ class Session:
             self._have_the_machine()
         asked = self._as_before(job)
         return self._keep(asked, self._run(asked))
+
+    def _take_turns(self, jobs: Sequence[Job]) -> bool:
+        live = {w.name: w.live_bytes for w in self.plan.workloads if isinstance(w, Workload)}
+        needed = sum(OVER_LIVE * live.get(job.scenario, 0) for job in jobs)
+        return len(jobs) > 1 and needed <= half_of_memory()
+
+    def _measure_in_turns(self, jobs: Sequence[Job]) -> list[ProcessRecord]:
+        self._have_the_machine()
+        asked = []
+        for job in map(self._as_before, jobs):
+            options = {**job.options, "passes": str(PASSES), "pass-ns": str(PASS_NS)}
+            asked.append(replace(job, options=options))
+        rng = random.Random(f"{self.plan.seed}/turns/{jobs[0].id}")  # noqa: S311 (an order)
+        outcomes = run_in_turns(self._run, asked, rng)
+        return [self._keep(job, outcome) for job, outcome in zip(asked, outcomes, strict=True)]
 
     def _as_before(self, job: Job) -> Job:
         """With as many replays as its cell has, and as much work between calls as its scenario
@@ -263,6 +297,18 @@ class Session:
         self._done += 1
         self._progress(job, self._done, self._total)
         return record
+
+
+def compared_groups(jobs: Iterable[Job]) -> list[list[Job]]:
+    """The jobs in their order; those that are timed on one trace together, where the first is. The
+    floor is compared with nobody.
+    """
+    groups: dict[object, list[Job]] = {}
+    for job in jobs:
+        compared = isinstance(job, TraceJob) and job.probe is Probe.THROUGHPUT
+        key = (job.scenario, job.round) if compared and job.allocator.correct else job.id
+        groups.setdefault(key, []).append(job)
+    return list(groups.values())
 
 
 def profile_path(run: Path, job: Job) -> Path:

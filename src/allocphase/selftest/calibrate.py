@@ -1,9 +1,9 @@
 """How much slower one turn of the toll's loop makes an allocator on this machine.
 
 Time per operation is t0 + slope * iterations: the toll is fenced, so it adds up. The slope is the
-median, over interleaved rounds, of the difference between a dear toll and none; a toll that adds
-about a fifth is dear enough for noise of a few per cent to move the slope by a few per cent of
-itself.
+median, over rounds in which both take turns, of the difference between a dear toll and none; a toll
+that adds about a fifth is dear enough for noise of a few per cent to move the slope by a few per
+cent of itself.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from allocphase.allocator import Allocator
-from allocphase.analysis.metrics import process_time_ns
 from allocphase.errors import NothingMeasuredError
 from allocphase.probe.probe import Probe
+from allocphase.probe.result import Throughput
 from allocphase.process.driver import Executor
+from allocphase.run.plan import round_jobs
 from allocphase.run.prepare import begin
 from allocphase.run.progress_bar import Progress
 from allocphase.run.request import Request
 from allocphase.run.session import Session
 from allocphase.scenario import Traced
 from allocphase.selftest.injected import with_toll
+from allocphase.stats import matched
 from allocphase.store.record import ProcessRecord
 
 __all__ = ["Calibration", "calibrate"]
@@ -79,19 +81,21 @@ def _slope(
         replace(with_toll(subject, iterations=iterations), name=PAID),
     ]
     begun = begin(replace(request, allocators=arms))
-    with Session(begun, executor, progress=progress) as session:
-        records = [record for index in range(ROUNDS) for record in session.run_round(index)]
-    free, paid = (_times(records, name) for name in (FREE, PAID))
-    turn_ns = float(np.median(paid - free)) / iterations
+    with Session(begun, executor, progress=progress, arms_share_replays=True) as session:
+        plan = session.plan
+        rounds = [session.run_compared(round_jobs(plan, index)) for index in range(ROUNDS)]
+    times = np.array(
+        [matched([_passes(records, arm) for arm in (FREE, PAID)]) for records in rounds]
+    )
+    turn_ns = float(np.median(times[:, 1] - times[:, 0])) / iterations
     if not turn_ns > 0.0:
         raise NothingMeasuredError("the toll makes no difference here: the machine is too busy")
-    return Calibration(float(np.median(free)), turn_ns)
+    return Calibration(float(np.median(times[:, 0])), turn_ns)
 
 
-def _times(
-    records: Sequence[ProcessRecord], name: str
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    for record in records:
-        if record.allocator == name and not record.ok:
-            raise NothingMeasuredError(f"{name}: {record.status}: {record.message}")
-    return np.array([process_time_ns(r) for r in records if r.allocator == name])
+def _passes(records: Sequence[ProcessRecord], arm: str) -> Sequence[float]:
+    """Of an arm's one process of a round."""
+    record = next(record for record in records if record.allocator == arm)
+    if not record.ok:
+        raise NothingMeasuredError(f"{arm}: {record.status}: {record.message}")
+    return record.part(Throughput).warm_ns_per_op

@@ -8,6 +8,7 @@ The process is the only sampling unit: one process gives one number. Order stati
 are used throughout, since run times are skewed and lumpy; every level and coverage is exact.
 
   quantile, interval, proportion    describe one sample
+  matched                           arms that took turns, to one value each
   signtest, paired                  compare arms after a fixed number of rounds
   unpaired                          compares arms that were not measured together
   exact                             two counts on which all processes of a side agree
@@ -21,6 +22,7 @@ from __future__ import annotations
 from allocphase.stats.forecast import Forecast
 from allocphase.stats.growth import Growth, growth
 from allocphase.stats.interval import Interval, median_interval
+from allocphase.stats.matched import matched
 from allocphase.stats.paired import (
     Comparison,
     PairedIntervals,
@@ -54,6 +56,7 @@ __all__ = [
     "judge_interval",
     "least_processes",
     "log_ratios",
+    "matched",
     "median_interval",
     "paired_intervals",
     "proportion_interval",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,9 @@ class FakeExecutor:
         self._answer = answer
 
     def run(self, job: Job) -> Outcome:
-        self.jobs.append(job)
-        return self._answer(job)
+        with job.turn or nullcontext():  # of those that take turns it starts one after the other
+            self.jobs.append(job)
+            return self._answer(job)
 
     def stop(self, reason: AllocphaseError) -> None:
         """Nothing of it runs on: a job is answered before the next begins."""

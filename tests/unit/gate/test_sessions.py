@@ -28,6 +28,7 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.process import driver
 from allocphase.process.driver import Executor, Job
+from allocphase.process.turns import PASS_NS, PASSES
 from allocphase.report.content.source import Source
 from allocphase.report.text.markdown import markdown
 from allocphase.scenario import resolve
@@ -225,7 +226,8 @@ def test_a_process_that_the_machine_disturbed_runs_once_more(tmp_path: Path) -> 
     found = gate(tmp_path, *TIME_ONLY, executor=executor)
     (session,) = found.sessions
     records = frames.load(session.path).records
-    assert session.repeated >= 1
+    assert session.repeated >= 3
+    assert session.repeated % 3 == 0, "those that took turns with it run again, too"
     timed = [r for r in records if r.allocator != "null" and r.probe is Probe.THROUGHPUT]
     assert len(timed) == 3 * session.rounds + session.repeated
     assert outcomes(found) == {"time": Outcome.UNCHANGED}
@@ -234,6 +236,23 @@ def test_a_process_that_the_machine_disturbed_runs_once_more(tmp_path: Path) -> 
 def test_where_everything_is_disturbed_nothing_is_repeated(tmp_path: Path) -> None:
     found = gate(tmp_path, *TIME_ONLY, executor=Disturbed(FigureExecutor()))
     assert found.sessions[0].repeated == 0
+
+
+def test_the_arms_that_are_timed_take_turns_and_nothing_else_does(tmp_path: Path) -> None:
+    executor = FigureExecutor(time_ns=times(1.0))
+    gate(tmp_path, "p99=10%", executor=executor)
+    in_turns = {
+        (job.allocator.name, job.probe.value): job.turn is not None for job in executor.jobs
+    }
+    arms = {"baseline", "twin", "candidate"}
+    assert {name for (name, probe), turn in in_turns.items() if probe == "throughput" and turn} == (
+        arms
+    )
+    assert not in_turns["null", "throughput"]
+    assert not any(turn for (_, probe), turn in in_turns.items() if probe != "throughput")
+    for job in executor.jobs:
+        if job.turn is not None:
+            assert (job.options["passes"], job.options["pass-ns"]) == (str(PASSES), str(PASS_NS))
 
 
 @pytest.mark.parametrize("status", ["timeout", "out-of-memory"])

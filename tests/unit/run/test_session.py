@@ -28,10 +28,11 @@ from allocphase.probe.result import Throughput, Work
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome
 from allocphase.run import prepare as beginning
-from allocphase.run.plan import COUNT_PROCESSES, round_jobs
+from allocphase.run import session as running
+from allocphase.run.plan import COUNT_PROCESSES, Workload, round_jobs
 from allocphase.run.prepare import begin
 from allocphase.run.request import draw_seed
-from allocphase.run.session import Session, run
+from allocphase.run.session import OVER_LIVE, Session, run
 from allocphase.scenario import Scenario, resolve
 from allocphase.store.reader import RunFiles
 from allocphase.store.record import Event
@@ -559,6 +560,25 @@ def test_jobs_of_one_s_own_are_kept_like_the_plan_s(tmp_path: Path) -> None:
         assert [record.id for record in s.run_jobs(jobs)] == list(range(200, 206))
     assert told[-1] == (11, 11)
     assert len(RunFiles(begun.path).processes()) == 11
+
+
+@pytest.mark.parametrize("arms", [1, 2])
+@pytest.mark.parametrize("enough", [True, False])
+def test_arms_take_turns_where_there_are_several_and_memory_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arms: int, enough: bool
+) -> None:
+    begun = begin(request_of(tmp_path))
+    (load,) = begun.plan.workloads
+    assert isinstance(load, Workload)
+    assert load.live_bytes > 0
+    needed = arms * OVER_LIVE * load.live_bytes
+    monkeypatch.setattr(running, "half_of_memory", lambda: needed if enough else needed - 1)
+    executor = FakeExecutor()
+    with Session(begun, executor, progress=no_progress) as session:
+        jobs = [job for job in round_jobs(session.plan, 0) if job.allocator.correct][:arms]
+        records = session.run_compared(jobs)
+    assert [record.id for record in records] == [job.id for job in jobs]
+    assert [job.turn is not None for job in executor.jobs] == [enough and arms > 1] * arms
 
 
 def test_a_clock_that_jumps_moves_no_duration_and_no_order(

@@ -13,8 +13,8 @@
  * is not, and is told: helper_ns_per_op.
  *
  * Where processes take turns (turn.h), each pass is one. What ran since the last one had the
- * caches: a turn begins with a replay that is not timed. A replay that is long takes the time
- * of several passes and fills the caches by itself, so there are fewer and it is left out.
+ * caches: a turn begins with a replay that is not timed. Where a replay is long it fills them
+ * by itself: that one is left out, and there are fewer turns.
  *
  * Of a trace with threads the time of a pass is that of its repetitions (team.h). Each
  * thread's own time, from its start to its end and with what it waited for objects of
@@ -32,8 +32,8 @@
 
 /* One pass of what takes longer than this averages over enough. */
 #define LONG_REPLAY_NS 200000000u
-/* Of a process that takes turns: a replay that fills the caches and hardly notices; the least
- * turns that others' are compared with. */
+/* Of a process that takes turns: a replay of this length hardly notices that it fills the caches
+ * first; and how many turns it has at least. */
 #define FILLS_CACHES_NS 10000000u
 #define LEAST_TURNS 5
 

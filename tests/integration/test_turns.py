@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from allocphase import scenario, trace
 from allocphase.allocator import Allocator
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
-from allocphase.process.driver import DriverExecutor, Job, Outcome, TraceJob
+from allocphase.process.driver import DriverExecutor, Job, Outcome
 from allocphase.process.turns import PASS_NS, PASSES, run_in_turns
 from allocphase.process.watched import WatchingExecutor
+from tests.support.driving import trace_job
 from tests.support.plugins import Plugins, plugin
 from tests.support.traces import batch, write_trace
 
@@ -33,16 +34,16 @@ def in_turns(
 ) -> list[Outcome]:
     """What became of each, on one CPU, with the passes that a session asks for."""
     jobs = [
-        TraceJob(
+        replace(
+            trace_job(
+                Probe.THROUGHPUT,
+                trace,
+                subject,
+                timeout_s=timeout_s,
+                passes=PASSES,
+                pass_ns=PASS_NS,
+            ),
             id=number,
-            round=0,
-            allocator=subject,
-            scenario="test",
-            trace=trace,
-            probe=Probe.THROUGHPUT,
-            cpus=(min(os.sched_getaffinity(0)),),
-            timeout_s=timeout_s,
-            options={"passes": str(PASSES), "pass-ns": str(PASS_NS)},
         )
         for number, subject in enumerate(subjects)
     ]

@@ -16,11 +16,45 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.result import Clock, Syscalls, Usage
 from allocphase.process.driver import DriverExecutor, Outcome, TraceJob
 
-__all__ = ["FULL_SPEED", "Driver", "calls_by_op", "clock_of", "operation_calls", "usage_of"]
+__all__ = [
+    "FULL_SPEED",
+    "Driver",
+    "calls_by_op",
+    "clock_of",
+    "operation_calls",
+    "trace_job",
+    "usage_of",
+]
 
 TIMEOUT_S = 60.0
 # Replays as fast as they can be: the driver does not note which operation it is at.
 FULL_SPEED = (Probe.THROUGHPUT, Probe.LATENCY, Probe.MEMORY)
+
+
+def trace_job(
+    probe: Probe,
+    trace: Path,
+    allocator: Allocator,
+    *,
+    timeout_s: float,
+    cpus: Sequence[int] = (),
+    **options: str | int,
+) -> TraceJob:
+    """One process. `options` are the driver's, _ for -.
+
+    Without `cpus` it has one CPU, whatever the number of threads.
+    """
+    return TraceJob(
+        id=0,
+        round=0,
+        allocator=allocator,
+        scenario="test",
+        trace=trace,
+        probe=probe,
+        cpus=tuple(cpus) or (min(os.sched_getaffinity(0)),),
+        timeout_s=timeout_s,
+        options={key.replace("_", "-"): str(value) for key, value in options.items()},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +74,9 @@ class Driver:
         cpus: Sequence[int] = (),
         **options: str | int,
     ) -> Outcome:
-        """Whatever became of the process. `options` are the driver's, _ for -.
-
-        Without `cpus` it has one CPU, whatever the number of threads.
-        """
-        return (self.executor or DriverExecutor()).run(
-            TraceJob(
-                id=0,
-                round=0,
-                allocator=allocator,
-                scenario="test",
-                trace=trace,
-                probe=probe,
-                cpus=tuple(cpus) or (min(os.sched_getaffinity(0)),),
-                timeout_s=timeout_s,
-                options={key.replace("_", "-"): str(value) for key, value in options.items()},
-            )
-        )
+        """Whatever became of the process; the rest is as of `trace_job`."""
+        job = trace_job(probe, trace, allocator, timeout_s=timeout_s, cpus=cpus, **options)
+        return (self.executor or DriverExecutor()).run(job)
 
     def measure(
         self,

@@ -7,6 +7,7 @@ import random
 import struct
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,26 +16,16 @@ from allocphase.probe.probe import Probe
 from allocphase.probe.status import Status
 from allocphase.process.driver import Job, Outcome, TraceJob
 from allocphase.process.turns import run_in_turns
+from tests.support.driving import trace_job
 from tests.support.runs import fake_allocator
 
 TURN = struct.Struct("=QQ")
 OK = Outcome(status=Status.OK, message="", wall_s=0.0)
 
 
-def jobs(count: int, *, timeout_s: float = 20.0) -> list[Job]:
-    return [
-        TraceJob(
-            id=number,
-            round=0,
-            allocator=fake_allocator("one"),
-            scenario="some",
-            trace=Path("none"),
-            probe=Probe.THROUGHPUT,
-            cpus=(0,),
-            timeout_s=timeout_s,
-        )
-        for number in range(count)
-    ]
+def jobs(count: int, *, timeout_s: float = 20.0) -> list[TraceJob]:
+    job = trace_job(Probe.THROUGHPUT, Path("none"), fake_allocator("one"), timeout_s=timeout_s)
+    return [replace(job, id=number) for number in range(count)]
 
 
 class Processes:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from allocphase.errors import UsageError
-from allocphase.spec import Setting, Spec, base_name, found_arm, items, listed, written
+from allocphase.spec import (
+    ENVIRONMENT_PREFIX,
+    Setting,
+    Spec,
+    base_name,
+    found_arm,
+    items,
+    listed,
+    written,
+)
 
 ALLOCATOR = "it is written NAME[=FILE]|FOLDER[?KEY=VALUE,VALUE&KEY=VALUE]"
 SCENARIO = "it is written NAME[?KEY=VALUE,VALUE&KEY=VALUE]"
@@ -21,11 +30,20 @@ names = words.filter(lambda word: "/" not in word and word not in (".", ".."))
 settings = st.dictionaries(words, st.lists(words, min_size=1, unique=True), max_size=3)
 
 
+def with_single_variables(values: dict[str, list[str]]) -> dict[str, list[str]]:
+    """A variable of an allocator's process has one value, which keeps its commas."""
+    return {
+        key: [",".join(found)] if key.startswith(ENVIRONMENT_PREFIX) else found
+        for key, found in values.items()
+    }
+
+
 def spec_of(name: str, file: str | None, values: dict[str, list[str]]) -> Spec:
     return Spec(name, file, tuple(Setting(key, tuple(found)) for key, found in values.items()))
 
 
-@given(names, st.none() | words, settings)
+@given(names, st.none() | words, settings.map(with_single_variables))
+@example("libc", None, {"env.": ["0,1"]})
 def test_what_is_written_reads_as_what_it_was(
     name: str, file: str | None, values: dict[str, list[str]]
 ) -> None:

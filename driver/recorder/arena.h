@@ -29,7 +29,7 @@
 #define ARENA_RINGS_OF_THREADS 3840u /* the others are for the lanes that threads share */
 #define ARENA_PROCESSES 4096u
 #define MOST_THREADS (1u << 17) /* of one process, one after the other; as recorder/events.py */
-#define RING_EVENTS ((size_t)1 << 17) /* 2 MiB: some 4 ms of the fastest program that was found */
+#define RING_EVENTS ((size_t)1 << 18) /* 4 MiB: some 10 ms of the fastest program that was found */
 #define ALLOCATOR_BYTES 512
 #define COMMAND_BYTES 2048
 

@@ -50,10 +50,18 @@ enum lane_clock { LANE_ALONE, LANE_AMONG_THREADS, LANE_SYSTEM };
 
 extern enum lane_clock lane_clock;
 
+static inline enum lane_clock lane_clock_now(void) {
+  return __atomic_load_n(&lane_clock, __ATOMIC_RELAXED);
+}
+
+static inline bool lane_has_counter(void) { return lane_clock_now() != LANE_SYSTEM; }
+
+static inline uint64_t lane_counter(void) {
+  return lane_clock_now() == LANE_ALONE ? ticks_of_counter() : ticks_behind();
+}
+
 static inline uint64_t lane_ticks(void) {
-  enum lane_clock clock = __atomic_load_n(&lane_clock, __ATOMIC_RELAXED);
-  if (__builtin_expect(clock == LANE_ALONE, 1)) return ticks_of_counter();
-  return clock == LANE_SYSTEM ? ticks_of_system() : ticks_behind();
+  return lane_has_counter() ? lane_counter() : ticks_of_system();
 }
 
 #endif

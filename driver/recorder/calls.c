@@ -75,13 +75,30 @@ static void *no_memory(void) {
 
 /* ---- ISO C --------------------------------------------------------------------------------- */
 
-RECORDED void *malloc(size_t size) {
-  if (!calls_are_ready()) return bootstrap_new(0, size);
-  void *block = next.malloc(size);
-  return born(ENTRY_MALLOC, block, size, 0, 0);
+void *born(unsigned entry, void *block, size_t size, size_t extra, uintptr_t frame) {
+  const struct asked *asked = asked_now(size, frame);
+  if (asked != NULL) {
+    struct asked taken = *asked;
+    caller.asked.entry = 0;
+    asked_write(&taken, block);
+  } else {
+    write_birth(entry, block, size, 0, extra);
+  }
+  return block;
 }
 
-RECORDED void free(void *block) {
+OTHERWISE static void *first_malloc(size_t size) {
+  return calls_prepare() ? malloc(size) : bootstrap_new(0, size);
+}
+
+RECORDED void *malloc(size_t size) {
+  if (__builtin_expect(!next.ready, 0)) return first_malloc(size);
+  void *block = next.malloc(size);
+  if (__builtin_expect(born_alone(ENTRY_MALLOC, block, size, 0), 1)) return block;
+  return born(ENTRY_MALLOC, block, size, 0, OWN_FRAME);
+}
+
+OTHERWISE static void free_otherwise(void *block) {
   if (is_ours(block)) {
     bootstrap_free(block);
     return;
@@ -94,13 +111,26 @@ RECORDED void free(void *block) {
   next.free(block);
 }
 
+/* The allocator's own, written before, and nobody is asked what was touched. */
+static inline bool dies_alone(const void *block) {
+  return next.ready && next.touched_bytes == NULL && !is_ours(block) && !was_freed(block) &&
+         lane_try(event_name(KIND_FREE, ENTRY_FREE, 0, (uintptr_t)block), 0, 0);
+}
+
+RECORDED void free(void *block) {
+  if (__builtin_expect(dies_alone(block), 1)) next.free(block);
+  else free_otherwise(block);
+}
+
 RECORDED void *calloc(size_t count, size_t size) {
   if (!calls_are_ready()) {
     size_t bytes = product(count, size);
     return bytes == SIZE_MAX ? no_memory() : bootstrap_new(0, bytes); /* zeroed */
   }
   void *block = next.calloc(count, size);
-  return born(ENTRY_CALLOC, block, product(count, size), 0, count);
+  if (__builtin_expect(born_alone(ENTRY_CALLOC, block, product(count, size), count), 1))
+    return block;
+  return born(ENTRY_CALLOC, block, product(count, size), count, OWN_FRAME);
 }
 
 /* A block of ours goes to the allocator behind when it is resized: no death, but a birth. */

@@ -54,8 +54,9 @@ static inline bool may_stand_for(size_t size, const struct asked *asked) {
 }
 
 /* Of the function that this is inlined into: equal for two that one function calls. */
-#define OWN_FRAME ((uintptr_t)__builtin_frame_address(0))
-#define INLINED __attribute__((always_inline)) static inline
+#define OWN_FRAME ((uintptr_t)__builtin_dwarf_cfa())
+/* What few calls need, so that the others' way has nothing of it. */
+#define OTHERWISE __attribute__((noinline, cold))
 
 /* A call that did not return to us. */
 static inline bool asked_is_over(const struct asked *asked, uintptr_t frame) {
@@ -79,17 +80,14 @@ static inline const struct asked *asked_now(size_t size, uintptr_t frame) {
   return may_stand_for(size, asked) ? asked : NULL;
 }
 
-INLINED void *born(unsigned entry, void *block, size_t size, size_t alignment, size_t extra) {
-  const struct asked *asked = asked_now(size, OWN_FRAME);
-  if (__builtin_expect(asked != NULL, 0)) {
-    struct asked taken = *asked;
-    caller.asked.entry = 0;
-    asked_write(&taken, block);
-  } else {
-    write_birth(entry, block, size, alignment, extra);
-  }
-  return block;
+/* Where no call is asked. False: it is not written. */
+static inline bool born_alone(unsigned entry, const void *block, size_t size, size_t extra) {
+  return block != NULL && caller.asked.entry == 0 &&
+         lane_try(event_name(KIND_ALLOCATION, entry, 0, (uintptr_t)block), size, extra);
 }
+
+/* `frame`: OWN_FRAME of who was called. */
+OTHERWISE void *born(unsigned entry, void *block, size_t size, size_t extra, uintptr_t frame);
 
 /* A call between its begin and its end. */
 struct asking {
@@ -128,12 +126,15 @@ static inline void tell_touched(const void *block) {
   if (next.touched_bytes(block, &bytes)) write_touched(block, bytes);
 }
 
+/* By a call that is not over. */
+static inline bool was_freed(const void *block) { return caller.freed == (uintptr_t)block + 1; }
+
 /* What `freed` is to be again behind the call: another's, where a signal handler frees. */
 static inline uintptr_t freed_begin(unsigned entry, const void *block, size_t size,
                                     size_t alignment) {
   uintptr_t before = caller.freed;
   if (!calls_are_ready() || bootstrap_contains(block)) return before;
-  if (before == (uintptr_t)block + 1) return before;
+  if (was_freed(block)) return before;
   tell_touched(block);
   lane_append(event_name(KIND_FREE, entry, log2_of(alignment), (uintptr_t)block), size, 0);
   caller.freed = (uintptr_t)block + 1;
@@ -141,7 +142,7 @@ static inline uintptr_t freed_begin(unsigned entry, const void *block, size_t si
 }
 
 static inline bool is_written(const void *block) {
-  if (__builtin_expect(caller.freed != (uintptr_t)block + 1, 1)) return false;
+  if (!was_freed(block)) return false;
   caller.freed = 0;
   return true;
 }

@@ -3,7 +3,8 @@
  *     name  | address 48 | align_log2 6 | entry 6 | kind 4 |
  *     value | size 32                   | time 32          |
  *
- * time: ticks since the event before in this ring. A size that needs more than 32 bits, a time,
+ * time: ticks since the last event in this ring whose time was read, or TIME_UNREAD: no clock was
+ * read for this one, and that event's time is known of it. A size that needs more than 32 bits, a time,
  * and a second number such as calloc's count stand in an event of their own before it (WIDE,
  * TIME, EXTRA), whose value has 64 bits. An address is only compared, so that what tags its
  * highest bits may have need not be kept.
@@ -86,7 +87,11 @@ struct event {
   uint64_t value;
 };
 
+#define TIME_UNREAD UINT32_MAX
+
 #define EVENT_ADDRESS_BITS 48
+#define EVENT_WHAT_BITS 16
+#define EVENT_WHAT ((1u << EVENT_WHAT_BITS) - 1) /* kind, entry, alignment */
 
 static inline uint64_t event_name(unsigned kind, unsigned entry, unsigned align_log2,
                                   uint64_t address) {
@@ -98,5 +103,8 @@ static inline unsigned event_kind(uint64_t name) { return name & 15; }
 static inline unsigned event_entry(uint64_t name) { return name >> 4 & 63; }
 static inline unsigned event_align_log2(uint64_t name) { return name >> 10 & 63; }
 static inline uint64_t event_address(uint64_t name) { return name >> 16; }
+static inline uint32_t event_ticks(uint64_t value) {
+  return (uint32_t)value == TIME_UNREAD ? 0 : (uint32_t)value;
+}
 
 #endif

@@ -70,7 +70,7 @@ static void append(struct lane *lane, uint64_t name, uint64_t size, uint64_t ext
   if (size >> 32 != 0 && !put(lane, KIND_WIDE, size)) return;
   uint64_t now = lane_ticks();
   uint64_t time = now - lane->time;
-  if (time >> 32 != 0) {
+  if (time >= TIME_UNREAD) {
     if (!put(lane, KIND_TIME, now)) return;
     time = 0;
   }
@@ -158,8 +158,7 @@ static void be_as_before(const struct quiet *quiet) {
   errno = quiet->error;
 }
 
-__attribute__((noinline, cold)) void lane_append_slowly(uint64_t name, uint64_t size,
-                                                        uint64_t extra, bool was_busy) {
+static void append_slowly(uint64_t name, uint64_t size, uint64_t extra, bool was_busy) {
   if (image_arena == NULL || image_is_stopped()) return;
   struct quiet quiet = be_quiet();
   if (image_begin()) {
@@ -168,6 +167,14 @@ __attribute__((noinline, cold)) void lane_append_slowly(uint64_t name, uint64_t 
     else append_shared(name, size, extra);
   }
   be_as_before(&quiet);
+}
+
+void lane_append(uint64_t name, uint64_t size, uint64_t extra) {
+  if (lane_put_alone(name, size, extra, false)) return;
+  bool was_busy = caller.busy;
+  caller.busy = true;
+  append_slowly(name, size, extra, was_busy);
+  caller.busy = was_busy;
 }
 
 void lane_begin(void) {

@@ -5,8 +5,9 @@
  * the child's next event finds no room and begins a process of its own, however it was forked.
  * A thread that never wrote has a lane without room as well: the hot path asks one question.
  *
- *     lane_append(...)           no lock, no system call, no atomic read-modify-write
- *     lane_append_slowly(...)    room, a first lane, a forked process, what does not fit 32 bits
+ *     lane_try(...)       no lock, no system call, no atomic read-modify-write
+ *     lane_append(...)    that, or else whatever it takes: room, a first lane, a forked process,
+ *                         what does not fit 32 bits
  *
  * Whoever interrupts a thread while it appends, a signal handler that is, finds it `busy` and
  * writes to the process's *shared lane*, under a lock, as do threads whose own lane has ended
@@ -21,7 +22,7 @@
 #include "recorder/caller.h"
 #include "recorder/event.h"
 
-void lane_append_slowly(uint64_t name, uint64_t size, uint64_t extra, bool was_busy);
+#define LINE_BYTES 64 /* of the cache; events of a ring begin with one */
 
 static inline void lane_write(struct event *event, uint64_t name, uint64_t value) {
   /* Drainers read what `head` says is there. */
@@ -29,33 +30,56 @@ static inline void lane_write(struct event *event, uint64_t name, uint64_t value
   __atomic_store_n(&event->value, value, __ATOMIC_RELAXED);
 }
 
-/* `extra` 0: none. */
-static inline void lane_append(uint64_t name, uint64_t size, uint64_t extra) {
-  bool was_busy = caller.busy;
-  if (__builtin_expect(was_busy, 0)) {
-    lane_append_slowly(name, size, extra, true);
-    return;
-  }
-  caller.busy = true;
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+/* Whether a clock is read for an event. That is most of what an event costs: while the process has
+ * one lane, of allocations and frees only the last one of each line of the cache has it. Between
+ * lanes their order hangs on it; and how long a realloc takes nothing else says. */
+static inline bool lane_reads_time(uint64_t name, const struct event *from,
+                                   const struct event *to) {
+  bool same_line = (uintptr_t)from / LINE_BYTES == (uintptr_t)to / LINE_BYTES;
+  return lane_clock_now() != LANE_ALONE || !same_line || event_kind(name) > KIND_FREE;
+}
+
+#define INLINED static inline __attribute__((always_inline))
+
+/* `by_counter`: only where the clock is the processor's, and so takes no call. */
+INLINED bool lane_put(uint64_t name, uint64_t size, uint64_t extra, bool by_counter) {
   struct lane *lane = caller.lane;
   struct event *at = lane->at;
-  uint64_t now = lane_ticks();
-  uint64_t time = now - lane->time;
   size_t needed = extra == 0 ? 1 : 2;
-  if (__builtin_expect((size_t)(lane->limit - at) < needed || (time | size) >> 32 != 0, 0)) {
-    lane_append_slowly(name, size, extra, false);
-  } else {
-    if (extra != 0) lane_write(at++, KIND_EXTRA, extra);
-    lane_write(at++, name, size << 32 | time);
-    lane->at = at;
+  if (__builtin_expect((size_t)(lane->limit - at) < needed || size >> 32 != 0, 0)) return false;
+  uint64_t time = TIME_UNREAD;
+  if (lane_reads_time(name, at, at + needed)) {
+    if (by_counter && __builtin_expect(!lane_has_counter(), 0)) return false;
+    uint64_t now = by_counter ? lane_counter() : lane_ticks();
+    time = now - lane->time;
+    if (__builtin_expect(time >= TIME_UNREAD, 0)) return false;
     lane->time = now;
-    lane->count += needed;
-    __atomic_store_n(lane->head, lane->count, __ATOMIC_RELEASE);
   }
+  if (extra != 0) lane_write(at++, KIND_EXTRA, extra);
+  lane_write(at++, name, size << 32 | time);
+  lane->at = at;
+  lane->count += needed;
+  __atomic_store_n(lane->head, lane->count, __ATOMIC_RELEASE);
+  return true;
+}
+
+INLINED bool lane_put_alone(uint64_t name, uint64_t size, uint64_t extra, bool by_counter) {
+  if (__builtin_expect(caller.busy, 0)) return false;
+  caller.busy = true;
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  bool is_written = lane_put(name, size, extra, by_counter);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   caller.busy = false;
+  return is_written;
 }
+
+/* `extra` 0: none. False: it was not written, and is to be appended. This calls nobody: who does
+ * nothing else, or does it by its last call, keeps nothing on the stack. */
+static inline bool lane_try(uint64_t name, uint64_t size, uint64_t extra) {
+  return lane_put_alone(name, size, extra, true);
+}
+
+void lane_append(uint64_t name, uint64_t size, uint64_t extra);
 
 /* Once, before the first event: what a thread's end and a fork need. */
 void lane_prepare(void);

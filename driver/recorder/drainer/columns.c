@@ -5,92 +5,83 @@
 
 #include "recorder/drainer/memory.h"
 
-#define HAS_SIZE 8u
-#define HAS_EXTRA 16u
 #define DIRECT 253u /* the first byte that is not itself the number */
 
-static __attribute__((noinline, cold)) void grow(struct stream *stream) {
-  stream->capacity = stream->capacity == 0 ? 64 : stream->capacity * 2;
-  stream->bytes = memory_resize(stream->bytes, stream->capacity);
+/* ---- Streams -------------------------------------------------------------------------------- */
+
+static void grow(struct stream *stream, size_t needed) {
+  size_t capacity = stream->capacity == 0 ? 64 : stream->capacity;
+  while (capacity < needed) capacity *= 2;
+  stream->bytes = memory_resize(stream->bytes, capacity);
+  stream->capacity = capacity;
 }
 
-/* An event writes to six streams or so: this is most of what it costs. */
-static inline __attribute__((always_inline)) void *room(struct stream *stream, size_t bytes) {
-  if (stream->length + bytes > stream->capacity) grow(stream);
-  void *found = stream->bytes + stream->length;
-  stream->length += bytes;
-  return found;
+/* Its end, with room for so many bytes more. */
+static uint8_t *end_of(struct stream *stream, size_t room) {
+  if (stream->length + room > stream->capacity) grow(stream, stream->length + room);
+  return stream->bytes + stream->length;
 }
 
-static inline void add_byte(struct stream *stream, uint8_t byte) {
-  *(uint8_t *)room(stream, 1) = byte;
+static void end_at(struct stream *stream, const uint8_t *end) {
+  stream->length = (size_t)(end - stream->bytes);
 }
 
-/* Little-endian, as the machines are that this is built for. */
-static void add_wide(struct stream *stream, uint64_t value, size_t bytes) {
-  memcpy(room(stream, bytes), &value, bytes);
+static void add_bytes(struct stream *stream, const void *bytes, size_t count) {
+  memcpy(end_of(stream, count), bytes, count);
+  stream->length += count;
 }
 
-static void add_number(struct columns *columns, enum number number, uint64_t value) {
-  struct stream *streams = &columns->streams[2 + 4 * number];
-  unsigned width = (value >= DIRECT) + (value >> 16 != 0) + (value >> 32 != 0);
-  add_byte(streams, (uint8_t)(width == 0 ? value : DIRECT - 1 + width));
-  if (width != 0) add_wide(streams + width, value, (size_t)1 << width);
+/* Little-endian, as the machines are that this is built for. What is as wide as not every number
+ * is written each time, and counts where it is: that takes no branch, which nobody could foresee. */
+static void pack(struct stream streams[4], const uint64_t *numbers, size_t count) {
+  uint8_t *narrow = end_of(&streams[0], count), *two = end_of(&streams[1], count * 2);
+  uint8_t *four = end_of(&streams[2], count * 4), *eight = end_of(&streams[3], count * 8);
+  for (size_t i = 0; i < count; i++) {
+    uint64_t value = numbers[i];
+    unsigned width = (value >= DIRECT) + (value >> 16 != 0) + (value >> 32 != 0);
+    narrow[i] = (uint8_t)(width == 0 ? value : DIRECT - 1 + width);
+    memcpy(two, &value, 2);
+    two += (width == 1) * 2;
+    memcpy(four, &value, 4);
+    four += (width == 2) * 4;
+    if (__builtin_expect(width < 3, 1)) continue;
+    memcpy(eight, &value, 8);
+    eight += 8;
+  }
+  streams[0].length += count;
+  end_at(&streams[1], two);
+  end_at(&streams[2], four);
+  end_at(&streams[3], eight);
 }
 
-static uint64_t folded(uint64_t from, uint64_t to) {
-  int64_t step = (int64_t)(to - from);
-  return (uint64_t)step << 1 ^ (uint64_t)(step >> 63);
+void columns_pack(struct columns *columns) {
+  add_bytes(&columns->streams[1], columns->staged_ops, columns->staged_events);
+  columns->staged_events = 0;
+  for (size_t number = 0; number < NUMBERS; number++) {
+    if (columns->staged_counts[number] == 0) continue;
+    pack(&columns->streams[2 + 4 * number], columns->staged[number], columns->staged_counts[number]);
+    columns->staged_counts[number] = 0;
+  }
 }
 
-static uint32_t word_of(const struct row *row, enum told told) {
-  unsigned flags = told;
-  if (row->size != 0) flags |= HAS_SIZE;
-  if (row->extra != 0) flags |= HAS_EXTRA;
-  return row->kind | row->entry << 8 | row->align_log2 << 16 | flags << 24;
-}
+/* ---- Events --------------------------------------------------------------------------------- */
 
-/* MOST_WORDS: there is no room for another one. */
-static uint32_t look_up(struct columns *columns, uint32_t word) {
-  uint8_t *guess = &columns->guesses[word * 0x9e3779b1u >> 24];
-  if (*guess < columns->word_count && columns->words[*guess] == word) return *guess;
+uint32_t columns_look_further(struct columns *columns, uint32_t word, uint8_t *guess) {
   uint32_t place = 0;
   while (place < columns->word_count && columns->words[place] != word) place++;
-  if (place == columns->word_count && place < MOST_WORDS) {
+  if (place == MOST_WORDS) return MOST_WORDS;
+  if (place == columns->word_count) {
+    uint64_t name = word & EVENT_WHAT;
+    uint32_t told = event_kind(name) | event_entry(name) << 8 | event_align_log2(name) << 16 |
+                    word >> EVENT_WHAT_BITS << 24;
+    add_bytes(&columns->streams[0], &told, sizeof told);
     columns->words[columns->word_count++] = word;
-    add_wide(&columns->streams[0], word, 4);
   }
-  if (place < MOST_WORDS) *guess = (uint8_t)place;
+  *guess = (uint8_t)place;
   return place;
 }
 
-static void tell_object(struct columns *columns, const struct row *row, enum told told) {
-  if (told == TOLD_AGE) add_number(columns, NUMBER_AGE, row->age);
-  if (told == TOLD_NEAR) add_number(columns, NUMBER_STEP, folded(columns->own_place, row->place));
-  if (told == TOLD_AGE || told == TOLD_NEAR) columns->own_place = row->place;
-  if (told != TOLD_FOREIGN) return;
-  add_number(columns, NUMBER_OWNER, row->owner);
-  add_number(columns, NUMBER_PLACE, folded(columns->place, row->place));
-  columns->place = row->place;
-}
-
-bool columns_add(struct columns *columns, const struct row *row) {
-  if (columns->count == CHUNK_EVENTS) return false;
-  bool is_near = row->told == TOLD_AGE && folded(columns->own_place, row->place) < row->age;
-  enum told told = is_near ? TOLD_NEAR : row->told;
-  uint32_t op = look_up(columns, word_of(row, told));
-  if (op == MOST_WORDS) return false;
-  add_byte(&columns->streams[1], (uint8_t)op);
-  uint64_t time = row->time > columns->time ? row->time : columns->time;
-  add_number(columns, NUMBER_TIME, time - columns->time);
-  columns->time = time;
-  if (row->size != 0) add_number(columns, NUMBER_SIZE, row->size);
-  if (row->extra != 0) add_number(columns, NUMBER_EXTRA, row->extra);
-  tell_object(columns, row, told);
-  columns->count++;
-  columns->births += told == TOLD_BIRTH;
-  return true;
-}
+/* ---- Chunks --------------------------------------------------------------------------------- */
 
 void columns_begin(struct columns *columns) {
   for (size_t i = 0; i < STREAMS; i++) columns->streams[i].length = 0;
@@ -100,7 +91,8 @@ void columns_begin(struct columns *columns) {
   columns->own_place = columns->place = 0;
 }
 
-void columns_lengths(const struct columns *columns, uint32_t lengths[STREAMS]) {
+void columns_finish(struct columns *columns, uint32_t lengths[STREAMS]) {
+  columns_pack(columns);
   for (size_t i = 0; i < STREAMS; i++) lengths[i] = (uint32_t)columns->streams[i].length;
 }
 

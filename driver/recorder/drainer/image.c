@@ -32,7 +32,7 @@ void image_tell_chunk(struct image *image, uint32_t number) {
   struct columns *columns = &image->threads[number]->writing->columns;
   if (columns->count == 0) return;
   uint32_t lengths[STREAMS];
-  columns_lengths(columns, lengths);
+  columns_finish(columns, lengths);
   size_t bytes = sizeof lengths;
   for (size_t i = 0; i < STREAMS; i++) bytes += lengths[i];
   struct frame frame = {.kind = FRAME_CHUNK,

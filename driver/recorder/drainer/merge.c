@@ -33,13 +33,17 @@ static bool is_damaged; /* then nothing more is taken of anybody */
 
 static void take_next(struct image *image, struct ring_end *end);
 
+static inline void take(struct image *image, struct ring_end *end) {
+  living_take(image, end->thread, &end->event);
+  rings_use(end);
+}
+
 /* Kinds of what has to go before an event, by what lives at its address: 0, nothing. */
 static unsigned missing_before(const struct image *image, uint64_t name) {
-  struct object object;
   unsigned kind = 1u << event_kind(name);
   uint64_t address = event_address(name);
   if (address == 0 || (kind & (BIRTHS | NEED_LIVE)) == 0) return 0;
-  bool lives = objects_find(&image->objects, address, &object);
+  bool lives = objects_find(&image->objects, address) != NULL;
   if (lives) return (kind & BIRTHS) != 0 ? DEATHS : 0;
   return (kind & NEED_LIVE) != 0 ? BIRTHS : 0;
 }
@@ -66,10 +70,9 @@ static void take_what_goes_before(struct image *image, struct ring_end *self, un
 
 /* The event that a ring holds. */
 static void take_next(struct image *image, struct ring_end *end) {
-  unsigned missing = image->end_count > 1 ? missing_before(image, end->event.name) : 0;
+  unsigned missing = missing_before(image, end->event.name);
   if (missing != 0) take_what_goes_before(image, end, missing);
-  living_take(image, end->thread, &end->event);
-  rings_use(end);
+  take(image, end);
 }
 
 int64_t merge(struct image *image, uint64_t limit) {
@@ -78,10 +81,13 @@ int64_t merge(struct image *image, uint64_t limit) {
   struct ring_end *end;
   for (size_t i = 0; i < image->end_count; i++)
     if (rings_next(image->ends[i]) == RING_DAMAGED) is_damaged = true;
+  bool is_only_one = image->end_count == 1;
   while (!is_damaged && (end = earliest(image, limit, &until)) != NULL) {
     do {
+      rings_expect(end);
       objects_expect(&image->objects, rings_soon(end));
-      take_next(image, end);
+      if (is_only_one) take(image, end);
+      else take_next(image, end);
       if (++taken % EVENTS_A_TURN == 0) rings_give_back(end);
       if (rings_next(end) == RING_DAMAGED) is_damaged = true;
     } while (end->holds && end->event.time <= until && !is_damaged);

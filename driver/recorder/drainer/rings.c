@@ -13,35 +13,31 @@ bool rings_look(struct ring_end *end) {
   return true;
 }
 
-static void read_event(struct ring_end *end, uint64_t name, uint64_t value) {
-  end->time += value & UINT32_MAX;
-  uint64_t size = end->is_wide ? end->wide : value >> 32;
-  end->event = (struct whole_event){name, size, end->extra, end->time};
-  end->is_wide = false;
-  end->extra = 0;
-  end->holds = true;
-}
-
-enum ring_next rings_next(struct ring_end *end) {
-  while (!end->holds && end->taken != end->limit) {
+enum ring_next rings_read(struct ring_end *end) {
+  while (end->taken != end->limit) {
     const struct event *event = &end->events[end->taken++ % RING_EVENTS];
     uint64_t name = __atomic_load_n(&event->name, __ATOMIC_RELAXED);
     uint64_t value = __atomic_load_n(&event->value, __ATOMIC_RELAXED);
     unsigned kind = event_kind(name);
     if (kind > KIND_TIME || kind == KIND_INHERITED || event_entry(name) >= EVENT_ENTRIES)
       return RING_DAMAGED;
-    if (kind == KIND_EXTRA) {
-      end->extra = value;
-    } else if (kind == KIND_WIDE) {
+    if (__builtin_expect(kind < KIND_WIDE, 1)) {
+      end->time += event_ticks(value);
+      uint64_t size = end->is_wide ? end->wide : value >> 32;
+      end->event = (struct whole_event){name, size, end->extra, end->time};
+      end->is_wide = false;
+      end->extra = 0;
+      end->holds = true;
+      return RING_EVENT;
+    }
+    if (kind == KIND_EXTRA) end->extra = value;
+    if (kind == KIND_TIME && value > end->time) end->time = value;
+    if (kind == KIND_WIDE) {
       end->wide = value;
       end->is_wide = true;
-    } else if (kind == KIND_TIME) {
-      if (value > end->time) end->time = value;
-    } else {
-      read_event(end, name, value);
     }
   }
-  return end->holds ? RING_EVENT : RING_EMPTY;
+  return RING_EMPTY;
 }
 
 bool rings_have(const struct ring_end *end, unsigned kinds, uint64_t address, uint64_t time) {
@@ -55,7 +51,7 @@ bool rings_have(const struct ring_end *end, unsigned kinds, uint64_t address, ui
     unsigned kind = event_kind(name);
     if (kind == KIND_TIME && value > now) now = value;
     if (kind >= KIND_WIDE) continue;
-    now += value & UINT32_MAX;
+    now += event_ticks(value);
     if (now <= time && event_is(name, kinds, address)) return true;
   }
   return false;

@@ -40,18 +40,27 @@ void rings_open(struct ring_end *end, struct arena *arena, struct ring *ring);
 /* Looks how far the thread has come. False: damaged. */
 bool rings_look(struct ring_end *end);
 
+enum ring_next rings_read(struct ring_end *end);
+
 /* The next event into `event`, which it holds until `rings_use`. */
-enum ring_next rings_next(struct ring_end *end);
+static inline enum ring_next rings_next(struct ring_end *end) {
+  if (end->holds) return RING_EVENT;
+  return end->taken == end->limit ? RING_EMPTY : rings_read(end);
+}
 static inline void rings_use(struct ring_end *end) { end->holds = false; }
 
-/* The address of an event that comes soon; 0: that is not known yet. The lines of the ring are in
- * the cache of whoever writes it, and are asked for sooner still. */
+/* The address of an event that comes soon; 0: that is not known yet. */
 static inline uint64_t rings_soon(const struct ring_end *end) {
-  uint64_t left = end->limit - end->taken;
-  if (left > RINGS_LATER) __builtin_prefetch(&end->events[(end->taken + RINGS_LATER) % RING_EVENTS]);
-  if (left <= RINGS_SOON) return 0;
+  if (end->limit - end->taken <= RINGS_SOON) return 0;
   const struct event *event = &end->events[(end->taken + RINGS_SOON) % RING_EVENTS];
   return event_address(__atomic_load_n(&event->name, __ATOMIC_RELAXED));
+}
+
+/* The lines of the ring are in the cache of whoever writes it, and are asked for sooner still; not
+ * while they are written. */
+static inline void rings_expect(const struct ring_end *end) {
+  if (end->limit - end->taken > RINGS_LATER)
+    __builtin_prefetch(&end->events[(end->taken + RINGS_LATER) % RING_EVENTS]);
 }
 
 /* Whether it has an event of one of these kinds (bits) at that address, until `time`. */

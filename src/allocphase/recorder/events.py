@@ -45,7 +45,10 @@ tick: all threads read one clock. A use of an object by another thread than the 
 never stands before its birth in time by more than that.
 
 **Time** counts ticks since the recording of the whole tree of processes began;
-`ticks_per_second` of them are a second, some 10 ns each.
+`ticks_per_second` of them are a second, some 10 ns each. While a process has had one thread and one
+lane, a clock is read for one of some four allocations and frees; those between have the time of the
+event before. So `time` is never late, and early by no more than four calls. Every other kind of
+event, and each of a process with several threads, has its own time.
 
 Place in the pipeline: a maker; convert makes traces of it.
 """

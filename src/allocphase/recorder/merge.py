@@ -13,10 +13,12 @@ A thread's items keep its order; those of several threads are merged by time, so
 an object stands before its use elsewhere. Of each thread a batch is in memory, from its first event
 to its last.
 
-**Gaps.** A free is timed before its call and an allocation after it. What lies between two events
-is the program's own time and that of the calls whose other end was not timed. How long those take
-is learnt from the recording: the fastest tenth of what lies between two allocations, and between
-two frees, is taken to be the call alone.
+**Gaps.** A free is timed before its call and an allocation after it. What lies between two readings
+of the clock is the program's own time and that of the calls whose other end was not timed. How long
+those take is learnt from the recording: the fastest tenth of what lies between readings with
+allocations alone, or frees alone, is taken to be the calls. What is left is the program's: of calls
+between which no clock was read (see Time in events.py) each has as much before it, unless it is so
+long that the program did something else meanwhile; then it is a pause, before the last of them.
 """
 
 from __future__ import annotations
@@ -60,8 +62,11 @@ MAX_ALIGN_LOG2 = 21
 MIN_ALIGN_LOG2 = 4  # of an aligned_alloc of a trace; below, malloc has it anyway
 # A use elsewhere may stand one tick before the birth: it is put behind it.
 LATE_TICKS = 2
-# How many events tell how long a call takes.
+# How many readings tell how long a call takes, and how few do not.
 LEARNT_FROM = 1 << 18
+LEARNT_FROM_AT_LEAST = 100
+# What lies between a few calls is longer than they and what goes with them can take.
+PAUSE_NS = 10_000
 
 _ENDS = (Kind.REALLOC_END, Kind.REALLOC_FREED, Kind.REALLOC_FAILED)
 _DROPPED = 255
@@ -266,7 +271,7 @@ class _Calls:
     notes: Counter[str]
     calls: Counter[str]
     span: Span
-    learnt: tuple[int, int] | None = None  # ticks of an allocation and of a free
+    learnt: tuple[float, float] | None = None  # ticks of an allocation and of a free
 
     def items(self, lane: _Lane, events: Any, syncs: list[_Sync]) -> Items:
         """Those of a batch, None: of no batch, and the syncs among them."""
@@ -427,26 +432,58 @@ class _Calls:
         early = found["kind"] == Op.FREE
         before = np.concatenate([[lane.last[0]], time[:-1]])
         open_before = np.concatenate([[lane.last[1]], early[:-1]])
-        between = start - before
-        allocation, free = self._learnt(between, late, early, open_before)
-        ticks = between - late * allocation - open_before * free
-        ns = np.maximum(ticks, 0) * 1e9 / self.recording.facts.ticks_per_second
-        found["gap_ns"] = ns.astype(np.uint64)
         lane.last = (int(time[-1]), bool(early[-1]))
+        # Those up to each reading of the clock; the last ones have none in this batch.
+        ticks = start - before
+        firsts = np.flatnonzero(np.concatenate([[True], ticks[:-1] > 0]))
+        if all_read := len(firsts) == len(found):
+            allocations, frees = late.astype(np.int64), open_before.astype(np.int64)
+        else:
+            ticks = np.add.reduceat(ticks, firsts)
+            allocations = np.add.reduceat(late, firsts, dtype=np.int64)
+            frees = np.add.reduceat(open_before, firsts, dtype=np.int64)
+        allocation, free = self._learnt(ticks, allocations, frees)
+        own = np.maximum(ticks - allocations * allocation - frees * free, 0)
+        own *= 1e9 / self.recording.facts.ticks_per_second
+        if not all_read:
+            counts = np.diff(firsts, append=len(found))
+            pauses = np.flatnonzero((own > PAUSE_NS) & (counts > 1))
+            paused, lasts = own[pauses], firsts[pauses] + counts[pauses] - 1
+            own /= counts
+            own[pauses] = 0
+            own = np.repeat(own, counts)
+            own[lasts] = paused
+        found["gap_ns"] = own.astype(np.uint64)
 
-    def _learnt(self, between: Any, late: Any, early: Any, open_before: Any) -> tuple[int, int]:
-        """Ticks of an allocation and of a free, from the first batch that has enough of both."""
+    def _learnt(self, ticks: Any, allocations: Any, frees: Any) -> tuple[float, float]:
+        """Ticks of an allocation and of a free, from the first batch that has enough of both.
+
+        ticks: between readings; allocations, frees: how many calls of each are in there.
+        """
         if self.learnt is not None:
             return self.learnt
-        allocations = between[late & ~open_before][:LEARNT_FROM]
-        frees = between[early & open_before][:LEARNT_FROM]
-        found = tuple(
-            int(np.quantile(ticks, 0.1)) if len(ticks) >= 100 else 0
-            for ticks in (allocations, frees)
-        )
-        if len(allocations) >= 100 and len(frees) >= 100:
-            self.learnt = (found[0], found[1])
-        return found[0], found[1]
+        ticks, allocations, frees = (of[:LEARNT_FROM] for of in (ticks, allocations, frees))
+        alone = (frees == 0, allocations == 0)
+        allocation = _fastest(ticks, allocations, alone[0])
+        free = _fastest(ticks, frees, alone[1])
+        if allocation is None and free is None:
+            either = _fastest(ticks, allocations + frees, np.True_)
+            allocation = free = either
+        elif free is None and allocation is not None:
+            free = _fastest(ticks - allocations * allocation, frees, np.True_)
+        elif allocation is None and free is not None:
+            allocation = _fastest(ticks - frees * free, allocations, np.True_)
+        if allocation is not None and free is not None:
+            self.learnt = (allocation, free)
+        return allocation or 0.0, free or 0.0
+
+
+def _fastest(ticks: Any, calls: Any, chosen: Any) -> float | None:
+    """The ticks of a call in the fastest tenth of the chosen; None: they are too few to tell."""
+    chosen = chosen & (calls > 0)
+    if np.count_nonzero(chosen) < LEARNT_FROM_AT_LEAST:
+        return None
+    return max(0.0, float(np.quantile(ticks[chosen] / calls[chosen], 0.1)))
 
 
 def _taken(items: Items, order: Any) -> Items:

@@ -69,7 +69,7 @@ def test_a_frame_has_the_same_fields_in_the_same_places(struct: str, dtype: obje
 def test_streams_are_the_same() -> None:
     told = enumerated(COLUMNS_H, "TOLD")
     assert told == {name: getattr(columns, name) for name in told}
-    numbers = re.findall(r"NUMBER_(\w+)", COLUMNS_H)
+    numbers = re.findall(r"^  NUMBER_(\w+)", COLUMNS_H, re.MULTILINE)
     assert tuple(name.lower() for name in numbers) == columns.NUMBERS
     assert f"#define NUMBERS {len(columns.NUMBERS)}\n" in COLUMNS_H
     assert f"#define CHUNK_EVENTS {columns.MAX_EVENTS}u\n" in COLUMNS_H

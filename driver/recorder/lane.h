@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "recorder/arena.h"
 #include "recorder/caller.h"
 #include "recorder/event.h"
 
@@ -31,12 +32,16 @@ static inline void lane_write(struct event *event, uint64_t name, uint64_t value
 }
 
 /* Whether a clock is read for an event. That is most of what an event costs: while the process has
- * one lane, of allocations and frees only the last one of each line of the cache has it. Between
- * lanes their order hangs on it; and how long a realloc takes nothing else says. */
-static inline bool lane_reads_time(uint64_t name, const struct event *from,
-                                   const struct event *to) {
+ * one lane, of allocations and frees only the last one of each line of the cache has it, and those
+ * that go to the ring's beginning, from which it is learnt how long calls take. Between lanes their
+ * order hangs on it; and how long a realloc takes nothing else says. */
+#define EVENTS_READ_ALL ((size_t)1 << 12)
+
+static inline bool lane_reads_time(uint64_t name, const struct event *from, const struct event *to,
+                                   uint64_t count) {
   bool same_line = (uintptr_t)from / LINE_BYTES == (uintptr_t)to / LINE_BYTES;
-  return lane_clock_now() != LANE_ALONE || !same_line || event_kind(name) > KIND_FREE;
+  return lane_clock_now() != LANE_ALONE || !same_line || event_kind(name) > KIND_FREE ||
+         count % RING_EVENTS < EVENTS_READ_ALL;
 }
 
 #define INLINED static inline __attribute__((always_inline))
@@ -48,7 +53,7 @@ INLINED bool lane_put(uint64_t name, uint64_t size, uint64_t extra, bool by_coun
   size_t needed = extra == 0 ? 1 : 2;
   if (__builtin_expect((size_t)(lane->limit - at) < needed || size >> 32 != 0, 0)) return false;
   uint64_t time = TIME_UNREAD;
-  if (lane_reads_time(name, at, at + needed)) {
+  if (lane_reads_time(name, at, at + needed, lane->count)) {
     if (by_counter && __builtin_expect(!lane_has_counter(), 0)) return false;
     uint64_t now = by_counter ? lane_counter() : lane_ticks();
     time = now - lane->time;

@@ -50,6 +50,31 @@ static void all_functions(void) {
   free(seen(malloc(wide)));
 }
 
+/* ---- Times -------------------------------------------------------------------------------- */
+
+static void malloc_and_free(int times) {
+  for (int i = 0; i < times; i++) free(seen(malloc(48)));
+}
+
+static void *more_of_them(void *given) {
+  malloc_and_free(2000);
+  return given;
+}
+
+/* More than the events that all have their times, a pause, reallocs; then with another thread. */
+static void times(void) {
+  malloc_and_free(5000);
+  usleep(30000);
+  malloc_and_free(5000);
+  void *block = malloc(10);
+  for (size_t i = 1; i < 200; i++) block = seen(realloc(block, 64 * i));
+  free(block);
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, more_of_them, NULL) != 0) abort();
+  malloc_and_free(2000);
+  pthread_join(thread, NULL);
+}
+
 /* ---- Threads ------------------------------------------------------------------------------- */
 
 static void *few_calls(void *given) {
@@ -271,6 +296,7 @@ static void end(const char *how) {
 int main(int count, char **arguments) {
   const char *what = count > 1 ? arguments[1] : "", *more = count > 2 ? arguments[2] : "";
   if (strcmp(what, "all") == 0) all_functions();
+  else if (strcmp(what, "times") == 0) times();
   else if (strcmp(what, "threads") == 0) threads(atoi(more));
   else if (strcmp(what, "late") == 0) late_frees();
   else if (strcmp(what, "busy") == 0) many_busy();

@@ -260,6 +260,36 @@ def test_two_recordings_of_a_deterministic_program_differ_in_time_alone(
         assert np.array_equal(one[field], other[field])
 
 
+def test_of_one_thread_s_allocations_and_frees_one_in_four_has_its_own_time(
+    record: Recorder, program: Path
+) -> None:
+    found = record(program, "times")
+    assert found.told == found.counts
+    assert found.first.facts.clock != "monotonic", "else each has"
+    assert found.first.facts.reading_ns > 0
+    events, others = events_of(found.first, 0), events_of(found.first, 1)
+    steps = np.diff(events["time"].astype(np.int64), prepend=0)
+    kinds, sizes = events["kind"], events["size"]
+    plain = np.isin(kinds, (Kind.ALLOCATION, Kind.FREE))
+    born = found.first.threads[1].created
+    assert born is not None
+    created = int(np.searchsorted(events["time"], born))
+    late = (np.arange(len(events)) > 4200) & (np.arange(len(events)) < created)
+    shared = (steps == 0) & plain
+    assert np.mean(shared[late & plain]) == pytest.approx(0.75, abs=0.01)
+    assert not np.any(shared[4:] & shared[3:-1] & shared[2:-2] & shared[1:-3]), "of each four, one"
+    # The first ones, those of two threads, and reallocs have their own, as far as ticks are fine.
+    first = np.arange(len(events)) < 4000
+    for own in (steps[first], steps[created + 10 :], np.diff(others["time"].astype(np.int64))):
+        assert np.mean(own == 0) < 0.2
+    ends = np.flatnonzero(kinds == Kind.REALLOC_END)
+    assert np.all(steps[ends] + steps[ends - 1] > 0)
+    # The pause is behind the 10,000th event of those with 48 bytes, by no more than four.
+    (pause,) = np.flatnonzero(steps > int(0.025 * found.first.facts.ticks_per_second))
+    before = np.count_nonzero(sizes[:pause] == 48)
+    assert 5000 <= before <= 5002
+
+
 def test_the_allocator_behind_is_the_one_that_was_asked_for(
     record: Recorder, program: Path, installed: Callable[[str], object]
 ) -> None:

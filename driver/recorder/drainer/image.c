@@ -62,6 +62,7 @@ void image_tell(const struct image *image, double ticks_per_second, bool is_last
   struct image_frame told = image->told;
   told.is_last = is_last;
   told.ticks_per_second = ticks_per_second;
+  told.reading_ns = image_scale.reading_ns;
   told.threads = image->thread_count;
   told.allocator_bytes = (uint32_t)strlen(image->allocator);
   double ns_per_tick = ticks_per_second > 0 ? 1e9 / ticks_per_second : 0;

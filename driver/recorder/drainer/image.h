@@ -22,6 +22,7 @@ struct time_scale {
   uint32_t clock; /* enum arena_clock */
   uint64_t started_ns;
   uint64_t microsecond; /* raw ticks */
+  double reading_ns;    /* what one reading takes */
   uint64_t (*ticks)(void);
 };
 

@@ -32,6 +32,7 @@ struct image_frame {
   uint64_t start;
   uint64_t started_ns;
   double ticks_per_second;
+  double reading_ns; /* what one reading of the clock takes */
   uint64_t stalls, stalled_ns, ambiguous, unrecorded;
   int32_t pid;
   uint32_t origin, ended, clock;

@@ -14,11 +14,13 @@ an object stands before its use elsewhere. Of each thread a batch is in memory, 
 to its last.
 
 **Gaps.** A free is timed before its call and an allocation after it. What lies between two readings
-of the clock is the program's own time and that of the calls whose other end was not timed. How long
-those take is learnt from the recording: the fastest tenth of what lies between readings with
-allocations alone, or frees alone, is taken to be the calls. What is left is the program's: of calls
-between which no clock was read (see Time in events.py) each has as much before it, unless it is so
-long that the program did something else meanwhile; then it is a pause, before the last of them.
+of the clock is the program's own time, that of the calls whose other end was not timed, and the
+recorder's. How long those two take is learnt from events that stand beside each other with a time
+of their own: between an allocation and a free lies no call, between two allocations one, and
+between two frees; the fastest tenth of each is taken to have next to nothing else. What is left is
+the program's: of calls between which no clock was read (see Time in events.py) each has as much
+before it, unless that is so long that the program did something else meanwhile; then it is a pause,
+before the last of them.
 """
 
 from __future__ import annotations
@@ -62,10 +64,9 @@ MAX_ALIGN_LOG2 = 21
 MIN_ALIGN_LOG2 = 4  # of an aligned_alloc of a trace; below, malloc has it anyway
 # A use elsewhere may stand one tick before the birth: it is put behind it.
 LATE_TICKS = 2
-# How many readings tell how long a call takes, and how few do not.
-LEARNT_FROM = 1 << 18
+# How few do not tell how long a call takes.
 LEARNT_FROM_AT_LEAST = 100
-# What lies between a few calls is longer than they and what goes with them can take.
+# More than the program does between a few calls that belong together.
 PAUSE_NS = 10_000
 
 _ENDS = (Kind.REALLOC_END, Kind.REALLOC_FREED, Kind.REALLOC_FAILED)
@@ -263,6 +264,15 @@ def _load(lanes: list[_Lane]) -> int:
     return min((lane.next_key for lane in lanes), default=1 << 63)
 
 
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """Ticks. event: of the recorder for an event with its reading of the clock."""
+
+    allocation: float = 0.0
+    free: float = 0.0
+    event: float = 0.0
+
+
 @dataclass(slots=True)
 class _Calls:
     """Events to items."""
@@ -271,7 +281,7 @@ class _Calls:
     notes: Counter[str]
     calls: Counter[str]
     span: Span
-    learnt: tuple[float, float] | None = None  # ticks of an allocation and of a free
+    learnt: _Costs | None = None
 
     def items(self, lane: _Lane, events: Any, syncs: list[_Sync]) -> Items:
         """Those of a batch, None: of no batch, and the syncs among them."""
@@ -436,54 +446,56 @@ class _Calls:
         # Those up to each reading of the clock; the last ones have none in this batch.
         ticks = start - before
         firsts = np.flatnonzero(np.concatenate([[True], ticks[:-1] > 0]))
-        if all_read := len(firsts) == len(found):
-            allocations, frees = late.astype(np.int64), open_before.astype(np.int64)
-        else:
-            ticks = np.add.reduceat(ticks, firsts)
-            allocations = np.add.reduceat(late, firsts, dtype=np.int64)
-            frees = np.add.reduceat(open_before, firsts, dtype=np.int64)
-        allocation, free = self._learnt(ticks, allocations, frees)
-        own = np.maximum(ticks - allocations * allocation - frees * free, 0)
-        own *= 1e9 / self.recording.facts.ticks_per_second
+        counts = np.diff(firsts, append=len(found))
+        allocations, frees = late.astype(np.int64), open_before.astype(np.int64)
+        all_read = len(firsts) == len(found)
         if not all_read:
-            counts = np.diff(firsts, append=len(found))
-            pauses = np.flatnonzero((own > PAUSE_NS) & (counts > 1))
-            paused, lasts = own[pauses], firsts[pauses] + counts[pauses] - 1
-            own /= counts
-            own[pauses] = 0
-            own = np.repeat(own, counts)
-            own[lasts] = paused
-        found["gap_ns"] = own.astype(np.uint64)
+            ticks, allocations, frees = (
+                np.add.reduceat(of, firsts) for of in (ticks, allocations, frees)
+            )
+        costs = self._learnt(ticks, counts, allocations, frees)
+        ticks_per_ns = self.recording.facts.ticks_per_second / 1e9
+        reading = self.recording.facts.reading_ns * ticks_per_ns
+        calls = allocations * costs.allocation + frees * costs.free
+        calls += counts * costs.event - (counts - 1) * reading
+        own = np.maximum(ticks - np.maximum(calls, 0), 0) / ticks_per_ns
+        found["gap_ns"] = (own if all_read else _spread(own, counts)).astype(np.uint64)
 
-    def _learnt(self, ticks: Any, allocations: Any, frees: Any) -> tuple[float, float]:
-        """Ticks of an allocation and of a free, from the first batch that has enough of both.
-
-        ticks: between readings; allocations, frees: how many calls of each are in there.
+    def _learnt(self, ticks: Any, counts: Any, allocations: Any, frees: Any) -> _Costs:
+        """From the first batch that has enough of both. ticks: between readings; the others: how
+        many events, allocations and frees lie there.
         """
         if self.learnt is not None:
             return self.learnt
-        ticks, allocations, frees = (of[:LEARNT_FROM] for of in (ticks, allocations, frees))
-        alone = (frees == 0, allocations == 0)
-        allocation = _fastest(ticks, allocations, alone[0])
-        free = _fastest(ticks, frees, alone[1])
-        if allocation is None and free is None:
-            either = _fastest(ticks, allocations + frees, np.True_)
-            allocation = free = either
-        elif free is None and allocation is not None:
-            free = _fastest(ticks - allocations * allocation, frees, np.True_)
-        elif allocation is None and free is not None:
-            allocation = _fastest(ticks - frees * free, allocations, np.True_)
+
+        def fastest(of_allocations: int, of_frees: int) -> float | None:
+            chosen = (counts == 1) & (allocations == of_allocations) & (frees == of_frees)
+            enough = np.count_nonzero(chosen) >= LEARNT_FROM_AT_LEAST
+            return float(np.quantile(ticks[chosen], 0.1)) if enough else None
+
+        event = fastest(0, 0) or 0.0
+        allocation, free, both = (
+            None if found is None else max(0.0, found - event)
+            for found in (fastest(1, 0), fastest(0, 1), fastest(1, 1))
+        )
+        if both is not None:
+            if allocation is None:
+                allocation = both / 2 if free is None else max(0.0, both - free)
+            if free is None:
+                free = max(0.0, both - allocation)
+        costs = _Costs(allocation or 0.0, free or 0.0, event)
         if allocation is not None and free is not None:
-            self.learnt = (allocation, free)
-        return allocation or 0.0, free or 0.0
+            self.learnt = costs
+        return costs
 
 
-def _fastest(ticks: Any, calls: Any, chosen: Any) -> float | None:
-    """The ticks of a call in the fastest tenth of the chosen; None: they are too few to tell."""
-    chosen = chosen & (calls > 0)
-    if np.count_nonzero(chosen) < LEARNT_FROM_AT_LEAST:
-        return None
-    return max(0.0, float(np.quantile(ticks[chosen] / calls[chosen], 0.1)))
+def _spread(own: Any, counts: Any) -> Any:
+    """Own time up to each reading, evenly before each of so many calls; a pause before the last."""
+    lasts = np.cumsum(counts) - 1
+    paused = (own > PAUSE_NS) & (counts > 1)
+    each = np.repeat(np.where(paused, 0, own / counts), counts)
+    each[lasts[paused]] = own[paused]
+    return each
 
 
 def _taken(items: Items, order: Any) -> Items:

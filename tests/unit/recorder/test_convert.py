@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +273,70 @@ def test_what_calls_take_is_learnt_and_is_no_gap(tmp_path: Path) -> None:
     gaps = gaps_ns(made.gaps)
     assert gaps[:10].tolist() == [1000, 0, 0, 0, 0] * 2
     assert gaps[1001:].tolist() == [0] * 999
+
+
+# What the calls of a made-up program take, in ticks, and what the recorder takes beside them.
+MALLOC, FREE, READING, WRITING = 6, 4, 3, 2
+READ_ALONE = 4096
+
+
+def timed(kinds: Sequence[str], own: Sequence[int], readings: Sequence[bool]) -> list[Call]:
+    """The calls of one thread, each behind so much work of its own; where no clock is read, they
+    have the time of the one before.
+    """
+    now = seen = 0
+    calls, live = [], list[int]()
+    for block, (kind, work, is_read) in enumerate(zip(kinds, own, readings, strict=True)):
+        name = "free" if kind == "free" and live else "malloc"
+        now += work + (MALLOC if name == "malloc" else 0) + (READING if is_read else 0)
+        seen = now if is_read else seen
+        if name == "free":
+            calls.append(Call(0, "free", live.pop(0), 0, seen))
+        else:
+            live.append(block)
+            calls.append(Call(0, "malloc", block, 8, seen))
+        now += WRITING + (FREE if name == "free" else 0)
+    return calls
+
+
+@pytest.mark.parametrize("pattern", ["any", "in turn", "in rows"])
+def test_a_clock_that_is_read_now_and_then_tells_as_much_of_the_program_s_own_time(
+    tmp_path: Path, pattern: str
+) -> None:
+    rng = np.random.default_rng(7)
+    count = 40_000
+    place = np.arange(count)
+    is_free = {
+        "any": rng.random(count) < 0.5,
+        "in turn": place % 2 == 1,
+        "in rows": place // 50 % 2 == 1,
+    }[pattern]
+    kinds = np.where(is_free, "free", "malloc").tolist()
+    own = np.where(rng.random(count) < 0.2, 0, rng.exponential(10, count)).astype(int)
+    own[5000::5000] = 100_000  # a millisecond
+    readings = (place < READ_ALONE) | (place % 4 == 3)
+    calls = timed(kinds, own.tolist(), readings.tolist())
+    thread = RecordedThread(birth=0)
+    said = replace(facts(thread), reading_ns=10.0 * READING)
+    recording = recording_of(tmp_path / "x.events", calls, said, batch=1 << 16)
+    convert(recording, tmp_path / "x.trace")
+    made = trace.read(tmp_path / "x.trace")
+    assert made.gaps is not None
+    gaps = gaps_ns(made.gaps)[:count].astype(int) / 10
+    pauses = np.flatnonzero(gaps > 50_000)
+    assert np.all(gaps[pauses] == pytest.approx(100_000, rel=0.01))
+    assert pauses.tolist() == [at + 3 - at % 4 for at in range(5000, count, 5000)]
+    short, known = np.delete(gaps, pauses)[READ_ALONE:], np.delete(own, range(5000, count, 5000))
+    assert short.mean() == pytest.approx(known[READ_ALONE:].mean(), abs=1.0)
+
+
+def test_calls_between_readings_have_as_much_before_each(tmp_path: Path) -> None:
+    """Three of four have the time of the one before."""
+    ticks = [0, 0, 0, 40, 40, 40, 40, 120, 120, 120, 120, 4120]
+    calls = [Call(0, "malloc", block, 8, tick) for block, tick in enumerate(ticks)]
+    made = converted(tmp_path, calls, RecordedThread(birth=0))
+    assert made.gaps is not None
+    assert gaps_ns(made.gaps)[: len(ticks)].tolist() == [100] * 4 + [200] * 4 + [0] * 3 + [40_000]
 
 
 # ---- What a trace does not have -----------------------------------------------------------------

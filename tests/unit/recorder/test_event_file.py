@@ -43,6 +43,7 @@ FACTS = RecordingFacts(
     threads=(RecordedThread(tid=7), RecordedThread(tid=8, parent=0, created=3, birth=5, end=99)),
     stalls=2,
     stalled_ns=500,
+    reading_ns=9.5,
 )
 
 

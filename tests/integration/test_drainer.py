@@ -76,6 +76,14 @@ def test_a_free_that_seems_to_come_before_its_birth_disturbs_no_other_object(
     assert ambiguous == 0
 
 
+@pytest.mark.parametrize("spacing", [1, 8, 16, 48, 4096, 1 << 20])
+def test_who_lives_at_an_address_is_found_however_they_lie(record: Recorder, spacing: int) -> None:
+    source = ROOT / "driver" / "recorder" / "drainer" / "objects.c"
+    program = record.program("objects", *DRIVER, str(source), "-fsanitize=address,undefined")
+    done = subprocess.run([program, str(spacing), "60000"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_threads_beyond_the_last_number_share_one(record: Recorder) -> None:
     found = record(record.program("many_threads", *DRIVER), counted=False)
     assert found.done.returncode == 0

@@ -58,8 +58,8 @@ HEADER = np.dtype(
 )
 MAX_FACTS_BYTES = 256 * MAX_THREADS  # and a thread's take less
 MAX_FILE_BYTES = 1 << 44  # its records are found by their headers, and never all in memory
-# What zstd takes for level 3 is little, and more gains little on streams like these.
-LEVEL = 3
+# Of zstd. On streams like these more takes longer, on the core that reads the rings, and gains nothing.
+LEVEL = 1
 
 
 _BEYOND = "times of centuries"

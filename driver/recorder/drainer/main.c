@@ -32,7 +32,7 @@
 #define EXIT_DAMAGED 14
 #define IDLE_NS 1000000
 #define LOOK_FOR_ENDS_NS 20000000u
-#define MOST_HERTZ 1e8 /* of the recording: a tick is ten nanoseconds or more */
+#define MOST_HERTZ 3e8 /* of the recording: a tick is some four nanoseconds */
 
 enum stop_kind { STOP_COMMAND_ENDED = 'e', STOP_LIMIT = 'l' };
 

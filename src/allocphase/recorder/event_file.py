@@ -58,7 +58,7 @@ HEADER = np.dtype(
 )
 MAX_FACTS_BYTES = 256 * MAX_THREADS  # and a thread's take less
 MAX_FILE_BYTES = 1 << 44  # its records are found by their headers, and never all in memory
-# Of zstd. On streams like these more takes longer, on the core that reads the rings, and gains nothing.
+# Of zstd. More takes longer, on the core that reads the rings, and gains nothing on such streams.
 LEVEL = 1
 
 

@@ -14,13 +14,12 @@ an object stands before its use elsewhere. Of each thread a batch is in memory, 
 to its last.
 
 **Gaps.** A free is timed before its call and an allocation after it. What lies between two readings
-of the clock is the program's own time, that of the calls whose other end was not timed, and the
-recorder's. How long those two take is learnt from events that stand beside each other with a time
-of their own: between an allocation and a free lies no call, between two allocations one, and
-between two frees; the fastest tenth of each is taken to have next to nothing else. What is left is
-the program's: of calls between which no clock was read (see Time in events.py) each has as much
-before it, unless that is so long that the program did something else meanwhile; then it is a pause,
-before the last of them.
+of the clock is the program's own time, one reading, and the calls whose other end was not timed.
+How long those take is learnt from events that stand beside each other with a time of their own: the
+fastest tenth of what lies between two allocations, and between two frees, is taken to be the call
+and what the recorder does beside it. What is left is the program's: of calls between which no clock
+was read (see Time in events.py) each has as much before it, unless that is so long that the program
+did something else meanwhile; then it is a pause, before the last of them.
 """
 
 from __future__ import annotations
@@ -264,15 +263,6 @@ def _load(lanes: list[_Lane]) -> int:
     return min((lane.next_key for lane in lanes), default=1 << 63)
 
 
-@dataclass(frozen=True, slots=True)
-class _Costs:
-    """Ticks. event: of the recorder for an event with its reading of the clock."""
-
-    allocation: float = 0.0
-    free: float = 0.0
-    event: float = 0.0
-
-
 @dataclass(slots=True)
 class _Calls:
     """Events to items."""
@@ -281,7 +271,7 @@ class _Calls:
     notes: Counter[str]
     calls: Counter[str]
     span: Span
-    learnt: _Costs | None = None
+    learnt: tuple[float, float] | None = None  # ticks of an allocation and of a free
 
     def items(self, lane: _Lane, events: Any, syncs: list[_Sync]) -> Items:
         """Those of a batch, None: of no batch, and the syncs among them."""
@@ -453,17 +443,16 @@ class _Calls:
             ticks, allocations, frees = (
                 np.add.reduceat(of, firsts) for of in (ticks, allocations, frees)
             )
-        costs = self._learnt(ticks, counts, allocations, frees)
         ticks_per_ns = self.recording.facts.ticks_per_second / 1e9
-        reading = self.recording.facts.reading_ns * ticks_per_ns
-        calls = allocations * costs.allocation + frees * costs.free
-        calls += counts * costs.event - (counts - 1) * reading
-        own = np.maximum(ticks - np.maximum(calls, 0), 0) / ticks_per_ns
+        ticks = ticks - self.recording.facts.reading_ns * ticks_per_ns
+        allocation, free = self._learnt(ticks, counts, allocations, frees)
+        own = np.maximum(ticks - allocations * allocation - frees * free, 0) / ticks_per_ns
         found["gap_ns"] = (own if all_read else _spread(own, counts)).astype(np.uint64)
 
-    def _learnt(self, ticks: Any, counts: Any, allocations: Any, frees: Any) -> _Costs:
-        """From the first batch that has enough of both. ticks: between readings; the others: how
-        many events, allocations and frees lie there.
+    def _learnt(self, ticks: Any, counts: Any, allocations: Any, frees: Any) -> tuple[float, float]:
+        """Ticks of an allocation and of a free, from the first batch that has enough of both.
+
+        ticks: between readings; the others: how many events, allocations and frees lie there.
         """
         if self.learnt is not None:
             return self.learnt
@@ -471,22 +460,17 @@ class _Calls:
         def fastest(of_allocations: int, of_frees: int) -> float | None:
             chosen = (counts == 1) & (allocations == of_allocations) & (frees == of_frees)
             enough = np.count_nonzero(chosen) >= LEARNT_FROM_AT_LEAST
-            return float(np.quantile(ticks[chosen], 0.1)) if enough else None
+            return max(0.0, float(np.quantile(ticks[chosen], 0.1))) if enough else None
 
-        event = fastest(0, 0) or 0.0
-        allocation, free, both = (
-            None if found is None else max(0.0, found - event)
-            for found in (fastest(1, 0), fastest(0, 1), fastest(1, 1))
-        )
+        allocation, free, both = fastest(1, 0), fastest(0, 1), fastest(1, 1)
         if both is not None:
             if allocation is None:
                 allocation = both / 2 if free is None else max(0.0, both - free)
             if free is None:
                 free = max(0.0, both - allocation)
-        costs = _Costs(allocation or 0.0, free or 0.0, event)
         if allocation is not None and free is not None:
-            self.learnt = costs
-        return costs
+            self.learnt = (allocation, free)
+        return allocation or 0.0, free or 0.0
 
 
 def _spread(own: Any, counts: Any) -> Any:

@@ -54,15 +54,16 @@ def _seconds(command: list[str], environ: Mapping[str, str] = ENVIRON) -> float:
 
 
 def _heaptrack(command: list[str], folder: Path) -> float | None:
-    """Its own clock begins with the program: `time` within, since it starts a shell around it."""
-    tool, shell = shutil.which("heaptrack"), shutil.which("bash")
-    if tool is None or shell is None:
+    """None where it is not installed. Newer ones open a window after it if they may."""
+    tool = shutil.which("heaptrack")
+    if tool is None:
         return None
-    output = folder / "heaptrack"
-    words = [tool, "--record-only", "-o", str(output), *command]
+    known = subprocess.run([tool, "--help"], capture_output=True, text=True).stdout
+    alone = ["--record-only"] if "--record-only" in known else []
+    words = [tool, *alone, "-o", str(folder / "heaptrack"), *command]
     start = time.monotonic()
-    done = subprocess.run(words, capture_output=True, env=ENVIRON)
-    return time.monotonic() - start if done.returncode == 0 else None
+    subprocess.run(words, check=True, capture_output=True, env=ENVIRON)
+    return time.monotonic() - start
 
 
 def _recorded(command: list[str], path: Path) -> float:

@@ -76,7 +76,7 @@ static void *no_memory(void) {
 
 /* ---- ISO C --------------------------------------------------------------------------------- */
 
-void *born(unsigned entry, void *block, size_t size, size_t extra, uintptr_t frame) {
+void *born_otherwise(unsigned entry, void *block, size_t size, size_t extra, uintptr_t frame) {
   const struct asked *asked = asked_now(size, frame);
   if (asked != NULL) {
     struct asked taken = *asked;
@@ -95,8 +95,7 @@ OTHERWISE static void *first_malloc(size_t size) {
 RECORDED void *malloc(size_t size) {
   if (__builtin_expect(!next.ready, 0)) return first_malloc(size);
   void *block = next.malloc(size);
-  if (__builtin_expect(born_alone(ENTRY_MALLOC, block, size, 0), 1)) return block;
-  return born(ENTRY_MALLOC, block, size, 0, OWN_FRAME);
+  return born(ENTRY_MALLOC, block, size, 0);
 }
 
 OTHERWISE static void free_otherwise(void *block) {
@@ -124,14 +123,10 @@ RECORDED void free(void *block) {
 }
 
 RECORDED void *calloc(size_t count, size_t size) {
-  if (!calls_are_ready()) {
-    size_t bytes = product(count, size);
+  size_t bytes = product(count, size);
+  if (!calls_are_ready())
     return bytes == SIZE_MAX ? no_memory() : bootstrap_new(0, bytes); /* zeroed */
-  }
-  void *block = next.calloc(count, size);
-  if (__builtin_expect(born_alone(ENTRY_CALLOC, block, product(count, size), count), 1))
-    return block;
-  return born(ENTRY_CALLOC, block, product(count, size), count, OWN_FRAME);
+  return born(ENTRY_CALLOC, next.calloc(count, size), bytes, count);
 }
 
 /* A block of ours goes to the allocator behind when it is resized: no death, but a birth. */

@@ -86,8 +86,13 @@ static inline bool born_alone(unsigned entry, const void *block, size_t size, si
          lane_try(event_name(KIND_ALLOCATION, entry, 0, (uintptr_t)block), size, extra);
 }
 
-/* `frame`: OWN_FRAME of who was called. */
-OTHERWISE void *born(unsigned entry, void *block, size_t size, size_t extra, uintptr_t frame);
+OTHERWISE void *born_otherwise(unsigned entry, void *block, size_t size, size_t extra,
+                               uintptr_t frame);
+
+INLINED void *born(unsigned entry, void *block, size_t size, size_t extra) {
+  if (__builtin_expect(born_alone(entry, block, size, extra), 1)) return block;
+  return born_otherwise(entry, block, size, extra, OWN_FRAME);
+}
 
 /* A call between its begin and its end. */
 struct asking {

@@ -4,8 +4,8 @@
  *     value | size 32                   | time 32          |
  *
  * time: ticks since the last event in this ring whose time was read, or TIME_UNREAD: no clock was
- * read for this one, and that event's time is known of it. A size that needs more than 32 bits, a time,
- * and a second number such as calloc's count stand in an event of their own before it (WIDE,
+ * read for this one, and that event's time is known of it. A size that needs more than 32 bits, a
+ * time, and a second number such as calloc's count stand in an event of their own before it (WIDE,
  * TIME, EXTRA), whose value has 64 bits. An address is only compared, so that what tags its
  * highest bits may have need not be kept.
  *
@@ -15,6 +15,9 @@
 #define ALLOCPHASE_RECORDER_EVENT_H
 
 #include <stdint.h>
+
+/* What every event passes, on either side of the ring. */
+#define INLINED static inline __attribute__((always_inline))
 
 enum kind {
   KIND_ALLOCATION = 0,

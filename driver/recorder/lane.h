@@ -44,8 +44,6 @@ static inline bool lane_reads_time(uint64_t name, const struct event *from, cons
          count % RING_EVENTS < EVENTS_READ_ALL;
 }
 
-#define INLINED static inline __attribute__((always_inline))
-
 /* `by_counter`: only where the clock is the processor's, and so takes no call. */
 INLINED bool lane_put(uint64_t name, uint64_t size, uint64_t extra, bool by_counter) {
   struct lane *lane = caller.lane;

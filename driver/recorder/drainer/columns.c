@@ -31,8 +31,8 @@ static void add_bytes(struct stream *stream, const void *bytes, size_t count) {
   stream->length += count;
 }
 
-/* Little-endian, as the machines are that this is built for. What is as wide as not every number
- * is written each time, and counts where it is: that takes no branch, which nobody could foresee. */
+/* Little-endian, as the machines are that this is built for. Each number is written to the two and
+ * four bytes wide, too, and stays there if it is as wide: nobody could foresee a branch. */
 static void pack(struct stream streams[4], const uint64_t *numbers, size_t count) {
   uint8_t *narrow = end_of(&streams[0], count), *two = end_of(&streams[1], count * 2);
   uint8_t *four = end_of(&streams[2], count * 4), *eight = end_of(&streams[3], count * 8);
@@ -58,8 +58,9 @@ void columns_pack(struct columns *columns) {
   add_bytes(&columns->streams[1], columns->staged_ops, columns->staged_events);
   columns->staged_events = 0;
   for (size_t number = 0; number < NUMBERS; number++) {
-    if (columns->staged_counts[number] == 0) continue;
-    pack(&columns->streams[2 + 4 * number], columns->staged[number], columns->staged_counts[number]);
+    size_t count = columns->staged_counts[number];
+    if (count == 0) continue;
+    pack(&columns->streams[2 + 4 * number], columns->staged[number], count);
     columns->staged_counts[number] = 0;
   }
 }

@@ -90,7 +90,7 @@ static inline uint64_t columns_folded(uint64_t from, uint64_t to) {
 }
 
 /* False: the chunk is full; it has to be begun anew. */
-static inline __attribute__((always_inline)) bool columns_add(struct columns *columns, const struct row *row) {
+INLINED bool columns_add(struct columns *columns, const struct row *row) {
   if (columns->count == CHUNK_EVENTS) return false;
   enum told told = row->told;
   uint64_t step = columns_folded(columns->own_place, row->place);

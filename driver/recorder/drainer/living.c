@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-/* Inlined into each kind's own way through `living_take`: this is most of what an event costs. */
-#define INLINED static inline __attribute__((always_inline))
+/* Each kind has its own way through `living_take`, with all of what follows within: it is most of
+ * what an event costs. */
 
 INLINED void add_row(struct image *image, uint32_t number, const struct row *row) {
   struct columns *columns = &image->threads[number]->writing->columns;

@@ -9,7 +9,7 @@
 
 #define MOST_SEGMENTS_AT_ONCE 64 /* 6 MiB: what is cleared by the system in its large pages */
 
-/* Some whose places lie together; each time as many as there are, so that few objects take little. */
+/* Some whose places lie together; each time twice as many, so that few objects take little. */
 struct segments {
   struct segments *before;
   size_t count, used;
@@ -56,7 +56,7 @@ static void split(struct objects *objects, struct segment *segment, uint64_t has
   struct segment *other = new_segment(objects);
   uint64_t bit = (uint64_t)1 << (63 - segment->bits);
   size_t places = (size_t)1 << (objects->bits - segment->bits);
-  size_t first = hash >> 1 >> (63 - objects->bits) & ~(places - 1);
+  size_t first = objects_index(objects, hash) & ~(places - 1);
   for (size_t i = places / 2; i < places; i++) objects->segments[first + i] = other;
   segment->bits = other->bits = segment->bits + 1;
   segment->count = 0;

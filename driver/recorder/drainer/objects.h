@@ -48,8 +48,12 @@ static inline uint64_t objects_hash(uint64_t address) {
   return (address >> OBJECTS_GRANULE_BITS >> OBJECTS_STRETCH_BITS) * 0x9e3779b97f4a7c15u;
 }
 
+static inline size_t objects_index(const struct objects *objects, uint64_t hash) {
+  return hash >> 1 >> (63 - objects->bits);
+}
+
 static inline struct segment *objects_segment(const struct objects *objects, uint64_t hash) {
-  return objects->segments[hash >> 1 >> (63 - objects->bits)];
+  return objects->segments[objects_index(objects, hash)];
 }
 
 /* By the hash's next bits: those of Fibonacci hashing, which lays consecutive stretches apart. */
@@ -70,7 +74,7 @@ static inline struct object *objects_look_up(const struct segment *segment, uint
   return place;
 }
 
-/* It will be asked for soon: with many objects each look is a miss, and so several are under way. */
+/* It will be asked for soon: with many objects each look is a miss, and several are under way. */
 static inline void objects_expect(const struct objects *objects, uint64_t address) {
   if (objects->segments == NULL) return;
   uint64_t hash = objects_hash(address);

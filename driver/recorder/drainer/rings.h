@@ -47,6 +47,7 @@ static inline enum ring_next rings_next(struct ring_end *end) {
   if (end->holds) return RING_EVENT;
   return end->taken == end->limit ? RING_EMPTY : rings_read(end);
 }
+
 static inline void rings_use(struct ring_end *end) { end->holds = false; }
 
 /* The address of an event that comes soon; 0: that is not known yet. */

@@ -47,7 +47,7 @@ never stands before its birth in time by more than that.
 **Time** counts ticks since the recording of the whole tree of processes began;
 `ticks_per_second` of them are a second, some 4 ns each. While a process has had one thread and one
 lane, a clock is read for one of some four allocations and frees; those between have the time of the
-event before. So `time` is never late, and early by no more than four calls. Every other kind of
+event before. So `time` is never late, and early by no more than three calls. Every other kind of
 event, each of a process with several threads, and 4,096 of each 262,144 have their own times.
 
 Place in the pipeline: a maker; convert makes traces of it.

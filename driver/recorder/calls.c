@@ -76,11 +76,18 @@ static void *no_memory(void) {
 
 /* ---- ISO C --------------------------------------------------------------------------------- */
 
-void *born_otherwise(unsigned entry, void *block, size_t size, size_t extra, uintptr_t frame) {
+/* The birth of what a caller without hindrance was given. */
+INLINED bool born_alone(unsigned entry, const void *block, size_t size, size_t extra) {
+  return block != NULL &&
+         lane_try(event_name(KIND_ALLOCATION, entry, 0, (uintptr_t)block), size, extra);
+}
+
+OTHERWISE static void *born(unsigned entry, void *block, size_t size, size_t extra,
+                            uintptr_t frame) {
   const struct asked *asked = asked_now(size, frame);
   if (asked != NULL) {
     struct asked taken = *asked;
-    caller.asked.entry = 0;
+    caller_set_asked(&asked_nothing);
     asked_write(&taken, block);
   } else {
     write_birth(entry, block, size, 0, extra);
@@ -88,14 +95,16 @@ void *born_otherwise(unsigned entry, void *block, size_t size, size_t extra, uin
   return block;
 }
 
-OTHERWISE static void *first_malloc(size_t size) {
-  return calls_prepare() ? malloc(size) : bootstrap_new(0, size);
+OTHERWISE static void *malloc_otherwise(size_t size, uintptr_t frame) {
+  if (!calls_are_ready()) return bootstrap_new(0, size);
+  return born(ENTRY_MALLOC, next.malloc(size), size, 0, frame);
 }
 
 RECORDED void *malloc(size_t size) {
-  if (__builtin_expect(!next.ready, 0)) return first_malloc(size);
+  if (!nothing_hinders()) return malloc_otherwise(size, OWN_FRAME);
   void *block = next.malloc(size);
-  return born(ENTRY_MALLOC, block, size, 0);
+  if (__builtin_expect(born_alone(ENTRY_MALLOC, block, size, 0), 1)) return block;
+  return born(ENTRY_MALLOC, block, size, 0, OWN_FRAME);
 }
 
 OTHERWISE static void free_otherwise(void *block) {
@@ -111,22 +120,30 @@ OTHERWISE static void free_otherwise(void *block) {
   next.free(block);
 }
 
-/* The allocator's own, written before, and nobody is asked what was touched. */
-static inline bool dies_alone(const void *block) {
-  return next.ready && next.touched_bytes == NULL && !is_ours(block) && !was_freed(block) &&
+/* The allocator's own, of a caller without hindrance. */
+INLINED bool dies_alone(const void *block) {
+  return !is_ours(block) &&
          lane_try(event_name(KIND_FREE, ENTRY_FREE, 0, (uintptr_t)block), 0, 0);
 }
 
 RECORDED void free(void *block) {
-  if (__builtin_expect(dies_alone(block), 1)) next.free(block);
+  if (nothing_hinders() && __builtin_expect(dies_alone(block), 1)) next.free(block);
   else free_otherwise(block);
 }
 
-RECORDED void *calloc(size_t count, size_t size) {
+OTHERWISE static void *calloc_otherwise(size_t count, size_t size, uintptr_t frame) {
   size_t bytes = product(count, size);
   if (!calls_are_ready())
     return bytes == SIZE_MAX ? no_memory() : bootstrap_new(0, bytes); /* zeroed */
-  return born(ENTRY_CALLOC, next.calloc(count, size), bytes, count);
+  return born(ENTRY_CALLOC, next.calloc(count, size), bytes, count, frame);
+}
+
+RECORDED void *calloc(size_t count, size_t size) {
+  if (!nothing_hinders()) return calloc_otherwise(count, size, OWN_FRAME);
+  void *block = next.calloc(count, size);
+  size_t bytes = product(count, size);
+  if (__builtin_expect(born_alone(ENTRY_CALLOC, block, bytes, count), 1)) return block;
+  return born(ENTRY_CALLOC, block, bytes, count, OWN_FRAME);
 }
 
 /* A block of ours goes to the allocator behind when it is resized: no death, but a birth. */
@@ -173,14 +190,14 @@ RECORDED void free_sized(void *block, size_t size) {
   uintptr_t before = freed_begin(ENTRY_FREE_SIZED, block, size, 0);
   if (is_ours(block) || next.free_sized == NULL) free(block);
   else next.free_sized(block, size);
-  caller.freed = before;
+  caller_set_freed(before);
 }
 
 RECORDED void free_aligned_sized(void *block, size_t alignment, size_t size) {
   uintptr_t before = freed_begin(ENTRY_FREE_ALIGNED_SIZED, block, size, alignment);
   if (is_ours(block) || next.free_aligned_sized == NULL) free(block);
   else next.free_aligned_sized(block, alignment, size);
-  caller.freed = before;
+  caller_set_freed(before);
 }
 
 /* ---- POSIX, BSD and glibc ------------------------------------------------------------------ */
@@ -249,5 +266,5 @@ RECORDED void cfree(void *block) {
   uintptr_t before = freed_begin(ENTRY_CFREE, block, 0, 0);
   if (is_ours(block) || next.cfree == NULL) free(block);
   else next.cfree(block);
-  caller.freed = before;
+  caller_set_freed(before);
 }

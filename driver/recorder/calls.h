@@ -30,6 +30,10 @@
 
 bool calls_prepare(void);
 
+/* Whether the calling thread has its short way: the functions behind are known, and an event has
+ * but to be put where the last one was. */
+static inline bool nothing_hinders(void) { return __builtin_expect(caller.hindrances == 0, 1); }
+
 /* Whether the functions behind are known, and the recording of this process has begun if there
  * is one. */
 static inline bool calls_are_ready(void) {
@@ -67,32 +71,21 @@ static inline void asked_write(const struct asked *asked, const void *block) {
   write_birth(asked->entry, block, asked->size, asked->alignment, 0);
 }
 
+static const struct asked asked_nothing;
+
 /* The one that an allocation is to be written as; NULL: as itself. */
 static inline const struct asked *asked_now(size_t size, uintptr_t frame) {
-  struct asked *asked = &caller.asked;
+  const struct asked *asked = &caller.asked;
   if (__builtin_expect(asked->entry == 0, 1)) return NULL;
   if (asked_is_over(asked, frame)) {
     struct asked over = *asked;
-    asked->entry = 0;
+    caller_set_asked(&asked_nothing);
     asked_write(&over, NULL);
     return NULL;
   }
   return may_stand_for(size, asked) ? asked : NULL;
 }
 
-/* Where no call is asked. False: it is not written. */
-static inline bool born_alone(unsigned entry, const void *block, size_t size, size_t extra) {
-  return block != NULL && caller.asked.entry == 0 &&
-         lane_try(event_name(KIND_ALLOCATION, entry, 0, (uintptr_t)block), size, extra);
-}
-
-OTHERWISE void *born_otherwise(unsigned entry, void *block, size_t size, size_t extra,
-                               uintptr_t frame);
-
-INLINED void *born(unsigned entry, void *block, size_t size, size_t extra) {
-  if (__builtin_expect(born_alone(entry, block, size, extra), 1)) return block;
-  return born_otherwise(entry, block, size, extra, OWN_FRAME);
-}
 
 /* A call between its begin and its end. */
 struct asking {
@@ -107,13 +100,13 @@ INLINED void asked_begin(struct asking *asking, unsigned entry, size_t size, siz
   asking->is_mine = asked_now(size, asking->frame) == NULL;
   if (!asking->is_mine) return;
   asking->before = caller.asked;
-  caller.asked = (struct asked){size, alignment, asking->frame, entry};
+  caller_set_asked(&(struct asked){size, alignment, asking->frame, entry});
 }
 
 static inline void *asked_end(const struct asking *asking, void *block) {
   if (!asking->is_mine) return block;
   struct asked asked = caller.asked;
-  caller.asked = asking->before;
+  caller_set_asked(&asking->before);
   if (asked.entry != 0 && asked.frame == asking->frame) asked_write(&asked, block);
   return block;
 }
@@ -142,13 +135,13 @@ static inline uintptr_t freed_begin(unsigned entry, const void *block, size_t si
   if (was_freed(block)) return before;
   tell_touched(block);
   lane_append(event_name(KIND_FREE, entry, log2_of(alignment), (uintptr_t)block), size, 0);
-  caller.freed = (uintptr_t)block + 1;
+  caller_set_freed((uintptr_t)block + 1);
   return before;
 }
 
 static inline bool is_written(const void *block) {
   if (!was_freed(block)) return false;
-  caller.freed = 0;
+  caller_set_freed(0);
   return true;
 }
 

@@ -11,6 +11,7 @@
 #include "base/lock.h"
 #include "preload/bootstrap.h"
 #include "recorder/image.h"
+#include "recorder/next.h"
 
 static pthread_key_t ends_key;
 
@@ -52,7 +53,9 @@ static bool make_room(struct lane *lane) {
   size_t room = room_of(lane);
   if (room == 0) room = wait_for_room(lane);
   size_t place = lane->count % RING_EVENTS;
-  size_t to_end = RING_EVENTS - place;
+  bool reads_all = place < EVENTS_READ_ALL;
+  size_t to_end = (reads_all ? EVENTS_READ_ALL : RING_EVENTS) - place;
+  lane->reads_all = reads_all ? LINE_BYTES : 0;
   lane->at = ring_events(image_arena, (size_t)(lane->ring - image_arena->rings)) + place;
   lane->limit = lane->at + (room < to_end ? room : to_end);
   return room > 0;
@@ -101,6 +104,9 @@ static uint32_t shared_number(void) {
   return number < SHARED_AT_LAST ? number : SHARED_AT_LAST;
 }
 
+/* By the short way nobody is asked what was touched, and a clock is no call. */
+static bool has_short_way(void) { return next.touched_bytes == NULL && lane_has_counter(); }
+
 /* The calling thread's own, NULL where there is none for it. */
 static struct lane *own_lane(void) {
   if (caller.parted) return NULL;
@@ -113,6 +119,7 @@ static struct lane *own_lane(void) {
   struct lane *lane = &image_own->lanes[ring - image_arena->rings];
   lane_open(lane, ring);
   caller.lane = lane;
+  caller_hinder(HINDERED_APART, !has_short_way());
   register_end();
   return lane;
 }
@@ -169,20 +176,32 @@ static void append_slowly(uint64_t name, uint64_t size, uint64_t extra, bool was
   be_as_before(&quiet);
 }
 
+/* Until the end of the block that it stands in: whether the caller was. */
+static bool become_busy(void) {
+  bool was_busy = (caller.hindrances & HINDERED_BUSY) != 0;
+  caller_hinder(HINDERED_BUSY, true);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  return was_busy;
+}
+
+static void be_busy_as_before(bool was_busy) {
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  caller_hinder(HINDERED_BUSY, was_busy);
+}
+
 void lane_append(uint64_t name, uint64_t size, uint64_t extra) {
-  if (lane_put_alone(name, size, extra, false)) return;
-  bool was_busy = caller.busy;
-  caller.busy = true;
-  append_slowly(name, size, extra, was_busy);
-  caller.busy = was_busy;
+  bool was_busy = become_busy();
+  if (was_busy || !lane_put(caller.lane, name, size, extra, lane_ticks))
+    append_slowly(name, size, extra, was_busy);
+  be_busy_as_before(was_busy);
 }
 
 void lane_begin(void) {
-  if (image_arena == NULL || image_is_stopped() || caller.busy) return;
+  if (image_arena == NULL || image_is_stopped()) return;
   struct quiet quiet = be_quiet();
-  caller.busy = true;
-  if (image_begin()) own_lane();
-  caller.busy = false;
+  bool was_busy = become_busy();
+  if (!was_busy && image_begin()) own_lane();
+  be_busy_as_before(was_busy);
   be_as_before(&quiet);
 }
 
@@ -193,6 +212,7 @@ void lane_end(void) {
   struct ring *ring = caller.lane->ring;
   caller.lane = &caller_no_lane;
   caller.parted = true;
+  caller_hinder(HINDERED_APART, true);
   if (ring != NULL) __atomic_store_n(&ring->state, SLOT_ENDED, __ATOMIC_RELEASE);
   be_as_before(&quiet);
 }

@@ -3,9 +3,10 @@
  * A *lane* is a thread's end of its ring: where the next event goes, and how far it may write
  * before it has to look where the drainer is. Lanes lie in memory that a fork wipes, so that
  * the child's next event finds no room and begins a process of its own, however it was forked.
- * A thread that never wrote has a lane without room as well: the hot path asks one question.
+ * A thread that never wrote has a lane without room as well.
  *
- *     lane_try(...)       no lock, no system call, no atomic read-modify-write
+ *     lane_try(...)       where nothing hinders the caller: no lock, no system call, no atomic
+ *                         read-modify-write
  *     lane_append(...)    that, or else whatever it takes: room, a first lane, a forked process,
  *                         what does not fit 32 bits
  *
@@ -37,23 +38,22 @@ static inline void lane_write(struct event *event, uint64_t name, uint64_t value
  * order hangs on it; and how long a realloc takes nothing else says. */
 #define EVENTS_READ_ALL ((size_t)1 << 12)
 
-static inline bool lane_reads_time(uint64_t name, const struct event *from, const struct event *to,
-                                   uint64_t count) {
-  bool same_line = (uintptr_t)from / LINE_BYTES == (uintptr_t)to / LINE_BYTES;
-  return lane_clock_now() != LANE_ALONE || !same_line || event_kind(name) > KIND_FREE ||
-         count % RING_EVENTS < EVENTS_READ_ALL;
+INLINED bool lane_reads_time(const struct lane *lane, uint64_t name, const struct event *from,
+                             const struct event *to) {
+  uintptr_t crossed = ((uintptr_t)from ^ (uintptr_t)to) | lane->reads_all;
+  return (crossed & LINE_BYTES) != 0 || event_kind(name) > KIND_FREE ||
+         lane_clock_now() != LANE_ALONE;
 }
 
-/* `by_counter`: only where the clock is the processor's, and so takes no call. */
-INLINED bool lane_put(uint64_t name, uint64_t size, uint64_t extra, bool by_counter) {
-  struct lane *lane = caller.lane;
+/* False: there is no room, or it does not fit 32 bits. */
+INLINED bool lane_put(struct lane *lane, uint64_t name, uint64_t size, uint64_t extra,
+                      uint64_t (*ticks)(void)) {
   struct event *at = lane->at;
   size_t needed = extra == 0 ? 1 : 2;
   if (__builtin_expect((size_t)(lane->limit - at) < needed || size >> 32 != 0, 0)) return false;
   uint64_t time = TIME_UNREAD;
-  if (lane_reads_time(name, at, at + needed, lane->count)) {
-    if (by_counter && __builtin_expect(!lane_has_counter(), 0)) return false;
-    uint64_t now = by_counter ? lane_counter() : lane_ticks();
+  if (lane_reads_time(lane, name, at, at + needed)) {
+    uint64_t now = ticks();
     time = now - lane->time;
     if (__builtin_expect(time >= TIME_UNREAD, 0)) return false;
     lane->time = now;
@@ -66,20 +66,16 @@ INLINED bool lane_put(uint64_t name, uint64_t size, uint64_t extra, bool by_coun
   return true;
 }
 
-INLINED bool lane_put_alone(uint64_t name, uint64_t size, uint64_t extra, bool by_counter) {
-  if (__builtin_expect(caller.busy, 0)) return false;
-  caller.busy = true;
+/* Of a thread that nothing hinders. `extra` 0: none. False: it was not written, and is to be
+ * appended. This calls nobody: who does nothing else, or does it by its last call, keeps nothing
+ * on the stack. */
+INLINED bool lane_try(uint64_t name, uint64_t size, uint64_t extra) {
+  caller.hindrances = HINDERED_BUSY;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  bool is_written = lane_put(name, size, extra, by_counter);
+  bool is_written = lane_put(caller.lane, name, size, extra, lane_counter);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  caller.busy = false;
+  caller.hindrances = 0;
   return is_written;
-}
-
-/* `extra` 0: none. False: it was not written, and is to be appended. This calls nobody: who does
- * nothing else, or does it by its last call, keeps nothing on the stack. */
-static inline bool lane_try(uint64_t name, uint64_t size, uint64_t extra) {
-  return lane_put_alone(name, size, extra, true);
 }
 
 void lane_append(uint64_t name, uint64_t size, uint64_t extra);

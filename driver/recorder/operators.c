@@ -80,7 +80,7 @@ NEWS(a, NEW_ARRAY)
     uintptr_t before = freed_begin(entry, block, size, alignment);        \
     if (function != NULL) function arguments;                             \
     else free(block); /* is not written again */                          \
-    caller.freed = before;                                                \
+    caller_set_freed(before);                                             \
   }
 
 #define DELETES(letter, entry)                                                                     \

@@ -59,6 +59,7 @@ struct image {
   uint64_t fork, start; /* raw ticks */
   int pidfd;
   bool ended, has_inherited;
+  bool is_behind; /* it has events from before the last look */
   struct objects objects;
   struct objects inherited;
   struct thread **threads;

@@ -39,6 +39,7 @@ static void give_ring(size_t index) {
   owners[index]->threads[end->thread]->told.stalls += end->ring->stalls;
   told->stalls += end->ring->stalls;
   told->stalled_ns += end->ring->stalled_ticks; /* ticks until they are told */
+  rings_close(end);
   if (end->taken > EVENTS_TO_KEEP)
     madvise((void *)(uintptr_t)end->events, RING_BYTES, MADV_REMOVE);
   end->ring->head = end->ring->tail = 0;
@@ -187,16 +188,16 @@ static void open_ring(size_t index) {
   thread->told.birth = scaled(ring->birth);
 }
 
-/* What each thread has written by now. */
-static void look_at_rings(bool *is_over) {
+/* What each thread has written by now; without `looks`, by the last look. */
+static void list_rings(bool *is_over, bool looks) {
   uint32_t limit = __atomic_load_n(&arena->head.ring_limit, __ATOMIC_ACQUIRE);
   for (uint32_t i = 0; i < limit && i < ARENA_RINGS; i++) {
     uint32_t state = __atomic_load_n(&arena->rings[i].state, __ATOMIC_ACQUIRE);
     is_over[i] = state == SLOT_ENDED;
     if (state != SLOT_LIVE && state != SLOT_ENDED) continue;
-    if (ends[i] == NULL) open_ring(i);
+    if (ends[i] == NULL && looks) open_ring(i);
     if (ends[i] == NULL) continue;
-    if (!rings_look(ends[i])) is_damaged = true;
+    if (looks && !rings_look(ends[i])) is_damaged = true;
     add_end(owners[i], ends[i]);
   }
 }
@@ -226,45 +227,56 @@ static void close_image(struct image *image) {
 static void give_ended_rings(const bool *is_over) {
   for (size_t i = 0; i < ARENA_RINGS; i++) {
     struct ring_end *end = ends[i];
-    if (end == NULL || !is_over[i] || end->holds || end->taken != end->limit) continue;
-    give_ring(i);
+    if (end != NULL && is_over[i] && rings_are_used(end)) give_ring(i);
   }
 }
 
-/* The copy that its parent made for it, before any of its own events is looked at. */
-static void adopt(struct image *image) {
-  if (image->has_inherited || image->inherited.count != 0) return;
+/* The copy that its parent made for it, before any of its own events is looked at. False: it may
+ * still come. */
+static bool adopt(struct image *image) {
+  if (image->has_inherited || image->inherited.count != 0) return true;
   struct image *parent = image_with(image->parent);
-  if (parent == NULL) return;
+  if (parent == NULL) return true;
   for (size_t i = 0; i < MOST_COPIES; i++) {
     struct fork_copy *copy = &parent->copies[i];
     if (copy->fork != image->fork || copy->objects.count == 0) continue;
     image->inherited = copy->objects;
     *copy = (struct fork_copy){0};
+    return true;
   }
+  return !parent->is_behind;
 }
 
-int64_t images_pass(double ticks_per_second) {
+/* Whether it has events from before the last look then. */
+static bool pass_image(struct image *image, uint64_t now) {
+  if (!adopt(image)) return true;
+  enum merged merged = merge(image, image->ended ? UINT64_MAX : now);
+  if (merged == MERGE_DAMAGED) is_damaged = true;
+  return merged != MERGED_ALL;
+}
+
+enum pass images_pass(double ticks_per_second, bool looks) {
   static bool is_over[ARENA_RINGS];
-  int64_t taken = 0;
+  static uint64_t now;
+  bool is_behind = false;
   hertz = ticks_per_second;
-  look_for_images();
-  uint64_t now = image_scale.ticks();
+  if (looks) {
+    look_for_images();
+    now = image_scale.ticks();
+  }
   for (size_t i = 0; i < image_count; i++) images[i]->end_count = 0;
-  look_at_rings(is_over);
+  list_rings(is_over, looks);
   for (size_t i = 0; i < image_count && !is_damaged; i++) {
     struct image *image = images[i];
     if (image->slot == NULL) continue;
-    adopt(image);
-    int64_t count = merge(image, image->ended ? UINT64_MAX : now);
-    if (count < 0) is_damaged = true;
-    taken += count;
+    image->is_behind = pass_image(image, now);
+    is_behind |= image->is_behind;
   }
-  if (is_damaged) return -1;
+  if (is_damaged) return PASS_DAMAGED;
   give_ended_rings(is_over);
   for (size_t i = 0; i < image_count; i++)
-    if (images[i]->slot != NULL && images[i]->ended) close_image(images[i]);
-  return taken;
+    if (images[i]->slot != NULL && images[i]->ended && !images[i]->is_behind) close_image(images[i]);
+  return is_behind ? PASS_SOME : PASS_ALL;
 }
 
 void images_close(enum ended ended, double ticks_per_second) {

@@ -3,9 +3,9 @@
  *
  * It makes the arena, says on standard output where that is, and goes on until a byte comes on
  * standard input: what it says, `stop_kind`, or the end, where whoever started it is gone. Then
- * it takes what is there, tells of each process that still lives, and ends. In between it sleeps
- * for a millisecond where it has nothing to do: a ring lasts for some ten of the fastest program
- * that was found, and who finds its ring full waits.
+ * it takes what is there, unless a limit is why, tells of each process that still lives, and ends.
+ * In between it sleeps for a millisecond where it has nothing to do: a ring lasts for some ten of
+ * the fastest program that was found, and who finds its ring full waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +26,7 @@
 #include "recorder/arena.h"
 #include "recorder/drainer/images.h"
 #include "recorder/drainer/output.h"
+#include "recorder/drainer/rings.h"
 #include "recorder/ticks.h"
 
 #define EXIT_NO_ARENA 11
@@ -157,8 +158,10 @@ static int asked_to_stop(bool may_sleep) {
   return bytes == 1 ? byte : STOP_COMMAND_ENDED;
 }
 
-static void pass(void) {
-  if (images_pass(hertz()) >= 0) return;
+/* False: some is left. */
+static bool pass(bool looks) {
+  enum pass passed = images_pass(hertz(), looks);
+  if (passed != PASS_DAMAGED) return passed == PASS_ALL;
   __atomic_store_n(&arena->head.stopped, 1, __ATOMIC_RELAXED);
   _Exit(EXIT_DAMAGED);
 }
@@ -172,14 +175,16 @@ static int drain(void) {
       look_at_arena();
       looked = now;
     }
-    pass();
-    stop = asked_to_stop(true);
+    bool is_idle = pass(true);
+    stop = asked_to_stop(is_idle);
   }
   return stop;
 }
 
-int main(void) {
+/* The one argument: how many bytes the backlogs may have. Without it a block each. */
+int main(int count, char **words) {
   signal(SIGPIPE, SIG_IGN);
+  if (count > 1) rings_limit(strtoull(words[1], NULL, 10));
   if (!make_arena()) return EXIT_NO_ARENA;
   output_stopped = &arena->head.stopped;
   images_open(arena, &scale);
@@ -188,7 +193,8 @@ int main(void) {
   __atomic_store_n(&arena->head.stopped, 1, __ATOMIC_RELAXED);
   look_at_arena();
   images_look_for_ends();
-  pass();
+  if (stop != STOP_LIMIT)
+    for (bool is_over = pass(true); !is_over;) is_over = pass(false);
   images_close(stop == STOP_LIMIT ? ENDED_LIMIT : ENDED_RUNNING, hertz());
   say_end();
   return 0;

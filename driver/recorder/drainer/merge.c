@@ -23,8 +23,6 @@ static struct ring_end *earliest(const struct image *image, uint64_t limit, uint
   return first;
 }
 
-#define EVENTS_A_TURN 4096 /* then the thread has its room back */
-
 static bool is_damaged; /* then nothing more is taken of anybody */
 
 #define BIRTHS (1u << KIND_ALLOCATION | 1u << KIND_REALLOC_END | 1u << KIND_REALLOC_FAILED)
@@ -75,23 +73,26 @@ static void take_next(struct image *image, struct ring_end *end) {
   take(image, end);
 }
 
-int64_t merge(struct image *image, uint64_t limit) {
-  int64_t taken = 0;
+/* Then all rings are looked at again, and children of forks take their copies. */
+#define EVENTS_A_TURN 16384
+#define COPIES_A_TURN (MOST_COPIES / 2)
+
+enum merged merge(struct image *image, uint64_t limit) {
+  unsigned events = 0, copies = image->copy_count;
   uint64_t until;
   struct ring_end *end;
   for (size_t i = 0; i < image->end_count; i++)
     if (rings_next(image->ends[i]) == RING_DAMAGED) is_damaged = true;
-  bool is_only_one = image->end_count == 1;
-  while (!is_damaged && (end = earliest(image, limit, &until)) != NULL) {
+  bool is_only_one = image->end_count == 1, is_over = false;
+  while (!is_damaged && !is_over && (end = earliest(image, limit, &until)) != NULL) {
     do {
-      rings_expect(end);
       objects_expect(&image->objects, rings_soon(end));
       if (is_only_one) take(image, end);
       else take_next(image, end);
-      if (++taken % EVENTS_A_TURN == 0) rings_give_back(end);
       if (rings_next(end) == RING_DAMAGED) is_damaged = true;
-    } while (end->holds && end->event.time <= until && !is_damaged);
-    rings_give_back(end);
+      is_over = ++events == EVENTS_A_TURN || image->copy_count - copies == COPIES_A_TURN;
+    } while (end->holds && end->event.time <= until && !is_damaged && !is_over);
   }
-  return is_damaged ? -1 : taken;
+  if (is_damaged) return MERGE_DAMAGED;
+  return is_over ? MERGED_SOME : MERGED_ALL;
 }

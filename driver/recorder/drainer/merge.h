@@ -14,8 +14,10 @@
 
 #include "recorder/drainer/image.h"
 
-/* Takes what the image's rings have until `limit`, in raw ticks. Returns how many events they
- * were; negative: a ring is not as it says. */
-int64_t merge(struct image *image, uint64_t limit);
+enum merged { MERGED_ALL, MERGED_SOME, MERGE_DAMAGED };
+
+/* Takes what the image's rings had at the last look until `limit`, in raw ticks, or some of it:
+ * as much as takes a millisecond or two. Damaged: a ring is not as it says. */
+enum merged merge(struct image *image, uint64_t limit);
 
 #endif

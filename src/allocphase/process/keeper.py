@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
-from allocphase.machine.kernel_file import read_text
+from allocphase.machine.memory import half_of_memory
 
 __all__ = [
     "Command",
@@ -26,7 +26,6 @@ __all__ = [
     "Ending",
     "Limits",
     "Reason",
-    "half_of_memory",
     "keeping",
     "read_ending",
 ]
@@ -46,16 +45,6 @@ _LINE = re.compile(
 PROCESSES = 64
 # What may be in a command's own folder beside one file of the longest; 10,000 files are the most.
 DISK_BYTES = 1 << 30
-_CGROUP_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
-
-
-def half_of_memory() -> int:
-    """Bytes: half of what the machine has, or the container that this process is in."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for name in _CGROUP_LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number
-            limits.append(int(read_text(Path("/sys/fs/cgroup", name)) or "max"))
-    return min(limits) // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from typing import BinaryIO, cast
 from allocphase import resources
 from allocphase.errors import AllocphaseError, shown
 from allocphase.files.regular import opened_to_give, read_regular_text
+from allocphase.machine.memory import half_of_memory
 from allocphase.recorder.events import RecordingCost
 from allocphase.recorder.frames import DrainerEnd, Frame, FrameKind, end_of, frames, image_of
 from allocphase.recorder.touched import LIBRARY, require_kernel_tells
@@ -52,6 +53,8 @@ _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 # What is sent to us alone, by who wants the command to end, or to know something.
 _SENT_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _COMMAND_ENDED, _LIMIT = b"e", b"l"
+# 16 million events that a fast program is ahead of the drainer (driver/recorder/drainer/rings.h).
+_MOST_BACKLOG_BYTES = 256 << 20
 SHELL = "/bin/sh"
 
 
@@ -245,7 +248,7 @@ def _drainer() -> Iterator[subprocess.Popen[bytes]]:
     binary = resources.find("driver/allocphase-recorder")
     try:
         drainer = subprocess.Popen(
-            [str(binary)],
+            [str(binary), str(min(_MOST_BACKLOG_BYTES, half_of_memory() // 8))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

@@ -23,12 +23,12 @@ from allocphase.files.durable import named_errors, require_room
 from allocphase.files.regular import refuse_linked_folder
 from allocphase.interruption import InterruptionError
 from allocphase.machine.lock import MachineLock
+from allocphase.machine.memory import half_of_memory
 from allocphase.probe.arrays import Arrays
 from allocphase.probe.probe import Probe
 from allocphase.probe.result import Throughput
 from allocphase.probe.status import Status
 from allocphase.process.driver import Executor, Job, Outcome, TraceJob
-from allocphase.process.keeper import half_of_memory
 from allocphase.process.turns import PASS_NS, PASSES, run_in_turns
 from allocphase.run.failed import keep_failed
 from allocphase.run.plan import (

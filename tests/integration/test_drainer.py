@@ -26,13 +26,16 @@ def record(tmp_path: Path, shared: Shared) -> Recorder:
     return Recorder(tmp_path, shared("drained"))
 
 
-def drained(writer: Path, *words: str) -> tuple[dict[int, list[tuple[Kind, int, int]]], int]:
-    """What the drainer makes of the rings that `writer` writes: by thread its events as kind,
-    object and size; and how many births it found ambiguous.
+Events = dict[tuple[int, int], list[tuple[Kind, int, int]]]
+
+
+def drained(writer: Path, *words: str, backlog_bytes: int = 0) -> tuple[Events, int]:
+    """What the drainer makes of the rings that `writer` writes: by process and thread its events
+    as kind, object and size; and how many births it found ambiguous in the last process.
     """
-    drainer = str(resources.find("driver/allocphase-recorder"))
+    drainer = [str(resources.find("driver/allocphase-recorder")), str(backlog_bytes)]
     chunks, ambiguous = [], -1
-    with subprocess.Popen([drainer], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(drainer, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         said = frames(cast(BinaryIO, process.stdout))
         arena = next(said).payload.decode()
@@ -44,17 +47,16 @@ def drained(writer: Path, *words: str) -> tuple[dict[int, list[tuple[Kind, int, 
                 chunks.append(frame)
             if frame.kind == FrameKind.IMAGE:
                 ambiguous = image_of(frame)[0].ambiguous
-    births = np.zeros(3, "u8")
+    births = np.zeros((2, 3), "u8")
     for frame in chunks:
-        births[frame.chunk.thread + 1] += np.uint64(frame.chunk.births)
-    events = {
-        frame.chunk.thread: decode(frame.payload, frame.chunk, births.cumsum(dtype="u8"))
-        for frame in chunks
-    }
-    return {
-        thread: [(Kind(int(e["kind"])), int(e["object"]), int(e["size"])) for e in found]
-        for thread, found in events.items()
-    }, ambiguous
+        births[frame.process, frame.chunk.thread + 1] += np.uint64(frame.chunk.births)
+    events: Events = {}
+    for frame in chunks:
+        first = births[frame.process].cumsum(dtype="u8")
+        told = events.setdefault((frame.process, frame.chunk.thread), [])
+        for e in decode(frame.payload, frame.chunk, first):
+            told.append((Kind(int(e["kind"])), int(e["object"]), int(e["size"])))
+    return events, ambiguous
 
 
 @pytest.mark.parametrize("early", [0, 1, 200])
@@ -65,8 +67,8 @@ def test_a_free_that_seems_to_come_before_its_birth_disturbs_no_other_object(
     last, old, handed, new = range(4)
     events, ambiguous = drained(record.program("rings", *DRIVER), str(early))
     assert events == {
-        0: [(Kind.FREE, handed, 0), (Kind.FREE, new, 0), (Kind.ALLOCATION, last, 16)],
-        1: [
+        (0, 0): [(Kind.FREE, handed, 0), (Kind.FREE, new, 0), (Kind.ALLOCATION, last, 16)],
+        (0, 1): [
             (Kind.ALLOCATION, old, 32),
             (Kind.ALLOCATION, handed, 33),
             (Kind.FREE, old, 0),
@@ -74,6 +76,28 @@ def test_a_free_that_seems_to_come_before_its_birth_disturbs_no_other_object(
         ],
     }
     assert ambiguous == 0
+
+
+@pytest.mark.parametrize("backlog_bytes", [0, 256 << 20])
+def test_a_forked_child_waits_for_its_copy_where_its_parent_is_far_behind(
+    record: Recorder, backlog_bytes: int
+) -> None:
+    blocks = 40_000
+    program = record.program("forked", *DRIVER)
+    events, ambiguous = drained(program, str(blocks), backlog_bytes=backlog_bytes)
+    numbers = range(blocks)
+    assert events[0, 0] == [(Kind.ALLOCATION, n, n + 1) for n in numbers]
+    inherited = [(Kind.INHERITED, n, n + 1) for n in numbers]
+    assert events[1, 0] == [*inherited, *((Kind.FREE, n, 0) for n in numbers)]
+    assert ambiguous == 0
+
+
+@pytest.mark.parametrize("most_bytes", [0, 1 << 20, 1 << 30])
+def test_what_is_read_of_a_backlog_is_what_was_written(record: Recorder, most_bytes: int) -> None:
+    source = ROOT / "driver" / "recorder" / "drainer" / "rings.c"
+    program = record.program("backlog", *DRIVER, str(source), "-fsanitize=address,undefined")
+    done = subprocess.run([program, str(most_bytes)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("spacing", [1, 8, 16, 48, 4096, 1 << 20])

@@ -137,7 +137,6 @@ bool rings_have(struct ring_end *end, unsigned kinds, uint64_t address, uint64_t
       if (now <= time && event_is(at->name, kinds, address)) return true;
     }
     if (block->next == NULL) take(end, true);
-    if (at != block->events + block->count) continue;
     block = block->next;
     if (block != NULL) at = block->events;
   }

@@ -152,6 +152,25 @@ def test_every_call_is_counted_once_wherever_it_is_made(
     assert +made == Counter({kind: threads * count for kind, count in OF_EACH.items()})
 
 
+@pytest.mark.parametrize("allocator", ["libc", "mimalloc3"])
+def test_a_copy_of_a_text_is_a_call_of_malloc_whoever_makes_it(
+    shared: Shared, needs: Needs, allocator: str, tmp_path: Path
+) -> None:
+    """libc's strdup calls it, and mimalloc's nobody."""
+    needs(shutil.which("cc"), "a C compiler", install="apt-get install gcc")
+
+    def build(target: Path) -> None:
+        source = str(SOURCES / "texts.c")
+        subprocess.run(["cc", "-O1", "-fno-builtin", source, "-o", str(target)], check=True)
+
+    program = made_once(shared("calls") / "texts", build)
+    made, none = (
+        Counter(counted(tmp_path, f"{program} {n}", allocator).malloc_calls) for n in (N, 0)
+    )
+    made.subtract(none)
+    assert +made == Counter(malloc=2 * N, free=2 * N)
+
+
 def test_requested_bytes_are_those_of_all_calls(caller: Path, tmp_path: Path) -> None:
     made, none = (counted(tmp_path, f"{caller} main {n}") for n in (N, 0))
     assert made.requested_bytes - none.requested_bytes == 9 * 100 * N

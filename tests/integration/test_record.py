@@ -107,6 +107,23 @@ OPERATORS = [
 ]
 
 
+@pytest.mark.parametrize("allocator", ["libc", "mimalloc3"])
+def test_a_copy_of_a_text_is_an_allocation_also_where_the_allocator_makes_it(
+    record: Recorder, installed: Callable[[str], object], allocator: str
+) -> None:
+    """libc's strdup calls malloc, and mimalloc's nobody."""
+    installed(allocator)
+    found = record(record.program("texts"), "9", options=("-a", allocator), counted=False)
+    assert found.done.returncode == 0
+    require_sound(found.first)
+    events = events_of(found.first)
+    copies = (events["entry"] == Entry.MALLOC) & (events["size"] > 500) & (events["size"] < 1010)
+    born = events[copies]["object"]
+    sizes = [size for i in range(9) for size in (1001 + i, 501 + i)]
+    assert events[copies]["size"].tolist() == sizes
+    assert np.isin(born, events[events["kind"] == Kind.FREE]["object"]).all()
+
+
 @pytest.mark.parametrize("allocator", ["libc", "jemalloc", "tcmalloc", "mimalloc"])
 def test_each_form_of_new_and_delete_is_one_call_with_what_it_was_told(
     record: Recorder, installed: Callable[[str], object], allocator: str

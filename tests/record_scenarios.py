@@ -10,7 +10,6 @@ this machine's folders. The labels beside it are of the old trace then, and are 
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 
 from allocphase import trace
 from allocphase.files.typed import read
+from allocphase.process.program import program_environment
 from allocphase.recorder.convert import convert
 from allocphase.recorder.event_file import open_recording
 from allocphase.scenario.program import Program, ProgramTable
@@ -32,7 +32,6 @@ from allocphase.trace.provenance import Provenance, written_provenance
 ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "scenarios"
 COMMAND = Path(sys.executable).with_name("allocphase")
-LOCALE = "C"  # messages and sorting of programs are those of no machine
 
 
 def main(names: Sequence[str]) -> int:
@@ -72,7 +71,7 @@ def record(program: Program, target: Path) -> int:
         events, whole = Path(name, "app.events"), Path(name, "app.trace")
         subprocess.run(
             [COMMAND, "record", "-o", events, "--", *program.arguments(inputs)],
-            env=os.environ | {"LC_ALL": LOCALE} | program.variables(inputs),
+            env=program_environment(program, inputs=inputs, own=cwd),
             cwd=cwd,
             stdout=subprocess.DEVNULL,
             check=True,

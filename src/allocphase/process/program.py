@@ -45,15 +45,22 @@ from allocphase.scenario.program import Program
 from allocphase.text.line import plain
 from allocphase.text.units import format_bytes
 
-__all__ = ["KEPT_VARIABLES", "ProgramExecutor", "ProgramJob", "program_environment"]
+__all__ = [
+    "FIXED_VARIABLES",
+    "KEPT_VARIABLES",
+    "ProgramExecutor",
+    "ProgramJob",
+    "program_environment",
+]
 
 # Of what a program writes; stdout is a file of its folder.
 OUTPUT_BYTES = 256 << 20
 BLOCK_BYTES = 1 << 20
 # Of the output of a run that failed.
 KEPT_OUTPUT_BYTES = 1 << 20
-# Of the user's environment, for a scenario's program.
-KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH")
+# Of the user's environment, for a scenario's program; and what it has in any.
+KEPT_VARIABLES = ("PATH", "HOME", "LD_LIBRARY_PATH")
+FIXED_VARIABLES = {"LC_ALL": "C"}  # messages, sorting and calls are those of no machine
 PRELOAD = "LD_PRELOAD"
 WITNESS_VARIABLE = "ALLOCPHASE_WITNESS"
 TABLE_VARIABLE = "ALLOCPHASE_CALLS"
@@ -157,7 +164,8 @@ def program_environment(program: Program, *, inputs: Path, own: Path) -> dict[st
     """
     given = dict(os.environ)
     if program.program.folder is None:
-        given = {key: given[key] for key in KEPT_VARIABLES if key in given} | {"TMPDIR": str(own)}
+        given = {key: given[key] for key in KEPT_VARIABLES if key in given}
+        given |= {**FIXED_VARIABLES, "TMPDIR": str(own)}
     return {**without_allocator_variables(given), **program.variables(inputs.absolute())}
 
 

@@ -24,7 +24,7 @@ from allocphase.allocator.program import find_program
 from allocphase.errors import AllocphaseError
 from allocphase.files.elf import elf_head
 from allocphase.process.driver import Failure
-from allocphase.process.program import KEPT_VARIABLES, ProgramJob
+from allocphase.process.program import FIXED_VARIABLES, KEPT_VARIABLES, ProgramJob
 from allocphase.process.repetition import ENV, Repetition, quoted
 from allocphase.spec import Spec
 
@@ -53,7 +53,8 @@ class _Call:
             others = [word for name in allocator_variables(os.environ) for word in ("-u", name)]
             return quoted([ENV, *others, *own])
         kept = " ".join(f'{name}="${name}"' for name in KEPT_VARIABLES if name in os.environ)
-        return f"{quoted([ENV, '-i'])} {kept} {quoted([f'TMPDIR={self.folder}', *own])}"
+        fixed = [f"{name}={value}" for name, value in FIXED_VARIABLES.items()]
+        return f"{quoted([ENV, '-i'])} {kept} {quoted([*fixed, f'TMPDIR={self.folder}', *own])}"
 
     @property
     def _own(self) -> dict[str, str]:

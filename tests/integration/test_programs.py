@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -227,6 +228,10 @@ def test_it_has_no_terminal_and_nothing_to_read_unless_it_is_given(tmp_path: Pat
     assert measured(ran(tmp_path, given)).output_bytes == len("False False hello\n")
 
 
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def of_file(folder: Path, table: str) -> Program:
     """A scenario with that table [program]."""
     path = folder / "mine.toml"
@@ -244,6 +249,19 @@ def test_another_output_than_the_scenario_s_is_corrupt(tmp_path: Path) -> None:
     outcome = ran(tmp_path, program)
     assert outcome.status is Status.CORRUPT
     assert "its output is another: SHA-256 5891b5b522d5" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("own", "locale"), [("", "C"), ('environment = { LC_ALL = "C.UTF-8" }', "C.UTF-8")]
+)
+def test_a_scenario_s_program_runs_in_one_locale_whatever_the_user_s_is(
+    own: str, locale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "POSIX")
+    monkeypatch.setenv("LANG", "POSIX")
+    command = 'command = ["sh", "-c", "echo $LC_ALL $LANG"]'
+    program = of_file(tmp_path, f"{command}\n{own}\n")
+    assert measured(ran(tmp_path, program)).output_sha256 == sha256(f"{locale}\n")
 
 
 def test_a_scenario_s_program_writes_nowhere_but_in_its_own_folder(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def program_of(name: str, said: dict[str, Any]) -> Program:
 
 def record(program: Program, target: Path) -> int:
     """Writes the trace of a run of it, and returns how many operations it has."""
-    with tempfile.TemporaryDirectory() as name:
+    # Paths as long as those of the program that `validate` records: they are on the heap, too.
+    with tempfile.TemporaryDirectory(prefix="allocphase-") as name:
         inputs, cwd = Path(name, "inputs"), Path(name, "cwd")
         inputs.mkdir()
         cwd.mkdir()

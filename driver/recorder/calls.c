@@ -14,6 +14,7 @@
  *
  *     calls.c       what C programs call
  *     operators.c   what C++ programs call: new and delete
+ *     copies.c      in preload/: strdup and strndup
  *     threads.c     pthread_create and pthread_join
  *     next.h        the functions behind
  *     lane.h        where a thread writes, and what happens when it has no room

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORTED __attribute__((visibility("default")))
+#include "preload/exported.h"
 
 static char *copy_of(const char *text, size_t length) {
   char *copy = malloc(length + 1);

@@ -7,8 +7,7 @@
 
 #include "preload/bootstrap.h"
 #include "preload/counted.h"
-
-#define EXPORTED __attribute__((visibility("default")))
+#include "preload/exported.h"
 
 /* The functions behind these here; NULL: nobody has it. */
 struct next {

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define EXPORTED __attribute__((visibility("default")))
+#include "preload/exported.h"
 
 /* malloc (alignment 0) or aligned_alloc, and free, for the other files here: not by their
  * names, which may be another library's in this process. */

@@ -36,8 +36,7 @@
 
 #include "base/lock.h"
 #include "preload/bootstrap.h"
-
-#define EXPORTED __attribute__((visibility("default")))
+#include "preload/exported.h"
 
 /* ---- Runs of pages -------------------------------------------------------------------------- */
 

@@ -85,10 +85,8 @@ INLINED bool born_alone(unsigned entry, const void *block, size_t size, size_t e
 
 OTHERWISE static void *born(unsigned entry, void *block, size_t size, size_t extra,
                             uintptr_t frame) {
-  const struct asked *asked = asked_now(size, frame);
-  if (asked != NULL) {
-    struct asked taken = *asked;
-    caller_set_asked(&asked_nothing);
+  if (asked_is_this(size, frame)) {
+    struct asked taken = asked_take();
     asked_write(&taken, block);
   } else {
     write_birth(entry, block, size, 0, extra);

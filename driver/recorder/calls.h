@@ -71,21 +71,24 @@ static inline void asked_write(const struct asked *asked, const void *block) {
   write_birth(asked->entry, block, asked->size, asked->alignment, 0);
 }
 
-static const struct asked asked_nothing;
-
-/* The one that an allocation is to be written as; NULL: as itself. */
-static inline const struct asked *asked_now(size_t size, uintptr_t frame) {
-  const struct asked *asked = &caller.asked;
-  if (__builtin_expect(asked->entry == 0, 1)) return NULL;
-  if (asked_is_over(asked, frame)) {
-    struct asked over = *asked;
-    caller_set_asked(&asked_nothing);
-    asked_write(&over, NULL);
-    return NULL;
-  }
-  return may_stand_for(size, asked) ? asked : NULL;
+/* What was asked for, which nothing stands for any more. */
+static inline struct asked asked_take(void) {
+  struct asked asked = caller.asked;
+  caller_set_asked(&(struct asked){.entry = 0});
+  return asked;
 }
 
+/* Whether an allocation is to be written as what is asked, and not as itself. */
+static inline bool asked_is_this(size_t size, uintptr_t frame) {
+  const struct asked *asked = &caller.asked;
+  if (__builtin_expect(asked->entry == 0, 1)) return false;
+  if (asked_is_over(asked, frame)) {
+    struct asked over = asked_take();
+    asked_write(&over, NULL);
+    return false;
+  }
+  return may_stand_for(size, asked);
+}
 
 /* A call between its begin and its end. */
 struct asking {
@@ -97,7 +100,7 @@ struct asking {
 INLINED void asked_begin(struct asking *asking, unsigned entry, size_t size, size_t alignment) {
   calls_are_ready();
   asking->frame = OWN_FRAME;
-  asking->is_mine = asked_now(size, asking->frame) == NULL;
+  asking->is_mine = !asked_is_this(size, asking->frame);
   if (!asking->is_mine) return;
   asking->before = caller.asked;
   caller_set_asked(&(struct asked){size, alignment, asking->frame, entry});

@@ -176,7 +176,7 @@ static void append_slowly(uint64_t name, uint64_t size, uint64_t extra, bool was
   be_as_before(&quiet);
 }
 
-/* Until the end of the block that it stands in: whether the caller was. */
+/* Until `be_busy_as_before`, which is to be told what this returns: whether the caller was. */
 static bool become_busy(void) {
   bool was_busy = (caller.hindrances & HINDERED_BUSY) != 0;
   caller_hinder(HINDERED_BUSY, true);
